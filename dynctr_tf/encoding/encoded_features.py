@@ -1,0 +1,158 @@
+"""What a model must know of the encoded data: fields, their ids and roles, sequences, scenarios."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.schema import RESERVED_NAMES
+
+PADDING_ID = 0
+MISSING_OFFSET = 0
+UNKNOWN_OFFSET = 1
+FIRST_VALUE_OFFSET = 2
+"""Inside a field's block of ids: the missing value, the unknown bucket, then the values."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One field of the field map.
+
+    Args:
+        name: The feature's name.
+        role: The feature's role.
+        first_id: The first id of its block in the one id space that all fields share. `first_id` is the
+            missing value, `first_id + 1` the unknown bucket, `first_id + 2` the first value.
+        num_ids: The size of its block.
+        max_values: 1 for a field that has one value a row; for a multi-valued field the width of its entry
+            in the batch, whose embeddings are pooled into one field. Default 1.
+    """
+
+    name: str
+    role: str
+    first_id: int
+    num_ids: int
+    max_values: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequence:
+    """One sequence of ids in time order, padded with 0 at the end.
+
+    Args:
+        name: The feature's name, and its key in the batch.
+        role: The feature's role.
+        length: The width of its entry in the batch.
+        first_id: As in `Field`: the block of the field whose ids it repeats, or a block of its own.
+        num_ids: The size of that block.
+        field: The field whose ids it repeats. Default `None`: ids of its own.
+    """
+
+    name: str
+    role: str
+    length: int
+    first_id: int
+    num_ids: int
+    field: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedFeatures:
+    """The description of an encoded data set that every model function takes first.
+
+    An encoded batch is a dict: `"fields"`, int32 `(batch, number of single-valued fields)`; one int32
+    `(batch, max_values)` entry per multi-valued field and one int32 `(batch, length)` entry per sequence,
+    under their names, padded with 0; `"scenario"` and `"group"`, int32 `(batch,)`, where there are such.
+    The field map has the single-valued fields first, then the multi-valued ones, as `fields` lists them.
+
+    Args:
+        fields: The fields, the multi-valued ones last.
+        sequences: The sequences. Default none.
+        num_scenarios: How many scenarios there are; 0 where the data has none. Scenario 0 is the missing
+            one, 1 the unknown one. Default 0.
+        num_groups: Likewise for groups. Default 0.
+
+    Raises:
+        ValueError: No field, a name given twice, or a multi-valued field before a single-valued one.
+    """
+
+    fields: tuple[Field, ...]
+    sequences: tuple[Sequence, ...] = ()
+    num_scenarios: int = 0
+    num_groups: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", tuple(self.fields))
+        object.__setattr__(self, "sequences", tuple(self.sequences))
+        if not self.fields:
+            raise ValueError("The encoded data has no field.")
+        names = [entry.name for entry in (*self.fields, *self.sequences)]
+        twice = sorted({name for name in names if names.count(name) > 1} | (RESERVED_NAMES & set(names)))
+        if twice:
+            raise ValueError(f"Names given twice or reserved: {twice}.")
+        widths = [field.max_values > 1 for field in self.fields]
+        if widths != sorted(widths):
+            raise ValueError(f"Multi-valued fields come last, got {names}.")
+
+    @classmethod
+    def from_sizes(cls, sizes: Iterable[int]) -> EncodedFeatures:
+        """Describes fields `f0`, `f1`, ... of the given numbers of ids, for data that is encoded already.
+
+        Example:
+
+        >>> EncodedFeatures.from_sizes([100, 50]).num_ids
+        151
+        """
+        fields, first = [], 1
+        for index, size in enumerate(sizes):
+            fields.append(Field(f"f{index}", "context", first, int(size)))
+            first += int(size)
+        return cls(tuple(fields))
+
+    @property
+    def single_valued(self) -> tuple[Field, ...]:
+        """The fields that make up the `"fields"` entry, in the order of its columns."""
+        return tuple(field for field in self.fields if field.max_values == 1)
+
+    @property
+    def multi_valued(self) -> tuple[Field, ...]:
+        """The fields that have an entry of their own and are pooled."""
+        return tuple(field for field in self.fields if field.max_values > 1)
+
+    @property
+    def num_fields(self) -> int:
+        """The number of rows of a field map."""
+        return len(self.fields)
+
+    @property
+    def num_ids(self) -> int:
+        """The size of the id space, the padding id 0 included."""
+        return max(entry.first_id + entry.num_ids for entry in (*self.fields, *self.sequences))
+
+    def positions(self, role: str | None = None, names: Iterable[str] = ()) -> list[int]:
+        """Returns the rows of the field map that have a role or are named.
+
+        Raises:
+            ValueError: A name that no field has.
+        """
+        known = [field.name for field in self.fields]
+        wanted = list(names)
+        for name in wanted:
+            if name not in known:
+                raise ValueError(unknown_name_message("field", name, known))
+        return [i for i, field in enumerate(self.fields) if field.role == role or field.name in wanted]
+
+    def to_json(self) -> str:
+        """Writes the description as a JSON text."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> EncodedFeatures:
+        """Reads what `to_json` wrote."""
+        mapping: dict[str, Any] = json.loads(text)
+        mapping["fields"] = tuple(Field(**entry) for entry in mapping["fields"])
+        mapping["sequences"] = tuple(Sequence(**entry) for entry in mapping["sequences"])
+        return cls(**mapping)

@@ -139,9 +139,7 @@ class Feature:
         if not self.separator:
             raise ValueError(f"The separator of feature {self.name!r} must not be empty.")
         if self.role in ("scenario", "group") and self.kind != "categorical":
-            raise ValueError(
-                f"The {self.role} must be a categorical feature; {self.name!r} is {self.kind}."
-            )
+            raise ValueError(f"The {self.role} must be a categorical feature; {self.name!r} is {self.kind}.")
         if self.shares_vocabulary_with is not None and self.kind not in ("multi_valued", "sequence"):
             raise ValueError(
                 f"Only a multi-valued or sequence feature shares another's vocabulary; {self.name!r} is {self.kind}."

@@ -1,0 +1,82 @@
+"""Settings: the file, the command line over it, and errors that name the nearest known name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text('[model]\nname = "fm"\n[model.options]\nembedding_dim = 8\n[training]\nepochs = 2\nseed = 7\n')
+    settings, _ = SettingsParser("A job").parse_settings(
+        ["--config", str(path), "--training.epochs", "5", "--model.options.hidden_units=[64, 32]"]
+    )
+    assert settings.training.epochs == 5
+    assert settings.training.seed == 7
+    assert settings.model.name == "fm"
+    assert settings.model.options == {"embedding_dim": 8, "hidden_units": [64, 32]}
+
+
+def test_no_arguments_give_the_main_job() -> None:
+    settings, _ = SettingsParser("A job").parse_settings([])
+    assert settings == JobSettings()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--training.epoch", "5"], "Did you mean '--training.epochs'"),
+        (["--training.monitor", "aucc"], "Did you mean 'auc'"),
+        (["--training.epochs", "many"], "must be a whole number, got 'many'"),
+        (["--training.epochs", "2.5"], "must be a whole number, got 2.5"),
+        (["--training.deterministic", "yes"], "must be true|false"),
+        (["--config", "no_such_file.toml"], "There is no settings file"),
+        (["--model.options.rank"], "expected one value"),
+    ],
+)
+def test_what_is_wrong_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        SettingsParser("A job").parse_settings(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_sections_and_keys_of_a_file() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'training'"):
+        job_settings({"trainin": {}})
+    with pytest.raises(ValueError, match="Did you mean 'batch_size'"):
+        job_settings({"training": {"batchsize": 1}})
+    with pytest.raises(ValueError, match="must be a table"):
+        job_settings({"training": 3})
+
+
+def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text("epochs: 3")
+    with pytest.raises(ValueError, match="is not TOML"):
+        read_file(path)
+
+
+def test_values_are_data_and_never_run() -> None:
+    text = "__import__('os').system('true')"
+    assert parse_value(text) == text
+    assert parse_value("none") is None
+    assert parse_value("True") is True
+
+
+def test_the_fingerprint_follows_the_settings() -> None:
+    one = job_settings({"training": {"epochs": 2}})
+    other = job_settings({"training": {"epochs": 3}})
+    assert one.fingerprint() != other.fingerprint()
+    assert one.fingerprint("data") == other.fingerprint("data")
+
+
+def test_help_explains_every_setting() -> None:
+    text = SettingsParser("A job").format_help()
+    for section, settings in JobSettings().to_mapping().items():
+        for name in settings:
+            assert f"--{section}.{name}" in text

@@ -23,3 +23,11 @@ def raw_variable(variable: Any) -> tf.Variable:
     `tf.Variable` inside is gathered by row with an `IndexedSlices` gradient. On Keras 2 the two are one.
     """
     return variable if isinstance(variable, tf.Variable) else variable.value
+
+
+def uncast_weight_options() -> dict[str, bool]:
+    """Returns the options of `Layer.add_weight` that keep a weight as it is under a mixed policy.
+
+    Without them Keras 3 gives the layer a bfloat16 copy of the whole weight, and Keras 2 a wrapper.
+    """
+    return {"autocast": False} if KERAS_3 else {"experimental_autocast": False}

@@ -7,12 +7,18 @@ Keras 2.15. What the three do alike is called directly; what they do differently
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+# `tf.keras` of Keras 3 does not load this part by itself: `keras.saving` is absent until it is imported once.
+import tensorflow.keras.saving  # noqa: F401
 from tensorflow import keras
 
-KERAS_3: bool = int(keras.__version__.split(".")[0]) >= 3
+# Neither tf_keras nor Keras 2.15 tells its version through `tf.keras`; only Keras 3 has `ops`.
+KERAS_3: bool = hasattr(keras, "ops")
 """Whether `tf.keras` is Keras 3 in this process."""
 
 
@@ -31,3 +37,253 @@ def uncast_weight_options() -> dict[str, bool]:
     Without them Keras 3 gives the layer a bfloat16 copy of the whole weight, and Keras 2 a wrapper.
     """
     return {"autocast": False} if KERAS_3 else {"experimental_autocast": False}
+
+
+# ---------------------------------------------------------------------------------------------- optimizers
+
+
+def variable_path(variable: Any) -> str:
+    """Returns the path that names a model's variable, such as `"embedding/table"`.
+
+    It is `variable.path` on Keras 3 and `variable.name` without `":0"` on Keras 2.
+    """
+    path = getattr(variable, "path", None)
+    return str(path) if path is not None else str(variable.name).split(":")[0]
+
+
+def storage_dtype(variable: Any) -> tf.DType:
+    """Returns the data type that a variable is stored in, whatever a mixed precision policy casts it to."""
+    raw = raw_variable(variable)
+    return tf.as_dtype(getattr(raw, "true_dtype", raw.dtype))
+
+
+def once_for_all_replicas(update: Callable[[], Any]) -> Any:
+    """Runs an update of variables once for all replicas, from inside a replica.
+
+    Keras 2 creates its counters and learning rates without an aggregation, so that a replica cannot assign
+    them on its own.
+    """
+    return tf.__internal__.distribute.interim.maybe_merge_call(lambda strategy: update(), tf.distribute.get_strategy())
+
+
+class _KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
+    """The constructor, the counter and the configuration that the optimizers of the library share.
+
+    `weight_decay`, `use_ema` and `gradient_accumulation_steps` are switched off for good: each of them reads
+    and writes the whole table at every step.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str,
+    ) -> None:
+        if not isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            if isinstance(learning_rate, bool) or not isinstance(learning_rate, (int, float, np.number)):
+                raise ValueError(
+                    f"The learning_rate of {name!r} must be a number or a "
+                    f"keras.optimizers.schedules.LearningRateSchedule, got {learning_rate!r}."
+                )
+            learning_rate = float(learning_rate)
+            if not 0 < learning_rate < float("inf"):
+                raise ValueError(f"The learning_rate of {name!r} must be positive, got {learning_rate}.")
+        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        given = {key: value for key, value in clips.items() if value is not None}
+        if len(given) > 1 or any(not value > 0 for value in given.values()):
+            raise ValueError(f"At most one positive {', '.join(clips)} can be given to {name!r}, got {given}.")
+        if KERAS_3:
+            super().__init__(learning_rate=learning_rate, name=name, **clips)
+        else:
+            # Keras 2 turns weight decay on, as a pass over each variable, unless it is None.
+            super().__init__(name=name, weight_decay=None, jit_compile=False, **clips)
+            self._learning_rate = self._build_learning_rate(learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments that all optimizers have."""
+        config = super().get_config()
+        if not KERAS_3:
+            config["learning_rate"] = self._serialize_hyperparameter(self._learning_rate)
+        keys = ("learning_rate", "clipnorm", "clipvalue", "global_clipnorm", "name")
+        return {key: config[key] for key in keys}
+
+
+class RuleOptimizer(_KerasOptimizer):
+    """The part of an optimizer that Keras 2 and Keras 3 want differently, below one rule for one variable.
+
+    A subclass gives `slot_values`, `prepare_gradients` and `apply_rule`. Gradients are summed over the
+    replicas first, then prepared (which is where they are clipped), then applied variable by variable.
+    """
+
+    def slot_values(self) -> dict[str, float]:
+        """Returns for each slot that a variable has the value that it is filled with at the start."""
+        raise NotImplementedError
+
+    def prepare_gradients(self, gradients: list[Any]) -> list[Any]:
+        """Returns the gradients as `apply_rule` wants them; called once a step with all of them."""
+        raise NotImplementedError
+
+    def apply_rule(self, gradient: Any, variable: tf.Variable, slots: dict[str, tf.Variable], rate: Any) -> None:
+        """Updates one variable and its slots."""
+        raise NotImplementedError
+
+    def build(self, variables: list[Any]) -> None:
+        """Creates the slots."""
+        if getattr(self, "_slot_lists", None) is not None:
+            return
+        super().build(variables)
+        slot_lists: dict[str, list[Any]] = {}
+        for slot, value in self.slot_values().items():
+            slot_lists[slot] = [self._create_slot(variable, slot, value) for variable in variables]
+        self._slot_lists = slot_lists
+
+    def _create_slot(self, variable: Any, slot: str, value: float) -> Any:
+        if KERAS_3:
+            initializer = keras.initializers.Constant(value) if value else "zeros"
+            return self.add_variable_from_reference(variable, name=slot, initializer=initializer)
+        start = tf.fill(variable.shape, tf.constant(value, storage_dtype(variable))) if value else None
+        return self.add_variable_from_reference(variable, slot, initial_value=start)
+
+    def slots_of(self, variable: Any) -> dict[str, Any]:
+        """Returns the slots of a variable that the optimizer was built with, by name."""
+        if KERAS_3:
+            index = self._get_variable_index(variable)
+        else:
+            index = self._index_dict[self._var_key(variable)]
+        return {slot: raw_variable(variables[index]) for slot, variables in self._slot_lists.items()}
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any = None) -> None:
+        """Updates one variable: what Keras calls."""
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        rate = tf.cast(tf.convert_to_tensor(rate), storage_dtype(variable))
+        self.apply_rule(gradient, raw_variable(variable), self.slots_of(variable), rate)
+
+    if KERAS_3:
+
+        def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+            # Keras 3 clips each replica's own gradients, before they are summed; see _backend_update_step.
+            return grads
+
+        def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+            pairs = zip(grads, [raw_variable(variable) for variable in trainable_variables], strict=True)
+            gradients, variables = zip(*self._all_reduce_sum_gradients(list(pairs)), strict=True)
+            tf.__internal__.distribute.interim.maybe_merge_call(
+                self._distributed_tf_update_step,
+                self._distribution_strategy,
+                list(zip(self.prepare_gradients(list(gradients)), variables, strict=True)),
+                learning_rate,
+            )
+
+    else:
+
+        def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+            return self.prepare_gradients(list(grads))
+
+        def _deduplicate_sparse_grad(self, grads: list[Any]) -> list[Any]:
+            return grads  # prepare_gradients has done it
+
+
+class DelegatingOptimizer(_KerasOptimizer):
+    """The part of an optimizer of optimizers that Keras 2 and Keras 3 want differently.
+
+    A subclass gives `build_members` and `apply_members`.
+    """
+
+    def build_members(self, variables: list[Any]) -> None:
+        """Shares the variables out and builds the members."""
+        raise NotImplementedError
+
+    def apply_members(self, pairs: list[tuple[Any, Any]], aggregate: bool) -> None:
+        """Hands each member its pairs of gradient and variable."""
+        raise NotImplementedError
+
+    def build(self, variables: list[Any]) -> None:
+        """Builds the members, once."""
+        if getattr(self, "_members_built", False):
+            return
+        super().build(variables)
+        self.build_members(list(variables))
+        self._members_built = True
+
+    def _advance(self) -> Any:
+        iterations = raw_variable(self._iterations)
+        once_for_all_replicas(lambda: iterations.assign_add(1))
+        return self._iterations
+
+    if KERAS_3:
+
+        def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
+            """Applies gradients: what Keras 3 calls."""
+            if trainable_variables is None:
+                if not self.built:
+                    raise ValueError("Gradients came without variables before the optimizer was built.")
+                trainable_variables = self._trainable_variables
+            variables = list(trainable_variables)
+            self.build(variables)
+            self.apply_members(list(zip(grads, variables, strict=True)), True)
+            self._advance()
+
+    else:
+
+        def apply_gradients(
+            self, grads_and_vars: Any, name: str | None = None, skip_gradients_aggregation: bool = False, **kwargs: Any
+        ) -> Any:
+            """Applies gradients: what Keras 2 calls."""
+            aggregate = kwargs.pop("experimental_aggregate_gradients", True) and not skip_gradients_aggregation
+            pairs = list(grads_and_vars)
+            with tf.name_scope(name or self.name):
+                with tf.init_scope():
+                    self.build([variable for _, variable in pairs])
+                once_for_all_replicas(self._compute_current_learning_rate)
+                self.apply_members(pairs, aggregate)
+                return self._advance()
+
+
+def is_legacy_optimizer(optimizer: Any) -> bool:
+    """Whether this is an optimizer of the kind before Keras 2.11, which tensorflow-addons' all are."""
+    return not KERAS_3 and isinstance(optimizer, keras.optimizers.legacy.Optimizer)
+
+
+def is_optimizer(value: Any) -> bool:
+    """Whether this is an optimizer that a model could be compiled with."""
+    return isinstance(value, keras.optimizers.Optimizer) or is_legacy_optimizer(value)
+
+
+def build_optimizer(optimizer: Any, variables: list[Any]) -> None:
+    """Creates the state of any optimizer before its first step."""
+    if is_legacy_optimizer(optimizer):
+        optimizer._create_all_weights(variables)
+    else:
+        optimizer.build(variables)
+
+
+def apply_optimizer(optimizer: Any, pairs: list[tuple[Any, Any]], aggregate: bool) -> None:
+    """Applies pairs of gradient and variable by any optimizer; `aggregate`: sum them over the replicas."""
+    if KERAS_3:
+        optimizer.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
+    elif is_legacy_optimizer(optimizer):
+        optimizer.apply_gradients(pairs, experimental_aggregate_gradients=aggregate)
+    else:
+        optimizer.apply_gradients(pairs, skip_gradients_aggregation=not aggregate)
+
+
+def optimizer_state(optimizer: Any) -> list[Any]:
+    """Returns the variables of any optimizer, in the order in which they were created."""
+    return list(optimizer.weights if is_legacy_optimizer(optimizer) else optimizer.variables)
+
+
+def learning_rate_variable(optimizer: Any) -> tf.Variable | None:
+    """Returns the variable that holds an optimizer's learning rate, `None` where a schedule gives it.
+
+    The optimizer must be built.
+    """
+    schedule = keras.optimizers.schedules.LearningRateSchedule
+    if isinstance(getattr(optimizer, "_learning_rate", None), schedule):
+        return None
+    rate = optimizer.learning_rate
+    if not KERAS_3:
+        return rate if isinstance(rate, tf.Variable) else None
+    return raw_variable(rate) if isinstance(rate, keras.Variable) else None

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-
-# `tf.keras` of Keras 3 does not load this part by itself: `keras.saving` is absent until it is imported once.
-import tensorflow.keras.saving  # noqa: F401
 from tensorflow import keras
+from tensorflow.keras import saving
+
+# `tf.keras` of Keras 3.15 leaves this part out; a module that says `keras.saving` imports this one first.
+if not hasattr(keras, "saving"):
+    keras.saving = saving
 
 # Neither tf_keras nor Keras 2.15 tells its version through `tf.keras`; only Keras 3 has `ops`.
 KERAS_3: bool = hasattr(keras, "ops")

@@ -1,0 +1,6 @@
+"""Dense parts and the sum that makes the logit."""
+
+from dynctr_tf.layers.dense.logit_sum import LogitSum
+from dynctr_tf.layers.dense.mlp import MLP
+
+__all__ = ["MLP", "LogitSum"]

@@ -1,0 +1,6 @@
+"""Ids to embeddings."""
+
+from dynctr_tf.layers.embedding.field_embedding import FieldEmbedding
+from dynctr_tf.layers.embedding.value_pooling import ValuePooling
+
+__all__ = ["FieldEmbedding", "ValuePooling"]

@@ -1,0 +1,228 @@
+"""The one embedding table of all fields, gathered so that its gradient has every row once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from dynctr_tf import stack
+
+
+@keras.saving.register_keras_serializable(package="dynctr_tf")
+class FieldEmbedding(keras.layers.Layer):
+    """Turns ids of one id space into embeddings: one table, one gather, one row-sparse gradient.
+
+    Use it once per model, on all the ids of a batch together (give it a list: fields, multi-valued fields,
+    sequences), so that there is one de-duplication and each row of the table is updated once.
+
+    With ids `i_1 ... i_n` of a row of the batch and table `E`: `output[k] = E[i_k]`, and 0 for the padding
+    id 0, whose row stays 0 and never trains. The distinct ids of the batch are found in the forward pass
+    (`tf.unique`), only their rows are gathered, and these are expanded to all positions. The gradient of the
+    table is an `IndexedSlices` with each row once, already summed: any optimizer is then right with ids
+    that repeat, and its indices come out of `Unique`, by which the row-sparse optimizers know it.
+
+    Args:
+        num_ids: Size of the id space, the padding id 0 included (`EncodedFeatures.num_ids`).
+        output_dim: Size D of an embedding.
+        linear: Whether each row has one more column, the first-order weight of its id, returned apart.
+            LR, FM and DeepFM get theirs from the same unique ids, gather and update this way; it starts
+            at 0. Default `False`.
+        deduplicate: Whether to gather distinct rows. Without it the gradient repeats rows, and Keras 3's
+            own adaptive optimizers are then wrong; kept to compare, and for batches whose ids are known to
+            be distinct. Default `True`.
+        initial_scale: The embeddings start uniform in [-initial_scale, initial_scale]. The default is that
+            of `keras.layers.Embedding`, with which the papers' models start. A product of two fields starts
+            this much smaller than a single one, so that far smaller values delay learning interactions: two
+            vectors near 0 give each other next to no gradient. Default 0.05.
+        row_regularizer_l2: Adds `row_regularizer_l2 * sum(row ** 2)` over the distinct rows of the batch to
+            the loss: the row-sparse form of `keras.regularizers.L2`, which would read the whole table in
+            each step. Needs `deduplicate`. Default 0.0.
+        seed: Seed of the start. Default `None`: follows `keras.utils.set_random_seed`.
+
+    Call arguments:
+        inputs: ids, int32 or int64, or a list of such tensors, which are joined along axis 1.
+
+    Input shape:
+        `(batch, n)`, or a list of `(batch, n_j)` with n = sum of n_j.
+
+    Output shape:
+        `(batch, n, output_dim)` in the compute dtype; with `linear` a pair of that and `(batch, n, 1)`.
+        The table is float32 under any policy.
+
+    Raises:
+        ValueError: Sizes below 1, a negative regularizer or scale, a regularizer without de-duplication,
+            ids that are not whole numbers or have another rank. An id beyond the table is an
+            `InvalidArgumentError` of the gather on a CPU (a GPU returns zeros).
+
+    Cost: `num_ids * D` parameters (`D + 1` with `linear`), no multiplication; time and gradient memory follow
+    the distinct ids of the batch, not the size of the table.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> layer = FieldEmbedding(num_ids=10, output_dim=4)
+    >>> layer(tf.constant([[1, 5, 0], [1, 7, 9]])).shape
+    TensorShape([2, 3, 4])
+
+    Reference:
+        The de-duplication is this library's; papers leave the table to the framework.
+    """
+
+    def __init__(
+        self,
+        num_ids: int,
+        output_dim: int,
+        linear: bool = False,
+        deduplicate: bool = True,
+        initial_scale: float = 0.05,
+        row_regularizer_l2: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 1 < num_ids < 2**31:
+            raise ValueError(
+                f"num_ids must lie in 2 ... 2**31 - 1 (the padding id 0 and at least one more; "
+                f"ids are int32), got {num_ids}."
+            )
+        if output_dim < 1:
+            raise ValueError(f"output_dim must be at least 1, got {output_dim}.")
+        if initial_scale < 0 or row_regularizer_l2 < 0:
+            raise ValueError(
+                "initial_scale and row_regularizer_l2 must not be negative, "
+                f"got {initial_scale} and {row_regularizer_l2}."
+            )
+        if row_regularizer_l2 and not deduplicate:
+            raise ValueError(
+                "row_regularizer_l2 counts each distinct row of the batch once, which needs deduplicate=True."
+            )
+        self.num_ids = int(num_ids)
+        self.output_dim = int(output_dim)
+        self.linear = linear
+        self.deduplicate = deduplicate
+        self.initial_scale = initial_scale
+        self.row_regularizer_l2 = row_regularizer_l2
+        self.seed = seed
+        # The number of distinct ids is known only when the batch is, which XLA cannot compile.
+        self.supports_jit = False
+
+    def build(self, input_shape: Any) -> None:
+        for shape in _shapes(input_shape):
+            if len(shape) != 2:
+                raise ValueError(
+                    f"{self.name} takes ids of shape (batch, n), or a list of such tensors; got shape "
+                    f"{tuple(shape)}. A column of shape (batch,) becomes one with tf.expand_dims(ids, 1)."
+                )
+        self.table = self.add_weight(
+            name="table",
+            shape=(self.num_ids, self.output_dim + int(self.linear)),
+            dtype="float32",
+            initializer=self._initial_table,
+            trainable=True,
+            **stack.uncast_weight_options(),
+        )
+        self.built = True
+
+    def _initial_table(self, shape: Any, dtype: Any = None, **_: Any) -> tf.Tensor:
+        uniform = keras.initializers.RandomUniform(-self.initial_scale, self.initial_scale, seed=self.seed)
+        rows = uniform((self.num_ids - 1, self.output_dim), dtype="float32")
+        # A row of zeros for the padding id before, a column of zeros for the first-order weights behind.
+        return tf.pad(rows, [[1, 0], [0, int(self.linear)]])
+
+    def call(self, inputs: Any) -> Any:
+        parts = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        for part in parts:
+            if not part.dtype.is_integer:
+                raise ValueError(
+                    f"{self.name} takes ids of an integer dtype, got {part.dtype.name}; "
+                    "raw values become ids in dynctr_tf.encoding."
+                )
+        ids = tf.concat([tf.cast(part, tf.int32) for part in parts], axis=1)  # (batch, n)
+        flat_ids = tf.reshape(ids, [-1])
+        table = stack.raw_variable(self.table)
+        if not self.deduplicate:
+            return self._outputs(_gather_trainable(table, flat_ids), ids, lambda rows: rows)
+        distinct_ids, positions = tf.unique(flat_ids)
+        rows = _gather_trainable(table, distinct_ids)  # (distinct, D or D + 1)
+        if self.row_regularizer_l2:
+            self.add_loss(self.row_regularizer_l2 * tf.reduce_sum(tf.square(rows)))
+        return self._outputs(rows, ids, lambda part: expand_rows(part, positions))
+
+    def _outputs(self, rows: tf.Tensor, ids: tf.Tensor, expand: Callable[[tf.Tensor], tf.Tensor]) -> Any:
+        # Split before expanding: fewer rows, and the two gradients meet in one concatenation.
+        widths = [self.output_dim, 1] if self.linear else [self.output_dim]
+        maps = []
+        for part, width in zip(tf.split(rows, widths, axis=1), widths, strict=True):
+            field_map = tf.reshape(expand(part), [-1, _width(ids), width])  # (batch, n, D or 1)
+            maps.append(tf.cast(field_map, self.compute_dtype))
+        return tuple(maps) if self.linear else maps[0]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shapes = _shapes(input_shape)
+        widths = [shape[1] for shape in shapes]
+        total = None if None in widths else sum(widths)
+        field_map = (shapes[0][0], total, self.output_dim)
+        return (field_map, (shapes[0][0], total, 1)) if self.linear else field_map
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_ids": self.num_ids,
+            "output_dim": self.output_dim,
+            "linear": self.linear,
+            "deduplicate": self.deduplicate,
+            "initial_scale": self.initial_scale,
+            "row_regularizer_l2": self.row_regularizer_l2,
+            "seed": self.seed,
+        }
+
+
+@tf.custom_gradient
+def expand_rows(rows: tf.Tensor, positions: tf.Tensor) -> Any:
+    """Repeats rows at positions: `output[k] = rows[positions[k]]`, with a fast sum in the backward pass.
+
+    The gradient of a row is the sum of the gradients of its repetitions, a product with a sparse 0/1 matrix.
+    `SparseTensorDenseMatMul` sums two to three times faster than `unsorted_segment_sum`, which `tf.gather`
+    would end in (2.5 ms against 7 ms for 160 000 rows of 16 on one CPU core, TF 2.21), and the gradient
+    stays dense, where that of `tf.gather` is slices of unknown shape, with a warning.
+
+    Args:
+        rows: float32 `(distinct, width)`.
+        positions: int32 `(n,)`, values in 0 ... distinct - 1.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        count = tf.size(positions, out_type=tf.int64)
+        # (n, 2): row k of the upstream gradient is added to row positions[k].
+        entries = tf.stack([tf.cast(positions, tf.int64), tf.range(count)], axis=1)
+        summed = tf.raw_ops.SparseTensorDenseMatMul(
+            a_indices=entries,
+            a_values=tf.ones([count], upstream.dtype),
+            a_shape=tf.stack([tf.shape(rows, out_type=tf.int64)[0], count]),
+            b=upstream,
+        )
+        return summed, None
+
+    return tf.gather(rows, positions), gradient
+
+
+def _gather_trainable(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
+    """Gathers rows; that of the padding id is 0 and gets a gradient of 0."""
+    is_value = tf.cast(tf.not_equal(ids, 0), table.dtype)
+    return tf.gather(table, ids) * is_value[:, tf.newaxis]
+
+
+def _width(ids: tf.Tensor) -> Any:
+    return ids.shape[1] if ids.shape[1] is not None else tf.shape(ids)[1]
+
+
+def _shapes(input_shape: Any) -> list[Sequence[int | None]]:
+    """The shapes of the inputs as a list, whether one was given or several."""
+    if isinstance(input_shape, tf.TensorShape):
+        return [tuple(input_shape)]
+    if any(isinstance(entry, (list, tuple, tf.TensorShape)) for entry in input_shape):
+        return [tuple(shape) for shape in input_shape]
+    return [tuple(input_shape)]

@@ -1,0 +1,112 @@
+"""What all polynomial interaction layers share: X_l = X_{l-1} * mix(X_0) + X_{l-1}, and its two layouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+
+class FieldCrossing(keras.layers.Layer):
+    """Base of the layers that multiply field maps by mixtures of the fields of the first one.
+
+    Use it to write a further such layer: override `build_mixture`, `mixture` and `get_config`. What mixes
+    the fields differs (a static matrix, one that is generated per instance); that the mixture of X_0 is
+    multiplied with X_{l-1}, the residual, the dropout and the two layouts are the same and live here.
+
+    `X_l = X_{l-1} * M(X_0) + X_{l-1}`, computed as `X_{l-1} * (M(X_0) + 1)`; without the residual
+    `X_{l-1} * M(X_0)`.
+
+    Args:
+        residual: Whether X_{l-1} is added. Default `True`.
+        dropout: Share of the entries of X_0 that is dropped in training before the fields are mixed.
+            Default 0.0.
+        fields_last: The layout of the tensors: `False`, field maps `(batch, fields, dim)`; `True`, transposed
+            ones `(batch, dim, fields)`, in which mixing the fields is one plain matrix product. A network
+            that works on the second transposes once in place of twice a layer. Default `False`.
+    """
+
+    def __init__(
+        self, residual: bool = True, dropout: float = 0.0, fields_last: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a share from 0 up to, not including, 1; got {dropout}.")
+        self.residual = residual
+        self.dropout = dropout
+        self.fields_last = fields_last
+        self._dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build_mixture(self, num_fields: int, dim: int) -> None:
+        """Makes the weights that do not depend on the condition."""
+        raise NotImplementedError
+
+    def mixture(self, x0: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        """Mixes the fields: `(batch, dim, fields)` to `(batch, dim, fields)`."""
+        raise NotImplementedError
+
+    def build(self, inputs_shape: Any) -> None:
+        num_fields, dim = self.map_sizes(inputs_shape)
+        self.build_mixture(num_fields, dim)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
+        return self.cross(inputs, None, training)
+
+    def cross(self, inputs: Any, condition: tf.Tensor | None, training: bool | None) -> tf.Tensor:
+        """Applies the formula of the class."""
+        x, x0 = inputs if isinstance(inputs, (list, tuple)) else (inputs, inputs)
+        if self.dropout:
+            x0 = self._dropout(x0, training=training)
+        if not self.fields_last:
+            x0 = tf.transpose(x0, [0, 2, 1])
+        factor = self.mixture(x0, condition)  # (batch, dim, fields)
+        if self.residual:
+            factor = factor + tf.ones([], factor.dtype)
+        return x * (factor if self.fields_last else tf.transpose(factor, [0, 2, 1]))
+
+    def map_sizes(self, inputs_shape: Any) -> tuple[int, int]:
+        """Returns (fields, dim) of the inputs.
+
+        Raises:
+            ValueError: Not one field map, nor a pair of field maps of one shape, with known sizes.
+        """
+        nested = any(isinstance(entry, (list, tuple, tf.TensorShape)) for entry in inputs_shape)
+        shapes = [tuple(shape) for shape in inputs_shape] if nested else [tuple(inputs_shape)]
+        layout = "(batch, dim, fields)" if self.fields_last else "(batch, fields, dim)"
+        alike = len({shape[1:] for shape in shapes}) == 1
+        if len(shapes) > 2 or not alike or any(len(shape) != 3 or None in shape[1:] for shape in shapes):
+            raise ValueError(
+                f"{self.name} takes one field map {layout}, or the pair [X_(l-1), X_0] of two of one shape, "
+                f"with known sizes; got {shapes}."
+            )
+        _, first, second = shapes[0]
+        return (second, first) if self.fields_last else (first, second)
+
+    def compute_output_shape(self, inputs_shape: Any) -> tuple[Any, ...]:
+        self.map_sizes(inputs_shape)
+        first = inputs_shape[0]
+        return tuple(first if isinstance(first, (list, tuple, tf.TensorShape)) else inputs_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "residual": self.residual,
+            "dropout": self.dropout,
+            "fields_last": self.fields_last,
+        }
+
+
+def mix_fields(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Multiplies the last axis by a matrix, as one plain matrix product over all rows and columns.
+
+    A product of rank 3 by rank 2 would be a batched one, which a CPU runs several times slower.
+
+    Args:
+        x: `(batch, dim, n)`.
+        kernel: `(n, m)`.
+    """
+    dim, width = x.shape[1], kernel.shape[1]
+    product = tf.matmul(tf.reshape(x, [-1, kernel.shape[0]]), kernel)  # (batch * dim, m)
+    return tf.reshape(product, [-1, dim, width])

@@ -1,0 +1,123 @@
+"""The stages of a job, from settings to a judged model; `pipelines.train` and `pipelines.compare` string them together."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tensorflow import keras
+
+from dynctr_tf.configuration import DataSettings, JobSettings
+from dynctr_tf.datasets import row_source
+from dynctr_tf.datasets.row_source import RowSource
+from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded
+from dynctr_tf.evaluation import Evaluation, evaluate
+from dynctr_tf.models.catalogue import build_model, catalogue_entry
+from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
+from dynctr_tf.training import TrainingResult, predict_logits, set_seed, train
+
+
+def open_source(settings: DataSettings) -> RowSource:
+    """Opens the raw rows that the settings name, with their schema and split."""
+    return row_source(
+        settings.name,
+        path=settings.path,
+        schema=settings.schema,
+        split_by=settings.split_by,
+        min_count=settings.min_count,
+        max_size=settings.max_size,
+        binning=settings.binning,
+        on_bad_row=settings.on_bad_row,
+        seed=settings.seed,
+        **settings.options,
+    )
+
+
+def _data_fingerprint(settings: DataSettings) -> str:
+    """Changes with the settings, and with the size or time of a file that they name."""
+    state: dict[str, Any] = {**dataclasses.asdict(settings), "directory": None}
+    for name in ("path", "schema"):
+        file = getattr(settings, name)
+        if file is not None and Path(file).exists():
+            state[f"{name} state"] = (Path(file).stat().st_size, Path(file).stat().st_mtime_ns)
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def prepare(settings: DataSettings) -> EncodedDataset:
+    """Encodes the raw rows to disk, or opens what an earlier job with the same data settings encoded."""
+    directory = Path(settings.directory) / f"{settings.name}-{_data_fingerprint(settings)}"
+    if (directory / "index.json").exists():
+        print(f"encoded data: {directory} (from an earlier run)")
+        return EncodedDataset.open(directory)
+    source = open_source(settings)
+    encoder = Encoder.fit(source)
+    write_encoded(source, encoder, directory)
+    data = EncodedDataset.open(directory)
+    rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
+    print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {data.features.num_ids:,} ids")
+    for reason, count in source.skipped.items():
+        print(f"skipped {count:,} rows: {reason}")
+    return data
+
+
+def build_optimizer(settings: JobSettings) -> Any:
+    """Makes the optimizer that the settings name, the model's own where they name none."""
+    kind = settings.optimizer.name
+    if kind == "default":
+        kind = catalogue_entry(settings.model.name).optimizer
+    options = dict(settings.optimizer.options)
+    try:
+        if kind == "composite_ftrl":
+            return dynint_optimizer(batch_size=settings.training.batch_size, **options)
+        return {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam}[kind](**options)
+    except TypeError as error:
+        raise ValueError(f"Options of the optimizer {kind!r}: {error}.") from error
+    except KeyError as error:
+        known = ("composite_ftrl", "lazy_adam", "adam")
+        raise ValueError(unknown_name_message("optimizer", kind, known)) from error
+
+
+def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> tuple[keras.Model, TrainingResult]:
+    """Builds the model and trains it, or goes on with the training that `directory` holds."""
+    training = settings.training
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if training.mixed_precision else "float32")
+    set_seed(training.seed, deterministic=training.deterministic)
+    model = build_model(settings.model.name, data.features, **settings.model.options)
+    result = train(
+        model,
+        data,
+        build_optimizer(settings),
+        directory=directory,
+        batch_size=training.batch_size,
+        epochs=training.epochs,
+        evaluate_every=training.evaluate_every,
+        monitor=training.monitor,
+        patience=training.patience,
+        seed=training.seed,
+        tensorboard=training.tensorboard,
+    )
+    return model, result
+
+
+def judge(settings: JobSettings, data: EncodedDataset, model: keras.Model, split: str = "test") -> Evaluation:
+    """Scores the model on a split, every metric with its interval."""
+    logits = predict_logits(model, data, split, settings.evaluation.batch_size)
+
+    def column(name: str) -> Any:
+        return data.column(split, name) if name in data.column_names else None
+
+    group_by = settings.evaluation.group_by
+    return evaluate(
+        labels=data.column(split, "label"),
+        logits=logits,
+        weights=column("weight"),
+        true_probability=column("true_probability"),
+        scenarios=column("scenario"),
+        groups=None if group_by is None else data.column(split, group_by),
+        base_rate=float(data.column("train", "label").mean()),
+        replicates=settings.evaluation.replicates,
+    )

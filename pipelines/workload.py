@@ -1,0 +1,45 @@
+"""The one workload on which training and inference speed are compared, in NumPy alone.
+
+39 categorical fields, `num_ids // 39` ids each, drawn from Zipf(1.2) modulo that number with
+`default_rng(0)`, uniform labels, batch 4096, embedding size 16, Adam at 1e-3, an MLP of 400-400-400.
+Every contender, ours or a peer's, makes its batches here, so that all of them see the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from typing import NamedTuple
+
+import numpy as np
+
+NUM_FIELDS = 39
+EMBEDDING_DIM = 16
+HIDDEN_UNITS = (400, 400, 400)
+LEARNING_RATE = 1e-3
+NUM_BATCHES = 8
+LATENCY_BATCHES = ((1, 200), (64, 200), (512, 100))
+"""Batch sizes whose latency is taken, with the number of calls behind each median."""
+
+
+class Rows(NamedTuple):
+    """`ids` int32 `(rows, 39)`, each field counting from 0, and `labels` float32 `(rows,)`."""
+
+    ids: np.ndarray
+    labels: np.ndarray
+
+
+def make_rows(num_ids: int, batch_size: int) -> Rows:
+    """Makes the rows of eight batches."""
+    rng = np.random.default_rng(0)
+    ids = rng.zipf(1.2, size=(NUM_BATCHES * batch_size, NUM_FIELDS)) % (num_ids // NUM_FIELDS)
+    labels = rng.integers(0, 2, size=(NUM_BATCHES * batch_size, 1))
+    return Rows(ids.astype(np.int32), labels.astype(np.float32)[:, 0])
+
+
+def print_figures(peer: str, model: str, num_ids: int, **figures: float) -> None:
+    """Prints the figures of one contender as one line of JSON, peak resident memory (MiB) added."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps({"library": peer, "model": model, "num_ids": num_ids, **figures, "peak_memory_mib": peak}))
+    sys.stdout.flush()

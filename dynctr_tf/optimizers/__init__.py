@@ -1,0 +1,20 @@
+"""Optimizers whose step costs what the touched rows cost, and one that joins several."""
+
+from dynctr_tf.optimizers.composite_optimizer import Assignment, CompositeOptimizer
+from dynctr_tf.optimizers.dynint_optimizer import EMBEDDING_PATTERN, dynint_optimizer
+from dynctr_tf.optimizers.group_ftrl import GroupFtrl
+from dynctr_tf.optimizers.lazy_adam import LazyAdam
+from dynctr_tf.optimizers.sparse_adagrad import SparseAdagrad
+from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, sum_repeated_ids
+
+__all__ = [
+    "EMBEDDING_PATTERN",
+    "Assignment",
+    "CompositeOptimizer",
+    "GroupFtrl",
+    "LazyAdam",
+    "SparseAdagrad",
+    "SparseOptimizer",
+    "dynint_optimizer",
+    "sum_repeated_ids",
+]

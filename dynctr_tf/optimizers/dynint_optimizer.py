@@ -1,0 +1,85 @@
+"""The optimizer that xDeepInt and DynInt are trained with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynctr_tf.optimizers.composite_optimizer import CompositeOptimizer
+from dynctr_tf.optimizers.group_ftrl import GroupFtrl
+
+EMBEDDING_PATTERN = r"[^/]*embedding[^/]*/.*"
+"""The variables of any layer whose name contains "embedding"."""
+
+
+def dynint_optimizer(
+    batch_size: int,
+    *,
+    learning_rate: Any = 0.02,
+    beta: float = 1.0,
+    l2: float = 10.0,
+    l21: float = 10.0,
+    untouched_rows: str = "zero",
+    dense_learning_rate: Any = 0.02,
+    dense_l1: float = 0.1,
+    dense_l2: float = 0.2,
+    dense_initial_accumulator_value: float = 0.1,
+    embedding_pattern: str = EMBEDDING_PATTERN,
+    name: str = "dynint_optimizer",
+) -> CompositeOptimizer:
+    """Makes G-FTRL for the embedding tables and FTRL for the rest, as xDeepInt and DynInt are trained.
+
+    Use it as it is to repeat the papers at their batch size of 4096, and as the start of a search for other
+    data: the learning rates of the paper's search are 1e-2 to 1e-1, and `l21` decides how many ids survive.
+    All strengths are in units of a loss summed over the batch, as in the author's code, and are converted to
+    Keras' mean loss by `batch_size`.
+
+    Args:
+        batch_size: The number of rows of a global batch.
+        learning_rate: G-FTRL's alpha: a positive float or a `LearningRateSchedule`. Default 0.02.
+        beta: G-FTRL's beta. Default 1.0.
+        l2: G-FTRL's lambda_2. Default 10.0.
+        l21: G-FTRL's lambda_1. Default 10.0.
+        untouched_rows: As in `GroupFtrl`. Default `"zero"`.
+        dense_learning_rate: FTRL's learning rate, as `learning_rate`. Default 0.02.
+        dense_l1: FTRL's l1. Default 0.1.
+        dense_l2: FTRL's l2, not doubled: twice the 0.1 of the author's `tf.train.FtrlOptimizer`, which doubles
+            it. Default 0.2.
+        dense_initial_accumulator_value: FTRL's initial accumulator, that of `tf.train.FtrlOptimizer`.
+            Default 0.1.
+        embedding_pattern: What the paths of the tables match, as in `CompositeOptimizer`.
+            Default `EMBEDDING_PATTERN`: the variables of each layer whose name contains "embedding".
+        name: Name of the optimizer. Default `"dynint_optimizer"`.
+
+    Raises:
+        ValueError: As `GroupFtrl` and `CompositeOptimizer`.
+
+    Example:
+
+    >>> optimizer = dynint_optimizer(batch_size=4096, l21=1.0)
+    >>> [member.name for member in optimizer.members()]
+    ['g_ftrl', 'ftrl']
+
+    Reference: DynInt, arXiv 2301.08139, and xDeepInt, arXiv 2301.01089, name the two optimizers and the range
+    of learning rates; the numbers are those of the author's script for Criteo (github.com/yanyachen/xDeepInt,
+    `xdeepint/experiment/criteo/nn1.py`), where they belong to a batch of 4096.
+    """
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(f"batch_size must be the number of rows of a global batch, at least 1, got {batch_size!r}.")
+    tables = GroupFtrl(
+        learning_rate,
+        beta=beta,
+        l2=l2,
+        l21=l21,
+        untouched_rows=untouched_rows,
+        batch_size=batch_size,
+        name="g_ftrl",
+    )
+    rest = GroupFtrl(
+        dense_learning_rate,
+        l1=dense_l1,
+        l2=dense_l2,
+        initial_accumulator_value=dense_initial_accumulator_value,
+        batch_size=batch_size,
+        name="ftrl",
+    )
+    return CompositeOptimizer([(embedding_pattern, tables), (".*", rest)], name=name)

@@ -289,3 +289,16 @@ def learning_rate_variable(optimizer: Any) -> tf.Variable | None:
     if not KERAS_3:
         return rate if isinstance(rate, tf.Variable) else None
     return raw_variable(rate) if isinstance(rate, keras.Variable) else None
+
+
+def track_for_export(archive: Any, layer: Any) -> None:
+    """Makes an `ExportArchive` save everything that a layer or model holds, look-up tables included.
+
+    Keras 3 finds the tables that it tracks; Keras 2 saves those of its own look-up layers alone, so the others
+    become attributes of the archive, which are saved.
+    """
+    archive.track(layer)
+    if not KERAS_3:
+        resources = tf.train.TrackableView(layer).descendants()
+        tables = [found for found in resources if isinstance(found, tf.lookup.experimental.MutableHashTable)]
+        archive.lookup_tables = [*getattr(archive, "lookup_tables", []), *tables]

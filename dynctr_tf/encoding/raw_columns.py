@@ -1,0 +1,102 @@
+"""What the raw columns of a batch hold, whatever form pyarrow has them in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dynctr_tf.schema import Feature
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
+
+
+def strings(column: pa.Array, name: str) -> pa.Array:
+    """Returns a categorical column as an array of strings, or a dictionary of them, as it came.
+
+    Raises:
+        ValueError: A column of another type.
+    """
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not _is_string(kind):
+        raise ValueError(
+            f"Column {name!r} of a categorical feature must hold strings, got {column.type}; "
+            "cast it to string in the source, or make the feature numeric in the schema."
+        )
+    return column.cast(pa.string()) if pa.types.is_null(column.type) else column
+
+
+def numbers(column: pa.Array, name: str) -> np.ndarray:
+    """Returns a numeric column as float32, NaN where it is null.
+
+    Numbers are taken at float32 because that is what the serving signature takes: one number has one bin.
+
+    Raises:
+        ValueError: A column that does not hold numbers.
+    """
+    kind = column.type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        raise ValueError(
+            f"Column {name!r} of a numeric feature must hold numbers, got {kind}; "
+            "cast it to double in the source, or make the feature categorical in the schema."
+        )
+    values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float32)
+
+
+class KeptValues(NamedTuple):
+    """The values of a multi-valued or sequence column that are encoded.
+
+    Attributes:
+        values: All of them, row after row.
+        rows: int64, the row of each.
+        positions: int64, its place in the row's entry.
+    """
+
+    values: pa.Array
+    rows: np.ndarray
+    positions: np.ndarray
+
+
+def kept_values(column: pa.Array, feature: Feature) -> KeptValues:
+    """Takes a multi-valued or sequence column apart and keeps what fits into `feature.max_length`.
+
+    Empty values are dropped; then the first values of a set, or the last ones of a sequence, are kept.
+
+    Raises:
+        ValueError: A column that holds neither strings nor lists of strings.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = kind.value_type
+    if _is_string(kind):
+        lists = pc.split_pattern(column.cast(pa.string()), feature.separator)
+    elif (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_string(kind.value_type):
+        lists = column
+    else:
+        raise ValueError(
+            f"Column {feature.name!r} of a {feature.kind} feature must hold strings whose values are separated "
+            f"by {feature.separator!r}, or lists of strings, got {kind}."
+        )
+    values = lists.flatten().cast(pa.string())
+    rows = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    present = pc.fill_null(pc.not_equal(values, ""), False)
+    values = values.filter(present)
+    rows = rows[present.to_numpy(zero_copy_only=False)]
+
+    counts = np.bincount(rows, minlength=len(column))
+    positions = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
+    if len(counts) and counts.max() > feature.max_length:
+        if feature.kind == "sequence":
+            positions = positions - np.maximum(counts - feature.max_length, 0)[rows]
+            kept = positions >= 0
+        else:
+            kept = positions < feature.max_length
+        values, rows, positions = values.filter(pa.array(kept)), rows[kept], positions[kept]
+    return KeptValues(values, rows, positions)

@@ -151,10 +151,7 @@ class RuleOptimizer(_KerasOptimizer):
 
     def slots_of(self, variable: Any) -> dict[str, Any]:
         """Returns the slots of a variable that the optimizer was built with, by name."""
-        if KERAS_3:
-            index = self._get_variable_index(variable)
-        else:
-            index = self._index_dict[self._var_key(variable)]
+        index = self._get_variable_index(variable) if KERAS_3 else self._index_dict[self._var_key(variable)]
         return {slot: raw_variable(variables[index]) for slot, variables in self._slot_lists.items()}
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any = None) -> None:

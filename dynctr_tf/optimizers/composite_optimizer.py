@@ -123,15 +123,14 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         if unmatched:
             raise ValueError(
                 f"No pattern of CompositeOptimizer matches the variables {unmatched}. A pattern must match the "
-                f"whole path, or its end from a '/' on; given: {list(self._patterns)}. Add one, such as '.*' at the end "
-                "for the rest."
+                f"whole path, or its end from a '/' on; given: {list(self._patterns)}. Add one, such as '.*' at the "
+                "end for the rest."
             )
         for pattern in self._patterns:
             if not any(_matches(pattern, path) for path in paths):
                 raise ValueError(
-                    f"The pattern {pattern!r} of CompositeOptimizer matches no variable; it must match the whole path, or "
-                    "its end from a '/' on. "
-                    + unknown_name_message("path", pattern, paths)
+                    f"The pattern {pattern!r} of CompositeOptimizer matches no variable; it must match the whole "
+                    "path, or its end from a '/' on. " + unknown_name_message("path", pattern, paths)
                 )
         self._assigned = _Assigned(tuple(rows), numbers)
         for number, member in enumerate(members):
@@ -143,8 +142,8 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
             if follows_schedule and stack.learning_rate_variable(self) is None:
                 raise ValueError(
                     f"CompositeOptimizer has a schedule as learning_rate, which is a factor for all members, but "
-                    f"{type(member).__name__} for {self._patterns[number]!r} has a schedule of its own. Give a schedule "
-                    "either to the composite or to its members."
+                    f"{type(member).__name__} for {self._patterns[number]!r} has a schedule of its own. Give a "
+                    "schedule either to the composite or to its members."
                 )
 
     def apply_members(self, pairs: list[tuple[Any, Any]], aggregate: bool) -> None:
@@ -154,15 +153,16 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
             number = self._assigned.numbers.get(self._var_key(variable))
             if number is None:
                 raise ValueError(
-                    f"CompositeOptimizer was built without the variable {stack.variable_path(variable)!r}. An optimizer "
-                    "belongs to one model: make a new one for another model."
+                    f"CompositeOptimizer was built without the variable {stack.variable_path(variable)!r}. An "
+                    "optimizer belongs to one model: make a new one for another model."
                 )
             groups.setdefault(number, []).append((gradient, variable))
         active: list[tuple[Any, list[tuple[Any, Any]]]] = []
         for number, group in sorted(groups.items()):
             if all(gradient is None for gradient, _ in group):
                 paths = [stack.variable_path(variable) for _, variable in group]
-                warnings.warn(f"No variable of the pattern {self._patterns[number]!r} has a gradient: {paths}.", stacklevel=2)
+                pattern = self._patterns[number]
+                warnings.warn(f"No variable of the pattern {pattern!r} has a gradient: {paths}.", stacklevel=2)
             else:
                 active.append((self.members()[number], group))
         if not active:

@@ -160,10 +160,6 @@ class NumericBinning(keras.layers.Layer):
         ids = tf.where(missing, MISSING_OFFSET, ids)
         return tf.ensure_shape(ids, single.shape)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the shape of the input."""
-        return input_shape
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

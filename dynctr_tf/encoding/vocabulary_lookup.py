@@ -95,10 +95,6 @@ class VocabularyLookup(keras.layers.Layer):
         # The table's operation forgets the shape.
         return tf.ensure_shape(ids, strings.shape)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the shape of the input."""
-        return input_shape
-
     def save_own_variables(self, store: Any) -> None:
         """Writes the values as one array of bytes and one of lengths."""
         values = self.get_vocabulary()

@@ -1,0 +1,246 @@
+"""The fitted encoder: vocabularies, bins and the ids that they give, fitted, saved and applied to batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+
+from dynctr_tf.datasets.row_source import RowBatch, RowSource
+from dynctr_tf.encoding.encoded_features import MISSING_OFFSET, PADDING_ID, EncodedFeatures
+from dynctr_tf.encoding.feature_encoder import FeatureEncoder, describe_encoding
+from dynctr_tf.encoding.raw_columns import kept_values, numbers, strings
+from dynctr_tf.encoding.vocabulary import FittedBins, FittedVocabulary, fit_vocabularies
+from dynctr_tf.schema import Feature, Schema
+
+_FORMAT = 1
+_FILE = "encoder.json"
+
+
+class Encoder:
+    """Turns raw rows into ids, and gives the Keras layer that does the same inside an exported model.
+
+    Use `Encoder.fit` on the rows that a model is trained on, `write_encoded_dataset` to encode them once to disk,
+    and `layer()` when the trained model is exported.
+
+    Args:
+        schema: The schema of the rows.
+        vocabularies: The fitted vocabulary of each feature that has one of its own. `fit` makes them.
+        bins: The fitted bins of each numeric feature. `fit` makes them.
+
+    Raises:
+        ValueError: A vocabulary or bins that are lacking, or that no feature has.
+
+    Cost:
+        `fit` reads the rows once. `encode_batch` looks up the distinct strings of a batch only, and encodes
+        some 200 000 rows of 13 numbers and 26 strings per second on one core.
+
+    Example:
+
+    >>> from dynctr_tf.schema import Feature, Schema
+    >>> schema = Schema((Feature("colour", "categorical"), Feature("price", "numeric")), label="click")
+    >>> red = FittedVocabulary(pa.array(["red"], pa.large_string()), np.array([7]))
+    >>> encoder = Encoder(schema, {"colour": red}, {"price": FittedBins((0, 1, 2))})
+    >>> encoder.features.num_ids
+    9
+    """
+
+    def __init__(
+        self, schema: Schema, vocabularies: Mapping[str, FittedVocabulary], bins: Mapping[str, FittedBins]
+    ) -> None:
+        self.schema = schema
+        self.vocabularies = dict(vocabularies)
+        self.bins = dict(bins)
+        own = [f for f in schema.features if f.shares_vocabulary_with is None]
+        for what, given, needed in (
+            ("bins", self.bins, [f.name for f in own if f.kind == "numeric"]),
+            (
+                "vocabularies",
+                self.vocabularies,
+                [f.name for f in own if f.kind != "numeric" and f.vocabulary.hash_buckets is None],
+            ),
+        ):
+            if sorted(given) != sorted(needed):
+                raise ValueError(f"The schema needs {what} for {sorted(needed)}, got them for {sorted(given)}.")
+        sizes = {f.name: f.vocabulary.hash_buckets or 0 for f in own}
+        sizes.update({name: len(fitted.values) for name, fitted in self.vocabularies.items()})
+        sizes.update({name: len(fitted.bins) for name, fitted in self.bins.items()})
+        self.features: EncodedFeatures = describe_encoding(schema, sizes)
+
+    @classmethod
+    def fit(cls, source: RowSource, *, progress: bool = True) -> Encoder:
+        """Fits vocabularies and bins in one pass over the training rows of a source.
+
+        Args:
+            source: The rows.
+            progress: Whether a progress bar with rows/s is shown. Default `True`.
+
+        Raises:
+            ValueError: As `fit_vocabularies`.
+        """
+        return cls(source.schema, *fit_vocabularies(source, progress=progress))
+
+    def layer(self, name: str | None = None) -> FeatureEncoder:
+        """Returns a new Keras layer that encodes raw features as this encoder does.
+
+        Args:
+            name: The layer's name. Default `None`: chosen by Keras.
+        """
+        bins = {name: dataclasses.asdict(fitted) for name, fitted in self.bins.items()}
+        layer = FeatureEncoder(self.schema, self.features, bins, name=name)
+        for feature, fitted in self.vocabularies.items():
+            layer.set_vocabulary(feature, fitted.values.cast(pa.large_binary()).to_pylist())
+        return layer
+
+    @functools.cached_property
+    def _layer(self) -> FeatureEncoder:
+        return self.layer()
+
+    @property
+    def id_columns(self) -> tuple[tuple[str, int], ...]:
+        """The columns of the matrix that `encode_matrix` gives: each feature and how many columns it has."""
+        return (
+            *((field.name, field.max_values) for field in self.features.fields),
+            *((sequence.name, sequence.length) for sequence in self.features.sequences),
+        )
+
+    def encode_matrix(self, columns: pa.RecordBatch) -> np.ndarray:
+        """Encodes rows to one int32 matrix whose columns `id_columns` names.
+
+        Raises:
+            ValueError: A feature whose column is absent or of a type that does not suit it.
+        """
+        absent = [f.name for f in self.schema.features if f.name not in columns.schema.names]
+        if absent:
+            raise ValueError(f"The rows lack the columns {absent}; they have {columns.schema.names}.")
+        matrix = np.empty((columns.num_rows, sum(width for _, width in self.id_columns)), np.int32)
+        start = 0
+        with tf.device("/CPU:0"):
+            for name, width in self.id_columns:
+                feature = self.schema.feature(name)
+                column = columns.column(name)
+                if feature.kind == "numeric":
+                    matrix[:, start] = self._layer.look_up(name, tf.constant(numbers(column, name))).numpy()
+                elif feature.kind == "categorical":
+                    matrix[:, start] = self._ids_of_strings(name, strings(column, name))
+                else:
+                    matrix[:, start : start + width] = self._entry(feature, column)
+                start += width
+        return matrix
+
+    def _ids_of_strings(self, name: str, column: pa.Array) -> np.ndarray:
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        distinct = encoded.dictionary.fill_null("").cast(pa.binary()).to_numpy(zero_copy_only=False)
+        # The missing value is looked up behind the distinct ones, and nulls point to it.
+        ids = self._layer.look_up(name, tf.constant([*distinct, b""], tf.string)).numpy()
+        indices = pc.fill_null(encoded.indices.cast(pa.int64()), len(distinct))
+        return ids[indices.to_numpy(zero_copy_only=False)]
+
+    def _entry(self, feature: Feature, column: pa.Array) -> np.ndarray:
+        kept = kept_values(column, feature)
+        entry = np.full((len(column), feature.max_length), PADDING_ID, np.int32)
+        entry[kept.rows, kept.positions] = self._ids_of_strings(feature.name, kept.values)
+        if feature.kind == "multi_valued":
+            empty = np.bincount(kept.rows, minlength=len(column)) == 0
+            field = next(field for field in self.features.fields if field.name == feature.name)
+            entry[empty, 0] = field.first_id + MISSING_OFFSET
+        return entry
+
+    def encode_batch(self, batch: RowBatch) -> dict[str, np.ndarray]:
+        """Encodes rows to the dict that models take; the same ids as `layer()` gives for the same rows.
+
+        Raises:
+            ValueError: As `encode_matrix`.
+        """
+        matrix = self.encode_matrix(batch.columns)
+        encoded: dict[str, np.ndarray] = {}
+        num_single = len(self.features.single_valued)
+        if num_single:
+            encoded["fields"] = matrix[:, :num_single]
+        start = 0
+        for name, width in self.id_columns:
+            if start >= num_single:
+                encoded[name] = matrix[:, start : start + width]
+            start += width
+        for place, field in enumerate(self.features.single_valued):
+            if field.role in ("scenario", "group"):
+                encoded[field.role] = matrix[:, place] - field.first_id
+        return encoded
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that decides which ids a row gets."""
+        digest = hashlib.sha256()
+        digest.update(json.dumps(self._description(), sort_keys=True).encode())
+        for name in sorted(self.vocabularies):
+            values = self.vocabularies[name].values.cast(pa.large_binary())
+            digest.update(pc.binary_length(values).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+            digest.update(b"".join(values.to_pylist()))
+        return digest.hexdigest()
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "schema": json.loads(self.schema.to_json()),
+            "features": json.loads(self.features.to_json()),
+            "bins": {name: dataclasses.asdict(fitted) for name, fitted in sorted(self.bins.items())},
+            "vocabularies": {name: f"vocabulary_{i}.arrow" for i, name in enumerate(sorted(self.vocabularies))},
+        }
+
+    def save(self, directory: str | Path) -> None:
+        """Writes the encoder: `encoder.json`, and one Arrow file of values and counts per vocabulary.
+
+        Raises:
+            ValueError: A directory that holds an encoder already.
+        """
+        directory = Path(directory)
+        if (directory / _FILE).exists():
+            raise ValueError(f"{directory} holds an encoder already; give another directory or delete it.")
+        directory.mkdir(parents=True, exist_ok=True)
+        description = self._description()
+        for name, file in description["vocabularies"].items():
+            fitted = self.vocabularies[name]
+            table = pa.table({"value": fitted.values, "count": pa.array(fitted.counts, pa.int64())})
+            with pa.OSFile(str(directory / file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+        text = json.dumps({**description, "fingerprint": self.fingerprint}, indent=1, ensure_ascii=False)
+        (directory / _FILE).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Encoder:
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: A directory that holds no encoder, one of another format, or one that was changed.
+        """
+        path = Path(directory) / _FILE
+        if not path.is_file():
+            raise ValueError(f"{directory} holds no encoder: it has no {_FILE}. `Encoder.save` writes one.")
+        mapping = json.loads(path.read_text(encoding="utf-8"))
+        if mapping.get("format") != _FORMAT:
+            raise ValueError(
+                f"{path} has the format {mapping.get('format')!r}, this version reads {_FORMAT}; fit it again."
+            )
+        vocabularies = {}
+        for name, file in mapping["vocabularies"].items():
+            with pa.OSFile(str(path.parent / file)) as stream, pa.ipc.open_file(stream) as reader:
+                table = reader.read_all()
+            values = table.column("value").combine_chunks()
+            values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
+            vocabularies[name] = FittedVocabulary(values, table.column("count").to_numpy())
+        bins = {
+            name: FittedBins(tuple(own["bins"]), tuple(own["boundaries"])) for name, own in mapping["bins"].items()
+        }
+        encoder = cls(Schema.from_json(json.dumps(mapping["schema"])), vocabularies, bins)
+        if encoder.fingerprint != mapping["fingerprint"]:
+            raise ValueError(f"The encoder in {directory} is not what was saved: its files were changed.")
+        return encoder

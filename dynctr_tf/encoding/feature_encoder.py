@@ -1,0 +1,297 @@
+"""Raw features to the encoded batch, as one Keras layer: the graph that encodes and the graph that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.encoding.encoded_features import (
+    FIRST_VALUE_OFFSET,
+    MISSING_OFFSET,
+    PADDING_ID,
+    EncodedFeatures,
+    Field,
+)
+from dynctr_tf.encoding.encoded_features import Sequence as SequenceFeature
+from dynctr_tf.encoding.numeric_binning import NumericBinning
+from dynctr_tf.encoding.vocabulary_lookup import VocabularyLookup
+from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.schema import Feature, Schema
+
+
+def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedFeatures:
+    """Lays the blocks of ids of all features one after another.
+
+    Args:
+        schema: The schema.
+        num_values: For each feature with a vocabulary, bins or hash buckets of its own, how many values it has.
+    """
+    single = [f for f in schema.features if f.kind != "sequence" and not _is_wide(f)]
+    wide = [f for f in schema.features if _is_wide(f)]
+    sequences = [f for f in schema.features if f.kind == "sequence"]
+    blocks: dict[str, tuple[int, int]] = {}
+    first = PADDING_ID + 1
+    for feature in (*single, *wide, *sequences):
+        if feature.shares_vocabulary_with is None:
+            size = num_values[feature.name] + FIRST_VALUE_OFFSET
+            blocks[feature.name] = (first, size)
+            first += size
+    if first > 2**31 - 1:
+        raise ValueError(f"The features have {first} ids, more than int32 holds; set max_size or hash_buckets.")
+
+    def block(feature: Feature) -> tuple[int, int]:
+        return blocks[feature.shares_vocabulary_with or feature.name]
+
+    sizes = {f.role: block(f)[1] for f in schema.features if f.role in ("scenario", "group")}
+    return EncodedFeatures(
+        fields=tuple(
+            Field(f.name, f.role, *block(f), max_values=f.max_length if _is_wide(f) else 1) for f in (*single, *wide)
+        ),
+        sequences=tuple(
+            SequenceFeature(f.name, f.role, f.max_length, *block(f), field=f.shares_vocabulary_with)
+            for f in sequences
+        ),
+        num_scenarios=sizes.get("scenario", 0),
+        num_groups=sizes.get("group", 0),
+    )
+
+
+def _is_wide(feature: Feature) -> bool:
+    """Whether the feature is a field with an entry of its own; a set of one value is a field like others."""
+    return feature.kind == "multi_valued" and feature.max_length > 1
+
+
+@keras.saving.register_keras_serializable(package="dynctr_tf")
+class FeatureEncoder(keras.layers.Layer):
+    """Turns a dict of raw features into the encoded batch that models take.
+
+    Use it in front of a trained model when it is exported; `Encoder.layer()` makes it. The training data was
+    encoded by the same look-ups, so that both see the same ids.
+
+    ```
+    id = first_id of the feature's block + 0 (missing), 1 (unknown) or 2, 3, ... (a value)
+    ```
+
+    The missing values are the empty string and NaN. Of a multi-valued feature the first `max_length` values
+    are kept, and one that has no value has the missing one; of a sequence the last `max_length` values are
+    kept, and one that has no value is all padding. Empty strings among their values are dropped.
+
+    Args:
+        schema: The schema, or the JSON text of one.
+        features: The description of the encoded batch, or the JSON text of one.
+        bins: For each numeric feature `{"bins": [...], "boundaries": [...]}` as `NumericBinning` takes them.
+        name: The layer's name, string. Default `None`: chosen by Keras.
+        dtype: Taken for Keras' sake; has no effect. Default `None`.
+
+    Call arguments:
+        inputs: A dict with one entry for each feature of the schema: strings `(batch,)` for a categorical
+            feature, numbers `(batch,)` for a numeric one, strings `(batch, values)` padded with `""` for
+            a multi-valued or sequence one. `fill_missing_features` makes one of what a request brings.
+
+    Output shape:
+        The encoded batch, a dict of int32: `"fields"` `(batch, single-valued fields)`; `(batch, max_values)`
+        for each multi-valued field and `(batch, length)` for each sequence under its name; `"scenario"` and
+        `"group"` `(batch,)` where the schema has such roles.
+
+    Raises:
+        ValueError: An entry that is absent or unknown, of another rank or dtype, or a numeric feature of
+            the schema without bins.
+
+    Cost:
+        No trained parameter; one hash look-up for each string, a logarithm and a binary search for each number.
+    """
+
+    def __init__(
+        self,
+        schema: Schema | str,
+        features: EncodedFeatures | str,
+        bins: Mapping[str, Mapping[str, Sequence[float]]],
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, autocast=False, **kwargs)
+        self.schema = Schema.from_json(schema) if isinstance(schema, str) else schema
+        self.features = EncodedFeatures.from_json(features) if isinstance(features, str) else features
+        numeric = [feature.name for feature in self.schema.features if feature.kind == "numeric"]
+        if sorted(bins) != sorted(numeric):
+            raise ValueError(f"Bins are needed for the numeric features {numeric}, got {sorted(bins)}.")
+        self._blocks = {
+            entry.name: (entry.first_id, entry.num_ids) for entry in (*self.features.fields, *self.features.sequences)
+        }
+        # A list, because a feature's name need not be one that Keras accepts; `_places` finds the place.
+        self.look_up_layers: list[keras.layers.Layer] = []
+        self._places: dict[str, int] = {}
+        for position, feature in enumerate(self.schema.features):
+            if feature.kind == "numeric":
+                own = bins[feature.name]
+                layer: keras.layers.Layer = NumericBinning(
+                    feature.binning,
+                    [int(value) for value in own["bins"]],
+                    own.get("boundaries", ()),
+                    name=f"binning_{position}",
+                    dtype=self.dtype,
+                )
+            elif feature.shares_vocabulary_with is None and feature.vocabulary.hash_buckets is None:
+                layer = VocabularyLookup(name=f"lookup_{position}", dtype=self.dtype)
+            else:
+                continue
+            self._places[feature.name] = len(self.look_up_layers)
+            self.look_up_layers.append(layer)
+
+    def build(self, input_shape: Any) -> None:
+        """Has nothing to make."""
+        self.built = True
+
+    def set_vocabulary(self, name: str, values: Sequence[str] | Sequence[bytes]) -> None:
+        """Gives a feature its vocabulary, in the order of the ids.
+
+        Raises:
+            ValueError: A feature without a vocabulary of its own, another number of values than its block
+                has ids, an empty value, or a value given twice.
+        """
+        having = [feature for feature in self._places if self.schema.feature(feature).kind != "numeric"]
+        if name not in having:
+            raise ValueError(unknown_name_message("feature with a vocabulary of its own", name, having))
+        size = self._blocks[name][1] - FIRST_VALUE_OFFSET
+        if len(values) != size:
+            raise ValueError(f"Feature {name!r} has a block of {size} values, got a vocabulary of {len(values)}.")
+        self.look_up_layers[self._places[name]].set_vocabulary(values)
+
+    def look_up(self, name: str, values: Any) -> tf.Tensor:
+        """Returns the ids of single values of a feature, int32 of the shape of `values`.
+
+        Raises:
+            ValueError: Values of a wrong dtype.
+        """
+        feature = self.schema.feature(name)
+        owner = self.schema.feature(feature.shares_vocabulary_with or name)
+        values = tf.convert_to_tensor(values)
+        if feature.kind == "numeric":
+            if not (values.dtype.is_floating or values.dtype.is_integer):
+                raise ValueError(f"Feature {name!r} is numeric and takes numbers, got {values.dtype.name}.")
+        elif values.dtype != tf.string:
+            raise ValueError(f"Feature {name!r} is {feature.kind} and takes strings, got {values.dtype.name}.")
+        buckets = owner.vocabulary.hash_buckets
+        if buckets is not None:
+            bucket = tf.cast(tf.strings.to_hash_bucket_fast(values, buckets), tf.int32)
+            ids = tf.where(values == "", MISSING_OFFSET, bucket + FIRST_VALUE_OFFSET)
+        else:
+            ids = self.look_up_layers[self._places[owner.name]](values)
+        return ids + self._blocks[name][0]
+
+    def _entry(self, feature: Feature, values: tf.Tensor) -> tf.Tensor:
+        """Looks up and cuts the values of a multi-valued or sequence feature: (batch, max_length)."""
+        present = tf.ragged.boolean_mask(values, values != "")
+        length = feature.max_length
+        kept = present[:, -length:] if feature.kind == "sequence" else present[:, :length]
+        ids = kept.with_values(self.look_up(feature.name, kept.values))
+        entry = ids.to_tensor(PADDING_ID, shape=(None, length))
+        if feature.kind == "multi_valued":
+            missing = self._blocks[feature.name][0] + MISSING_OFFSET
+            first = tf.where(entry[:, :1] == PADDING_ID, missing, entry[:, :1])
+            entry = tf.concat([first, entry[:, 1:]], axis=1)
+        return tf.ensure_shape(entry, (values.shape[0], length))
+
+    def _checked(self, inputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        names = [feature.name for feature in self.schema.features]
+        for name in inputs:
+            if name not in names:
+                raise ValueError(unknown_name_message("feature", name, names))
+        absent = [name for name in names if name not in inputs]
+        if absent:
+            raise ValueError(
+                f"The inputs lack the features {absent}; `fill_missing_features` fills in absent ones as missing."
+            )
+        tensors = {}
+        for feature in self.schema.features:
+            values = tf.convert_to_tensor(inputs[feature.name])
+            rank = 2 if feature.kind in ("multi_valued", "sequence") else 1
+            if values.shape.rank not in (None, rank):
+                form = "(batch,)" if rank == 1 else '(batch, values) padded with ""'
+                raise ValueError(
+                    f"Feature {feature.name!r} is {feature.kind} and has the shape {form}, got {values.shape}."
+                )
+            tensors[feature.name] = values
+        return tensors
+
+    def call(self, inputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        tensors = self._checked(inputs)
+        ids = {}
+        for feature in self.schema.features:
+            values = tensors[feature.name]
+            if feature.kind in ("multi_valued", "sequence"):
+                entry = self._entry(feature, values)
+                ids[feature.name] = entry if _is_wide(feature) or feature.kind == "sequence" else entry[:, 0]
+            else:
+                ids[feature.name] = self.look_up(feature.name, values)
+        encoded = {}
+        if self.features.single_valued:
+            encoded["fields"] = tf.stack([ids[field.name] for field in self.features.single_valued], axis=1)
+        for entry in (*self.features.multi_valued, *self.features.sequences):
+            encoded[entry.name] = ids[entry.name]
+        for feature in self.schema.features:
+            if feature.role in ("scenario", "group"):
+                encoded[feature.role] = ids[feature.name] - self._blocks[feature.name][0]
+        return encoded
+
+    def get_config(self) -> dict[str, Any]:
+        bins = {
+            name: self.look_up_layers[place].get_config()
+            for name, place in self._places.items()
+            if self.schema.feature(name).kind == "numeric"
+        }
+        return {
+            **super().get_config(),
+            "schema": self.schema.to_json(),
+            "features": self.features.to_json(),
+            "bins": {name: {key: own[key] for key in ("bins", "boundaries")} for name, own in bins.items()},
+        }
+
+
+def fill_missing_features(inputs: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Completes the features of a request, so that an absent one is missing, and pads ragged ones.
+
+    Args:
+        inputs: Some of the features of the schema, as `FeatureEncoder` takes them; multi-valued and sequence
+            features may be `tf.RaggedTensor`.
+        schema: The schema.
+
+    Returns:
+        All the features of the schema.
+
+    Raises:
+        ValueError: An unknown name, or no feature at all, so that the number of rows is not known.
+
+    Example:
+
+    >>> schema = Schema((Feature("city", "categorical"), Feature("age", "numeric")), label="click")
+    >>> sorted(fill_missing_features({"city": tf.constant(["Oslo"])}, schema))
+    ['age', 'city']
+    """
+    names = [feature.name for feature in schema.features]
+    for name in inputs:
+        if name not in names:
+            raise ValueError(unknown_name_message("feature", name, names))
+    if not inputs:
+        raise ValueError(f"At least one feature must be given, to tell the number of rows; known are {names}.")
+    given = {
+        name: values.to_tensor("") if isinstance(values, tf.RaggedTensor) else tf.convert_to_tensor(values)
+        for name, values in inputs.items()
+    }
+    rows = tf.shape(next(iter(given.values())))[0]
+    filled = {}
+    for feature in schema.features:
+        if feature.name in given:
+            filled[feature.name] = given[feature.name]
+        elif feature.kind == "numeric":
+            filled[feature.name] = tf.fill([rows], float("nan"))
+        elif feature.kind == "categorical":
+            filled[feature.name] = tf.fill([rows], "")
+        else:
+            filled[feature.name] = tf.fill([rows, 1], "")
+    return filled

@@ -1,0 +1,242 @@
+"""Fits vocabularies and bins in one pass over the training rows, in memory that distinct values bound."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from dynctr_tf.datasets.row_source import RowSource
+from dynctr_tf.encoding.numeric_binning import numeric_bins
+from dynctr_tf.encoding.raw_columns import kept_values, numbers, strings
+from dynctr_tf.schema import Feature, Schema, Vocabulary
+
+_MERGE_ROWS = 1 << 19
+_SAMPLE_SIZE = 1 << 18
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FittedVocabulary:
+    """The values of one feature that have an id of their own.
+
+    Args:
+        values: Distinct strings, the most frequent first, equally frequent ones in the order of their bytes.
+        counts: int64, how often each was seen in the training rows.
+    """
+
+    values: pa.Array
+    counts: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedBins:
+    """The bins of one numeric feature that have an id of their own.
+
+    Args:
+        bins: Distinct whole numbers, ascending.
+        boundaries: The boundaries of quantile bins, ascending. Default none.
+    """
+
+    bins: tuple[int, ...]
+    boundaries: tuple[float, ...] = ()
+
+
+class ValueCounter:
+    """Counts how often each value was seen, in memory that grows with the distinct values alone.
+
+    Args:
+        value_type: The pyarrow type of the values.
+    """
+
+    def __init__(self, value_type: pa.DataType) -> None:
+        self._type = value_type
+        self._merged = self._table(pa.array([], value_type), pa.array([], pa.int64()))
+        self._pending: list[pa.Table] = []
+        self._pending_rows = 0
+
+    def _table(self, values: pa.Array, counts: pa.Array) -> pa.Table:
+        return pa.table({"value": values.cast(self._type), "count": counts.cast(pa.int64())})
+
+    def add(self, values: pa.Array) -> None:
+        """Counts some values; nulls are left out."""
+        counted = pc.value_counts(values.drop_null())
+        self._pending.append(self._table(counted.field("values"), counted.field("counts")))
+        self._pending_rows += len(counted)
+        # Merging when as much is pending as is merged keeps the whole work linear.
+        if self._pending_rows > max(_MERGE_ROWS, self._merged.num_rows):
+            self._merge()
+
+    def _merge(self) -> None:
+        grouped = pa.concat_tables([self._merged, *self._pending]).group_by("value").aggregate([("count", "sum")])
+        self._merged = self._table(
+            grouped.column("value").combine_chunks(), grouped.column("count_sum").combine_chunks()
+        )
+        self._pending, self._pending_rows = [], 0
+
+    def kept(self, rule: Vocabulary) -> tuple[pa.Array, np.ndarray]:
+        """Returns the values that the rule keeps and their counts, the most frequent first, then by value."""
+        self._merge()
+        table = self._merged.filter(pc.greater_equal(self._merged.column("count"), rule.min_count))
+        table = table.sort_by([("count", "descending"), ("value", "ascending")])
+        if rule.max_size is not None:
+            table = table.slice(0, rule.max_size)
+        values = table.column("value").combine_chunks()
+        if isinstance(values, pa.ChunkedArray):  # what pyarrow gives for a column of no chunk
+            values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], self._type)
+        return values, table.column("count").to_numpy()
+
+
+class UniformSample:
+    """Keeps a uniform sample without replacement of all the numbers it is given; all of them while they fit.
+
+    Every number draws a random key, and those with the smallest keys stay. The draws depend on the seed and on
+    how many numbers came before, so the sample does not depend on how the numbers are cut into batches.
+
+    Args:
+        size: How many numbers are kept. Default 262 144.
+        seed: The seed of the keys. Default 0.
+    """
+
+    def __init__(self, size: int = _SAMPLE_SIZE, seed: int = 0) -> None:
+        self._size = size
+        self._random = np.random.Generator(np.random.PCG64(seed))
+        self._values = np.empty(0, np.float32)
+        self._keys = np.empty(0, np.float64)
+
+    def add(self, values: np.ndarray) -> None:
+        """Takes some numbers."""
+        values = np.concatenate([self._values, values])
+        keys = np.concatenate([self._keys, self._random.random(len(values) - len(self._values))])
+        if len(values) > self._size:
+            smallest = np.argpartition(keys, self._size - 1)[: self._size]
+            values, keys = values[smallest], keys[smallest]
+        self._values, self._keys = values, keys
+
+    def boundaries(self, num_bins: int) -> tuple[float, ...]:
+        """Returns the distinct numbers of the sample at ranks 1/num_bins, 2/num_bins, ..."""
+        if not len(self._values):
+            return ()
+        ranks = np.arange(1, num_bins) / num_bins
+        cuts = np.unique(np.quantile(self._values, ranks, method="higher"))
+        # A boundary at the smallest number would leave the bin below it empty.
+        return tuple(float(cut) for cut in cuts[cuts > self._values.min()])
+
+
+class _StringFit:
+    def __init__(self, rule: Vocabulary) -> None:
+        self._rule = rule
+        self._counter = ValueCounter(pa.large_string())
+
+    def add(self, column: pa.Array, feature: Feature) -> None:
+        if feature.kind == "categorical":
+            values = strings(column, feature.name)
+            values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+            values = values.filter(pc.fill_null(pc.not_equal(values, ""), False))
+        else:
+            values = kept_values(column, feature).values
+        self._counter.add(values)
+
+    def finish(self) -> FittedVocabulary:
+        return FittedVocabulary(*self._counter.kept(self._rule))
+
+
+class _BinFit:
+    def __init__(self, rule: Vocabulary) -> None:
+        self._rule = rule
+        self._counter = ValueCounter(pa.int64())
+
+    def add(self, column: pa.Array, feature: Feature) -> None:
+        values = numbers(column, feature.name)
+        bins = numeric_bins(values[~np.isnan(values)], feature.binning)
+        self._counter.add(pa.array(bins.numpy()))
+
+    def finish(self) -> FittedBins:
+        bins, _ = self._counter.kept(self._rule)
+        return FittedBins(tuple(sorted(bins.to_pylist())))
+
+
+class _QuantileFit:
+    def __init__(self, feature: Feature) -> None:
+        self._num_bins = feature.num_bins
+        self._sample = UniformSample(seed=zlib.crc32(feature.name.encode()))
+
+    def add(self, column: pa.Array, feature: Feature) -> None:
+        values = numbers(column, feature.name)
+        self._sample.add(values[~np.isnan(values)])
+
+    def finish(self) -> FittedBins:
+        boundaries = self._sample.boundaries(self._num_bins)
+        return FittedBins(tuple(range(len(boundaries) + 1)), boundaries)
+
+
+def _fits(schema: Schema) -> dict[str, _StringFit | _BinFit | _QuantileFit]:
+    fits: dict[str, _StringFit | _BinFit | _QuantileFit] = {}
+    for feature in schema.features:
+        rule = feature.vocabulary
+        if feature.kind == "numeric":
+            if rule.hash_buckets is not None:
+                raise ValueError(
+                    f"Feature {feature.name!r} is numeric, and its bins are not hashed; take hash_buckets out of "
+                    "its vocabulary, or make it categorical."
+                )
+            fits[feature.name] = _QuantileFit(feature) if feature.binning == "quantile" else _BinFit(rule)
+        elif feature.shares_vocabulary_with is None and rule.hash_buckets is None:
+            fits[feature.name] = _StringFit(rule)
+    return fits
+
+
+def fit_vocabularies(
+    source: RowSource, *, progress: bool = True
+) -> tuple[dict[str, FittedVocabulary], dict[str, FittedBins]]:
+    """Fits the vocabularies and bins of a data set in one pass over its training rows.
+
+    Use `Encoder.fit`, which calls this, unless the counts themselves are wanted.
+
+    Strings are counted exactly, per feature; a feature that shares a vocabulary is counted into the shared one.
+    Of a multi-valued or sequence feature only what fits into `max_length` counts, because nothing else gets an
+    id. The bins of logarithmic binnings are counted likewise, and `min_count` and `max_size` hold for them too.
+    Quantile boundaries are exact up to 262 144 numbers; beyond, they are those of a uniform sample of that size,
+    whose ranks have a standard error of 0.1 % of the rows; all quantile bins are kept. Hashed features need
+    nothing.
+
+    Args:
+        source: The rows.
+        progress: Whether a progress bar with rows/s is shown. Default `True`.
+
+    Returns:
+        The vocabularies and the bins by feature; a hashed or sharing feature is in neither.
+
+    Raises:
+        ValueError: No training row, a first split that is not `"train"`, a numeric feature that is hashed, or
+            a column whose type does not suit its feature.
+
+    Cost:
+        Memory is that of the distinct values; a merge of counts for each half a million new ones.
+    """
+    if not source.split_names or source.split_names[0] != "train":
+        raise ValueError(f"The first split of a source must be 'train', got {source.split_names}.")
+    schema = source.schema
+    fits = _fits(schema)
+    train_rows = 0
+    with tqdm(
+        total=source.num_rows, desc="fitting vocabularies", unit=" rows", unit_scale=True, disable=not progress
+    ) as bar:
+        for batch in source.batches():
+            train = batch.splits == 0
+            columns = batch.columns if train.all() else batch.columns.filter(pa.array(train))
+            train_rows += columns.num_rows
+            for feature in schema.features:
+                fit = fits.get(feature.shares_vocabulary_with or feature.name)
+                if fit is not None and columns.num_rows:
+                    fit.add(columns.column(feature.name), feature)
+            bar.update(batch.columns.num_rows)
+    if not train_rows:
+        raise ValueError("The source has no training row, so no vocabulary can be fitted; check its splits.")
+    fitted = {name: fit.finish() for name, fit in fits.items()}
+    vocabularies = {name: found for name, found in fitted.items() if isinstance(found, FittedVocabulary)}
+    bins = {name: found for name, found in fitted.items() if isinstance(found, FittedBins)}
+    return vocabularies, bins

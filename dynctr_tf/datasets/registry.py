@@ -1,0 +1,68 @@
+"""Data sets by name, for the training job."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dynctr_tf.datasets.criteo import criteo_rows
+from dynctr_tf.datasets.row_source import RowSource
+from dynctr_tf.datasets.synthetic_ctr import SyntheticCtrRows
+from dynctr_tf.datasets.tabular_file import TabularFile
+from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.schema import Schema
+
+
+def _tabular_file(path: str | Path, schema: Schema | str | Path, **options: Any) -> TabularFile:
+    return TabularFile(path, schema if isinstance(schema, Schema) else Schema.load(schema), **options)
+
+
+_MAKERS: Mapping[str, tuple[Callable[..., RowSource], Callable[..., Any]]] = {
+    # Name: what makes the source, and whose arguments are its options.
+    "criteo_display_ads": (criteo_rows, criteo_rows),
+    "synthetic_ctr": (SyntheticCtrRows, SyntheticCtrRows),
+    "tabular_file": (_tabular_file, TabularFile),
+}
+
+ROW_SOURCES: tuple[str, ...] = tuple(sorted(_MAKERS))
+"""The names that `row_source` knows."""
+
+
+def row_source_options(name: str) -> dict[str, Any]:
+    """Returns the options of a data set and their defaults; `inspect.Parameter.empty` where there is none.
+
+    Raises:
+        ValueError: An unknown name.
+    """
+    if name not in _MAKERS:
+        raise ValueError(unknown_name_message("data set", name, _MAKERS))
+    return {key: parameter.default for key, parameter in inspect.signature(_MAKERS[name][1]).parameters.items()}
+
+
+def row_source(name: str, **options: Any) -> RowSource:
+    """Returns the rows of a data set by its name.
+
+    Args:
+        name: `"synthetic_ctr"`, `"criteo_display_ads"` or `"tabular_file"`.
+        **options: Arguments of `SyntheticCtrRows`, `criteo_rows` or `TabularFile`, whose `schema` may be the
+            path of a schema file here.
+
+    Raises:
+        ValueError: An unknown name or option, the nearest known one named; an option that is needed and
+            missing; or as the data set's own.
+
+    Example:
+
+    >>> row_source("synthetic_ctr", num_train=1000).split_names
+    ('train', 'validation', 'test')
+    """
+    known = row_source_options(name)
+    for key in options:
+        if key not in known:
+            raise ValueError(unknown_name_message(f"option of data set {name!r}", key, known))
+    missing = [key for key, default in known.items() if default is inspect.Parameter.empty and key not in options]
+    if missing:
+        raise ValueError(f"The data set {name!r} needs the option(s) {', '.join(missing)}; got {sorted(options)}.")
+    return _MAKERS[name][0](**options)

@@ -1,0 +1,51 @@
+"""The rows of a row source as TFDS examples of few tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from dynctr_tf.datasets.row_source import RowSource
+
+
+def examples(
+    source: RowSource, split: str, categorical: Sequence[str], numeric: Sequence[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the rows of one split with their numbers, for `_generate_examples` of a TFDS builder.
+
+    TFDS costs per feature rather than per row, so a row is one tensor of texts and one of numbers.
+
+    Args:
+        source: The rows.
+        split: The name of the split.
+        categorical: The columns of the entry `"categorical"`, "" where missing.
+        numeric: The columns of the entry `"numeric"`, float32, NaN where missing.
+
+    Yields:
+        The row's number over all splits, and a dict of `"categorical"`, `"numeric"`, the label and, where
+        the schema has them, the weight and the true probability under their columns' names.
+    """
+    wanted = source.split_names.index(split)
+    schema = source.schema
+    scalars = [name for name in (schema.label, schema.weight, schema.true_probability) if name is not None]
+    start = 0
+    for columns, splits in source.batches():
+        rows = np.flatnonzero(splits == wanted)
+        if len(rows):
+            kept = columns.take(rows)
+            texts = np.empty((len(rows), len(categorical)), object)
+            for position, name in enumerate(categorical):
+                text = pc.fill_null(kept.column(name).cast("string"), "")
+                texts[:, position] = text.to_numpy(zero_copy_only=False)
+            numbers = np.empty((len(rows), len(numeric)), np.float32)
+            for position, name in enumerate(numeric):
+                numbers[:, position] = pc.fill_null(kept.column(name), np.nan).to_numpy()
+            single = {name: kept.column(name).to_numpy() for name in scalars}
+            for index, row in enumerate(rows):
+                example = {"categorical": texts[index], "numeric": numbers[index]}
+                example.update({name: values[index] for name, values in single.items()})
+                yield start + int(row), example
+        start += len(splits)

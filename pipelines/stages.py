@@ -1,4 +1,4 @@
-"""The stages of a job, from settings to a judged model; `pipelines.train` and `pipelines.compare` string them together."""
+"""The stages of a job, from settings to a judged model, which the jobs of this folder string together."""
 
 from __future__ import annotations
 

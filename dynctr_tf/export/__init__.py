@@ -1,0 +1,15 @@
+"""SavedModels that serve raw features."""
+
+from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
+from dynctr_tf.export.saved_model import ParityError, export_model, next_version, serving_line
+
+__all__ = [
+    "ParityError",
+    "example_features",
+    "export_model",
+    "next_version",
+    "raw_signature",
+    "raw_tensors",
+    "serialized_examples",
+    "serving_line",
+]

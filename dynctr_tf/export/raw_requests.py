@@ -1,0 +1,93 @@
+"""Rows of a source as a client would send them: named tensors, and serialized `tf.Example` messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+
+from dynctr_tf.schema import Feature, Schema
+
+
+def raw_signature(schema: Schema) -> dict[str, tf.TensorSpec]:
+    """The named tensors that the exported model takes.
+
+    A string `(batch,)` for a categorical feature, `""` where it is missing; a float32 `(batch,)` for a numeric
+    one, NaN where it is missing; strings `(batch, values)`, padded with `""`, for a multi-valued or sequence one.
+    """
+    return {
+        feature.name: tf.TensorSpec((None, None), tf.string, name=feature.name)
+        if _is_list(feature)
+        else tf.TensorSpec((None,), tf.float32 if feature.kind == "numeric" else tf.string, name=feature.name)
+        for feature in schema.features
+    }
+
+
+def example_features(schema: Schema) -> dict[str, Any]:
+    """How a serialized `tf.Example` is parsed; a feature that it lacks is missing."""
+    parsed: dict[str, Any] = {}
+    for feature in schema.features:
+        if _is_list(feature):
+            parsed[feature.name] = tf.io.RaggedFeature(tf.string)
+        elif feature.kind == "numeric":
+            parsed[feature.name] = tf.io.FixedLenFeature((), tf.float32, default_value=float("nan"))
+        else:
+            parsed[feature.name] = tf.io.FixedLenFeature((), tf.string, default_value="")
+    return parsed
+
+
+def raw_tensors(columns: pa.RecordBatch, schema: Schema) -> dict[str, tf.Tensor]:
+    """Turns columns of a row source into the named tensors of `raw_signature`."""
+    tensors = {}
+    for feature in schema.features:
+        column = columns.column(columns.schema.get_field_index(feature.name))
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if feature.kind == "numeric":
+            values = column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float32)
+            tensors[feature.name] = tf.constant(values)
+        elif _is_list(feature):
+            lists = _lists(column, feature)
+            tensors[feature.name] = tf.ragged.constant(lists, ragged_rank=1, dtype=tf.string).to_tensor("")
+        else:
+            tensors[feature.name] = tf.constant(pc.fill_null(column.cast(pa.string()), "").to_pylist(), tf.string)
+    return tensors
+
+
+def serialized_examples(columns: pa.RecordBatch, schema: Schema) -> list[bytes]:
+    """Turns columns of a row source into serialized `tf.Example` messages, without what is missing."""
+    entries = {
+        feature.name: columns.column(columns.schema.get_field_index(feature.name)).to_pylist()
+        for feature in schema.features
+    }
+    messages = []
+    for row in range(columns.num_rows):
+        present = {}
+        for feature in schema.features:
+            value = entries[feature.name][row]
+            if value is None:
+                continue
+            if feature.kind == "numeric":
+                present[feature.name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+            else:
+                if _is_list(feature):
+                    values = value.split(feature.separator) if isinstance(value, str) else value
+                else:
+                    values = [value]
+                encoded = [text.encode() for text in values if text]
+                present[feature.name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
+        messages.append(tf.train.Example(features=tf.train.Features(feature=present)).SerializeToString())
+    return messages
+
+
+def _is_list(feature: Feature) -> bool:
+    return feature.kind in ("multi_valued", "sequence")
+
+
+def _lists(column: pa.Array, feature: Feature) -> list[list[str]]:
+    values = column.to_pylist()
+    lists = [value.split(feature.separator) if isinstance(value, str) else value or [] for value in values]
+    return [[text for text in one if text] for one in lists]

@@ -1,0 +1,157 @@
+"""A trained model and its encoder as one SavedModel in TF Serving's layout, compared with the trainer first."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+from tensorflow import keras
+
+import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.encoding import Encoder
+from dynctr_tf.encoding.feature_encoder import fill_missing_features
+from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
+from dynctr_tf.version import __version__
+
+TOLERANCE = 1e-5
+"""The largest difference of a click probability between trainer and export, and of a logit relative to its size."""
+
+
+class ParityError(RuntimeError):
+    """The exported model does not answer as the trained one does; nothing was left at its place."""
+
+
+def next_version(directory: str | Path) -> int:
+    """The version after the largest one in a served model's folder; 1 for the first."""
+    folder = Path(directory)
+    taken = [int(path.name) for path in folder.iterdir() if path.name.isdigit()] if folder.exists() else []
+    return max(taken, default=0) + 1
+
+
+def export_model(
+    model: keras.Model,
+    encoder: Encoder,
+    directory: str | Path,
+    sample: pa.RecordBatch,
+    *,
+    version: int | None = None,
+) -> Path:
+    """Writes `<directory>/<version>/`, a SavedModel that answers raw features and needs neither Keras nor this library.
+
+    It has three signatures, each with the outputs `ctr` (the click probability) and `logit`, float32 `(batch,)`:
+
+    * `serving_default`: the raw features by name, as `raw_signature` describes them. A category that was not
+      in the training data is answered as the field's unknown bucket, `""` and NaN as missing.
+    * `examples`: serialized `tf.Example` messages, `(batch,)`; a feature that a message lacks is missing.
+    * `encoded`: the entries of the encoded batch that the model takes, for callers that encode themselves.
+
+    Before the export counts, it is loaded anew and answers the sample through all three signatures; the largest
+    difference from the trained model must not exceed 1e-5.
+
+    Args:
+        model: The trained model.
+        encoder: The encoder that its data was encoded with.
+        directory: The folder of the served model, such as `saved_models/my_model`.
+        sample: Some raw rows for the comparison, columns as in `RowBatch.columns`.
+        version: The version's number. Default `None`: one more than the largest there is.
+
+    Returns:
+        The folder of this version.
+
+    Raises:
+        FileExistsError: The version exists.
+        ParityError: The export differs from the trained model; it is removed.
+        ValueError: The sample has no row.
+    """
+    directory = Path(directory)
+    target = directory / str(next_version(directory) if version is None else version)
+    if target.exists():
+        raise FileExistsError(f"{target} exists; versions are never overwritten. Leave version out for the next one.")
+    if not sample.num_rows:
+        raise ValueError("The sample of raw rows is empty; the export is compared with the trained model on it.")
+    directory.mkdir(parents=True, exist_ok=True)
+    # Not a number, so that a server which watches the folder does not take it for a version.
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=directory))
+    try:
+        _write(model, encoder, partial)
+        _compare(model, encoder, partial, sample)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def serving_line(path: str | Path) -> str:
+    """The command that serves an exported model with TF Serving."""
+    folder = Path(path).resolve().parent
+    return f"tensorflow_model_server --rest_api_port=8501 --model_name={folder.name} --model_base_path={folder}"
+
+
+def _write(model: keras.Model, encoder: Encoder, path: Path) -> None:
+    schema = encoder.schema
+    encode = encoder.layer()
+    entries = sorted(model.input)
+
+    def answer(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        logits = model({name: encoded[name] for name in entries}, training=False)
+        logits = tf.reshape(tf.cast(logits, tf.float32), [-1])
+        return {"ctr": tf.sigmoid(logits), "logit": logits}
+
+    def from_raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return answer(encode(features))
+
+    def from_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return from_raw(fill_missing_features(tf.io.parse_example(examples, example_features(schema)), schema))
+
+    def from_encoded(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return answer(encoded)
+
+    encoded_signature = {
+        name: tf.TensorSpec((None, *tensor.shape[1:]), tf.int32, name=name) for name, tensor in model.input.items()
+    }
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.track(encode)
+    archive.add_endpoint("serving_default", from_raw, input_signature=[raw_signature(schema)])
+    archive.add_endpoint(
+        "examples", from_examples, input_signature=[tf.TensorSpec((None,), tf.string, name="examples")]
+    )
+    archive.add_endpoint("encoded", from_encoded, input_signature=[encoded_signature])
+    archive.write_out(str(path))
+    # TF Serving leaves this folder alone; it tells a person what the numbers of the version are of.
+    extra = path / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    (extra / "schema.json").write_text(schema.to_json(), encoding="utf-8")
+    about = {"model": model.name, "dynctr_tf": __version__, "tensorflow": tf.__version__}
+    (extra / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch) -> None:
+    encoded = encoder.encode_columns(sample)
+    inputs = {name: tf.constant(encoded[name]) for name in model.input}
+    expected = np.asarray(model(inputs, training=False), np.float64).reshape(-1)
+    served = tf.saved_model.load(str(path))
+    requests: dict[str, dict[str, Any]] = {
+        "serving_default": raw_tensors(sample, encoder.schema),
+        "examples": {"examples": tf.constant(serialized_examples(sample, encoder.schema))},
+        "encoded": inputs,
+    }
+    for signature, request in requests.items():
+        outputs = served.signatures[signature](**request)
+        logits = outputs["logit"].numpy().astype(np.float64)
+        off = max(
+            float(np.max(np.abs(logits - expected) / np.maximum(1.0, np.abs(expected)))),
+            float(np.max(np.abs(outputs["ctr"].numpy() - 1.0 / (1.0 + np.exp(-expected))))),
+        )
+        if not off <= TOLERANCE:
+            row = int(np.argmax(np.abs(logits - expected)))
+            raise ParityError(
+                f"Signature {signature!r} differs from the trained model by {off:.3g} (at most {TOLERANCE:g} is "
+                f"allowed); worst in row {row} of the sample: logit {logits[row]:.6f}, trained {expected[row]:.6f}."
+            )

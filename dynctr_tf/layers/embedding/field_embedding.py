@@ -162,8 +162,8 @@ class FieldEmbedding(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shapes = _shapes(input_shape)
-        widths = [shape[1] for shape in shapes]
-        total = None if None in widths else sum(widths)
+        widths = [shape[1] for shape in shapes if shape[1] is not None]
+        total = sum(widths) if len(widths) == len(shapes) else None
         field_map = (shapes[0][0], total, self.output_dim)
         return (field_map, (shapes[0][0], total, 1)) if self.linear else field_map
 

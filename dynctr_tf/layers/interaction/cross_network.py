@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 

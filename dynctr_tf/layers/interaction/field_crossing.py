@@ -11,7 +11,7 @@ from tensorflow import keras
 class FieldCrossing(keras.layers.Layer):
     """Base of the layers that multiply field maps by mixtures of the fields of the first one.
 
-    Use it to write a further such layer: override `build_mixture`, `mixture` and `get_config`. What mixes
+    Use it to write a further such layer: override `build_mixture`, `mixture`, `call` and `get_config`. What mixes
     the fields differs (a static matrix, one that is generated per instance); that the mixture of X_0 is
     multiplied with X_{l-1}, the residual, the dropout and the two layouts are the same and live here.
 
@@ -50,9 +50,6 @@ class FieldCrossing(keras.layers.Layer):
         num_fields, dim = self.map_sizes(inputs_shape)
         self.build_mixture(num_fields, dim)
         self.built = True
-
-    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
-        return self.cross(inputs, None, training)
 
     def cross(self, inputs: Any, condition: tf.Tensor | None, training: bool | None) -> tf.Tensor:
         """Applies the formula of the class."""

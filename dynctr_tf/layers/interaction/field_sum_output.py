@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class FieldSumOutput(keras.layers.Layer):

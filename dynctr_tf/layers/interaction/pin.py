@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
 from dynctr_tf.layers.interaction.field_crossing import FieldCrossing, mix_fields
 
 
@@ -81,6 +82,9 @@ class PolynomialInteraction(FieldCrossing):
             regularizer=self.kernel_regularizer,
             trainable=True,
         )
+
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
+        return self.cross(inputs, None, training)
 
     def mixture(self, x0: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         return self.activation(mix_fields(x0, tf.cast(self.kernel, x0.dtype)))

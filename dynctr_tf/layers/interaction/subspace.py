@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+
 
 class _Subspaces(keras.layers.Layer):
     """The arguments of splitting and merging, which undo each other."""

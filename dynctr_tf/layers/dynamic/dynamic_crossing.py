@@ -1,0 +1,110 @@
+"""What the dynamic interaction layers share: an interaction layer, a generator and the condition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from dynctr_tf import stack
+from dynctr_tf.layers.dynamic.generator import ParameterGenerator
+from dynctr_tf.layers.interaction.field_crossing import FieldCrossing
+
+
+class DynamicCrossing(FieldCrossing):
+    """Base of the interaction layers part of whose parameters is generated per instance.
+
+    Use it to write a further such layer: override `build_mixture`, `make_generator`, `mixture` and
+    `get_config`. It is `FieldCrossing` with a second call argument.
+
+    Args:
+        residual: As `FieldCrossing`. Default `True`.
+        dropout: As `FieldCrossing`. Default 0.0.
+        fields_last: As `FieldCrossing`. Default `False`.
+        reduction_ratio: Of the generator. Default 4.0.
+        depth: Of the generator. Default 2.
+        stop_gradient: Whether the condition is cut off from the gradient. Default `True`.
+    """
+
+    def __init__(
+        self,
+        residual: bool = True,
+        dropout: float = 0.0,
+        fields_last: bool = False,
+        reduction_ratio: float = 4.0,
+        depth: int = 2,
+        stop_gradient: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(residual=residual, dropout=dropout, fields_last=fields_last, **kwargs)
+        self.reduction_ratio = reduction_ratio
+        self.depth = depth
+        self.stop_gradient = stop_gradient
+        self.generator: ParameterGenerator | None = None
+
+    def make_generator(self, num_fields: int, dim: int, **options: Any) -> ParameterGenerator:
+        """Makes the generator; `options` are those that all these layers give it."""
+        raise NotImplementedError
+
+    def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        num_fields, dim = self.map_sizes(inputs_shape)
+        self.build_mixture(num_fields, dim)
+        self.generator = self.make_generator(
+            num_fields,
+            dim,
+            reduction_ratio=self.reduction_ratio,
+            depth=self.depth,
+            stop_gradient=self.stop_gradient,
+            dtype=self.dtype_policy,
+            name="generator",
+        )
+        if condition_shape is not None:
+            self.generator.build(tuple(condition_shape))
+        elif stack.KERAS_3:
+            self.generator.build((None, num_fields * dim))
+        # Keras 2 tells only the shape of the inputs here; the generator is then built by the first call.
+        self.built = True
+
+    def call(self, inputs: Any, condition: Any = None, training: bool | None = None) -> tf.Tensor:
+        if condition is None:
+            x0 = inputs[-1] if isinstance(inputs, (list, tuple)) else inputs
+            condition = tf.reshape(x0, [-1, x0.shape[1] * x0.shape[2]])
+        return self.cross(inputs, condition, training)
+
+    def generate(self, condition: tf.Tensor | None) -> tf.Tensor:
+        """Gives the generated parameters of each instance."""
+        if self.generator is None or condition is None:
+            raise ValueError(f"{self.name} generates its parameters in a call, after it was built.")
+        return self.generator(condition)
+
+    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
+        return super().compute_output_shape(inputs_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "reduction_ratio": self.reduction_ratio,
+            "depth": self.depth,
+            "stop_gradient": self.stop_gradient,
+        }
+
+
+def sum_of_cosines(vectors: tf.Tensor) -> tf.Tensor:
+    """Sums the absolute cosines of all pairs of rows: 0 where the rows are orthogonal.
+
+    The sums of equations 11 and 12 of DynInt (arXiv 2301.08139), from the Gram matrix of the normalised rows.
+
+    Args:
+        vectors: float `(..., count, size)`.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> float(sum_of_cosines(tf.constant([[2.0, 0.0], [0.0, 1.0], [0.0, -3.0]])))
+    1.0
+    """
+    unit = tf.math.l2_normalize(tf.cast(vectors, tf.float32), axis=-1)
+    gram = tf.abs(tf.matmul(unit, unit, transpose_b=True))  # (..., count, count)
+    # Symmetric: what stands outside the diagonal counts each pair twice.
+    outside = tf.linalg.set_diag(gram, tf.zeros(tf.shape(gram)[:-1]))
+    return 0.5 * tf.reduce_sum(outside, axis=[-2, -1])

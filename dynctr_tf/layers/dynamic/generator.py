@@ -1,0 +1,155 @@
+"""The generator: turns the condition of an instance into the small tensor that its layer applies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.initializers import distinct_initializer
+
+
+@keras.saving.register_keras_serializable(package="dynctr_tf")
+class ParameterGenerator(keras.layers.Layer):
+    """A small network from a condition to generated parameters, with a start that is chosen on purpose.
+
+    Use it to write a dynamic layer; the layers of this room all generate with it. What it gives at the start
+    is decided by `offset`, `scale` and the output activation, since the network itself starts near 0 for
+    the small embeddings that it is given: `2 * sigmoid` and `linear + 1` start near 1, softmax near 1 / l.
+
+    `output = scale * a_out(W_d a(... a(W_1 z + b_1) ...) + b_d) + offset`, with z the condition, its gradient
+    stopped where asked. With depth 2 the hidden width is that of the condition divided by the reduction ratio.
+
+    Args:
+        output_size: Shape of what is generated per instance: a number or a tuple of numbers.
+        depth: Number of dense layers. Default 2.
+        reduction_ratio: Hidden layers have `ceil(n / reduction_ratio)` units, for a condition of width n.
+            Default 4.0.
+        hidden_units: Width of the hidden layers, in place of the reduction ratio. Default `None`.
+        activation: Keras activation of the hidden layers. Default `"relu"`.
+        output_activation: Keras activation of the output; sigmoid and softmax are computed in float32, softmax
+            over the last axis. Default `"linear"`.
+        scale: Factor of the output. Default 1.0.
+        offset: Added to the output. Default 0.0.
+        stop_gradient: Whether the condition is cut off from the gradient, so that the generator trains itself
+            and nothing before it. Default `True`.
+        kernel_initializer: Start of the kernels, a Keras initializer; each has one of its own.
+            Default `"glorot_uniform"`.
+
+    Call arguments:
+        inputs: The condition, float.
+
+    Input shape:
+        `(batch, n)`.
+
+    Output shape:
+        `(batch, *output_size)`.
+
+    Raises:
+        ValueError: Sizes below 1, or a condition of another rank.
+
+    Cost: for depth 2, with m values generated, `(n + m) * n / reduction_ratio` parameters and as many
+    multiply-adds per row, plus the biases.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> ParameterGenerator((2, 3), offset=1.0, kernel_initializer="zeros")(tf.ones((1, 8))).numpy().tolist()
+    [[[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]]
+
+    Reference:
+        Yan and Li, DynInt, arXiv 2301.08139, section 3: two layers, a reduction ratio, the gradient of the
+        embeddings blocked. ReLU and the flattened condition are our reading.
+    """
+
+    def __init__(
+        self,
+        output_size: int | Sequence[int],
+        depth: int = 2,
+        reduction_ratio: float = 4.0,
+        hidden_units: int | None = None,
+        activation: Any = "relu",
+        output_activation: Any = "linear",
+        scale: float = 1.0,
+        offset: float = 0.0,
+        stop_gradient: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.output_size = (output_size,) if isinstance(output_size, int) else tuple(output_size)
+        if not self.output_size or any(size < 1 for size in self.output_size):
+            raise ValueError(f"output_size must be one or more numbers of at least 1, got {output_size!r}.")
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1 dense layer, got {depth}.")
+        if reduction_ratio <= 0:
+            raise ValueError(f"reduction_ratio must be above 0, got {reduction_ratio}.")
+        if hidden_units is not None and hidden_units < 1:
+            raise ValueError(f"hidden_units must be at least 1, or None for the ratio; got {hidden_units}.")
+        self.depth = depth
+        self.reduction_ratio = reduction_ratio
+        self.hidden_units = hidden_units
+        self.activation = keras.activations.get(activation)
+        self.output_activation = keras.activations.get(output_activation)
+        self.scale = scale
+        self.offset = offset
+        self.stop_gradient = stop_gradient
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        if len(input_shape) != 2 or input_shape[-1] is None:
+            raise ValueError(
+                f"{self.name} takes a condition of shape (batch, n) with n known, got {tuple(input_shape)}; "
+                "flatten a field map first with keras.layers.Flatten()."
+            )
+        width = input_shape[-1]
+        hidden = self.hidden_units or math.ceil(width / self.reduction_ratio)
+        widths = [width, *[hidden] * (self.depth - 1), math.prod(self.output_size)]
+        self.kernels, self.biases = [], []
+        for index, shape in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            self.kernels.append(
+                self.add_weight(
+                    name=f"kernel_{index + 1}",
+                    shape=shape,
+                    initializer=distinct_initializer(self.kernel_initializer, index),
+                    trainable=True,
+                )
+            )
+            self.biases.append(
+                self.add_weight(
+                    name=f"bias_{index + 1}", shape=(shape[1],), initializer="zeros", trainable=True
+                )
+            )
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        x = tf.stop_gradient(inputs) if self.stop_gradient else inputs
+        for index, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
+            if index:
+                x = self.activation(x)
+            x = tf.nn.bias_add(tf.matmul(x, tf.cast(kernel, x.dtype)), tf.cast(bias, x.dtype))
+        x = tf.cast(tf.reshape(x, [-1, *self.output_size]), tf.float32)
+        x = self.scale * self.output_activation(x) + self.offset
+        return tf.cast(x, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        return (input_shape[0], *self.output_size)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "output_size": self.output_size,
+            "depth": self.depth,
+            "reduction_ratio": self.reduction_ratio,
+            "hidden_units": self.hidden_units,
+            "activation": keras.activations.serialize(self.activation),
+            "output_activation": keras.activations.serialize(self.output_activation),
+            "scale": self.scale,
+            "offset": self.offset,
+            "stop_gradient": self.stop_gradient,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

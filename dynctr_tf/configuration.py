@@ -36,8 +36,8 @@ def _setting(default: Any, explanation: str) -> Any:
 class DataSettings:
     """Which rows, and how they become ids."""
 
-    name: str = _setting("synthetic_ctr", "data set: synthetic_ctr, criteo_display_ads, or file for your own")
-    path: str | None = _setting(None, "the raw file (file, criteo_display_ads); synthetic_ctr needs none")
+    name: str = _setting("synthetic_ctr", "data set: synthetic_ctr, criteo_display_ads, or tabular_file for your own CSV or Parquet file")
+    path: str | None = _setting(None, "the raw file; synthetic_ctr needs none")
     schema: str | None = _setting(None, "the schema file of your own data; draft one with pipelines.schema")
     split_by: Literal["random", "order"] = _setting(
         "random", "random: 70/10/20 by a seeded hash of the row; order: the last rows are the test split"

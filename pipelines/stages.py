@@ -11,7 +11,7 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf.configuration import DataSettings, JobSettings
-from dynctr_tf.datasets import row_source
+from dynctr_tf.datasets.registry import row_source, row_source_options
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded
 from dynctr_tf.evaluation import Evaluation, evaluate
@@ -22,19 +22,23 @@ from dynctr_tf.training import TrainingResult, predict_logits, set_seed, train
 
 
 def open_source(settings: DataSettings) -> RowSource:
-    """Opens the raw rows that the settings name, with their schema and split."""
-    return row_source(
-        settings.name,
-        path=settings.path,
-        schema=settings.schema,
-        split_by=settings.split_by,
-        min_count=settings.min_count,
-        max_size=settings.max_size,
-        binning=settings.binning,
-        on_bad_row=settings.on_bad_row,
-        seed=settings.seed,
-        **settings.options,
-    )
+    """Opens the raw rows that the settings name, with their schema and split.
+
+    Raises:
+        ValueError: A setting that the data set does not take, or one that it does not accept.
+    """
+    accepted = row_source_options(settings.name)
+    given = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if field.name in ("name", "options", "directory"):
+            continue
+        if field.name in accepted:
+            if value is not None:
+                given[field.name] = value
+        elif value != field.default:
+            raise ValueError(f"The data set {settings.name!r} takes no setting {field.name!r} (got {value!r}).")
+    return row_source(settings.name, **given, **settings.options)
 
 
 def _data_fingerprint(settings: DataSettings) -> str:

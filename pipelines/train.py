@@ -23,7 +23,7 @@ def run_directory(settings: JobSettings, runs: Path = Path("runs")) -> Path:
 
 def run(settings: JobSettings, directory: Path) -> None:
     """Runs all stages and prints what came out."""
-    from dynctr_tf.encoding import first_rows
+    from dynctr_tf.datasets.row_source import first_rows
     from dynctr_tf.evaluation import plot_run, sparsity_report
     from dynctr_tf.export import export_model, serving_line
     from dynctr_tf.training import TrainingLog

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
+from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Schema
 
 
@@ -47,3 +48,24 @@ class RowSource(Protocol):
 
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once, in memory that does not depend on their number."""
+
+
+def first_rows(source: RowSource, split: str, count: int) -> pa.RecordBatch:
+    """Reads the first rows of a split, with the columns of `RowBatch.columns`.
+
+    Raises:
+        ValueError: The source has no such split, or the split no row.
+    """
+    if split not in source.split_names:
+        raise ValueError(unknown_name_message("split", split, source.split_names))
+    wanted = source.split_names.index(split)
+    parts: list[pa.RecordBatch] = []
+    for batch in source.batches():
+        parts.append(batch.columns.take(pa.array(np.flatnonzero(batch.splits == wanted)[:count])))
+        count -= parts[-1].num_rows
+        if count <= 0:
+            break
+    rows = pa.Table.from_batches(parts).combine_chunks().to_batches() if parts else []
+    if not rows:
+        raise ValueError(f"The split {split!r} has no row.")
+    return rows[0]

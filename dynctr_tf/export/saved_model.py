@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.feature_encoder import fill_missing_features
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
@@ -133,7 +134,7 @@ def _write(model: keras.Model, encoder: Encoder, path: Path) -> None:
 
 
 def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch) -> None:
-    encoded = encoder.encode_columns(sample)
+    encoded = encoder.encode_batch(RowBatch(sample, np.zeros(sample.num_rows, np.int8)))
     inputs = {name: tf.constant(encoded[name]) for name in model.input}
     expected = np.asarray(model(inputs, training=False), np.float64).reshape(-1)
     served = tf.saved_model.load(str(path))

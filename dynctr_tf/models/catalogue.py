@@ -1,0 +1,270 @@
+"""The catalogue of models: name, function, paper, defaults, optimizer and search space of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.models.dcn_v2 import dcn_v2
+from dynctr_tf.models.deep_network import dnn
+from dynctr_tf.models.dynint import dynint
+from dynctr_tf.models.factorization_machine import fm
+from dynctr_tf.models.logistic_regression import lr
+from dynctr_tf.models.xdeepint import xdeepint
+from dynctr_tf.nearest import unknown_name_message
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A hyper-parameter that takes one of some values.
+
+    Args:
+        values: The values.
+    """
+
+    values: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class LogUniform:
+    """A hyper-parameter that is drawn uniformly on a logarithmic scale.
+
+    Args:
+        low: Smallest value, above 0.
+        high: Largest value.
+    """
+
+    low: float
+    high: float
+
+
+SearchSpace = Mapping[str, Choice | LogUniform]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelEntry:
+    """What the catalogue knows of a model.
+
+    Args:
+        name: Its name in configurations and reports.
+        function: The function that builds it.
+        title: The paper's title.
+        paper: Where it is: `"arXiv ..."` or a conference.
+        equation: Which equations of it the model is.
+        optimizer: The kind of optimizer that it is trained with unless told otherwise: `"group_ftrl"` (G-FTRL
+            on the table, FTRL on the rest) or `"lazy_adam"`.
+        fixed: Options that this name stands for, such as the mode of DynInt. Default none.
+        search_space: Options of the model to search. Default none.
+        optimizer_search_space: Options of its optimizer to search; ranges of the papers, under a loss summed
+            over the batch for the penalties of FTRL. Default none.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    title: str
+    paper: str
+    equation: str
+    optimizer: str
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    search_space: SearchSpace = dataclasses.field(default_factory=dict)
+    optimizer_search_space: SearchSpace = dataclasses.field(default_factory=dict)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The options that may be given to the model, with their defaults."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {
+            parameter.name: parameter.default
+            for parameter in parameters
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+            and parameter.name not in (*self.fixed, "name")
+        }
+
+    def build(self, features: EncodedFeatures, **options: Any) -> Any:
+        """Builds the model.
+
+        Args:
+            features: The description that the encoder gives.
+            **options: Options of its function.
+
+        Raises:
+            ValueError: An option that it does not have, or a value that its function refuses.
+        """
+        known = self.defaults
+        for option in options:
+            if option not in known:
+                raise ValueError(unknown_name_message(f"option of model {self.name!r}", option, known))
+        return self.function(features, **self.fixed, **options, name=self.name.replace("-", "_"))
+
+
+_EMBEDDING: SearchSpace = MappingProxyType({"embedding_dim": Choice((8, 16, 32))})
+_DENSE: SearchSpace = MappingProxyType(
+    {
+        "hidden_units": Choice(
+            tuple((width,) * depth for depth in (1, 2, 3, 4) for width in (128, 256, 400, 512, 1024))
+        ),
+        "dropout": Choice((0.0, 0.1, 0.2, 0.3)),
+        "kernel_regularizer_l2": LogUniform(1e-4, 1e-3),
+    }
+)
+_POLYNOMIAL: SearchSpace = MappingProxyType(
+    {"num_layers": Choice((1, 2, 3, 4)), "num_subspaces": Choice((1, 2, 4, 8, 16))}
+)
+_GENERATOR: SearchSpace = MappingProxyType({"reduction_ratio": Choice((2.0, 4.0, 8.0, 16.0))})
+_ORTHOGONAL: SearchSpace = MappingProxyType({"orthogonal_weight": LogUniform(1e-4, 1e-1)})
+_FTRL: SearchSpace = MappingProxyType(
+    {
+        "learning_rate": LogUniform(1e-2, 1e-1),
+        "l1": LogUniform(1e-2, 1e1),
+        "l2": LogUniform(1e-2, 1e2),
+        "l21": LogUniform(1e-2, 1e2),
+    }
+)
+_ADAM: SearchSpace = MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-3)})
+_DYNINT = "DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction"
+
+_ENTRIES = (
+    ModelEntry(
+        "lr",
+        lr,
+        title="Logistic regression",
+        paper="none; the linear baseline of the papers",
+        equation="none",
+        optimizer="group_ftrl",
+        optimizer_search_space=_FTRL,
+    ),
+    ModelEntry(
+        "fm",
+        fm,
+        title="Factorization Machines",
+        paper="ICDM 2010",
+        equation="1",
+        optimizer="lazy_adam",
+        search_space=_EMBEDDING,
+        optimizer_search_space=_ADAM,
+    ),
+    ModelEntry(
+        "dnn",
+        dnn,
+        title="Multi-layer perceptron on embeddings",
+        paper="none; the deep baseline of the papers",
+        equation="none",
+        optimizer="lazy_adam",
+        search_space=MappingProxyType({**_EMBEDDING, **_DENSE}),
+        optimizer_search_space=_ADAM,
+    ),
+    ModelEntry(
+        "dcn_v2",
+        dcn_v2,
+        title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
+        paper="arXiv 2008.13535",
+        equation="1-4",
+        optimizer="lazy_adam",
+        search_space=MappingProxyType(
+            {
+                **_EMBEDDING,
+                **_DENSE,
+                "num_layers": Choice((1, 2, 3, 4)),
+                "structure": Choice(("parallel", "stacked")),
+            }
+        ),
+        optimizer_search_space=_ADAM,
+    ),
+    ModelEntry(
+        "xdeepint",
+        xdeepint,
+        title="xDeepInt: a hybrid architecture for modeling the vector-wise and bit-wise feature interactions",
+        paper="arXiv 2301.01089",
+        equation="2 and 3 of DynInt, arXiv 2301.08139",
+        optimizer="group_ftrl",
+        search_space=_POLYNOMIAL,
+        optimizer_search_space=_FTRL,
+    ),
+    ModelEntry(
+        "dynint-da",
+        dynint,
+        title=_DYNINT,
+        paper="arXiv 2301.08139",
+        equation="2 and 4",
+        optimizer="group_ftrl",
+        fixed=MappingProxyType({"mode": "da"}),
+        search_space=MappingProxyType({**_POLYNOMIAL, **_GENERATOR}),
+        optimizer_search_space=_FTRL,
+    ),
+    ModelEntry(
+        "dynint-dgp",
+        dynint,
+        title=_DYNINT,
+        paper="arXiv 2301.08139",
+        equation="2, 5, 7, 8 and 11",
+        optimizer="group_ftrl",
+        fixed=MappingProxyType({"mode": "dgp"}),
+        search_space=MappingProxyType(
+            {**_POLYNOMIAL, **_GENERATOR, **_ORTHOGONAL, "rank": Choice((16, 32, 64, 128))}
+        ),
+        optimizer_search_space=_FTRL,
+    ),
+    ModelEntry(
+        "dynint-dwp",
+        dynint,
+        title=_DYNINT,
+        paper="arXiv 2301.08139",
+        equation="2, 6, 9, 10 and 12",
+        optimizer="group_ftrl",
+        fixed=MappingProxyType({"mode": "dwp"}),
+        search_space=MappingProxyType(
+            {**_POLYNOMIAL, **_GENERATOR, **_ORTHOGONAL, "rank": Choice((1, 2, 3, 4))}
+        ),
+        optimizer_search_space=_FTRL,
+    ),
+)
+
+CATALOGUE: Mapping[str, ModelEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+"""All models, by name."""
+
+
+def model_entry(name: str) -> ModelEntry:
+    """Returns what the catalogue knows of a model.
+
+    Args:
+        name: Its name.
+
+    Raises:
+        ValueError: There is none of this name; the message names the nearest.
+
+    Example:
+
+    >>> model_entry("dynint-dgp").optimizer
+    'group_ftrl'
+    """
+    if name not in CATALOGUE:
+        raise ValueError(unknown_name_message("model", str(name), CATALOGUE))
+    return CATALOGUE[name]
+
+
+def build_model(name: str, features: EncodedFeatures, **options: Any) -> Any:
+    """Builds a model of the catalogue.
+
+    Use it where the name comes from a configuration; in code, call the model's function.
+
+    Args:
+        name: Its name in the catalogue.
+        features: The description that the encoder gives.
+        **options: Options of its function.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`, not compiled.
+
+    Raises:
+        ValueError: An unknown name or option, with the nearest known one, or a value that is refused.
+
+    Example:
+
+    >>> build_model("fm", EncodedFeatures.from_sizes([10, 20]), embedding_dim=4).output_shape
+    (None, 1)
+    """
+    return model_entry(name).build(features, **options)

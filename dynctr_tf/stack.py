@@ -53,6 +53,22 @@ def variable_path(variable: Any) -> str:
     return str(path) if path is not None else str(variable.name).split(":")[0]
 
 
+def variable_paths(variables: list[Any], remembered: list[str] | None) -> list[str]:
+    """Returns the paths of a model's variables, with the help of those that a saved optimizer remembers.
+
+    Keras 2 may build a layer of a loaded model outside of its name scope, so that `"embedding/table"` has
+    become `"table"`. Where a path has no layer in it, the remembered path of the same position that ends alike
+    is taken.
+    """
+    paths = [variable_path(variable) for variable in variables]
+    if KERAS_3 or remembered is None or len(remembered) != len(paths):
+        return paths
+    return [
+        old if "/" not in path and old.endswith(f"/{path}") else path
+        for path, old in zip(paths, remembered, strict=True)
+    ]
+
+
 def storage_dtype(variable: Any) -> tf.DType:
     """Returns the data type that a variable is stored in, whatever a mixed precision policy casts it to."""
     raw = raw_variable(variable)

@@ -59,6 +59,8 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         learning_rate: The factor on the members' learning rates: a positive float or a
             `LearningRateSchedule`. Default 1.0.
         name: String. Default `"composite_optimizer"`.
+        paths: The paths of all variables in their order, which a saved optimizer brings with it, because Keras 2
+            does not always restore them. Default `None`: read off the variables.
 
     Raises:
         ValueError: No pair, a pattern that is not a regular expression or comes twice, something that is not
@@ -82,6 +84,7 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         optimizers: Iterable[tuple[str, Any]],
         learning_rate: Any = 1.0,
         name: str = "composite_optimizer",
+        paths: Iterable[str] | None = None,
     ) -> None:
         super().__init__(learning_rate, name=name)
         patterns: list[str] = []
@@ -98,6 +101,7 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
             patterns.append(pattern)
             setattr(members, f"member_{number}", optimizer)
         self._patterns = tuple(patterns)
+        self._paths = None if paths is None else tuple(paths)
         self._member_module = members
 
     def members(self) -> list[Any]:
@@ -107,7 +111,8 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
     def build_members(self, variables: list[Any]) -> None:
         """Assigns a member to each variable and creates the members' state."""
         members = self.members()
-        paths = [stack.variable_path(variable) for variable in variables]
+        paths = stack.variable_paths(variables, None if self._paths is None else list(self._paths))
+        self._paths = tuple(paths)
         rows: list[Assignment] = []
         numbers: dict[str, int] = {}
         unmatched: list[str] = []
@@ -250,6 +255,7 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
             "optimizers": [[pattern, keras.saving.serialize_keras_object(member)] for pattern, member in pairs],
             "learning_rate": config["learning_rate"],
             "name": config["name"],
+            "paths": None if self._paths is None else list(self._paths),
         }
 
 

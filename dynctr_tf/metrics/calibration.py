@@ -50,9 +50,10 @@ def equal_mass_boundaries(cumulative: FloatArray, mass: FloatArray, num_bins: in
         mass: The weight at each of them.
         num_bins: Number of bins.
     """
-    middle = cumulative - 0.5 * mass
     edges = np.arange(1, num_bins) * cumulative[-1] / num_bins
-    inner = np.searchsorted(middle, edges, side="left")
+    inner = np.searchsorted(cumulative, edges, side="left")
+    # The logit whose weight spans the edge belongs below it where its middle does.
+    inner += cumulative[inner] - 0.5 * mass[inner] < edges
     return np.concatenate(([0], inner, [mass.size])).astype(np.int64)
 
 

@@ -1,5 +1,6 @@
 """Raw rows to ids: fitting vocabularies, the encoding graph, and encoded data on disk."""
 
+from dynctr_tf.encoding.encoded_dataset import EncodedDataset, write_encoded_dataset
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, fill_missing_features
@@ -8,6 +9,7 @@ from dynctr_tf.encoding.vocabulary import fit_vocabularies
 from dynctr_tf.encoding.vocabulary_lookup import VocabularyLookup
 
 __all__ = [
+    "EncodedDataset",
     "EncodedFeatures",
     "Encoder",
     "FeatureEncoder",
@@ -17,4 +19,5 @@ __all__ = [
     "VocabularyLookup",
     "fill_missing_features",
     "fit_vocabularies",
+    "write_encoded_dataset",
 ]

@@ -1,0 +1,549 @@
+"""Encoded rows on disk in blocks, written once, and read in batches that seed, epoch and step alone determine."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+from tqdm import tqdm
+
+from dynctr_tf.datasets.row_source import RowSource
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.encoding.encoder import Encoder
+from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.schema import Schema
+
+_FORMAT = 1
+_INDEX = "index.json"
+_ENCODER = "encoder"
+_ROWS_PER_BLOCK = 1 << 16
+_BYTES_PER_NUMBER = 4
+_GATHERED_ROWS = 1 << 14
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Column(NamedTuple):
+    """Where a column stands in the rows of a block."""
+
+    name: str
+    start: int
+    width: int
+    is_float: bool
+
+
+def _layout(encoder: Encoder) -> list[_Column]:
+    schema = encoder.schema
+    floats = ["label"]
+    floats += ["weight"] if schema.weight is not None else []
+    floats += ["true_probability"] if schema.true_probability is not None else []
+    columns = [_Column(name, start, 1, True) for start, name in enumerate(floats)]
+    start = len(columns)
+    for name, width in encoder.id_columns:
+        columns.append(_Column(name, start, width, False))
+        start += width
+    return columns
+
+
+class _BlockWriter:
+    """Collects the rows of one split and writes them as blocks."""
+
+    def __init__(self, directory: Path, number: int, rows_per_block: int, width: int) -> None:
+        self._directory = directory
+        # The split's number, because its name need not suit a file.
+        self._prefix = f"split{number}"
+        self._buffer = np.empty((rows_per_block, width), "<i4")
+        self._filled = 0
+        self.blocks: list[dict[str, Any]] = []
+
+    def add(self, rows: np.ndarray) -> None:
+        while len(rows):
+            taken = rows[: len(self._buffer) - self._filled]
+            self._buffer[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            rows = rows[len(taken) :]
+            if self._filled == len(self._buffer):
+                self.flush()
+
+    def flush(self) -> None:
+        if self._filled:
+            file = f"{self._prefix}-{len(self.blocks):06d}.block"
+            self._buffer[: self._filled].tofile(self._directory / file)
+            self.blocks.append({"file": file, "rows": self._filled})
+            self._filled = 0
+
+
+def _float_columns(columns: pa.RecordBatch, schema: Schema) -> list[np.ndarray]:
+    found = []
+    for name in (schema.label, schema.weight, schema.true_probability):
+        if name is None:
+            continue
+        values = columns.column(name)
+        if values.null_count:
+            raise ValueError(f"Column {name!r} has {values.null_count} missing values; a source must refuse them.")
+        found.append(values.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False).view(np.int32))
+    return found
+
+
+def write_encoded_dataset(
+    source: RowSource,
+    encoder: Encoder,
+    directory: str | Path,
+    *,
+    about: Mapping[str, Any] | None = None,
+    rows_per_block: int = _ROWS_PER_BLOCK,
+    progress: bool = True,
+) -> EncodedDataset:
+    """Encodes all rows of a source to blocks on disk.
+
+    Use it once per data set and encoder; every training run then reads the blocks. The rows are written to
+    a directory beside the wanted one, which takes its name when all is done: a preparation that is interrupted
+    leaves nothing under the name. What a killed one left beside it is named in a warning, and may be deleted.
+
+    Args:
+        source: The rows.
+        encoder: The encoder that was fitted on them.
+        directory: The directory to make.
+        about: Anything that JSON holds and that a later reader wants to know, such as where the rows came from
+            and the seed of their splits. Default `None`: nothing.
+        rows_per_block: How many rows a block has. Default 65 536.
+        progress: Whether a progress bar with rows/s is shown. Default `True`.
+
+    Returns:
+        The written data set, opened.
+
+    Raises:
+        ValueError: A directory that exists, a source whose schema is not the encoder's, a column that does
+            not suit its feature, a missing label, or rows_per_block below 1.
+
+    Cost:
+        Memory for one block per split and one batch of the source, whatever the number of rows.
+    """
+    directory = Path(directory)
+    if directory.exists():
+        raise ValueError(f"{directory} exists already; give another directory, or delete it.")
+    if source.schema != encoder.schema:
+        raise ValueError("The source's schema is not the one that the encoder was fitted with; fit it again.")
+    if rows_per_block < 1:
+        raise ValueError(f"rows_per_block must be at least 1, got {rows_per_block}.")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f"{directory.name}.unfinished-"
+    for left in sorted(directory.parent.glob(f"{prefix}*")):
+        _LOG.warning("%s was left by an interrupted preparation; delete it unless one is running.", left)
+    unfinished = Path(tempfile.mkdtemp(prefix=prefix, dir=directory.parent))
+    try:
+        _write(source, encoder, unfinished, about, rows_per_block, progress)
+        unfinished.rename(directory)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return EncodedDataset.open(directory)
+
+
+def _write(
+    source: RowSource,
+    encoder: Encoder,
+    directory: Path,
+    about: Mapping[str, Any] | None,
+    rows_per_block: int,
+    progress: bool,
+) -> None:
+    # `mkdtemp` lets nobody else read; the data set is to have the rights of an ordinary directory.
+    mask = os.umask(0)
+    os.umask(mask)
+    directory.chmod(0o777 & ~mask)
+    layout = _layout(encoder)
+    width = layout[-1].start + layout[-1].width
+    writers = [
+        _BlockWriter(directory, number, rows_per_block, width) for number in range(len(source.split_names))
+    ]
+    with tqdm(
+        total=source.num_rows, desc="encoding rows", unit=" rows", unit_scale=True, disable=not progress
+    ) as bar:
+        for batch in source.batches():
+            rows = np.empty((batch.columns.num_rows, width), np.int32)
+            floats = _float_columns(batch.columns, encoder.schema)
+            for place, values in enumerate(floats):
+                rows[:, place] = values
+            rows[:, len(floats) :] = encoder.encode_matrix(batch.columns)
+            for split, writer in enumerate(writers):
+                in_split = batch.splits == split
+                writer.add(rows if in_split.all() else rows[in_split])
+            if len(batch.splits) and not 0 <= batch.splits.min() <= batch.splits.max() < len(writers):
+                raise ValueError(f"The source has rows of a split that is not one of {source.split_names}.")
+            bar.update(len(rows))
+    for writer in writers:
+        writer.flush()
+    encoder.save(directory / _ENCODER)
+    index = {
+        "format": _FORMAT,
+        "fingerprint": encoder.fingerprint,
+        "schema": json.loads(encoder.schema.to_json()),
+        "features": json.loads(encoder.features.to_json()),
+        "layout": [column._asdict() for column in layout],
+        "rows_per_block": rows_per_block,
+        "splits": [
+            {"name": name, "rows": sum(block["rows"] for block in writer.blocks), "blocks": writer.blocks}
+            for name, writer in zip(source.split_names, writers, strict=True)
+        ],
+        "skipped": dict(source.skipped),
+        "about": dict(about or {}),
+    }
+    (directory / _INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+class _Block(NamedTuple):
+    path: str
+    rows: int
+
+
+class EncodedDataset:
+    """Encoded rows on disk.
+
+    Use `write_encoded_dataset` to make one and `EncodedDataset.open` to read it: `batches` for training and
+    evaluation, `column` for what metrics need beside the predictions.
+
+    Args:
+        directory: The directory.
+        index: What its index file holds.
+
+    Example:
+
+    >>> dataset = EncodedDataset.open("encoded")                                       # doctest: +SKIP
+    >>> model.fit(dataset.batches("train", 4096, shuffle=True, epochs=None),           # doctest: +SKIP
+    ...           steps_per_epoch=dataset.num_steps("train", 4096))
+    """
+
+    def __init__(self, directory: Path, index: Mapping[str, Any]) -> None:
+        self.directory = directory
+        self.features = EncodedFeatures.from_json(json.dumps(index["features"]))
+        self.schema = Schema.from_json(json.dumps(index["schema"]))
+        self.fingerprint: str = index["fingerprint"]
+        self.about: dict[str, Any] = dict(index["about"])
+        self.skipped: dict[str, int] = dict(index["skipped"])
+        self._columns = {column["name"]: _Column(**column) for column in index["layout"]}
+        last = _Column(**index["layout"][-1])
+        self._width = last.start + last.width
+        self._blocks = {
+            split["name"]: [_Block(str(directory / block["file"]), block["rows"]) for block in split["blocks"]]
+            for split in index["splits"]
+        }
+
+    @classmethod
+    def open(cls, directory: str | Path) -> EncodedDataset:
+        """Opens what `write_encoded_dataset` wrote.
+
+        Raises:
+            ValueError: A directory that is absent or unfinished, of another format, or whose blocks are not
+                there in full.
+        """
+        directory = Path(directory).resolve()
+        if not directory.is_dir():
+            raise ValueError(f"There is no encoded data set at {directory}; `write_encoded_dataset` makes one.")
+        path = directory / _INDEX
+        if not path.is_file():
+            raise ValueError(
+                f"{directory} has no {_INDEX}: it is no encoded data set, or an unfinished one. Prepare it again."
+            )
+        try:
+            index = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not JSON ({error}); prepare the data set again.") from error
+        found = index.get("format") if isinstance(index, dict) else None
+        if found != _FORMAT:
+            raise ValueError(
+                f"{directory} has the format {found!r}, this version reads {_FORMAT}; prepare the data set again."
+            )
+        dataset = cls(directory, index)
+        for blocks in dataset._blocks.values():
+            for block in blocks:
+                expected = block.rows * dataset._width * _BYTES_PER_NUMBER
+                size = Path(block.path).stat().st_size if Path(block.path).is_file() else None
+                if size != expected:
+                    state = "is absent" if size is None else f"has {size} bytes in place of {expected}"
+                    raise ValueError(f"{block.path} {state}; prepare the data set again.")
+        return dataset
+
+    def encoder(self) -> Encoder:
+        """Reads the encoder that encoded the rows.
+
+        Raises:
+            ValueError: An encoder that is not the one of the rows.
+        """
+        encoder = Encoder.load(self.directory / _ENCODER)
+        if encoder.fingerprint != self.fingerprint:
+            raise ValueError(f"The encoder in {self.directory} is not the one that its rows were encoded with.")
+        return encoder
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The splits, `"train"` first."""
+        return tuple(self._blocks)
+
+    def _split(self, split: str) -> list[_Block]:
+        if split not in self._blocks:
+            raise ValueError(unknown_name_message("split", split, self._blocks))
+        return self._blocks[split]
+
+    def num_rows(self, split: str) -> int:
+        """Returns how many rows a split has.
+
+        Raises:
+            ValueError: An unknown split.
+        """
+        return sum(block.rows for block in self._split(split))
+
+    def num_steps(self, split: str, batch_size: int, *, drop_remainder: bool = False) -> int:
+        """Returns how many batches one epoch of a split has.
+
+        Raises:
+            ValueError: An unknown split, or a batch size below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+        rows = self.num_rows(split)
+        return rows // batch_size if drop_remainder else -(-rows // batch_size)
+
+    def _role_field(self, name: str) -> tuple[_Column, int] | None:
+        """The column of the scenario or group, and its first id."""
+        if name not in ("scenario", "group"):
+            return None
+        for field in self.features.single_valued:
+            if field.role == name:
+                return self._columns[field.name], field.first_id
+        return None
+
+    def _known(self) -> list[str]:
+        return [*self._columns, *(name for name in ("scenario", "group") if self._role_field(name))]
+
+    def column(self, split: str, name: str) -> np.ndarray:
+        """Reads one column of a split, in the order of the file.
+
+        Args:
+            split: The split.
+            name: `"label"`, `"weight"` or `"true_probability"` (float32 `(rows,)`), `"scenario"` or `"group"`
+                (int32 `(rows,)`, as in a batch), or a feature: the ids of a single-valued one (int32 `(rows,)`),
+                or the entry of a multi-valued one or sequence (int32 `(rows, width)`).
+
+        Raises:
+            ValueError: An unknown split or column.
+        """
+        blocks = self._split(split)
+        if name not in self._known():
+            raise ValueError(unknown_name_message("column", name, self._known()))
+        role = self._role_field(name)
+        column = role[0] if role else self._columns[name]
+        values = np.empty((self.num_rows(split), column.width), np.int32)
+        start = 0
+        for block in blocks:
+            rows = np.memmap(block.path, "<i4", "r", shape=(block.rows, self._width))
+            values[start : start + block.rows] = rows[:, column.start : column.start + column.width]
+            start += block.rows
+        if role:
+            values -= role[1]
+        flat = values[:, 0] if column.width == 1 and name not in self._wide_names() else values
+        return flat.view(np.float32) if column.is_float else flat
+
+    def _wide_names(self) -> list[str]:
+        return [entry.name for entry in (*self.features.multi_valued, *self.features.sequences)]
+
+    def _entry(self, rows: tf.Tensor, name: str) -> tf.Tensor:
+        role = self._role_field(name)
+        column = role[0] if role else self._columns[name]
+        if column.width > 1 or name in self._wide_names():
+            return rows[:, column.start : column.start + column.width]
+        values = rows[:, column.start]
+        if role:
+            return values - role[1]
+        return tf.bitcast(values, tf.float32) if column.is_float else values
+
+    def _to_batch(self, rows: tf.Tensor, columns: Sequence[str]) -> tuple[Any, ...]:
+        inputs = {}
+        num_single = len(self.features.single_valued)
+        if num_single:
+            start = self._columns[self.features.single_valued[0].name].start
+            inputs["fields"] = rows[:, start : start + num_single]
+        roles = [name for name in ("scenario", "group") if self._role_field(name)]
+        for name in (*self._wide_names(), *roles, *columns):
+            inputs[name] = self._entry(rows, name)
+        if "weight" in self._columns:
+            return inputs, self._entry(rows, "label"), self._entry(rows, "weight")
+        return inputs, self._entry(rows, "label")
+
+    def batches(
+        self,
+        split: str,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        start_step: int = 0,
+        epochs: int | None = 1,
+        shard: tuple[int, int] = (0, 1),
+        drop_remainder: bool = False,
+        shuffle_blocks: int = 8,
+        columns: Sequence[str] = (),
+    ) -> tf.data.Dataset:
+        """Reads a split in batches.
+
+        Which rows a batch has depends on the seed, the epoch and the step alone. In each epoch the blocks are put
+        into a new order, `shuffle_blocks` of them at a time are read, and all their rows are permuted; batches
+        run on from one such window into the next, and each epoch ends with a batch of what is left.
+
+        Args:
+            split: The split.
+            batch_size: The rows of a batch over all workers.
+            shuffle: Whether the rows are shuffled. Default `False`: the order of the file.
+            seed: The seed of the shuffling. Default 0.
+            start_step: How many batches, counted from the first of the first epoch, were read before; the
+                data set goes on exactly where an uninterrupted one would be, and reads no window that lies
+                wholly before. Default 0.
+            epochs: How many epochs there are in all, those before `start_step` included. Default 1. `None`:
+                without end.
+            shard: This worker and the number of workers. Every worker gets its slice of each batch, so that all
+                together read what one would. A last batch of fewer rows than workers leaves some of them an
+                empty slice; `drop_remainder` avoids it. Default `(0, 1)`.
+            drop_remainder: Whether an epoch's last batch is left out where it is smaller. Default `False`.
+            shuffle_blocks: How many blocks are shuffled together. They are in memory, and so is the next window
+                (8 blocks of 39 fields are 84 MB). Default 8.
+            columns: Further columns for the inputs, under their names, as `column` takes them. Default none.
+
+        Returns:
+            A `tf.data.Dataset` of `(inputs, labels)`, or `(inputs, labels, weights)` where the schema has weights:
+            the encoded batch, float32 `(batch,)` labels and weights.
+
+        Raises:
+            ValueError: An unknown split or column, a number out of range, a split without rows, or a step
+                behind the last.
+
+        Cost:
+            Each worker reads all blocks. One copy of the rows for the permutation and one for the batches.
+        """
+        blocks = self._split(split)
+        steps = self.num_steps(split, batch_size, drop_remainder=drop_remainder)
+        index, workers = shard
+        for what, valid in (
+            (f"shard must be (worker, workers) with 0 <= worker < workers, got {shard}.", 0 <= index < workers),
+            (f"start_step must be at least 0, got {start_step}.", start_step >= 0),
+            (f"epochs must be at least 1, or None for no end, got {epochs}.", epochs is None or epochs >= 1),
+            (f"shuffle_blocks must be at least 1, got {shuffle_blocks}.", shuffle_blocks >= 1),
+        ):
+            if not valid:
+                raise ValueError(what)
+        for name in columns:
+            if name not in self._known():
+                raise ValueError(unknown_name_message("column", name, self._known()))
+        if not steps:
+            raise ValueError(
+                f"Split {split!r} has {self.num_rows(split)} rows, which make no batch of {batch_size}"
+                f"{' without a remainder' if drop_remainder else ''}."
+            )
+        if epochs is not None and start_step > epochs * steps:
+            raise ValueError(f"start_step {start_step} is behind the last of {epochs} x {steps} steps.")
+
+        reader = _WindowReader(blocks, self._width, shuffle, seed, shuffle_blocks if shuffle else 1)
+        first_epoch, steps_done = divmod(start_step, steps)
+        first_window, rows_done = reader.find(first_epoch, steps_done * batch_size)
+
+        def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
+            resumed = epoch == first_epoch
+            begin = tf.where(resumed, tf.constant(first_window, tf.int64), 0)
+            skipped = tf.where(resumed, tf.constant(rows_done, tf.int64), 0)
+
+            def read(window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                rows, order = reader.read(epoch, window)
+                return rows, order[tf.where(window == begin, skipped, 0) :]
+
+            # The next window is read while the batches of this one are made.
+            windows = tf.data.Dataset.range(begin, reader.num_windows).map(read).prefetch(1).flat_map(_in_order)
+            return windows.rebatch(batch_size, drop_remainder=drop_remainder)
+
+        def to_batch(rows: tf.Tensor) -> tuple[Any, ...]:
+            if workers > 1:
+                count = tf.shape(rows)[0]
+                rows = rows[count * index // workers : count * (index + 1) // workers]
+                if drop_remainder:
+                    own = batch_size * (index + 1) // workers - batch_size * index // workers
+                    rows = tf.ensure_shape(rows, (own, self._width))
+            return self._to_batch(rows, columns)
+
+        last_epoch = np.iinfo(np.int64).max if epochs is None else epochs
+        dataset = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(epoch_rows).map(to_batch)
+        cardinality = tf.data.INFINITE_CARDINALITY if epochs is None else epochs * steps - start_step
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
+        options = tf.data.Options()
+        options.deterministic = True
+        # A worker's slice must not be cut again; a data set that is whole may be, by rows.
+        policy = tf.data.experimental.AutoShardPolicy
+        options.experimental_distribute.auto_shard_policy = policy.OFF if workers > 1 else policy.DATA
+        return dataset.with_options(options).prefetch(4)
+
+
+class _WindowReader:
+    """Reads the blocks of one split, a window of several at a time, in an order that seed and epoch give."""
+
+    def __init__(self, blocks: Sequence[_Block], width: int, shuffle: bool, seed: int, window_blocks: int) -> None:
+        self._blocks = list(blocks)
+        self._width = width
+        self._shuffle = shuffle
+        self._seed = seed
+        self._window_blocks = window_blocks
+        self.num_windows = -(-len(blocks) // window_blocks)
+
+    def _permutation(self, size: Any, epoch: Any, stream: Any) -> tf.Tensor:
+        """A permutation that depends on seed, epoch and stream; 0 is the stream of the blocks."""
+        count = tf.cast(epoch, tf.int64) * (self.num_windows + 1) + tf.cast(stream, tf.int64)
+        # The algorithm is named, because what "auto" stands for differs between devices.
+        keys = tf.random.stateless_uniform(
+            [size], tf.stack([tf.constant(self._seed, tf.int64), count]), None, None, tf.int32, alg="philox"
+        )
+        return tf.argsort(keys, stable=True)
+
+    def _order(self, epoch: Any) -> tf.Tensor:
+        if not self._shuffle:
+            return tf.range(len(self._blocks))
+        return self._permutation(len(self._blocks), epoch, 0)
+
+    def find(self, epoch: int, row: int) -> tuple[int, int]:
+        """Returns the window of an epoch that holds a row, and how many rows of the window come before it."""
+        rows = np.array([block.rows for block in self._blocks])[self._order(epoch).numpy()]
+        ends = np.cumsum(np.add.reduceat(rows, np.arange(0, len(rows), self._window_blocks)))
+        window = int(np.searchsorted(ends, row, side="right"))
+        return window, row - (int(ends[window - 1]) if window else 0)
+
+    def read(self, epoch: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads one window.
+
+        Returns:
+            The rows, int32 (rows and some filling, width), and the order in which they are wanted: int32 (rows,).
+        """
+        begin = tf.cast(window, tf.int32) * self._window_blocks
+        chosen = self._order(epoch)[begin : begin + self._window_blocks]
+        paths = tf.gather(tf.constant([block.path for block in self._blocks]), chosen)
+        contents = tf.map_fn(tf.io.read_file, paths, fn_output_signature=tf.string)
+        # All blocks are filled up to the size of the largest, which spares a copy.
+        largest = max(block.rows for block in self._blocks)
+        size = largest * self._width * _BYTES_PER_NUMBER
+        numbers = tf.io.decode_raw(contents, tf.int32, little_endian=True, fixed_length=size)
+        # (blocks, largest * width) -> (blocks * largest, width)
+        rows = tf.reshape(numbers, [-1, self._width])
+        filled = tf.gather(tf.constant([block.rows for block in self._blocks], tf.int32), chosen)
+        places = tf.boolean_mask(tf.range(tf.shape(rows)[0]), tf.reshape(tf.sequence_mask(filled, largest), [-1]))
+        if self._shuffle:
+            places = tf.gather(places, self._permutation(tf.shape(places)[0], epoch, window + 1))
+        return rows, places
+
+
+def _in_order(rows: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+    """Gathers the rows of a window some at a time: large tensors cost more to allocate than to fill."""
+    begins = tf.data.Dataset.range(0, tf.size(order, tf.int64), _GATHERED_ROWS)
+    return begins.map(lambda begin: tf.gather(rows, order[begin : begin + _GATHERED_ROWS]))

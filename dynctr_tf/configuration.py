@@ -65,8 +65,8 @@ class ModelSettings:
 class OptimizerSettings:
     """Which optimizer."""
 
-    name: Literal["default", "composite_ftrl", "lazy_adam", "adam"] = _setting(
-        "default", "composite_ftrl (G-FTRL on embeddings, FTRL on the rest), lazy_adam, adam; default: the model's"
+    name: Literal["default", "group_ftrl", "lazy_adam", "adam"] = _setting(
+        "default", "group_ftrl (G-FTRL on embeddings, FTRL on the rest), lazy_adam, adam; default: the model's"
     )
     options: dict[str, Any] = _setting({}, "options of the optimizer, such as learning_rate")
 

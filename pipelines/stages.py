@@ -13,9 +13,9 @@ from tensorflow import keras
 from dynctr_tf.configuration import DataSettings, JobSettings
 from dynctr_tf.datasets.registry import row_source, row_source_options
 from dynctr_tf.datasets.row_source import RowSource
-from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded
+from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, evaluate
-from dynctr_tf.models.catalogue import build_model, catalogue_entry
+from dynctr_tf.models.catalogue import build_model, model_entry
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
 from dynctr_tf.training import TrainingResult, predict_logits, set_seed, train
@@ -59,7 +59,7 @@ def prepare(settings: DataSettings) -> EncodedDataset:
         return EncodedDataset.open(directory)
     source = open_source(settings)
     encoder = Encoder.fit(source)
-    write_encoded(source, encoder, directory)
+    write_encoded_dataset(source, encoder, directory)
     data = EncodedDataset.open(directory)
     rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
     print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {data.features.num_ids:,} ids")
@@ -72,16 +72,16 @@ def build_optimizer(settings: JobSettings) -> Any:
     """Makes the optimizer that the settings name, the model's own where they name none."""
     kind = settings.optimizer.name
     if kind == "default":
-        kind = catalogue_entry(settings.model.name).optimizer
+        kind = model_entry(settings.model.name).optimizer
     options = dict(settings.optimizer.options)
     try:
-        if kind == "composite_ftrl":
+        if kind == "group_ftrl":
             return dynint_optimizer(batch_size=settings.training.batch_size, **options)
         return {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam}[kind](**options)
     except TypeError as error:
         raise ValueError(f"Options of the optimizer {kind!r}: {error}.") from error
     except KeyError as error:
-        known = ("composite_ftrl", "lazy_adam", "adam")
+        known = ("group_ftrl", "lazy_adam", "adam")
         raise ValueError(unknown_name_message("optimizer", kind, known)) from error
 
 
@@ -110,18 +110,16 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
 def judge(settings: JobSettings, data: EncodedDataset, model: keras.Model, split: str = "test") -> Evaluation:
     """Scores the model on a split, every metric with its interval."""
     logits = predict_logits(model, data, split, settings.evaluation.batch_size)
-
-    def column(name: str) -> Any:
-        return data.column(split, name) if name in data.column_names else None
-
+    schema = data.schema
     group_by = settings.evaluation.group_by
     return evaluate(
-        labels=data.column(split, "label"),
-        logits=logits,
-        weights=column("weight"),
-        true_probability=column("true_probability"),
-        scenarios=column("scenario"),
-        groups=None if group_by is None else data.column(split, group_by),
+        data.column(split, "label"),
+        logits,
+        name=settings.model.name,
+        weights=data.column(split, "weight") if schema.weight else None,
+        groups=data.column(split, group_by) if group_by else None,
+        scenario=data.column(split, "scenario") if data.features.num_scenarios else None,
+        true_probability=data.column(split, "true_probability") if schema.true_probability else None,
         base_rate=float(data.column("train", "label").mean()),
         replicates=settings.evaluation.replicates,
     )

@@ -92,7 +92,7 @@ class _Rounds(keras.callbacks.Callback):
         self.step = int(done.numpy())
         self.total_steps = total_steps
         self.labels = data.column("validation", "label")
-        self.weights = data.column("validation", "weight") if "weight" in data.column_names else None
+        self.weights = data.column("validation", "weight") if data.schema.weight else None
         self.step_seconds: list[float] = []
         self.rates: list[float] = []
 
@@ -237,6 +237,7 @@ def train(
             initial_epoch=first,
             epochs=first + count,
             callbacks=callbacks,
+            shuffle=False,
             verbose=0,
         )
     best = log.best

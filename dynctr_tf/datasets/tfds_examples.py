@@ -38,7 +38,7 @@ def examples(
             kept = columns.take(rows)
             texts = np.empty((len(rows), len(categorical)), object)
             for position, name in enumerate(categorical):
-                text = pc.fill_null(kept.column(name).cast("string"), "")
+                text = pc.fill_null(kept.column(name).cast("string"), "").cast("binary")
                 texts[:, position] = text.to_numpy(zero_copy_only=False)
             numbers = np.empty((len(rows), len(numeric)), np.float32)
             for position, name in enumerate(numeric):

@@ -4,6 +4,7 @@ Importing this package registers the builders, so that `tfds.load` finds them.
 """
 
 from dynctr_tf.datasets.criteo import CriteoDisplayAds, CriteoDisplayAdsConfig, criteo_rows, criteo_schema
+from dynctr_tf.datasets.draft_schema import DraftedColumn, SchemaDraft, draft_schema
 from dynctr_tf.datasets.real_rows import real_rows
 from dynctr_tf.datasets.registry import ROW_SOURCES, row_source, row_source_options
 from dynctr_tf.datasets.row_checks import BadRowError
@@ -23,16 +24,19 @@ __all__ = [
     "BadRowError",
     "CriteoDisplayAds",
     "CriteoDisplayAdsConfig",
+    "DraftedColumn",
     "OrderSplit",
     "RandomSplit",
     "RowBatch",
     "RowSource",
+    "SchemaDraft",
     "SyntheticCtr",
     "SyntheticCtrConfig",
     "SyntheticCtrRows",
     "TabularFile",
     "criteo_rows",
     "criteo_schema",
+    "draft_schema",
     "real_rows",
     "row_source",
     "row_source_options",

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from dynctr_tf.schema import Feature, Schema
 
-_NUMBER = r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[nN][aA][nN])$"
+NUMBER = r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[nN][aA][nN])$"
+"""What is read as a number: a decimal number, with an exponent or without, or NaN."""
 
 
 class BadRowError(ValueError):
@@ -97,7 +98,7 @@ def _numbers(name: str, values: pa.Array) -> tuple[pa.Array, list[Problem]]:
         except pa.ArrowInvalid:
             text, problems = _valid_text(name, values)
             text = pc.utf8_trim_whitespace(text)
-            fits = pc.match_substring_regex(text, _NUMBER)
+            fits = pc.match_substring_regex(text, NUMBER)
             problems += _problem(name, reason, expected, _bools(pc.invert(fits)), values)
             numbers = pc.if_else(pc.fill_null(fits, False), text, pa.scalar(None, pa.string())).cast(pa.float64())
     else:

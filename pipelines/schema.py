@@ -1,0 +1,66 @@
+"""Drafts a schema file for a CSV or Parquet file: `python -m pipelines.schema clicks.csv`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dynctr_tf.datasets.draft_schema import draft_schema
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.schema",
+        description="Looks at a file's rows, guesses what its columns mean, prints the guesses with their reasons and "
+        "writes them as a schema file, to be read and edited before training.",
+    )
+    parser.add_argument("path", type=Path, help="a CSV file with a header (plain or gzip) or a Parquet file")
+    parser.add_argument("--label", help="the label's column; by default recognised by its name and its 0/1 values")
+    parser.add_argument("--output", type=Path, help="the schema file; by default <file's name>.schema.json beside it")
+    parser.add_argument("--force", action="store_true", help="overwrite the schema file if there is one")
+    parser.add_argument("--rows", type=int, default=200_000, help="how many rows to look at (default %(default)s)")
+    parser.add_argument("--delimiter", help="between the values of a CSV file (default: tab for .tsv, else comma)")
+    parser.add_argument(
+        "--missing",
+        action="append",
+        metavar="TEXT",
+        help="a cell that means a missing value, beside the empty one; may be given several times",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    name = options.path.name
+    for suffix in (".gz", ".csv", ".tsv", ".txt", ".parquet"):
+        name = name.removesuffix(suffix)
+    output = options.output or options.path.with_name(f"{name}.schema.json")
+    if output.exists() and not options.force:
+        print(f"{output} is there already. Give --force to overwrite it, or another --output.", file=sys.stderr)
+        return 2
+    try:
+        draft = draft_schema(
+            options.path,
+            label=options.label,
+            max_rows=options.rows,
+            delimiter=options.delimiter,
+            missing_values=("", *(options.missing or ())),
+        )
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(draft.table())
+    print(f"\n{draft.num_rows:,} rows looked at.", end="")
+    if draft.num_left_out:
+        print(f" {draft.num_left_out:,} more have too few or too many columns: training stops at them, or skips them "
+              "when told to.", end="")
+    draft.schema.save(output)
+    print(f"\nWrote {output}. Read the reasons, edit what is wrong, and train with it.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -36,7 +36,9 @@ def _setting(default: Any, explanation: str) -> Any:
 class DataSettings:
     """Which rows, and how they become ids."""
 
-    name: str = _setting("synthetic_ctr", "data set: synthetic_ctr, criteo_display_ads, or tabular_file for your own CSV or Parquet file")
+    name: str = _setting(
+        "synthetic_ctr", "synthetic_ctr, criteo_display_ads, or tabular_file for your own CSV or Parquet file"
+    )
     path: str | None = _setting(None, "the raw file; synthetic_ctr needs none")
     schema: str | None = _setting(None, "the schema file of your own data; draft one with pipelines.schema")
     split_by: Literal["random", "order"] = _setting(
@@ -226,6 +228,38 @@ def parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    # A JSON string is a TOML basic string.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def to_toml(settings: JobSettings) -> str:
+    """Writes settings as a TOML file that `read_file` takes; what has its default is left out.
+
+    Example:
+
+    >>> print(to_toml(job_settings({"training": {"epochs": 2}})), end="")
+    [training]
+    epochs = 2
+    """
+    lines: list[str] = []
+    for section, defaults in JobSettings().to_mapping().items():
+        given = settings.to_mapping()[section]
+        changed = {key: value for key, value in given.items() if key != "options" and value != defaults[key]}
+        if changed:
+            lines += [f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in changed.items()), ""]
+        if given.get("options"):
+            options = (f"{key} = {_toml_value(value)}" for key, value in given["options"].items())
+            lines += [f"[{section}.options]", *options, ""]
+    return "\n".join(lines[:-1]) + "\n"
 
 
 class SettingsParser(argparse.ArgumentParser):

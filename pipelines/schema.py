@@ -55,8 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(draft.table())
     print(f"\n{draft.num_rows:,} rows looked at.", end="")
     if draft.num_left_out:
-        print(f" {draft.num_left_out:,} more have too few or too many columns: training stops at them, or skips them "
-              "when told to.", end="")
+        print(
+            f" {draft.num_left_out:,} more have too few or too many columns: training stops at them, or skips them "
+            "when told to.",
+            end="",
+        )
     draft.schema.save(output)
     print(f"\nWrote {output}. Read the reasons, edit what is wrong, and train with it.")
     return 0

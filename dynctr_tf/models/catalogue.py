@@ -117,11 +117,14 @@ _POLYNOMIAL: SearchSpace = MappingProxyType(
 _GENERATOR: SearchSpace = MappingProxyType({"reduction_ratio": Choice((2.0, 4.0, 8.0, 16.0))})
 _ORTHOGONAL: SearchSpace = MappingProxyType({"orthogonal_weight": LogUniform(1e-4, 1e-1)})
 _FTRL: SearchSpace = MappingProxyType(
+    # Arguments of `dynint_optimizer`: G-FTRL on the table, FTRL (dense) on the rest.
     {
         "learning_rate": LogUniform(1e-2, 1e-1),
-        "l1": LogUniform(1e-2, 1e1),
-        "l2": LogUniform(1e-2, 1e2),
-        "l21": LogUniform(1e-2, 1e2),
+        "l2": LogUniform(1e-2, 1e1),
+        "l21": LogUniform(1e-2, 1e1),
+        "dense_learning_rate": LogUniform(1e-2, 1e-1),
+        "dense_l1": LogUniform(1e-3, 1e0),
+        "dense_l2": LogUniform(1e-3, 1e0),
     }
 )
 _ADAM: SearchSpace = MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-3)})

@@ -1,0 +1,175 @@
+"""What a sparse optimizer has removed: zero rows per field, zero weights per variable."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from dynctr_tf import stack
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.evaluation.text_table import align, percent
+
+ROWS_AT_A_TIME = 1 << 18
+
+
+@dataclasses.dataclass(frozen=True)
+class ZeroShare:
+    """How many of something are exactly zero.
+
+    Args:
+        name: Of a field, or the path of a variable.
+        total: The number of rows of the field, or of weights of the variable.
+        zero: How many of them are zero.
+
+    Example:
+
+    >>> ZeroShare("user", total=200, zero=50).share
+    0.25
+    """
+
+    name: str
+    total: int
+    zero: int
+
+    @property
+    def share(self) -> float:
+        """The share that is zero; 0 where there is nothing."""
+        return self.zero / self.total if self.total else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SparsityReport:
+    """What is zero in a trained model.
+
+    Args:
+        fields: For each field the rows of the embedding table in its block of ids whose weights are all zero.
+            Empty where no description of the data was given. The padding row belongs to no field.
+        variables: For each trainable variable its weights that are zero.
+
+    Example:
+
+    >>> print(SparsityReport((ZeroShare("user", 4, 1),), (ZeroShare("table", 10, 5),)).to_text())
+    field       rows  zero   share
+    ------------------------------
+    user           4     1  25.0 %
+    all fields     4     1  25.0 %
+    <BLANKLINE>
+    variable       weights  zero   share
+    ------------------------------------
+    table               10     5  50.0 %
+    all variables       10     5  50.0 %
+    """
+
+    fields: tuple[ZeroShare, ...]
+    variables: tuple[ZeroShare, ...]
+
+    @property
+    def all_fields(self) -> ZeroShare:
+        """The rows of all fields together."""
+        return _together("all fields", self.fields)
+
+    @property
+    def all_variables(self) -> ZeroShare:
+        """The weights of all variables together."""
+        return _together("all variables", self.variables)
+
+    def to_text(self) -> str:
+        """Returns the report as tables to print."""
+        lines = []
+        if self.fields:
+            lines += [*_table("field", "rows", (*self.fields, self.all_fields)), ""]
+        lines += _table("variable", "weights", (*self.variables, self.all_variables))
+        return "\n".join(lines)
+
+
+def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: Any = None) -> SparsityReport:
+    """Counts what is exactly zero in a model after training.
+
+    Use it after training with `GroupFtrl` to see which ids and weights it has removed. With
+    `untouched_rows="zero"` the ids that training never met are among the zero rows.
+
+    Args:
+        model: A built Keras model.
+        features: The description of the data it was trained on, for the report by field. Default `None`:
+            by variable only.
+        table: The embedding table of all the fields, a variable of shape (ids, dim). Default `None`: the
+            model's only trainable variable of rank 2 that has as many rows as `features` has ids.
+
+    Raises:
+        ValueError: The model has no trainable variable, the table is not found or not unique, or it has
+            another number of rows than the data has ids.
+
+    Cost: one pass over the weights, in pieces: no copy of a table is made.
+
+    Example:
+
+    >>> from tensorflow import keras
+    >>> model = keras.Sequential([keras.layers.Embedding(4, 2), keras.layers.Dense(1)])
+    >>> model.build((None, 2))
+    >>> model.layers[0].set_weights([np.array([[0, 0], [0, 0], [0, 1], [1, 1.0]])])
+    >>> report = sparsity_report(model, EncodedFeatures.from_sizes([1, 2]))
+    >>> [(field.name, field.zero, field.total) for field in report.fields]
+    [('f0', 1, 1), ('f1', 0, 2)]
+    """
+    variables = list(model.trainable_variables)
+    if not variables:
+        raise ValueError(f"The model {model.name!r} has no trainable variable; is it built?")
+    shares = tuple(_zero_weights(variable) for variable in variables)
+    if features is None:
+        return SparsityReport((), shares)
+    table = _find_table(variables, features) if table is None else table
+    if len(table.shape) != 2 or table.shape[0] != features.num_ids:
+        raise ValueError(
+            f"The embedding table must have shape (ids, dim) with {features.num_ids} ids, got {tuple(table.shape)}."
+        )
+    zero = np.concatenate([~piece.any(axis=1) for piece in _pieces(table)])
+    fields = [
+        ZeroShare(field.name, field.num_ids, int(zero[field.first_id : field.first_id + field.num_ids].sum()))
+        for field in features.fields
+    ]
+    return SparsityReport(tuple(fields), shares)
+
+
+def _find_table(variables: list[Any], features: EncodedFeatures) -> Any:
+    found = [
+        variable
+        for variable in variables
+        if len(variable.shape) == 2 and variable.shape[0] == features.num_ids
+    ]
+    if len(found) != 1:
+        candidates = [
+            (stack.variable_path(variable), tuple(variable.shape)) for variable in found or variables
+        ]
+        raise ValueError(
+            f"Expected one trainable variable with {features.num_ids} rows, as many as the data has ids, found "
+            f"{len(found)} of {candidates}. Give the embedding table as `table`."
+        )
+    return found[0]
+
+
+def _pieces(variable: Any) -> Iterator[np.ndarray]:
+    raw = stack.raw_variable(variable)
+    if len(raw.shape) < 2:
+        yield raw.numpy()
+        return
+    for start in range(0, raw.shape[0], ROWS_AT_A_TIME):
+        yield raw[start : start + ROWS_AT_A_TIME].numpy()
+
+
+def _zero_weights(variable: Any) -> ZeroShare:
+    total = int(np.prod(variable.shape, dtype=np.int64))
+    kept = sum(int(np.count_nonzero(piece)) for piece in _pieces(variable))
+    return ZeroShare(stack.variable_path(variable), total, total - kept)
+
+
+def _together(name: str, shares: tuple[ZeroShare, ...]) -> ZeroShare:
+    return ZeroShare(name, sum(share.total for share in shares), sum(share.zero for share in shares))
+
+
+def _table(what: str, unit: str, shares: tuple[ZeroShare, ...]) -> list[str]:
+    return align(
+        [(what, unit, "zero", "share"), *((s.name, str(s.total), str(s.zero), percent(s.share)) for s in shares)]
+    )

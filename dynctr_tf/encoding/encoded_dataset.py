@@ -9,18 +9,21 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 from tqdm import tqdm
 
-from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.encoding.encoder import Encoder
+from dynctr_tf.encoding.read_ahead import read_ahead
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Schema
+
+if TYPE_CHECKING:
+    from dynctr_tf.datasets.row_source import RowSource
 
 _FORMAT = 1
 _INDEX = "index.json"
@@ -115,7 +118,7 @@ def write_encoded_dataset(
         directory: The directory to make.
         about: Anything that JSON holds and that a later reader wants to know, such as where the rows came from
             and the seed of their splits. Default `None`: nothing.
-        rows_per_block: How many rows a block has. Default 65 536.
+        rows_per_block: How many rows a block has. Default 65536.
         progress: Whether a progress bar with rows/s is shown. Default `True`.
 
     Returns:
@@ -169,7 +172,7 @@ def _write(
     with tqdm(
         total=source.num_rows, desc="encoding rows", unit=" rows", unit_scale=True, disable=not progress
     ) as bar:
-        for batch in source.batches():
+        for batch in read_ahead(source.batches()):
             rows = np.empty((batch.columns.num_rows, width), np.int32)
             floats = _float_columns(batch.columns, encoder.schema)
             for place, values in enumerate(floats):
@@ -354,7 +357,8 @@ class EncodedDataset:
         return flat.view(np.float32) if column.is_float else flat
 
     def _wide_names(self) -> list[str]:
-        return [entry.name for entry in (*self.features.multi_valued, *self.features.sequences)]
+        single = self.features.single_valued
+        return [entry.name for entry in self.features.entries if entry not in single]
 
     def _entry(self, rows: tf.Tensor, name: str) -> tf.Tensor:
         role = self._role_field(name)

@@ -89,7 +89,7 @@ class EncodedFeatures:
         object.__setattr__(self, "sequences", tuple(self.sequences))
         if not self.fields:
             raise ValueError("The encoded data has no field.")
-        names = [entry.name for entry in (*self.fields, *self.sequences)]
+        names = [entry.name for entry in self.entries]
         twice = sorted({name for name in names if names.count(name) > 1} | (RESERVED_NAMES & set(names)))
         if twice:
             raise ValueError(f"Names given twice or reserved: {twice}.")
@@ -113,6 +113,11 @@ class EncodedFeatures:
         return cls(tuple(fields))
 
     @property
+    def entries(self) -> tuple[Field | Sequence, ...]:
+        """The fields, then the sequences."""
+        return (*self.fields, *self.sequences)
+
+    @property
     def single_valued(self) -> tuple[Field, ...]:
         """The fields that make up the `"fields"` entry, in the order of its columns."""
         return tuple(field for field in self.fields if field.max_values == 1)
@@ -130,7 +135,7 @@ class EncodedFeatures:
     @property
     def num_ids(self) -> int:
         """The size of the id space, the padding id 0 included."""
-        return max(entry.first_id + entry.num_ids for entry in (*self.fields, *self.sequences))
+        return max(entry.first_id + entry.num_ids for entry in self.entries)
 
     def positions(self, role: str | None = None, names: Iterable[str] = ()) -> list[int]:
         """Returns the rows of the field map that have a role or are named.

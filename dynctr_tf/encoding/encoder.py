@@ -6,21 +6,23 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from dynctr_tf.datasets.row_source import RowBatch, RowSource
-from dynctr_tf.encoding.encoded_features import MISSING_OFFSET, PADDING_ID, EncodedFeatures
+from dynctr_tf.encoding.encoded_features import PADDING_ID, EncodedFeatures
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, describe_encoding
-from dynctr_tf.encoding.raw_columns import kept_values, numbers, strings
+from dynctr_tf.encoding.raw_columns import KeptValues, kept_values, numbers, strings
 from dynctr_tf.encoding.vocabulary import FittedBins, FittedVocabulary, fit_vocabularies
-from dynctr_tf.schema import Feature, Schema
+from dynctr_tf.schema import Schema
+
+if TYPE_CHECKING:
+    from dynctr_tf.datasets.row_source import RowBatch, RowSource
 
 _FORMAT = 1
 _FILE = "encoder.json"
@@ -46,7 +48,7 @@ class Encoder:
 
     Example:
 
-    >>> from dynctr_tf.schema import Feature, Schema
+    >>> from dynctr_tf.schema import Schema
     >>> schema = Schema((Feature("colour", "categorical"), Feature("price", "numeric")), label="click")
     >>> red = FittedVocabulary(pa.array(["red"], pa.large_string()), np.array([7]))
     >>> encoder = Encoder(schema, {"colour": red}, {"price": FittedBins((0, 1, 2))})
@@ -102,8 +104,19 @@ class Encoder:
         return layer
 
     @functools.cached_property
-    def _layer(self) -> FeatureEncoder:
-        return self.layer()
+    def _look_up(self) -> Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
+        """The look-ups of the layer for all features at once: flat values of each to ids, in one graph."""
+        layer = self.layer()
+        signature = {
+            feature.name: tf.TensorSpec([None], tf.float32 if feature.kind == "numeric" else tf.string)
+            for feature in self.schema.features
+        }
+
+        @tf.function(input_signature=[signature])
+        def look_up(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            return {name: layer.look_up(name, tensor) for name, tensor in values.items()}
+
+        return look_up
 
     @property
     def id_columns(self) -> tuple[tuple[str, int], ...]:
@@ -122,38 +135,38 @@ class Encoder:
         absent = [f.name for f in self.schema.features if f.name not in columns.schema.names]
         if absent:
             raise ValueError(f"The rows lack the columns {absent}; they have {columns.schema.names}.")
+        values: dict[str, tf.Tensor] = {}
+        indices: dict[str, np.ndarray] = {}
+        kept: dict[str, KeptValues] = {}
+        with tf.device("/CPU:0"):
+            for feature in self.schema.features:
+                name, column = feature.name, columns.column(feature.name)
+                if feature.kind == "numeric":
+                    values[name] = tf.constant(numbers(column, name))
+                    continue
+                if feature.kind == "categorical":
+                    column = strings(column, name)
+                else:
+                    kept[name] = kept_values(column, feature)
+                    column = kept[name].values
+                values[name], indices[name] = _distinct(column)
+            ids = {name: found.numpy() for name, found in self._look_up(values).items()}
+
         matrix = np.empty((columns.num_rows, sum(width for _, width in self.id_columns)), np.int32)
         start = 0
-        with tf.device("/CPU:0"):
-            for name, width in self.id_columns:
-                feature = self.schema.feature(name)
-                column = columns.column(name)
-                if feature.kind == "numeric":
-                    matrix[:, start] = self._layer.look_up(name, tf.constant(numbers(column, name))).numpy()
-                elif feature.kind == "categorical":
-                    matrix[:, start] = self._ids_of_strings(name, strings(column, name))
-                else:
-                    matrix[:, start : start + width] = self._entry(feature, column)
-                start += width
+        for name, width in self.id_columns:
+            found = ids[name][indices[name]] if name in indices else ids[name]
+            if name in kept:
+                # The missing value is the last of the distinct ones.
+                filler = ids[name][-1] if self.schema.feature(name).kind == "multi_valued" else PADDING_ID
+                entry = matrix[:, start : start + width]
+                entry[:, 0] = filler
+                entry[:, 1:] = PADDING_ID
+                entry[kept[name].rows, kept[name].positions] = found
+            else:
+                matrix[:, start] = found
+            start += width
         return matrix
-
-    def _ids_of_strings(self, name: str, column: pa.Array) -> np.ndarray:
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        distinct = encoded.dictionary.fill_null("").cast(pa.binary()).to_numpy(zero_copy_only=False)
-        # The missing value is looked up behind the distinct ones, and nulls point to it.
-        ids = self._layer.look_up(name, tf.constant([*distinct, b""], tf.string)).numpy()
-        indices = pc.fill_null(encoded.indices.cast(pa.int64()), len(distinct))
-        return ids[indices.to_numpy(zero_copy_only=False)]
-
-    def _entry(self, feature: Feature, column: pa.Array) -> np.ndarray:
-        kept = kept_values(column, feature)
-        entry = np.full((len(column), feature.max_length), PADDING_ID, np.int32)
-        entry[kept.rows, kept.positions] = self._ids_of_strings(feature.name, kept.values)
-        if feature.kind == "multi_valued":
-            empty = np.bincount(kept.rows, minlength=len(column)) == 0
-            field = next(field for field in self.features.fields if field.name == feature.name)
-            entry[empty, 0] = field.first_id + MISSING_OFFSET
-        return entry
 
     def encode_batch(self, batch: RowBatch) -> dict[str, np.ndarray]:
         """Encodes rows to the dict that models take; the same ids as `layer()` gives for the same rows.
@@ -244,3 +257,14 @@ class Encoder:
         if encoder.fingerprint != mapping["fingerprint"]:
             raise ValueError(f"The encoder in {directory} is not what was saved: its files were changed.")
         return encoder
+
+
+def _distinct(column: pa.Array) -> tuple[tf.Tensor, np.ndarray]:
+    """Returns the distinct strings of a column, behind them the missing value, and the place of each row's."""
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    distinct = encoded.dictionary.fill_null("").cast(pa.binary())
+    values = np.append(distinct.to_numpy(zero_copy_only=False), b"")
+    places = encoded.indices.cast(pa.int64())
+    if places.null_count:
+        places = places.fill_null(len(distinct))
+    return tf.constant(values, tf.string), places.to_numpy(zero_copy_only=False)

@@ -120,9 +120,7 @@ class FeatureEncoder(keras.layers.Layer):
         numeric = [feature.name for feature in self.schema.features if feature.kind == "numeric"]
         if sorted(bins) != sorted(numeric):
             raise ValueError(f"Bins are needed for the numeric features {numeric}, got {sorted(bins)}.")
-        self._blocks = {
-            entry.name: (entry.first_id, entry.num_ids) for entry in (*self.features.fields, *self.features.sequences)
-        }
+        self._blocks = {entry.name: (entry.first_id, entry.num_ids) for entry in self.features.entries}
         # A list, because a feature's name need not be one that Keras accepts; `_places` finds the place.
         self.look_up_layers: list[keras.layers.Layer] = []
         self._places: dict[str, int] = {}
@@ -232,8 +230,8 @@ class FeatureEncoder(keras.layers.Layer):
         encoded = {}
         if self.features.single_valued:
             encoded["fields"] = tf.stack([ids[field.name] for field in self.features.single_valued], axis=1)
-        for entry in (*self.features.multi_valued, *self.features.sequences):
-            encoded[entry.name] = ids[entry.name]
+        for name in (entry.name for entry in self.features.entries if entry not in self.features.single_valued):
+            encoded[name] = ids[name]
         for feature in self.schema.features:
             if feature.role in ("scenario", "group"):
                 encoded[feature.role] = ids[feature.name] - self._blocks[feature.name][0]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.encoding.numeric_binning import numeric_bins
 from dynctr_tf.encoding.raw_columns import kept_values, numbers, strings
+from dynctr_tf.encoding.read_ahead import read_ahead
 from dynctr_tf.schema import Feature, Schema, Vocabulary
+
+if TYPE_CHECKING:
+    from dynctr_tf.datasets.row_source import RowSource
 
 _MERGE_ROWS = 1 << 19
 _SAMPLE_SIZE = 1 << 18
@@ -97,7 +101,7 @@ class UniformSample:
     how many numbers came before, so the sample does not depend on how the numbers are cut into batches.
 
     Args:
-        size: How many numbers are kept. Default 262 144.
+        size: How many numbers are kept. Default 262144.
         seed: The seed of the keys. Default 0.
     """
 
@@ -225,7 +229,7 @@ def fit_vocabularies(
     with tqdm(
         total=source.num_rows, desc="fitting vocabularies", unit=" rows", unit_scale=True, disable=not progress
     ) as bar:
-        for batch in source.batches():
+        for batch in read_ahead(source.batches()):
             train = batch.splits == 0
             columns = batch.columns if train.all() else batch.columns.filter(pa.array(train))
             train_rows += columns.num_rows

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from dynctr_tf.evaluation.text_table import align
 from pipelines import workload
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +33,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dnn": {"hidden_units": workload.HIDDEN_UNITS},
     "fm": {},
     "lr": {},
-    "dcn_v2": {"hidden_units": workload.HIDDEN_UNITS, "num_cross_layers": 3},
+    "dcn_v2": {"hidden_units": workload.HIDDEN_UNITS, "num_layers": 3},
     "xdeepint": {"num_layers": 3},
     "dynint-da": {"num_layers": 3},
     "dynint-dgp": {"num_layers": 3},
@@ -134,19 +135,12 @@ def medians(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
-    """An aligned plain table; numbers on the right."""
-    cells = [list(map(str, head))] + [
-        [
-            f"{c:,.0f}" if isinstance(c, float) and c >= 100 else f"{c:.2f}" if isinstance(c, float) else str(c)
-            for c in row
-        ]
-        for row in rows
-    ]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in cells
-    )
+    """An aligned plain table."""
+
+    def cell(value: Any) -> str:
+        return str(value) if not isinstance(value, float) else f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+    return "\n".join(align([list(head), *([cell(value) for value in row] for row in rows)]))
 
 
 def write_result(path: Path, result: Any) -> None:
@@ -199,7 +193,7 @@ def speed(arguments: argparse.Namespace) -> None:
         "ids",
         "train rows/s",
         "x best peer",
-        "share of limit",
+        "x matmul limit",
         "inference rows/s",
         *(f"ms at {size}" for size, _ in workload.LATENCY_BATCHES),
         "peak MiB",
@@ -237,7 +231,7 @@ def reading(arguments: argparse.Namespace) -> None:
     import pyarrow as pa
 
     from dynctr_tf.datasets.row_source import RowBatch
-    from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded
+    from dynctr_tf.encoding import Encoder, write_encoded_dataset
     from dynctr_tf.schema import Feature, Schema
 
     class Rows:
@@ -265,8 +259,7 @@ def reading(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as directory:
         source = Rows()
         encoder = Encoder.fit(source)
-        data = write_encoded(source, encoder, Path(directory) / "encoded")
-        data = EncodedDataset.open(Path(directory) / "encoded")
+        data = write_encoded_dataset(source, encoder, Path(directory) / "encoded")
         rates = []
         for epoch in range(arguments.rounds + 1):
             start = time.perf_counter()

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorflow import keras
 
 from dynctr_tf.configuration import DataSettings, JobSettings
@@ -18,7 +19,7 @@ from dynctr_tf.evaluation import Evaluation, evaluate
 from dynctr_tf.models.catalogue import build_model, model_entry
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
-from dynctr_tf.training import TrainingResult, predict_logits, set_seed, train
+from dynctr_tf.training import TrainingResult, set_seed, train
 
 
 def open_source(settings: DataSettings) -> RowSource:
@@ -107,9 +108,8 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
     return model, result
 
 
-def judge(settings: JobSettings, data: EncodedDataset, model: keras.Model, split: str = "test") -> Evaluation:
-    """Scores the model on a split, every metric with its interval."""
-    logits = predict_logits(model, data, split, settings.evaluation.batch_size)
+def judge(settings: JobSettings, data: EncodedDataset, logits: np.ndarray, split: str = "test") -> Evaluation:
+    """Scores a model's logits for a split, every metric with its interval."""
     schema = data.schema
     group_by = settings.evaluation.group_by
     return evaluate(

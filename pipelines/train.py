@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +26,9 @@ def run_directory(settings: JobSettings, runs: Path = Path("runs")) -> Path:
 def run(settings: JobSettings, directory: Path) -> None:
     """Runs all stages and prints what came out."""
     from dynctr_tf.datasets.row_source import first_rows
-    from dynctr_tf.evaluation import plot_run, sparsity_report
+    from dynctr_tf.evaluation import LearningCurve, plot_run, sparsity_report
     from dynctr_tf.export import export_model, serving_line
-    from dynctr_tf.training import TrainingLog
+    from dynctr_tf.training import predict_logits
     from pipelines.stages import fit_model, judge, open_source, prepare
 
     start = time.perf_counter()
@@ -40,21 +42,20 @@ def run(settings: JobSettings, directory: Path) -> None:
         f"{result.rows_per_second:,.0f} rows/s, peak memory {result.peak_memory_mib:,.0f} MiB"
     )
 
-    evaluation = judge(settings, data, model)
-    (directory / "evaluation.json").write_text(evaluation.to_json(), encoding="utf-8")
+    logits = predict_logits(model, data, "test", settings.evaluation.batch_size)
+    np.save(directory / "test_logits.npy", logits)
+    evaluation = judge(settings, data, logits)
+    evaluation.save(directory / "evaluation.json")
     sparsity = sparsity_report(model, data.features)
     (directory / "sparsity.txt").write_text(sparsity.to_text() + "\n", encoding="utf-8")
-    log = TrainingLog(directory / "log.csv")
-    log.read(up_to_step=result.steps)
+    zero_rows = sparsity.all_fields().share()
+    figures = {**dataclasses.asdict(result), "parameters": model.count_params(), "zero_rows": zero_rows}
+    (directory / "result.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     picture = directory / "run.png"
-    plot_run(log.validations, evaluation, picture)
+    plot_run(picture, evaluation, LearningCurve.from_csv(directory / "log.csv"))
 
-    print(f"\n{settings.model.name} on the test split of {settings.data.name}")
-    print(evaluation.to_text())
-    print(
-        f"\nrows of the embedding table that are zero: {np.mean(list(sparsity.zero_rows.values())):.1%}"
-        f" (by field and variable: {directory / 'sparsity.txt'})"
-    )
+    print(f"\n{evaluation.to_text()}")
+    print(f"embedding rows that are zero: {zero_rows:.1%} (by field and variable: {directory / 'sparsity.txt'})")
     print(f"picture of the run: {picture}")
     if settings.export.directory is not None:
         name = settings.export.name or f"{settings.data.name}-{settings.model.name}"
@@ -68,6 +69,7 @@ def run(settings: JobSettings, directory: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and runs the job, or lists the models."""
     parser = SettingsParser(__doc__ or "", prog="python -m pipelines.train")
+    parser.add_argument("--run-directory", type=Path, help="folder of this run; without it one under runs/")
     parser.add_argument("--list-models", action="store_true", help="list the models with their options and stop")
     settings, namespace = parser.parse_settings(arguments)
     if namespace.list_models:
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(describe_models())
         return
     try:
-        run(settings, run_directory(settings))
+        run(settings, namespace.run_directory or run_directory(settings))
     except ValueError as error:
         parser.error(str(error))
 

@@ -1,0 +1,133 @@
+"""Compare models on one data set: the same search effort for each, several seeds, paired tests on the test split.
+
+`python -m pipelines.compare --config pipelines/configs/criteo.toml --models lr fm dnn --seeds 3 --trials 8` searches
+each model's hyper-parameters on the validation split with `pipelines.tune`, trains the best of each with every
+seed, and prints AUC and logloss with intervals and tests against the reference, rows/s, memory and zero rows.
+Each training runs in its own process. Started again after a kill, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, read_file, to_toml
+from dynctr_tf.evaluation.text_table import align
+
+
+def _run(module: str, *words: str, log: Path) -> None:
+    """Runs a pipeline in its own process; what it prints goes to a file."""
+    with log.open("w", encoding="utf-8") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *words], stdout=file, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode:
+        raise RuntimeError(
+            f"{module} {' '.join(words)} ended with {done.returncode}; its end says:\n"
+            + "\n".join(log.read_text(encoding="utf-8").splitlines()[-15:])
+        )
+
+
+def _base_file(settings: JobSettings, model: str, output: Path) -> Path:
+    """Writes the settings of one model; options of models that this one has not are left out."""
+    from dynctr_tf.models.catalogue import model_entry
+
+    known = model_entry(model).defaults
+    mapping = settings.to_mapping()
+    options = {name: value for name, value in mapping["model"]["options"].items() if name in known}
+    mapping["model"] = {"name": model, "options": options}
+    file = output / f"{model}.toml"
+    file.write_text(to_toml(job_settings(mapping)), encoding="utf-8")
+    return file
+
+
+def compare_models(
+    settings: JobSettings, models: Sequence[str], seeds: int, trials: int, reference: str, output: Path
+) -> None:
+    """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
+    from dynctr_tf.evaluation import compare, plot_comparison
+    from pipelines.stages import prepare
+
+    output.mkdir(parents=True, exist_ok=True)
+    data = prepare(settings.data)
+    runs: dict[str, list[dict[str, Any]]] = {model: [] for model in models}
+    predictions: dict[str, list[np.ndarray]] = {model: [] for model in models}
+    with tqdm(total=len(models) * (seeds + (trials > 0)), desc="trainings", unit="job") as bar:
+        for model in models:
+            bar.set_postfix_str(model)
+            file = _base_file(settings, model, output)
+            if trials:
+                folder = output / f"tune-{model}"
+                if not (folder / "best.toml").exists():
+                    words = ["--config", str(file), "--trials", str(trials), "--output", str(folder)]
+                    _run("pipelines.tune", *words, log=output / f"tune-{model}.log")
+                file = folder / "best.toml"
+                bar.update()
+            for seed in range(seeds):
+                folder = output / f"{model}-seed{seed}"
+                if not (folder / "result.json").exists():
+                    words = ["--config", str(file), "--training.seed", str(seed), "--export.directory", "none"]
+                    _run("pipelines.train", *words, "--run-directory", str(folder), log=output / f"{folder.name}.log")
+                runs[model].append(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+                predictions[model].append(np.load(folder / "test_logits.npy"))
+                bar.update()
+
+    schema = data.schema
+    comparison = compare(
+        data.column("test", "label"),
+        predictions,
+        reference=reference,
+        weights=data.column("test", "weight") if schema.weight else None,
+        true_probability=data.column("test", "true_probability") if schema.true_probability else None,
+        base_rate=float(data.column("train", "label").mean()),
+        replicates=settings.evaluation.replicates,
+    )
+    rows = [["model", "parameters", "rows/s", "peak MiB", "zero rows", "best step"]]
+    for model, figures in runs.items():
+        rows.append([
+            model,
+            f"{figures[0]['parameters']:,}",
+            f"{statistics.median(run['rows_per_second'] for run in figures):,.0f}",
+            f"{max(run['peak_memory_mib'] for run in figures):,.0f}",
+            f"{statistics.mean(run['zero_rows'] for run in figures):.1%}",
+            ", ".join(str(run["best"]["step"]) for run in figures),
+        ])  # fmt: skip
+    text = comparison.to_text() + "\n" + "\n".join(align(rows)) + "\n"
+    (output / "comparison.txt").write_text(text, encoding="utf-8")
+    (output / "comparison.json").write_text(comparison.to_json(), encoding="utf-8")
+    print(text)
+    if len(models) > 1:
+        plot_comparison(output / "comparison.png", comparison)
+        print(f"picture: {output / 'comparison.png'}")
+    print("settings found for each model:")
+    for model in models:
+        found = read_file(output / f"tune-{model}" / "best.toml") if trials else {}
+        print(f"  {model}: {found.get('model', {}).get('options', {})} {found.get('optimizer', {}).get('options', {})}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Reads the command line and compares."""
+    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.compare")
+    parser.add_argument("--models", nargs="+", required=True, help="models of the catalogue")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings per model (default 3)")
+    parser.add_argument("--trials", type=int, default=8, help="searched settings per model, 0 for defaults (default 8)")
+    parser.add_argument("--reference", help="model that the others are tested against (default the first)")
+    parser.add_argument("--output", type=Path, required=True, help="folder of everything that comes out")
+    settings, namespace = parser.parse_settings(arguments)
+    reference = namespace.reference or namespace.models[0]
+    try:
+        compare_models(settings, namespace.models, namespace.seeds, namespace.trials, reference, namespace.output)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

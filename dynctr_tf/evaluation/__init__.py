@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from dynctr_tf.evaluation.comparison import ComparedModel, Comparison, compare
+from dynctr_tf.evaluation.plots import LearningCurve, plot_comparison, plot_run
 from dynctr_tf.evaluation.report import Attainable, Evaluation, evaluate
+from dynctr_tf.evaluation.sparsity import SparsityReport, ZeroShare, sparsity_report
 
-__all__ = ["Attainable", "ComparedModel", "Comparison", "Evaluation", "compare", "evaluate"]
+__all__ = [
+    "Attainable",
+    "ComparedModel",
+    "Comparison",
+    "Evaluation",
+    "LearningCurve",
+    "SparsityReport",
+    "ZeroShare",
+    "compare",
+    "evaluate",
+    "plot_comparison",
+    "plot_run",
+    "sparsity_report",
+]

@@ -148,8 +148,7 @@ class Comparison:
         if single:
             lines += [
                 "",
-                "one run only, so that its intervals and tests do not cover other training seeds: "
-                + ", ".join(single),
+                "one run only, so that its intervals and tests do not cover other training seeds: " + ", ".join(single),
             ]
         return "\n".join(lines) + "\n"
 
@@ -169,9 +168,7 @@ class Comparison:
         for entry in entry_of(plain, "models", "comparison"):
             given = dict(entry)
             given["metrics"] = estimates_of(given["metrics"])
-            given["run_values"] = {
-                metric: [as_float(v) for v in vs] for metric, vs in given["run_values"].items()
-            }
+            given["run_values"] = {metric: [as_float(v) for v in vs] for metric, vs in given["run_values"].items()}
             given["tests"] = {metric: _paired_test(test) for metric, test in given["tests"].items()}
             given["adjusted_p_values"] = {m: as_float(v) for m, v in given["adjusted_p_values"].items()}
             models.append(build(ComparedModel, given))
@@ -266,9 +263,7 @@ def compare(
         progress=progress,
     )
     others = [model for model in runs if model != reference]
-    tests = {
-        m: {k: compare_runs(result, runs[m], runs[reference], k) for k in result.metrics} for m in others
-    }
+    tests = {m: {k: compare_runs(result, runs[m], runs[reference], k) for k in result.metrics} for m in others}
     adjusted = {
         metric: dict(zip(others, holm_adjusted([tests[m][metric].p_value for m in others]), strict=True))
         for metric in result.metrics
@@ -276,8 +271,7 @@ def compare(
     models = []
     for model, names in runs.items():
         values = {
-            metric: [float(result.values[result.position(run, metric)]) for run in names]
-            for metric in result.metrics
+            metric: [float(result.values[result.position(run, metric)]) for run in names] for metric in result.metrics
         }
         models.append(
             ComparedModel(
@@ -328,7 +322,5 @@ def _runs(model: str, given: Any, rows: int) -> Sequence[npt.ArrayLike]:
 
 def _paired_test(plain: Mapping[str, Any]) -> PairedTest:
     numbers = ("difference", "lower", "upper", "standard_error", "p_value")
-    test: PairedTest = build(
-        PairedTest, {key: as_float(v) if key in numbers else v for key, v in plain.items()}
-    )
+    test: PairedTest = build(PairedTest, {key: as_float(v) if key in numbers else v for key, v in plain.items()})
     return test

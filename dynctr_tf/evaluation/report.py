@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,13 @@ from dynctr_tf.metrics.bootstrap import (
     bootstrap_metrics,
     percentile_interval,
 )
-from dynctr_tf.metrics.calibration import CalibrationBins, ReliabilityCurve, reliability_curve
+from dynctr_tf.metrics.calibration import (
+    CalibrationBins,
+    LogitHistogram,
+    ReliabilityCurve,
+    logit_histogram,
+    reliability_curve,
+)
 from dynctr_tf.metrics.likelihood import checked_base_rate, row_log_losses
 from dynctr_tf.metrics.ranking import grouped_auc
 from dynctr_tf.metrics.scored_rows import FloatArray, checked_rows, product_sum
@@ -99,6 +106,7 @@ class Evaluation:
         metrics: For each metric its value and interval.
         calibration_error_floor: The calibration error that the predictions would show if they were true.
         calibration: The reliability curve.
+        histogram: How the predictions of clicks and other rows are spread.
         groups: Number of groups. Default `None`: rows without groups.
         groups_used: How many of them have both classes. Default `None`.
         share_left_out: Share of the impressions that the grouped AUC does not cover. Default `None`.
@@ -117,6 +125,7 @@ class Evaluation:
     metrics: dict[str, Estimate]
     calibration_error_floor: float
     calibration: ReliabilityCurve
+    histogram: LogitHistogram
     groups: int | None = None
     groups_used: int | None = None
     share_left_out: float | None = None
@@ -325,7 +334,15 @@ def evaluate(
         seed=seed,
         metrics={metric: result.estimate(MODEL, metric) for metric in result.metrics},
         calibration_error_floor=result.error_of_true[0][0],
-        calibration=reliability_curve(y, rows.logits, weight, num_bins=num_bins, bins=bins),
+        calibration=reliability_curve(
+            y,
+            rows.logits,
+            weight,
+            num_bins=num_bins,
+            bins=bins,
+            z=NormalDist().inv_cdf(0.5 + confidence / 2.0),
+        ),
+        histogram=logit_histogram(y, rows.logits, weight),
         groups=in_groups.groups if in_groups else None,
         groups_used=in_groups.groups_used if in_groups else None,
         share_left_out=in_groups.share_left_out if in_groups else None,
@@ -419,6 +436,10 @@ def _evaluation(plain: Mapping[str, Any]) -> Evaluation:
     given["calibration"] = ReliabilityCurve(
         **{key: column.astype(np.float64) for key, column in columns.items() if key != "rows"},
         rows=columns["rows"].astype(np.int64),
+    )
+    histogram = entry_of(plain, "histogram", "evaluation")
+    given["histogram"] = LogitHistogram(
+        *(np.asarray(entry_of(histogram, key, "histogram"), np.float64) for key in LogitHistogram._fields)
     )
     if plain.get("attainable") is not None:
         best = dict(plain["attainable"])

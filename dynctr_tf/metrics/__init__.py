@@ -18,10 +18,12 @@ from dynctr_tf.metrics.attainable import (
 )
 from dynctr_tf.metrics.bootstrap import Bootstrap, Estimate, bootstrap_intervals, bootstrap_metrics
 from dynctr_tf.metrics.calibration import (
+    LogitHistogram,
     ReliabilityCurve,
     calibration_error_floor,
     calibration_ratio,
     expected_calibration_error,
+    logit_histogram,
     reliability_curve,
 )
 from dynctr_tf.metrics.likelihood import log_loss, normalized_entropy
@@ -39,6 +41,7 @@ __all__ = [
     "Bootstrap",
     "Estimate",
     "GroupedAUC",
+    "LogitHistogram",
     "PairedTest",
     "ReliabilityCurve",
     "attainable_gain_share",
@@ -56,6 +59,7 @@ __all__ = [
     "grouped_auc",
     "holm_adjusted",
     "log_loss",
+    "logit_histogram",
     "normalized_entropy",
     "oracle_logits",
     "paired_bootstrap_tests",

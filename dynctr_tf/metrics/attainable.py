@@ -127,11 +127,7 @@ def expected_log_loss(
     """
     p = checked_true_probability(true_probability)
     weight = checked_weights(weights, p.size)
-    losses = (
-        row_entropies(p)
-        if logits is None
-        else row_expected_log_losses(p, as_column(logits, "logits", p.size))
-    )
+    losses = row_entropies(p) if logits is None else row_expected_log_losses(p, as_column(logits, "logits", p.size))
     return product_sum(weight, losses) / float(weight.sum())
 
 
@@ -180,9 +176,7 @@ def expected_auc(
     return (product_sum(positive, below) - 0.5 * own) / pairs if pairs > 0.0 else math.nan
 
 
-def base_rate_log_loss(
-    labels: npt.ArrayLike, base_rate: float, weights: npt.ArrayLike | None = None
-) -> float:
+def base_rate_log_loss(labels: npt.ArrayLike, base_rate: float, weights: npt.ArrayLike | None = None) -> float:
     """Returns the log loss of the model that answers one click rate for every row.
 
     Use it as the zero from which a model's gain is measured.

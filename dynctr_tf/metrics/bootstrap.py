@@ -109,9 +109,7 @@ class _Prediction:
         self._starts = starts if starts.size < order.size else None
         self._num_bins = num_bins
         self.error_of_true = calibration_error_of_true(rows, num_bins, bins)
-        self._boundaries = (
-            None if bins == "equal_mass" else equal_width_boundaries(probability[starts], num_bins)
-        )
+        self._boundaries = None if bins == "equal_mass" else equal_width_boundaries(probability[starts], num_bins)
 
     def _by_logit(self, values: FloatArray) -> FloatArray:
         return values if self._starts is None else np.add.reduceat(values, self._starts)
@@ -127,9 +125,7 @@ class _Prediction:
         pairs = clicks * (total - clicks)
         # As ordered_pairs, from the one cumulative sum that the bins need as well: a positive stands above
         # `cumulative` less itself and its ties, and over all of them sum(p cumsum(p)) = (P^2 + sum(p^2)) / 2.
-        ordered = (
-            product_sum(positive, cumulative) - 0.5 * product_sum(positive, mass) - 0.5 * clicks * clicks
-        )
+        ordered = product_sum(positive, cumulative) - 0.5 * product_sum(positive, mass) - 0.5 * clicks * clicks
         loss = product_sum(weight, self._loss) / total
         base = entropy(min(clicks / total, 1.0))
         boundaries = self._boundaries
@@ -301,9 +297,7 @@ def bootstrap_metrics(
                 group, num_groups = checked_groups(groups, weight.size)
             per_group.append(group_aucs(rows, group, num_groups))
     num_rows = weight.size
-    columns = {
-        name: as_column(v, f"row_values[{name!r}]", num_rows) for name, v in (row_values or {}).items()
-    }
+    columns = {name: as_column(v, f"row_values[{name!r}]", num_rows) for name, v in (row_values or {}).items()}
     column_matrix = np.stack(list(columns.values())) if columns else np.zeros((0, num_rows))
     aucs = np.stack([auc for auc, _ in per_group]) if per_group else np.zeros((0, 0))
     group_weights = np.where(np.isnan(aucs[0]), 0.0, per_group[0][1]) if per_group else np.zeros(0)

@@ -34,9 +34,7 @@ def checked_bins(num_bins: int, bins: str) -> None:
     if not isinstance(num_bins, (int, np.integer)) or isinstance(num_bins, bool) or num_bins < 1:
         raise ValueError(f"num_bins must be a whole number of at least 1, got {num_bins!r}.")
     if bins not in get_args(CalibrationBins):
-        raise ValueError(
-            unknown_name_message("kind of calibration bins", str(bins), get_args(CalibrationBins))
-        )
+        raise ValueError(unknown_name_message("kind of calibration bins", str(bins), get_args(CalibrationBins)))
 
 
 def equal_mass_boundaries(cumulative: FloatArray, mass: FloatArray, num_bins: int) -> IntArray:
@@ -77,9 +75,7 @@ def sorted_bins(rows: ScoredRows, num_bins: int, bins: CalibrationBins) -> tuple
     return order, boundaries[:-1][np.diff(boundaries) > 0]
 
 
-def calibration_ratio(
-    labels: npt.ArrayLike, logits: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> float:
+def calibration_ratio(labels: npt.ArrayLike, logits: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
     """Returns predicted clicks over observed clicks.
 
     Use it to see whether bids built on the model are too high (above 1) or too low (below 1) overall.
@@ -290,3 +286,51 @@ def calibration_error_of_true(rows: ScoredRows, num_bins: int, bins: Calibration
     total = float(rows.weights.sum())
     mean = math.sqrt(2.0 / math.pi) * float(np.sqrt(bin_variances).sum()) / total
     return mean, math.sqrt((1.0 - 2.0 / math.pi) * float(bin_variances.sum())) / total
+
+
+class LogitHistogram(NamedTuple):
+    """How the predictions of clicks and of other rows are spread; bins of equal width in the logit.
+
+    Attributes:
+        edges: float64 `(bins + 1,)`: edges of the bins, logits.
+        clicks: Weight of the rows with label 1 in each bin.
+        others: Weight of the rows with label 0 in each bin.
+    """
+
+    edges: FloatArray
+    clicks: FloatArray
+    others: FloatArray
+
+
+def logit_histogram(
+    labels: npt.ArrayLike, logits: npt.ArrayLike, weights: npt.ArrayLike | None = None, *, num_bins: int = 40
+) -> LogitHistogram:
+    """Returns how many clicks and other rows there are by their logit.
+
+    Use it under a calibration plot, to see how many rows each part of the curve speaks for.
+
+    Args:
+        labels: 0 or 1, `(rows,)` or `(rows, 1)`.
+        logits: Log-odds of a click, of the same shape.
+        weights: How much each row counts. Default `None`: 1 each.
+        num_bins: Number of bins between the least and the greatest logit. Default 40.
+
+    Returns:
+        A `LogitHistogram`.
+
+    Raises:
+        ValueError: As `dynctr_tf.metrics.log_loss`, or a number of bins below 1.
+
+    Cost: O(rows).
+
+    Example:
+
+    >>> logit_histogram([1, 0, 1], [0.0, 1.0, 2.0], num_bins=2).clicks.tolist()
+    [1.0, 1.0]
+    """
+    checked_bins(num_bins, "equal_width")
+    rows = checked_rows(labels, logits, weights)
+    edges = np.histogram_bin_edges(rows.logits, num_bins).astype(np.float64)
+    clicks = np.histogram(rows.logits, edges, weights=rows.weights * rows.labels)[0]
+    others = np.histogram(rows.logits, edges, weights=rows.weights * (1.0 - rows.labels))[0]
+    return LogitHistogram(edges, clicks.astype(np.float64), others.astype(np.float64))

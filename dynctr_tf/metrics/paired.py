@@ -111,8 +111,7 @@ def delong_covariance(
             f"AUC of so few rows says nothing."
         )
     scored = [
-        _placements(y, as_column(z, f"logits of prediction {i}", y.size), weight)
-        for i, z in enumerate(predictions)
+        _placements(y, as_column(z, f"logits of prediction {i}", y.size), weight) for i, z in enumerate(predictions)
     ]
     aucs = np.array([auc for auc, _ in scored])
     covariance = np.zeros((len(scored), len(scored)))
@@ -375,11 +374,7 @@ def _rows_and_seeds(samples: FloatArray, runs: Sequence[FloatArray]) -> tuple[fl
     """
     deviation_rows = _deviation(samples)
     covers_seeds = all(values.size > 1 for values in runs)
-    parts = (
-        [(float(values.var(ddof=1)) / values.size, values.size - 1) for values in runs]
-        if covers_seeds
-        else []
-    )
+    parts = [(float(values.var(ddof=1)) / values.size, values.size - 1) for values in runs] if covers_seeds else []
     variance = deviation_rows**2 + sum(part for part, _ in parts)
     # The resamples of the rows have as many degrees of freedom as there are rows: no limit.
     denominator = sum(part**2 / degrees for part, degrees in parts)

@@ -52,9 +52,7 @@ def as_column(values: npt.ArrayLike, what: str, rows: int | None = None) -> Floa
     if array.size == 0:
         raise ValueError(f"{what} are empty; a metric needs at least one row.")
     if rows is not None and array.size != rows:
-        raise ValueError(
-            f"{what} must be those of the same rows as the labels: {rows} labels, {array.size} {what}."
-        )
+        raise ValueError(f"{what} must be those of the same rows as the labels: {rows} labels, {array.size} {what}.")
     column = array.astype(np.float64)
     if not np.isfinite(column).all():
         bad = np.flatnonzero(~np.isfinite(column))
@@ -98,9 +96,7 @@ def checked_weights(weights: npt.ArrayLike | None, rows: int) -> FloatArray:
     return column
 
 
-def checked_rows(
-    labels: npt.ArrayLike, logits: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> ScoredRows:
+def checked_rows(labels: npt.ArrayLike, logits: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> ScoredRows:
     """Checks labels, logits and weights and returns them in float64.
 
     Raises:
@@ -126,9 +122,7 @@ def checked_groups(groups: npt.ArrayLike, rows: int) -> tuple[IntArray, int]:
     if array.shape != (rows,):
         raise ValueError(f"groups must have the shape ({rows},), one group a row, got {array.shape}.")
     if array.dtype.kind == "f" and np.isnan(array).any():
-        raise ValueError(
-            "groups must not be NaN; give rows without a group a group of their own, or leave them out."
-        )
+        raise ValueError("groups must not be NaN; give rows without a group a group of their own, or leave them out.")
     names, index = np.unique(array, return_inverse=True)
     return index.reshape(-1).astype(np.int64), int(names.size)
 

@@ -34,9 +34,7 @@ def test_expected_log_loss_by_hand() -> None:
     # A click with 1/4, answered 1/2.
     assert expected_log_loss([0.25], [0.0]) == pytest.approx(math.log(2.0), rel=1e-15)
     entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    assert expected_log_loss([0.25, 0.0, 1.0], weights=[1.0, 1.0, 2.0]) == pytest.approx(
-        entropy / 4, rel=1e-14
-    )
+    assert expected_log_loss([0.25, 0.0, 1.0], weights=[1.0, 1.0, 2.0]) == pytest.approx(entropy / 4, rel=1e-14)
 
 
 def test_expectations_are_means_over_labels() -> None:
@@ -79,9 +77,7 @@ def test_base_rate_log_loss_is_that_of_the_constant() -> None:
     generator, p, _, weights = some_rows()
     labels = generator.random(p.size) < p
     constant = np.full(p.size, math.log(0.2 / 0.8))
-    assert base_rate_log_loss(labels, 0.2, weights) == pytest.approx(
-        log_loss(labels, constant, weights), rel=1e-12
-    )
+    assert base_rate_log_loss(labels, 0.2, weights) == pytest.approx(log_loss(labels, constant, weights), rel=1e-12)
 
 
 def test_share_of_the_attainable_gain() -> None:

@@ -122,9 +122,7 @@ def test_calibration_error_interval_of_a_model_that_is_off() -> None:
     held = 0
     for seed in range(100):
         labels, logits = some_rows(seed, 2000)
-        estimate = bootstrap_intervals(labels, logits + 0.5, replicates=200, seed=seed)[
-            "expected_calibration_error"
-        ]
+        estimate = bootstrap_intervals(labels, logits + 0.5, replicates=200, seed=seed)["expected_calibration_error"]
         held += estimate.lower <= truth <= estimate.upper
         assert estimate.lower > 0.0
     assert held >= 86

@@ -35,9 +35,7 @@ def test_calibration_error_by_hand() -> None:
     assert expected_calibration_error(labels, logit(p), num_bins=2, bins="equal_width") == pytest.approx(0.05)
     # Equal width in thirds: {0.1, 0.3}, {0.6}, {0.8}.
     expected = (4 * 0.05 + 2 * 0.4 + 2 * 0.3) / 8
-    assert expected_calibration_error(labels, logit(p), num_bins=3, bins="equal_width") == pytest.approx(
-        expected
-    )
+    assert expected_calibration_error(labels, logit(p), num_bins=3, bins="equal_width") == pytest.approx(expected)
 
 
 def test_tied_rows_share_a_bin_whatever_their_order() -> None:
@@ -73,9 +71,7 @@ def test_curve_is_the_loop_over_bins(bins: str) -> None:
     np.testing.assert_allclose(curve.observed, [labels[index == b].mean() for b in seen], rtol=1e-12)
     assert curve.rows.tolist() == [(index == b).sum() for b in seen]
     gaps = sum((index == b).mean() * abs(p[index == b].mean() - labels[index == b].mean()) for b in seen)
-    assert expected_calibration_error(labels, logits, num_bins=10, bins=bins) == pytest.approx(
-        gaps, rel=1e-10
-    )
+    assert expected_calibration_error(labels, logits, num_bins=10, bins=bins) == pytest.approx(gaps, rel=1e-10)
 
 
 def test_wilson_interval_by_hand() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -36,9 +38,7 @@ def test_whole_weights_are_repeated_rows() -> None:
     )
     repeated = np.repeat(np.arange(50), weights)
     for metric in (log_loss, normalized_entropy):
-        assert metric(labels, logits, weights) == pytest.approx(
-            metric(labels[repeated], logits[repeated]), rel=1e-13
-        )
+        assert metric(labels, logits, weights) == pytest.approx(metric(labels[repeated], logits[repeated]), rel=1e-13)
 
 
 def test_normalized_entropy_by_hand() -> None:
@@ -83,3 +83,9 @@ def test_bad_input_says_what_came(arguments: tuple, message: str) -> None:
 def test_base_rate_must_be_a_rate() -> None:
     with pytest.raises(ValueError, match="base_rate .* got 1.5"):
         normalized_entropy([1, 0], [0.0, 0.0], base_rate=1.5)
+
+
+def test_metrics_need_no_tensorflow() -> None:
+    code = "import sys, dynctr_tf.metrics; print('tensorflow' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"

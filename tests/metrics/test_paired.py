@@ -83,9 +83,7 @@ def test_paired_bootstrap_signs_and_values() -> None:
     labels, better, worse = two_models(4, 2000, (0.1, 1.0))
     tests = paired_bootstrap_tests(labels, better, worse, replicates=200)
     assert tests["auc"].difference == pytest.approx(auc(labels, better) - auc(labels, worse), rel=1e-10)
-    assert tests["log_loss"].difference == pytest.approx(
-        log_loss(labels, better) - log_loss(labels, worse), rel=1e-10
-    )
+    assert tests["log_loss"].difference == pytest.approx(log_loss(labels, better) - log_loss(labels, worse), rel=1e-10)
     assert tests["auc"].lower > 0.0 > tests["log_loss"].upper
     assert tests["auc"].p_value == pytest.approx(2 / 201)
     mirrored = paired_bootstrap_tests(labels, worse, better, replicates=200)["log_loss"]
@@ -109,10 +107,7 @@ def runs_of(seed: int, seeds: int, spread: tuple[float, float], rows: int = 800)
     true_logits = generator.normal(-1.0, 1.0, rows)
     labels = generator.random(rows) < 1.0 / (1.0 + np.exp(-true_logits))
     runs = [
-        [
-            true_logits * (1.0 + s * generator.normal()) + generator.normal(0.0, 0.3, rows)
-            for _ in range(seeds)
-        ]
+        [true_logits * (1.0 + s * generator.normal()) + generator.normal(0.0, 0.3, rows) for _ in range(seeds)]
         for s in spread
     ]
     return labels, *runs
@@ -127,8 +122,7 @@ def test_seeds_widen_the_interval_and_keep_the_level() -> None:
         assert test.covers_seeds
         over_seeds += test.p_value < 0.05
         single += (
-            paired_test_over_seeds(labels, first[:1], second[:1], replicates=60)["calibration_ratio"].p_value
-            < 0.05
+            paired_test_over_seeds(labels, first[:1], second[:1], replicates=60)["calibration_ratio"].p_value < 0.05
         )
     assert over_seeds <= 10
     assert single >= 40

@@ -68,7 +68,7 @@ def criteo_rows(
         min_count: As in `criteo_schema`. Default 20.
         binning: As in `criteo_schema`. Default `"log_squared"`.
         num_bins: As in `criteo_schema`. Default 64.
-        shares: Share of each split. Default 70 % train, 10 % validation, 20 % test.
+        shares: Share of each split. Default: 70 % train, 10 % validation, 20 % test.
         on_bad_row: `"error"` or `"skip"`, see `TabularFile`. Default `"error"`.
 
     Raises:

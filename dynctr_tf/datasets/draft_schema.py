@@ -38,7 +38,7 @@ _ID_WORDS = frozenset({"id", "uid", "code", "hash", "type", "key", "index", "zip
 _SEQUENCE_WORDS = frozenset({"history", "hist", "sequence", "seq"})
 _CLOCK_WORDS = frozenset({"hour", "day", "weekday", "month", "minute", "week"})
 _ROLE_WORDS: tuple[tuple[Role, frozenset[str]], ...] = (
-    # The first role of which a name has a word; "app_category" is the category of the place, not of an item.
+    # The first word that has a role decides: "app_category" is about the app, "user_city" about the user.
     ("context", _CLOCK_WORDS | {"site", "app", "device", "page", "position", "os", "browser", "country", "city"}),
     ("scenario", frozenset({"scenario", "domain", "surface", "tab", "webpage"})),
     ("user", frozenset({"user", "uid", "userid", "member", "customer", "visitor", "gender", "age", "occupation"})),
@@ -285,12 +285,11 @@ def _find_label(columns: Sequence[_Column], label: str | None, path: Path) -> tu
 
 
 def _role(column: _Column, kind: Kind, taken: set[str]) -> tuple[Role, str]:
-    for role, words in _ROLE_WORDS:
-        hit = next((word for word in column.words if word in words), None)
-        if role == "scenario" and (kind != "categorical" or role in taken or column.distinct > _MANY_SCENARIOS):
-            continue
-        if hit is not None:
-            return role, f'role by "{hit}" in the name'
+    may_be_scenario = kind == "categorical" and "scenario" not in taken and column.distinct <= _MANY_SCENARIOS
+    for word in column.words:
+        for role, words in _ROLE_WORDS:
+            if word in words and (role != "scenario" or may_be_scenario):
+                return role, f'role by "{word}" in the name'
     return "context", ""
 
 
@@ -361,7 +360,7 @@ def draft_schema(
     Args:
         path: A CSV file with a header, plain or gzip-compressed, or a Parquet file.
         label: The label's column. Default `None`: the first of `LABEL_NAMES` that is 0 or 1 in every row.
-        max_rows: How many rows are looked at. Default 200 000.
+        max_rows: How many rows are looked at. Default `200_000`.
         delimiter: As in `TabularFile`. Default `None`.
         quote: As in `TabularFile`. Default `'"'`.
         missing_values: As in `TabularFile`. Default `("",)`.

@@ -41,7 +41,7 @@ class RandomSplit:
 
     Args:
         shares: Split name to expected share, `"train"` first, summing to 1.
-            Default 70 % train, 10 % validation, 20 % test.
+            Default: 70 % train, 10 % validation, 20 % test.
         seed: At least 0. Default 0.
 
     Raises:
@@ -84,7 +84,7 @@ class OrderSplit:
     Args:
         num_rows: How many rows there are.
         shares: Split name to share, `"train"` first, summing to 1.
-            Default 70 % train, 10 % validation, 20 % test.
+            Default: 70 % train, 10 % validation, 20 % test.
 
     Raises:
         ValueError: Shares as in `RandomSplit`, or fewer rows than splits.

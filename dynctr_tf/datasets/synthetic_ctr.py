@@ -136,9 +136,9 @@ class SyntheticCtrRows:
     probability has AUC 0.80.
 
     Args:
-        num_train: Rows of the train split. Default 200 000.
-        num_validation: Rows of the validation split. Default 28 571.
-        num_test: Rows of the test split. Default 57 143.
+        num_train: Rows of the train split. Default `200_000`.
+        num_validation: Rows of the validation split. Default `28_571`.
+        num_test: Rows of the test split. Default `57_143`.
         seed: Of effects and rows. Default 0.
         num_users: Users, drawn with long-tailed frequencies. Default 2000.
         num_items: Items, likewise. Default 300.
@@ -395,7 +395,7 @@ class SyntheticCtrRows:
         on rows of their own, and evaluated on others: 1 - (loss - attainable) / (base - attainable).
 
         Args:
-            num_rows: Rows to fit on, and as many to evaluate on. Default 262 144.
+            num_rows: Rows to fit on, and as many to evaluate on. Default `262_144`.
             sweeps: How often each table is fitted. Default 12.
 
         Returns:

@@ -65,7 +65,7 @@ class TabularFile:
     Args:
         path: A CSV file, plain or gzip-compressed, or a Parquet file; told apart by its first bytes.
         schema: What the columns mean.
-        splits: Split name to share, `"train"` first, summing to 1. Default 70 % train, 10 % validation,
+        splits: Split name to share, `"train"` first, summing to 1. Default: 70 % train, 10 % validation,
             20 % test.
         on_bad_row: `"error"`, or `"skip"` to leave bad rows out and count them in `skipped`.
             Default `"error"`.

@@ -1,0 +1,93 @@
+"""The TFDS builders: found by name, same rows and splits as the columnar sources."""
+
+import gzip
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from criteo_lines import criteo_lines
+
+import dynctr_tf.datasets  # Registers the builders.
+from dynctr_tf.datasets import SyntheticCtr, SyntheticCtrConfig, criteo_rows, synthetic_ctr, tfds_examples
+
+
+def rows_of(dataset):
+    return list(tfds.as_numpy(dataset))
+
+
+def assert_same_rows(dataset, source, split, categorical, numeric):
+    expected = list(tfds_examples.examples(source, split, categorical, numeric))
+    found = rows_of(dataset)
+    assert len(found) == len(expected) > 0
+    for row, (_, wanted) in zip(found, expected, strict=True):
+        assert row.keys() == wanted.keys()
+        assert row["categorical"].tolist() == wanted["categorical"].tolist()
+        np.testing.assert_array_equal(row["numeric"], wanted["numeric"])
+        for name in wanted.keys() - {"categorical", "numeric"}:
+            assert row[name] == wanted[name]
+
+
+def test_builders_are_registered():
+    assert {"criteo_display_ads", "synthetic_ctr"} <= set(tfds.list_builders(with_community_datasets=False))
+    assert dynctr_tf.datasets.CriteoDisplayAds.builder_configs.keys() == {"random", "time"}
+
+
+def test_synthetic_ctr(tmp_path):
+    small = SyntheticCtrConfig(name="small", arguments={"num_train": 300, "num_validation": 20, "num_test": 40})
+    builder = SyntheticCtr(config=small, data_dir=tmp_path)
+    builder.download_and_prepare()
+    assert {name: info.num_examples for name, info in builder.info.splits.items()} == {
+        "train": 300,
+        "validation": 20,
+        "test": 40,
+    }
+    for split in ("train", "validation", "test"):
+        dataset = builder.as_dataset(split=split)
+        assert_same_rows(dataset, builder.row_source(), split, synthetic_ctr.CATEGORICAL, synthetic_ctr.NUMERIC)
+    row = rows_of(builder.as_dataset(split="train"))[0]
+    assert row["categorical"].shape == (12,) and row["numeric"].shape == (2,)
+    assert row["true_probability"].dtype == np.float64 and row["click"] in (0.0, 1.0)
+
+
+@pytest.mark.parametrize("config", ["random", "time"])
+def test_criteo_display_ads(tmp_path, config):
+    lines = criteo_lines(200)
+    (tmp_path / "manual").mkdir()
+    path = tmp_path / "manual" / "train.txt.gz"
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    datasets = tfds.load(
+        f"criteo_display_ads/{config}",
+        data_dir=tmp_path / "data",
+        download_and_prepare_kwargs={
+            "download_config": tfds.download.DownloadConfig(manual_dir=str(tmp_path / "manual"))
+        },
+    )
+    assert set(datasets) == {"train", "validation", "test"}
+    assert sum(len(rows_of(dataset)) for dataset in datasets.values()) == 200
+    for split, dataset in datasets.items():
+        source = criteo_rows(path, split=config)
+        from dynctr_tf.datasets.criteo import CATEGORICAL, NUMERIC
+
+        assert_same_rows(dataset, source, split, CATEGORICAL, NUMERIC)
+    if config == "time":
+        first = rows_of(datasets["train"])[0]
+        cells = lines[0].split("\t")
+        assert first["label"] == float(cells[0])
+        assert [cell.decode() for cell in first["categorical"]] == cells[14:]
+        for number, cell in zip(first["numeric"], cells[1:14], strict=True):
+            assert np.isnan(number) if cell == "" else number == float(cell)
+
+
+def test_criteo_without_its_file_and_with_a_bad_row(tmp_path):
+    (tmp_path / "manual").mkdir()
+    builder = tfds.builder("criteo_display_ads/random", data_dir=tmp_path / "data")
+    config = tfds.download.DownloadConfig(manual_dir=str(tmp_path / "manual"))
+    with pytest.raises(ValueError, match="There is no train.txt or train.txt.gz in"):
+        builder.download_and_prepare(download_config=config)
+    lines = criteo_lines(100)
+    lines[70] = "7" + lines[70][1:]
+    (tmp_path / "manual" / "train.txt").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="line 71, column 'label'"):
+        builder.download_and_prepare(download_config=config)
+    # Nothing is left that looks finished.
+    assert not builder.is_prepared() if hasattr(builder, "is_prepared") else not builder.info.splits

@@ -1,0 +1,198 @@
+"""What every layer must do, checked by one function, and the cases that it is checked with."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from dynctr_tf import layers, stack
+
+RANDOM = np.random.default_rng(5)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A layer, what it is called with, and a call that it must refuse."""
+
+    make: Callable[..., Any]
+    inputs: Any  # one array or a list
+    wrong: Any
+    condition: np.ndarray | None = None
+    float32_output: bool = False
+
+
+FIELD_MAP, OTHER_MAP, CONDITION = floats(5, 4, 6), floats(5, 4, 6), floats(5, 7)
+IDS = np.array([[1, 2, 0], [3, 1, 9], [1, 9, 4], [5, 6, 7], [8, 8, 8]], np.int32)
+VALUES = np.array([[3, 0], [0, 0], [3, 4], [9, 1], [2, 2]], np.int32)
+POOLED_MAP = np.concatenate([floats(5, 3, 6), floats(5, 2, 6) * (VALUES != 0)[:, :, None]], axis=1)
+PAIR, LAST = [OTHER_MAP, FIELD_MAP], [m.transpose(0, 2, 1).copy() for m in (OTHER_MAP, FIELD_MAP)]
+VECTORS = [floats(5, 6), floats(5, 6)]
+
+CASES: dict[str, Case] = {
+    "FieldEmbedding": Case(lambda **k: layers.FieldEmbedding(10, 6, **k), IDS, IDS[:, 0]),
+    "FieldEmbedding, linear, penalty, list": Case(
+        lambda **k: layers.FieldEmbedding(10, 6, linear=True, row_regularizer_l2=0.1, seed=1, **k),
+        [IDS, VALUES],
+        [IDS, VALUES[0]],
+    ),
+    "FieldEmbedding, not de-duplicated": Case(
+        lambda **k: layers.FieldEmbedding(10, 6, deduplicate=False, **k), IDS, IDS[0]
+    ),
+    "ValuePooling": Case(lambda **k: layers.ValuePooling(**k), [POOLED_MAP, VALUES], [POOLED_MAP, VALUES[0]]),
+    "ValuePooling, sum": Case(
+        lambda **k: layers.ValuePooling("sum", **k), [POOLED_MAP, VALUES], [POOLED_MAP[0], VALUES]
+    ),
+    "MLP": Case(lambda **k: layers.MLP((8, 3), activation="tanh", dropout=0.5, **k), FIELD_MAP[:, 0], FIELD_MAP),
+    "MLP, batch norm": Case(
+        lambda **k: layers.MLP((8, 3), activation="tanh", batch_norm=True, **k), FIELD_MAP[:, 0], FIELD_MAP
+    ),
+    "LogitSum": Case(
+        lambda **k: layers.LogitSum(**k), [FIELD_MAP, VECTORS[0]], FIELD_MAP[:, 0, 0], float32_output=True
+    ),
+    "PolynomialInteraction": Case(lambda **k: layers.PolynomialInteraction(**k), PAIR, FIELD_MAP[0]),
+    "PolynomialInteraction, other options": Case(
+        lambda **k: layers.PolynomialInteraction(
+            residual=False, activation="tanh", dropout=0.3, fields_last=True, kernel_regularizer="l2", **k
+        ),
+        LAST,
+        PAIR[:1] + VECTORS[:1],
+    ),
+    "SplitSubspaces": Case(lambda **k: layers.SplitSubspaces(3, **k), FIELD_MAP, FIELD_MAP[0]),
+    "MergeSubspaces": Case(lambda **k: layers.MergeSubspaces(2, fields_last=True, **k), LAST[0], FIELD_MAP[0]),
+    "FieldSumOutput": Case(
+        lambda **k: layers.FieldSumOutput(2, fields_last=True, **k), LAST[0], FIELD_MAP[0], float32_output=True
+    ),
+    "FactorizationMachine": Case(
+        lambda **k: layers.FactorizationMachine(**k), FIELD_MAP, FIELD_MAP[0], float32_output=True
+    ),
+    "CrossLayer": Case(lambda **k: layers.CrossLayer(**k), VECTORS, FIELD_MAP),
+    "CrossLayer, low rank": Case(lambda **k: layers.CrossLayer(rank=2, **k), VECTORS[0], FIELD_MAP),
+    "ParameterGenerator": Case(
+        lambda **k: layers.ParameterGenerator((2, 3), activation="tanh", output_activation="softmax", **k),
+        CONDITION,
+        FIELD_MAP,
+    ),
+    "DynamicActivation": Case(lambda **k: layers.DynamicActivation(**k), PAIR, FIELD_MAP[0], CONDITION),
+    "DynamicActivation, other options": Case(
+        lambda **k: layers.DynamicActivation(
+            "element", residual=False, dropout=0.2, fields_last=True, depth=3, reduction_ratio=0.5, **k
+        ),
+        LAST,
+        LAST[:1] + VECTORS[:1],
+    ),
+    "GeneratedParameters": Case(
+        lambda **k: layers.GeneratedParameters(3, orthogonal_weight=0.1, **k), PAIR, FIELD_MAP[0], CONDITION
+    ),
+    "GeneratedParameters, other options": Case(
+        lambda **k: layers.GeneratedParameters(2, "linear", fields_last=True, kernel_initializer="normal", **k),
+        LAST[0],
+        FIELD_MAP[0],
+    ),
+    "WeightedParameters": Case(
+        lambda **k: layers.WeightedParameters(3, orthogonal_weight=0.1, **k), PAIR, FIELD_MAP[0], CONDITION
+    ),
+    "WeightedParameters, other options": Case(
+        lambda **k: layers.WeightedParameters(2, "paper", fields_last=True, stop_gradient=False, **k),
+        LAST[0],
+        FIELD_MAP[0],
+    ),
+}
+
+
+def listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def call(layer: Any, case: Case) -> list[np.ndarray]:
+    inputs = tf.nest.map_structure(tf.constant, case.inputs)
+    outputs = layer(inputs) if case.condition is None else layer(inputs, tf.constant(case.condition))
+    return [tf.cast(output, tf.float32).numpy() for output in listed(outputs)]
+
+
+def as_model(layer: Any, case: Case) -> Any:
+    """A functional model of the layer alone, with an open batch size."""
+
+    def symbolic(array: np.ndarray) -> Any:
+        return keras.Input(shape=array.shape[1:], dtype=array.dtype.name)
+
+    inputs = [symbolic(array) for array in listed(case.inputs)]
+    first = inputs if isinstance(case.inputs, list) else inputs[0]
+    if case.condition is None:
+        return keras.Model(inputs, layer(first))
+    condition = symbolic(case.condition)
+    return keras.Model([*inputs, condition], layer(first, condition))
+
+
+def model_inputs(case: Case) -> list[np.ndarray]:
+    return [*listed(case.inputs), *([] if case.condition is None else [case.condition])]
+
+
+def check_layer(case: Case) -> None:
+    """Checks one layer; saving and loading in a new process is checked for all of them together."""
+    layer = case.make()
+    outputs = call(layer, case)
+    assert all(np.isfinite(output).all() for output in outputs)
+
+    # Shapes, with an open batch size too.
+    shapes = [(None, *array.shape[1:]) for array in listed(case.inputs)]
+    stated = layer.compute_output_shape(shapes if isinstance(case.inputs, list) else shapes[0])
+    stated = stated if isinstance(stated[0], (tuple, list, tf.TensorShape)) else [stated]
+    assert [tuple(shape) for shape in stated] == [(None, *output.shape[1:]) for output in outputs]
+    model = as_model(case.make(), case)
+    assert [tuple(shape.shape) for shape in model.outputs] == [(None, *output.shape[1:]) for output in outputs]
+    predicted = listed(model.predict(model_inputs(case), batch_size=2, verbose=0))
+    assert [array.shape for array in predicted] == [output.shape for output in outputs]
+
+    # The configuration holds every argument, is plain data and makes the same layer.
+    config = layer.get_config()
+    arguments = inspect.signature(type(layer).__init__).parameters
+    assert {name for name in arguments if name not in ("self", "kwargs")} <= set(config)
+    again = type(layer).from_config(json.loads(json.dumps(config)))
+    call(again, case)
+    again.set_weights(layer.get_weights())
+    for one, other in zip(outputs, call(again, case), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert json.dumps(again.get_config()) == json.dumps(config)
+
+    # The mixed policy: the same numbers up to bfloat16, weights kept in float32, logits computed in it.
+    mixed = case.make(dtype="mixed_bfloat16")
+    call(mixed, case)
+    mixed.set_weights(layer.get_weights())
+    assert {weight.dtype for weight in mixed.weights} <= {"float32", tf.float32}
+    inputs = tf.nest.map_structure(tf.constant, case.inputs)
+    result = mixed(inputs) if case.condition is None else mixed(inputs, tf.constant(case.condition))
+    for one, other in zip(outputs, listed(result), strict=True):
+        assert other.dtype == (tf.float32 if case.float32_output else tf.bfloat16)
+        np.testing.assert_allclose(one, tf.cast(other, tf.float32).numpy(), atol=0.06 * np.abs(one).max())
+
+    # Every weight learns.
+    with tf.GradientTape() as tape:
+        result = layer(inputs) if case.condition is None else layer(inputs, tf.constant(case.condition))
+        parts = [
+            tf.reduce_sum(tf.sin(tf.reshape(tf.range(tf.size(part), dtype=tf.float32), tf.shape(part))) * part)
+            for part in listed(result)
+        ]
+        loss = tf.add_n(parts + list(layer.losses))
+    gradients = tape.gradient(loss, [stack.raw_variable(weight) for weight in layer.trainable_weights])
+    for weight, gradient in zip(layer.trainable_weights, gradients, strict=True):
+        assert gradient is not None, f"{weight.name} gets no gradient"
+        dense = tf.convert_to_tensor(gradient).numpy()
+        assert np.isfinite(dense).all(), weight.name
+        assert np.abs(dense).max() > 0, f"{weight.name} gets a gradient of 0"
+
+    # A wrong rank is refused with a message that says what came and what was expected.
+    with pytest.raises(ValueError, match="takes") as refused:
+        case.make()(tf.nest.map_structure(tf.constant, case.wrong))
+    assert "got" in str(refused.value)

@@ -1,0 +1,191 @@
+"""The table: look-up, padding, one gradient row per id, penalties, pooling."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from dynctr_tf import stack
+from dynctr_tf.layers import FieldEmbedding, ValuePooling
+from dynctr_tf.layers.embedding.field_embedding import expand_rows
+
+IDS = np.array([[1, 5, 0], [1, 7, 9], [5, 5, 1]], np.int32)
+
+
+def built(**options: object) -> FieldEmbedding:
+    layer = FieldEmbedding(10, 4, **options)
+    layer(tf.constant(IDS))
+    return layer
+
+
+def gradient_of(layer: FieldEmbedding, ids: np.ndarray, upstream: np.ndarray) -> tf.IndexedSlices:
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(tf.constant(ids)) * upstream)
+    return tape.gradient(loss, stack.raw_variable(layer.table))
+
+
+@pytest.mark.parametrize("deduplicate", [True, False])
+def test_looks_up_rows_and_gives_zeros_for_padding(deduplicate: bool) -> None:
+    layer = built(deduplicate=deduplicate)
+    table = np.arange(40, dtype=np.float32).reshape(10, 4) + 1  # the padding row is not 0 here, on purpose
+    layer.set_weights([table])
+    output = layer(tf.constant(IDS)).numpy()
+    for row, column in np.ndindex(IDS.shape):
+        expected = table[IDS[row, column]] if IDS[row, column] else np.zeros(4)
+        np.testing.assert_array_equal(output[row, column], expected)
+
+
+def test_gradient_has_each_row_once_already_summed() -> None:
+    layer = built()
+    upstream = np.random.default_rng(0).normal(size=(3, 3, 4)).astype(np.float32)
+    slices = gradient_of(layer, IDS, upstream)
+    assert isinstance(slices, tf.IndexedSlices)
+    assert sorted(slices.indices.numpy()) == sorted(set(IDS.ravel()))
+    expected = np.zeros((10, 4))
+    for row, column in np.ndindex(IDS.shape):
+        if IDS[row, column]:
+            expected[IDS[row, column]] += upstream[row, column]
+    np.testing.assert_allclose(tf.convert_to_tensor(slices).numpy(), expected, rtol=1e-6)
+    repeated = gradient_of(built(deduplicate=False), IDS, upstream)
+    assert len(repeated.indices) == IDS.size
+    np.testing.assert_allclose(tf.convert_to_tensor(repeated).numpy(), expected, rtol=1e-6)
+
+
+def test_gradient_indices_come_straight_out_of_unique_and_nothing_is_made_dense() -> None:
+    layer = built(linear=True)
+    operations = []
+
+    @tf.function
+    def slices(ids: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            field_map, weights = layer(ids)
+            loss = tf.reduce_sum(field_map) + tf.reduce_sum(weights)
+        gradient = tape.gradient(loss, stack.raw_variable(layer.table))
+        assert isinstance(gradient, tf.IndexedSlices)
+        operation = gradient.indices.op
+        while operation.type in ("Identity", "Reshape"):
+            operation = operation.inputs[0].op
+        operations.append(operation.type)
+        return gradient.values
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # "Converting sparse IndexedSlices to a dense Tensor" is one
+        slices(tf.constant(IDS))
+    assert operations[-1] in ("Unique", "UniqueV2")
+
+
+def test_padding_row_starts_at_zero_and_never_trains() -> None:
+    model = keras.Sequential([keras.Input((3,), dtype="int32"), FieldEmbedding(10, 4, name="embedding")])
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    before = model.get_weights()[0]
+    assert not before[0].any()
+    assert np.abs(before[1:]).min() > 0
+    model.fit(IDS, np.ones((3, 3, 4), np.float32), epochs=2, verbose=0)
+    after = model.get_weights()[0]
+    assert not after[0].any()
+    assert (after[1] != before[1]).all()
+
+
+def test_linear_weights_live_in_the_last_column() -> None:
+    layer = FieldEmbedding(10, 4, linear=True)
+    field_map, weights = layer(tf.constant(IDS))
+    assert not weights.numpy().any()  # they start at 0
+    table = np.arange(50, dtype=np.float32).reshape(10, 5)
+    layer.set_weights([table])
+    field_map, weights = layer(tf.constant(IDS))
+    np.testing.assert_array_equal(field_map.numpy()[1, 2], table[9, :4])
+    assert weights.numpy()[:, :, 0].tolist() == [[9, 29, 0], [9, 39, 49], [29, 29, 9]]
+
+
+def test_penalty_counts_each_row_of_the_batch_once() -> None:
+    layer = built(row_regularizer_l2=0.5)
+    layer.set_weights([np.full((10, 4), 2.0)])
+    layer(tf.constant(IDS))
+    assert float(layer.losses[-1]) == 0.5 * 4 * (4 * 2.0**2)  # ids 1, 5, 7, 9
+
+
+def test_several_inputs_are_gathered_as_one() -> None:
+    layer = built()
+    parts = [IDS[:, :1], IDS[:, 1:].astype(np.int64)]
+    np.testing.assert_array_equal(layer(IDS).numpy(), layer([tf.constant(part) for part in parts]).numpy())
+
+
+def test_table_stays_float32_and_gradients_are_summed_in_float32() -> None:
+    layer = FieldEmbedding(10, 4, dtype="mixed_bfloat16")
+    ids = np.full((1, 1000), 3, np.int32)
+    assert layer(tf.constant(ids)).dtype == tf.bfloat16
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.cast(layer(tf.constant(ids)), tf.float32))
+    gradient = tape.gradient(loss, stack.raw_variable(layer.table))
+    assert gradient.values.dtype == tf.float32
+    assert gradient.values.numpy().tolist() == [[1000.0] * 4]  # bfloat16 would stop counting at 256
+
+
+def test_expanded_rows_have_the_gradient_of_a_gather() -> None:
+    random = np.random.default_rng(1)
+    rows = tf.constant(random.normal(size=(50, 3)).astype(np.float32))
+    positions = tf.constant(random.integers(0, 50, 400).astype(np.int32))
+    upstream = random.normal(size=(400, 3)).astype(np.float32)
+    gradients = []
+    for gather in (expand_rows, tf.gather):
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            loss = tf.reduce_sum(gather(rows, positions) * upstream)
+        gradients.append(tf.convert_to_tensor(tape.gradient(loss, rows)).numpy())
+    np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-5, atol=1e-6)
+
+
+def test_seed_decides_the_start() -> None:
+    one, same, other = (FieldEmbedding(10, 4, seed=seed) for seed in (1, 1, 2))
+    for layer in (one, same, other):
+        layer(tf.constant(IDS))
+    np.testing.assert_array_equal(one.get_weights()[0], same.get_weights()[0])
+    assert (one.get_weights()[0][1:] != other.get_weights()[0][1:]).all()
+    assert np.abs(one.get_weights()[0]).max() <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_ids": 1}, "num_ids"),
+        ({"num_ids": 2**31}, "num_ids"),
+        ({"output_dim": 0}, "output_dim"),
+        ({"initial_scale": -1.0}, "initial_scale"),
+        ({"row_regularizer_l2": 0.1, "deduplicate": False}, "deduplicate"),
+    ],
+)
+def test_wrong_arguments_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FieldEmbedding(**{"num_ids": 10, "output_dim": 4, **options})
+
+
+def test_ids_that_are_not_whole_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"integer dtype, got float32.*dynctr_tf\.encoding"):
+        built()(tf.constant([[1.0, 2.0]]))
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("mean", [[9, 9], [2, 3], [0, 0]]), ("sum", [[9, 9], [4, 6], [0, 0]])])
+def test_pooling_leaves_padding_out(mode: str, expected: list[list[float]]) -> None:
+    embeddings = tf.constant([[[9, 9], [1, 2], [3, 4], [0, 0], [0, 0]]], tf.float32)
+    first, second = tf.constant([[7, 8, 0]]), tf.constant([[0]])
+    assert ValuePooling(mode)([embeddings, first, second]).numpy()[0].tolist() == expected
+
+
+def test_wider_padding_changes_nothing() -> None:
+    embedding, pooling = built(), ValuePooling()
+    ids = tf.constant([[3, 4, 0]])
+    wider = tf.constant([[3, 4, 0, 0, 0, 0]])
+    np.testing.assert_allclose(
+        pooling([embedding(ids), ids]).numpy(), pooling([embedding(wider), wider]).numpy(), rtol=1e-6
+    )
+
+
+def test_pooling_refuses_more_values_than_rows_and_unknown_modes() -> None:
+    with pytest.raises(ValueError, match="3 rows"):
+        ValuePooling()([tf.ones((1, 3, 2)), tf.ones((1, 4), tf.int32)])
+    with pytest.raises(ValueError, match="Did you mean 'mean'"):
+        ValuePooling("means")

@@ -28,7 +28,7 @@ class BadRowError(ValueError):
     def __init__(self, path: str, place: str, line: int, column: str | None, reason: str, detail: str) -> None:
         where = f"{path}, {place} {line}" + (f", column {column!r}" if column is not None else "")
         super().__init__(
-            f"{where}: {detail}. Mend the row, or give on_bad_row=\"skip\" to leave such rows out and count them."
+            f'{where}: {detail}. Mend the row, or give on_bad_row="skip" to leave such rows out and count them.'
         )
         self.path = path
         self.line = line

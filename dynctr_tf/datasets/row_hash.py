@@ -38,9 +38,7 @@ def hashed_bits(seed: int, rows: np.ndarray, stream: int = 0) -> np.ndarray:
     array([ True])
     """
     if not 0 <= seed < 2**63 or stream < 0:
-        raise ValueError(
-            f"A seed must be at least 0 and below 2^63, and a stream at least 0; got {seed}, {stream}."
-        )
+        raise ValueError(f"A seed must be at least 0 and below 2^63, and a stream at least 0; got {seed}, {stream}.")
     with np.errstate(over="ignore"):
         start = _mix(np.array([seed], np.uint64) + _INCREMENT)
         start = _mix(start ^ (np.array([stream], np.uint64) * _SECOND + _INCREMENT))

@@ -131,9 +131,9 @@ class SyntheticCtrRows:
     the given click rate, on 131 072 rows of their own.
 
     What each order can reach: `gain_by_order` fits, on true probabilities, the best sum of functions of one
-    feature, then of pairs. With the default arguments they reach 38 % and 59 % of the gain in logloss
-    that the true probability has over the base rate; the rest is f3's alone. Base rate 0.22; the true
-    probability has AUC 0.80.
+    feature, then of pairs. With the default arguments they reach 39 % and 60 % of the gain in logloss that the
+    true probability has over the base rate (fitted on a million rows; seeds 0 to 2 differ by 2 %); the rest is
+    f3's alone. Base rate 0.22; the true probability has AUC 0.80.
 
     Args:
         num_train: Rows of the train split. Default `200_000`.
@@ -439,9 +439,7 @@ def _cross_entropy(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(-(truth * np.log(predicted) + (1.0 - truth) * np.log1p(-predicted)).mean())
 
 
-def _additive_logits(
-    tables: list[tuple[np.ndarray, int]], probability: np.ndarray, sweeps: int
-) -> np.ndarray:
+def _additive_logits(tables: list[tuple[np.ndarray, int]], probability: np.ndarray, sweeps: int) -> np.ndarray:
     """Fits a sum of tables on the first rows and returns its logits for all of them."""
     fitted = len(probability)
     mean = probability.mean()
@@ -478,7 +476,7 @@ class SyntheticCtr(tfds.core.GeneratorBasedBuilder):
 
     Features: `categorical`, the texts of the features `CATEGORICAL` in their order, "" where missing;
     `numeric`, the numbers of the features `NUMERIC`, NaN where missing; `click`, 0 or 1; and
-    `true_probability`. The rows of each split are in the order of `SyntheticCtrRows`.
+    `true_probability`, rounded to float32. The rows of each split are in the order of `SyntheticCtrRows`.
 
     Example:
 
@@ -503,7 +501,8 @@ class SyntheticCtr(tfds.core.GeneratorBasedBuilder):
                     "categorical": tfds.features.Tensor(shape=(len(CATEGORICAL),), dtype=np.str_),
                     "numeric": tfds.features.Tensor(shape=(len(NUMERIC),), dtype=np.float32),
                     "click": np.float32,
-                    "true_probability": np.float64,
+                    # TFDS keeps numbers in float32 on disk, whatever is declared.
+                    "true_probability": np.float32,
                 }
             ),
             disable_shuffling=True,

@@ -15,14 +15,18 @@ from pipelines import schema as command
 @pytest.fixture
 def clicks(tmp_path):
     generator = np.random.default_rng(0)
-    lines = ["request,user_id,userCity,item_id,hist_item_id,tags,price,visits,hour,timestamp,surface,constant,weight,is_click"]
+    lines = [
+        "request,user_id,userCity,item_id,hist_item_id,tags,price,visits,hour,timestamp,surface,"
+        "constant,weight,is_click"
+    ]
     for row in range(3000):
         items = generator.integers(0, 50, 4)
         tags = "|".join(f"t{tag}" for tag in generator.integers(0, 9, 3))
         visits = int(np.exp(generator.random() * 9))
         price = "" if row % 10 == 0 else f"{generator.random() * 30:.2f}"
         lines.append(
-            f"r{row},{generator.integers(0, 2000)},c{row % 7},{items[0]},{items[1]};{items[2]};{items[3]},{tags},{price},"
+            f"r{row},{generator.integers(0, 2000)},c{row % 7},{items[0]},"
+            f"{items[1]};{items[2]};{items[3]},{tags},{price},"
             f"{visits},{row % 24},{1_700_000_000 + row},home{row % 3},x,{1 + row % 2},{int(row % 4 == 0)}"
         )
     path = tmp_path / "clicks.csv.gz"
@@ -67,13 +71,15 @@ def test_the_draft_reads_the_file(clicks):
 
 
 def test_parquet_and_label_by_argument(tmp_path):
-    table = pa.table({
-        "ad_id": [1, 2, 3, 4] * 50,
-        "genres": [["a", "b"], ["a"], [], ["c"]] * 50,
-        "when": pa.array([1, 2, 3, 4] * 50, pa.timestamp("s")),
-        "scenario": ["x", "y"] * 100,
-        "bought": [True, False] * 100,
-    })
+    table = pa.table(
+        {
+            "ad_id": [1, 2, 3, 4] * 50,
+            "genres": [["a", "b"], ["a"], [], ["c"]] * 50,
+            "when": pa.array([1, 2, 3, 4] * 50, pa.timestamp("s")),
+            "scenario": ["x", "y"] * 100,
+            "bought": [True, False] * 100,
+        }
+    )
     pq.write_table(table, tmp_path / "rows.parquet")
     with pytest.raises(ValueError, match="columns of 0 and 1 are: bought"):
         draft_schema(tmp_path / "rows.parquet")

@@ -36,7 +36,7 @@ def test_known_start_of_splitmix64():
 
 def test_uniform_and_normal_moments():
     uniform = hashed_uniform(1, np.arange(200_000))
-    assert 0.0 <= uniform.min() and uniform.max() < 1.0
+    assert uniform.min() >= 0.0 and uniform.max() < 1.0
     assert abs(uniform.mean() - 0.5) < 0.003 and abs(uniform.var() - 1 / 12) < 0.001
     assert abs(np.corrcoef(uniform[:-1], uniform[1:])[0, 1]) < 0.01
     assert abs(np.corrcoef(uniform, hashed_uniform(1, np.arange(200_000), 1))[0, 1]) < 0.01

@@ -48,7 +48,9 @@ def write(path, text, compressed=False):
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_reads_typed_columns(tmp_path, compressed, small_blocks):
-    path = write(tmp_path / "rows.csv", HEADER + "anna, 31 ,x,a|b,1\nbert,,x,,0\n,-1e2,x,c,1.0\nnan,NaN,x,d,0\n", compressed)
+    path = write(
+        tmp_path / "rows.csv", HEADER + "anna, 31 ,x,a|b,1\nbert,,x,,0\n,-1e2,x,c,1.0\nnan,NaN,x,d,0\n", compressed
+    )
     source = TabularFile(path, SCHEMA)
     assert source.num_rows is None
     (batch,) = source.batches()
@@ -118,8 +120,11 @@ def test_bad_row_is_named_by_its_line_or_counted(
     assert "on_bad_row" in str(caught.value)
 
     source = TabularFile(path, SCHEMA, on_bad_row="skip")
-    found = [(row["age"], int(split)) for batch in source.batches()
-             for row, split in zip(batch.columns.to_pylist(), batch.splits, strict=True)]
+    found = [
+        (row["age"], int(split))
+        for batch in source.batches()
+        for row, split in zip(batch.columns.to_pylist(), batch.splits, strict=True)
+    ]
     assert [age for age, _ in found] == [i + 0.5 for i in range(200) if i != place]
     assert source.skipped == {reason: 1} and source.num_rows == 199
     # The others stay in the splits that they have without the bad row.
@@ -189,7 +194,9 @@ def test_files_that_cannot_be_read(tmp_path):
         rows_of(TabularFile(write(tmp_path / "header.csv", HEADER), SCHEMA))
     with pytest.raises(ValueError, match="no usable row; left out: {'too few columns': 2}"):
         rows_of(TabularFile(write(tmp_path / "bad.csv", HEADER + "a\nb\n"), SCHEMA, on_bad_row="skip"))
-    with pytest.raises(ValueError, match=r"line 1: the schema's column 'user' is not in the file.*Did you mean 'users'"):
+    with pytest.raises(
+        ValueError, match=r"line 1: the schema's column 'user' is not in the file.*Did you mean 'users'"
+    ):
         TabularFile(write(tmp_path / "names.csv", HEADER.replace("user", "users") + good_line(0)), SCHEMA)
     with pytest.raises(ValueError, match="Give delimiter="):
         TabularFile(write(tmp_path / "names.csv", (HEADER + good_line(0)).replace(",", ";")), SCHEMA)
@@ -236,10 +243,17 @@ def test_byte_order_mark_missing_values_and_weights(tmp_path):
             rows_of(source)
 
 
-@pytest.mark.parametrize("text", [HEADER + "".join(map(good_line, range(103))),
-                                  HEADER + "\n\n" + "".join(map(good_line, range(102))) + '"q\n\nq",1.5,x,a,0\n'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER + "".join(map(good_line, range(103))),
+        HEADER + "\n\n" + "".join(map(good_line, range(102))) + '"q\n\nq",1.5,x,a,0\n',
+    ],
+)
 def test_split_by_order(tmp_path, small_blocks, text):
-    source = TabularFile(write(tmp_path / "rows.csv", text), SCHEMA, split_by="order", splits={"train": 0.8, "test": 0.2})
+    source = TabularFile(
+        write(tmp_path / "rows.csv", text), SCHEMA, split_by="order", splits={"train": 0.8, "test": 0.2}
+    )
     splits = np.concatenate([batch.splits for batch in source.batches()])
     assert source.split_names == ("train", "test") and source.num_rows == 103
     assert (splits == OrderSplit(103, {"train": 0.8, "test": 0.2}).assign(np.arange(103))).all()
@@ -292,7 +306,11 @@ def test_parquet_types_become_text(tmp_path):
     schema = Schema((Feature("a", "categorical"), Feature("b", "categorical"), Feature("n", "numeric")), label="y")
     columns = {"a": [1, None, 3], "b": [1.0, float("nan"), 2.5], "n": ["4", "", None], "y": [0, 1, 1]}
     found = rows_of(TabularFile(parquet(tmp_path / "rows.parquet", columns), schema))
-    assert [(row["a"], row["b"], row["n"]) for row in found] == [("1", "1", 4.0), (None, None, None), ("3", "2.5", None)]
+    assert [(row["a"], row["b"], row["n"]) for row in found] == [
+        ("1", "1", 4.0),
+        (None, None, None),
+        ("3", "2.5", None),
+    ]
 
 
 def test_parquet_bad_rows_and_files(tmp_path, monkeypatch):

@@ -167,7 +167,7 @@ def plot_comparison(path: str | Path, comparison: Comparison, metrics: Sequence[
     FigureCanvasAgg(figure)
     figure.suptitle(
         f"Difference to {comparison.reference}, {comparison.confidence * 100:g} % intervals; "
-        f"{comparison.rows:,} test rows",
+        f"{comparison.rows:,} test rows; p adjusted by Holm's rule",
         x=0.012,
         ha="left",
         fontsize=12.5,
@@ -203,6 +203,11 @@ def _style(axes: Axes) -> None:
 def _label(axes: Axes, x: str = "", y: str = "") -> None:
     axes.set_xlabel(x, fontsize=10, color=INK)
     axes.set_ylabel(y, fontsize=10, color=INK)
+
+
+def _legend(axes: Axes) -> None:
+    """Draws the legend where it hides least."""
+    axes.legend(loc="best", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none", labelcolor=INK)
 
 
 def _headline(evaluation: Evaluation, separator: str) -> str:
@@ -250,23 +255,13 @@ def _limits(*columns: FloatArray) -> tuple[float, float] | None:
     return lower - margin, upper + margin
 
 
-def _best(axes: Axes, value: float, label: str) -> None:
+def _best(axes: Axes, value: float) -> None:
     """Draws the best possible value, and makes room for it."""
     lower, upper = axes.get_ylim()
     margin = 0.07 * (max(upper, value) - min(lower, value))
     axes.set_ylim(min(lower, value - margin), max(upper, value + margin))
-    axes.axhline(value, color=BEST_COLOUR, linewidth=1.3, linestyle=(0, (5, 3)))
-    axes.annotate(
-        label,
-        (1.0, value),
-        xycoords=("axes fraction", "data"),
-        xytext=(-2, 4),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=9,
-        color=BEST_COLOUR,
-    )
+    label = "best possible on the test rows"
+    axes.axhline(value, color=BEST_COLOUR, linewidth=1.3, linestyle=(0, (5, 3)), label=label)
 
 
 def _mark(axes: Axes, steps: FloatArray, values: FloatArray, index: int) -> None:
@@ -289,7 +284,7 @@ def _draw_losses(axes: Axes, curve: LearningCurve, evaluation: Evaluation) -> No
     if limits is not None:
         axes.set_ylim(*limits)
     if evaluation.attainable is not None:
-        _best(axes, evaluation.attainable.metrics["log_loss"].value, "best possible on the test rows")
+        _best(axes, evaluation.attainable.metrics["log_loss"].value)
     if not np.isnan(curve.validation_log_loss).all():
         best = int(np.nanargmin(curve.validation_log_loss))
         _mark(axes, curve.step, curve.validation_log_loss, best)
@@ -300,7 +295,7 @@ def _draw_losses(axes: Axes, curve: LearningCurve, evaluation: Evaluation) -> No
             fontsize=10,
             color=MUTED,
         )
-    axes.legend(loc="upper right", fontsize=9, frameon=False, labelcolor=INK)
+    _legend(axes)
     axes.yaxis.set_major_locator(MaxNLocator(6))
     _label(axes, y="log loss (nats per row)")
 
@@ -313,7 +308,8 @@ def _draw_aucs(axes: Axes, curve: LearningCurve, evaluation: Evaluation) -> None
         axes.set_ylim(*limits)
         _mark(axes, curve.step, curve.validation_auc, int(np.nanargmax(curve.validation_auc)))
     if evaluation.attainable is not None:
-        _best(axes, evaluation.attainable.metrics["auc"].value, "best possible on the test rows")
+        _best(axes, evaluation.attainable.metrics["auc"].value)
+    _legend(axes)
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -432,7 +428,7 @@ def _draw_differences(axes: Axes, comparison: Comparison, metric: str) -> None:
         if entry.runs > 1:
             runs = np.asarray(entry.run_values[metric]) - reference
             axes.plot(runs, np.full(runs.size, position + 0.24), ".", color=colour, markersize=4, alpha=0.7)
-        for offset, text in ((6, signed(test.difference)), (56, f"p {p_value(adjusted)}")):
+        for offset, text in ((6, signed(test.difference, 5)), (62, f"p {p_value(adjusted)}")):
             axes.annotate(
                 text,
                 (1.0, position),

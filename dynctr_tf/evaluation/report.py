@@ -279,7 +279,7 @@ def evaluate(
             `bootstrap_metrics`.
 
     Cost: as `bootstrap_metrics` for one prediction, for two where the true probabilities are known; as
-        much again for scenarios. About 2 s for 50 000 rows and 1000 replicates.
+        much again for scenarios. About 2 s per prediction for 50 000 rows and 1000 replicates.
 
     Example:
 

@@ -262,7 +262,7 @@ def bootstrap_metrics(
             finite, too few replicates, `"groups"` without groups, or an unknown choice.
 
     Cost: O(predictions x (rows log rows + replicates x rows)); memory of 32 bytes per row and
-        prediction, whatever the number of replicates. One prediction of 200 000 rows takes about 4 s.
+        prediction, whatever the number of replicates. A prediction of 200 000 rows takes 3 to 6 s.
 
     Example:
 

@@ -7,6 +7,7 @@ Keras 2.15. What the three do alike is called directly; what they do differently
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -315,3 +316,67 @@ def track_for_export(archive: Any, layer: Any) -> None:
         resources = tf.train.TrackableView(layer).descendants()
         tables = [found for found in resources if isinstance(found, tf.lookup.experimental.MutableHashTable)]
         archive.lookup_tables = [*getattr(archive, "lookup_tables", []), *tables]
+
+
+# -------------------------------------------------------------------------------------------------- layers
+
+
+class ConditionedLayer(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that is called as `layer(inputs, condition)` and whose weights need the shapes of both.
+
+    Keras 3 hands both shapes to `build`, Keras 2 the first alone, also when a saved layer is built again. A
+    subclass overrides `build_weights`, which gets both on either.
+    """
+
+    _condition_shape: tuple[int | None, ...] | None = None
+
+    def build_weights(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
+        """Makes the weights; `condition_shape` is `None` where the layer is called without a condition."""
+        raise NotImplementedError
+
+    def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        """Makes the weights: what Keras calls."""
+        if condition_shape is None:
+            condition_shape = self._condition_shape
+        else:
+            self._condition_shape = tuple(condition_shape)
+        self._inputs_shape = tuple(inputs_shape)
+        self.build_weights(self._inputs_shape, None if condition_shape is None else tuple(condition_shape))
+        self.built = True
+
+    if not KERAS_3:
+
+        def __call__(self, inputs: Any, condition: Any = None, *args: Any, **kwargs: Any) -> Any:
+            if condition is None and not args:
+                return super().__call__(inputs, **kwargs)
+            if isinstance(condition, np.ndarray):
+                condition = tf.convert_to_tensor(condition)  # as Keras 2 does with the first argument alone
+            if condition is not None and not self.built:
+                self._condition_shape = tuple(condition.shape)
+            return super().__call__(inputs, condition, *args, **kwargs)
+
+        def get_build_config(self) -> dict[str, Any] | None:
+            """Returns what `build_from_config` builds the layer from."""
+            if not self.built:
+                return None
+            shapes = (self._inputs_shape, self._condition_shape)
+            return {"shapes": [None if shape is None else list(shape) for shape in shapes]}
+
+        def build_from_config(self, config: dict[str, Any]) -> None:
+            """Builds a saved layer before its weights are loaded."""
+            if config:
+                self.build(*config["shapes"])
+
+
+def build_attention(attention: Any, query_shape: tuple[Any, ...], value_shape: tuple[Any, ...]) -> None:
+    """Makes the weights of a `keras.layers.MultiHeadAttention` inside the `build` of another layer.
+
+    Keras 2 makes them in the first call and has no way to ask for it earlier.
+    """
+    if KERAS_3:
+        attention.build(query_shape, value_shape)
+
+
+def is_input_name(name: str) -> bool:
+    """Whether an input layer may bear a name; Keras 3 takes all without a slash, and asks for that of the key."""
+    return "/" not in name if KERAS_3 else bool(re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.-]*", name))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from tensorflow import keras
 
+from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FieldEmbedding, ValuePooling
 
@@ -40,8 +40,8 @@ def encoded_inputs(features: EncodedFeatures) -> dict[str, Any]:
         shapes["group"] = ()
     return {
         # A column's name may hold what the name of a layer must not; the key of the batch stays as it is.
-        key: keras.Input(shape=shape, dtype="int32", name=re.sub(r"[^A-Za-z0-9_.]", "_", key))
-        for key, shape in shapes.items()
+        key: keras.Input(shape, dtype="int32", name=key if stack.is_input_name(key) else f"input_{index}")
+        for index, (key, shape) in enumerate(shapes.items())
     }
 
 

@@ -1,0 +1,340 @@
+"""Every model of the catalogue on data with all kinds of features: build, train, save, load, mixed precision."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from dynctr_tf import stack
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
+from dynctr_tf.models import CATALOGUE, Choice, LogUniform, build_model, dynint, encoded_inputs, fm, lr, xdeepint
+from dynctr_tf.models import dcn_v2 as dcn
+
+ROOT = Path(__file__).parents[2]
+FEATURES = EncodedFeatures(
+    fields=(
+        Field("user", "user", 1, 20),
+        Field("scenario_id", "scenario", 21, 5),
+        Field("item", "item", 26, 10),
+        Field("hour of day/UTC", "context", 36, 24),
+        Field("tags", "item", 60, 9, max_values=3),
+    ),
+    sequences=(Sequence("last items/30d", "user", 4, 26, 10, field="item"),),
+    num_scenarios=5,
+    num_groups=3,
+)
+SMALL: dict[str, dict[str, Any]] = {
+    "lr": {},
+    "fm": {"embedding_dim": 4},
+    "dnn": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "dcn_v2": {"embedding_dim": 4, "hidden_units": (8, 4), "num_layers": 2},
+    **{
+        name: {"embedding_dim": 4, "num_layers": 2, "num_subspaces": 2}
+        for name in ("xdeepint", "dynint-da", "dynint-dgp", "dynint-dwp")
+    },
+}
+
+
+def batch_of(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+
+    def ids(first: int, count: int, width: int, padded: bool = False) -> np.ndarray:
+        drawn = random.integers(first, first + count, (rows, width)).astype(np.int32)
+        return np.where(np.arange(width) < random.integers(0, width + 1, (rows, 1)), drawn, 0) if padded else drawn
+
+    single = [ids(field.first_id, field.num_ids, 1) for field in FEATURES.single_valued]
+    return {
+        "fields": np.concatenate(single, axis=1),
+        "tags": ids(60, 9, 3, padded=True).astype(np.int32),
+        "last items/30d": ids(26, 10, 4, padded=True).astype(np.int32),
+        "scenario": single[1][:, 0] - 21,
+        "group": random.integers(0, 3, rows).astype(np.int32),
+    }
+
+
+def labels_of(batch: dict[str, np.ndarray]) -> np.ndarray:
+    return (batch["fields"][:, 0] % 2).astype(np.float32)
+
+
+def logits(model: Any, batch: dict[str, np.ndarray]) -> np.ndarray:
+    return model({key: tf.constant(value) for key, value in batch.items()}, training=False).numpy()
+
+
+def test_every_model_of_the_catalogue_is_tested() -> None:
+    assert list(SMALL) == list(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_model_trains_on_all_kinds_of_features(name: str) -> None:
+    model = build_model(name, FEATURES, **SMALL[name])
+    assert not model.compiled if hasattr(model, "compiled") else model.optimizer is None
+    batch = batch_of(256)
+    output = logits(model, batch)
+    assert output.shape == (256, 1)
+    assert output.dtype == np.float32
+    model.compile(keras.optimizers.SGD(0.5), keras.losses.BinaryCrossentropy(from_logits=True))
+    history = model.fit(batch, labels_of(batch), batch_size=64, epochs=6, verbose=0).history["loss"]
+    assert np.isfinite(history).all()
+    assert history[-1] < history[0]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_all_weights_learn_and_tables_lie_under_embedding(name: str) -> None:
+    model = build_model(name, FEATURES, **SMALL[name])
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
+    batch = {key: tf.constant(value) for key, value in batch_of(64).items()}
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(model(batch, training=True) - 1))
+    variables = [stack.raw_variable(weight) for weight in model.trainable_weights]
+    for weight, gradient in zip(model.trainable_weights, tape.gradient(loss, variables), strict=True):
+        path = getattr(weight, "path", weight.name)
+        assert gradient is not None and np.abs(tf.convert_to_tensor(gradient).numpy()).max() > 0, path
+        is_table = weight.shape[0] == FEATURES.num_ids
+        assert is_table == path.startswith("embedding"), path
+        assert isinstance(gradient, tf.IndexedSlices) == is_table, path
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_wider_padding_and_other_groups_change_nothing(name: str) -> None:
+    model, batch = build_model(name, FEATURES, **SMALL[name]), batch_of(8)
+    wider = dataclasses.replace(
+        FEATURES, sequences=(dataclasses.replace(FEATURES.sequences[0], length=9),), num_groups=0
+    )
+    other = build_model(name, wider, **SMALL[name])
+    other.set_weights(model.get_weights())
+    padded = {**batch, "last items/30d": np.pad(batch["last items/30d"], [[0, 0], [0, 5]])}
+    del padded["group"]
+    np.testing.assert_allclose(logits(model, batch), logits(other, padded), rtol=1e-5, atol=1e-7)
+
+
+LOADER = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from tensorflow import keras
+import dynctr_tf.layers
+folder, differences = Path(sys.argv[1]), {}
+batch = dict(np.load(folder / "batch.npz"))
+for name in json.loads((folder / "names.json").read_text()):
+    model = keras.models.load_model(folder / f"{name}.keras")
+    differences[name] = float(np.abs(model(batch).numpy() - np.load(folder / f"{name}.npy")).max())
+(folder / "differences.json").write_text(json.dumps(differences))
+"""
+
+
+@pytest.fixture(scope="module")
+def differences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    folder, batch = tmp_path_factory.mktemp("saved_models"), batch_of(16)
+    np.savez(folder / "batch.npz", **batch)
+    (folder / "names.json").write_text(json.dumps(list(SMALL)))
+    for name, options in SMALL.items():
+        model = build_model(name, FEATURES, **options)
+        model.compile(keras.optimizers.SGD(0.5), keras.losses.BinaryCrossentropy(from_logits=True))
+        model.fit(batch, labels_of(batch), verbose=0)
+        model.save(folder / f"{name}.keras")
+        np.save(folder / f"{name}.npy", logits(model, batch))
+    ran = subprocess.run([sys.executable, "-c", LOADER, str(folder)], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found: dict[str, float] = json.loads((folder / "differences.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_saved_model_gives_the_same_in_a_new_process(name: str, differences: dict[str, float]) -> None:
+    assert differences[name] <= 1e-6
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_saved_model_answers_without_the_library(name: str, tmp_path: Path) -> None:
+    """The graph that is exported needs no layer of this library, nor its custom gradient."""
+    model, batch = build_model(name, FEATURES, **SMALL[name]), batch_of(4)
+    module = tf.Module()
+    module.model = model
+    signature = {
+        key: tf.TensorSpec([None, *value.shape[1:]], tf.int32, re.sub(r"\W", "_", key))
+        for key, value in batch.items()
+    }
+    module.score = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
+    tf.saved_model.save(module, str(tmp_path / "exported"))
+    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    tensors = {key: tf.constant(value) for key, value in batch.items()}
+    np.testing.assert_allclose(loaded.score(tensors).numpy(), logits(model, batch), rtol=1e-5, atol=1e-7)
+
+
+@pytest.fixture
+def mixed_policy() -> Any:
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_model_trains_in_mixed_precision(name: str, mixed_policy: None) -> None:
+    model, batch = build_model(name, FEATURES, **SMALL[name]), batch_of(128)
+    before = logits(model, batch)
+    assert before.dtype == np.float32
+    model.compile(keras.optimizers.SGD(0.1), keras.losses.BinaryCrossentropy(from_logits=True))
+    history = model.fit(batch, labels_of(batch), batch_size=64, epochs=3, verbose=0).history["loss"]
+    assert np.isfinite(history).all()
+    table = next(weight for weight in model.weights if weight.shape[0] == FEATURES.num_ids)
+    assert table.dtype in ("float32", tf.float32)
+    keras.mixed_precision.set_global_policy("float32")
+    exact = build_model(name, FEATURES, **SMALL[name])
+    exact.set_weights(model.get_weights())
+    np.testing.assert_allclose(logits(exact, batch), logits(model, batch), atol=0.03)
+
+
+def test_lr_is_a_sum_of_weights() -> None:
+    model, batch = lr(FEATURES), batch_of(6)
+    table = np.random.default_rng(1).normal(size=(FEATURES.num_ids, 1)).astype(np.float32)
+    model.set_weights([table, np.array([0.25])])
+    expected = []
+    for n in range(6):
+        total = 0.25 + table[batch["fields"][n], 0].sum()
+        for name in ("tags", "last items/30d"):
+            values = batch[name][n][batch[name][n] > 0]
+            total += table[values, 0].mean() if len(values) else 0.0
+        expected.append(total)
+    np.testing.assert_allclose(logits(model, batch)[:, 0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_fm_is_its_equation() -> None:
+    features, random = EncodedFeatures.from_sizes([4, 5, 6]), np.random.default_rng(2)
+    model = fm(features, embedding_dim=3)
+    table = random.normal(size=(features.num_ids, 4)).astype(np.float32)
+    model.set_weights([table, np.array([-0.5])])
+    ids = np.array([[1, 5, 10], [4, 9, 15]], np.int32)
+    expected = []
+    for row in ids:
+        pairs = sum(table[i, :3] @ table[j, :3] for i in row for j in row if i < j)
+        expected.append(-0.5 + table[row, 3].sum() + pairs)
+    np.testing.assert_allclose(model({"fields": ids}).numpy()[:, 0], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_subspaces", [1, 2, 4])
+@pytest.mark.parametrize("residual", [True, False])
+def test_xdeepint_is_its_equations_with_loops(num_subspaces: int, residual: bool) -> None:
+    features, random = EncodedFeatures.from_sizes([4, 5, 6]), np.random.default_rng(2)
+    model = xdeepint(features, embedding_dim=4, num_layers=2, num_subspaces=num_subspaces, residual=residual)
+    model.set_weights([random.normal(0, 0.5, weight.shape) for weight in model.get_weights()])
+    weights = model.get_weights()
+    table, kernels, (w_out, b_out) = weights[0], weights[1:3], weights[3:]
+    ids = np.array([[1, 5, 10], [4, 9, 15]], np.int32)
+    expected = []
+    for row in ids:
+        x0 = table[row].reshape(3 * num_subspaces, 4 // num_subspaces)
+        x, maps = x0, [x0]
+        for kernel in kernels:
+            x = x * (kernel.T @ x0) + (x if residual else 0)
+            maps.append(x)
+        merged = [m.reshape(3, 4) for m in ([x] if residual else maps)]
+        rows = np.concatenate(merged)
+        expected.append(sum((w_out[f, 0] * rows[f]).sum() for f in range(len(rows))) + 4 * b_out[0])
+    np.testing.assert_allclose(model({"fields": ids}).numpy()[:, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["da", "dgp", "dwp"])
+def test_silent_generators_leave_xdeepint(mode: str) -> None:
+    features = EncodedFeatures.from_sizes([4, 5, 6])
+    model = dynint(features, mode=mode, embedding_dim=4, num_layers=2, num_subspaces=2)
+    paths = [getattr(weight, "path", weight.name) for weight in model.weights]
+    silent = [np.zeros_like(w) if "generator" in p else w for p, w in zip(paths, model.get_weights(), strict=True)]
+    model.set_weights(silent)
+    by_path = dict(zip((path.split(":")[0] for path in paths), silent, strict=True))
+    static = xdeepint(features, embedding_dim=4, num_layers=2, num_subspaces=2)
+    if mode == "dgp":
+        kernels = [by_path[f"dgp_{n}/v"] @ by_path[f"dgp_{n}/u"].T for n in (1, 2)]
+    else:
+        kernels = [by_path[f"{mode}_{n}/kernel"] for n in (1, 2)]
+    static.set_weights([silent[0], *kernels, *silent[-2:]])
+    ids = {"fields": np.array([[1, 5, 10], [4, 9, 15]], np.int32)}
+    np.testing.assert_allclose(model(ids).numpy(), static(ids).numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_parameter_counts() -> None:
+    features = EncodedFeatures.from_sizes([100] * 39)
+    ids, stacked = 3901, 39 * 16
+    assert lr(features).count_params() == ids + 1
+    assert fm(features).count_params() == ids * 17 + 1
+    assert xdeepint(features).count_params() == ids * 16 + 4 * stacked**2 + 39 + 1
+    assert dcn(features, hidden_units=()).count_params() == ids * 16 + 3 * (624**2 + 624) + 624 + 1
+    generator = 624 * 156 + 156
+    dgp = dynint(features, mode="dgp").count_params()
+    assert dgp == ids * 16 + 4 * (2 * stacked * 64 + generator + 156 * 64 + 64) + 40
+
+
+def test_orthogonal_penalty_and_row_penalty_reach_the_loss() -> None:
+    features = EncodedFeatures.from_sizes([4, 5])
+    ids = {"fields": np.array([[1, 5]], np.int32)}
+    for options in ({"mode": "dwp"}, {"mode": "dgp", "rank": 3}):
+        model = dynint(features, embedding_dim=4, num_subspaces=2, orthogonal_weight=0.1, **options)
+        model(ids)
+        assert len(model.losses) == 4
+    penalised = fm(features, row_regularizer_l2=0.5)
+    penalised(ids)
+    table = penalised.get_weights()[0]
+    np.testing.assert_allclose(float(tf.add_n(penalised.losses)), 0.5 * (table[[1, 5]] ** 2).sum(), rtol=1e-5)
+
+
+def test_inputs_are_the_encoded_batch() -> None:
+    inputs = encoded_inputs(FEATURES)
+    shapes = {key: tuple(value.shape) for key, value in inputs.items()}
+    assert shapes == {
+        "fields": (None, 4),
+        "tags": (None, 3),
+        "last items/30d": (None, 4),
+        "scenario": (None,),
+        "group": (None,),
+    }
+
+
+def test_multi_valued_fields_alone_are_enough() -> None:
+    features = EncodedFeatures((Field("tags", "item", 1, 9, max_values=3),))
+    model = build_model("fm", features, embedding_dim=2)
+    assert model({"tags": tf.constant([[1, 2, 0]])}).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: build_model("dynint_dgp", FEATURES), "Did you mean 'dynint-dgp'"),
+        (lambda: build_model("dnn", FEATURES, hidden_unit=(3,)), "Did you mean 'hidden_units'"),
+        (lambda: build_model("dynint-dgp", FEATURES, mode="da"), "Unknown option of model 'dynint-dgp': 'mode'"),
+        (lambda: dynint(FEATURES, mode="dgpp"), "Did you mean 'dgp'"),
+        (lambda: xdeepint(FEATURES, num_subspaces=3), r"it may be \[1, 2, 4, 8, 16\]"),
+        (lambda: xdeepint(FEATURES, num_layers=0), "num_layers"),
+        (lambda: dcn(FEATURES, structure="stack"), "Did you mean 'stacked'"),
+        (lambda: dcn(FEATURES, num_layers=0), "num_layers"),
+        (lambda: fm(FEATURES, pooling="max"), "pooling mode"),
+    ],
+)
+def test_wrong_names_and_values_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("entry", CATALOGUE.values(), ids=lambda entry: entry.name)
+def test_catalogue_entry_agrees_with_its_function(entry: Any) -> None:
+    options = set(inspect.signature(entry.function).parameters)
+    assert set(entry.fixed) <= options
+    assert set(entry.search_space) <= set(entry.defaults)
+    assert set(entry.defaults) | set(entry.fixed) | {"features", "name"} == options
+    assert entry.optimizer in ("group_ftrl", "lazy_adam")
+    for space in (entry.search_space, entry.optimizer_search_space):
+        for name, values in space.items():
+            assert isinstance(values, (Choice, LogUniform)), name
+            assert isinstance(values, Choice) or 0 < values.low < values.high
+    model = entry.build(FEATURES, **SMALL[entry.name])
+    assert model.name == entry.name.replace("-", "_")

@@ -159,8 +159,9 @@ class GroupFtrl(SparseOptimizer):
             threshold = l21 * float(weight.shape[-1]) ** 0.5
             norm = tf.norm(numerator, axis=-1, keepdims=True)  # (..., 1)
             numerator *= tf.where(norm > threshold, 1.0 - threshold / norm, 0.0)
+        denominator = root * (-1.0 / rate) - (beta / rate + l2)
         # Without beta and l2 a weight that has never had a gradient is 0 / 0 here; the formula's limit is 0.
-        weight = -tf.math.divide_no_nan(numerator, (beta + root) / rate + l2)
+        weight = tf.math.divide_no_nan(numerator, denominator)
         return weight, {"accumulator": accumulator, "linear": linear}
 
     def before_rows_change(self, variable: tf.Variable) -> None:
@@ -184,8 +185,9 @@ class GroupFtrl(SparseOptimizer):
 
 
 def _set_to_zero(variable: tf.Variable) -> tf.Tensor:
-    # One number scattered to all rows: in place, where assigning zeros would need a second table.
+    # One number scattered to all rows: in place, where assigning zeros would need a second table. Nor may the
+    # variable be read here, even for its shape: a scatter into a buffer that is being read copies it first.
     zero = tf.zeros((), stack.storage_dtype(variable))
-    rows = tf.range(tf.shape(variable)[0])
+    rows = tf.range(variable.shape[0])
     tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=rows, updates=zero)
     return tf.constant(0)

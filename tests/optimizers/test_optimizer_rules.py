@@ -236,6 +236,29 @@ def test_unique_ids_are_recognised_in_a_graph_alone():
     }
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_a_sparse_step_never_reads_or_writes_a_whole_table(rule):
+    optimizer = RULES[rule][0]()
+    table = tf.Variable(start_values(), dtype=tf.float64)  # the learning rate and the counter have other types
+    optimizer.build([table])
+
+    @tf.function
+    def step(ids, values):
+        optimizer.apply_gradients([(tf.IndexedSlices(values, ids, tf.constant(SHAPE)), table)])
+
+    definition = step.get_concrete_function(
+        tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, SHAPE[1]], tf.float64)
+    ).graph.as_graph_def()
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    whole = [
+        node.op
+        for node in nodes
+        if node.op in ("ReadVariableOp", "AssignVariableOp") and node.attr["dtype"].type == tf.float64.as_datatype_enum
+    ]
+    assert whole == []
+    assert any(node.op == "ResourceScatterUpdate" for node in nodes)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -74,7 +74,7 @@ def criteo_rows(
     Raises:
         ValueError: As `TabularFile`, or an unknown split.
 
-    Cost: 250 000 to 300 000 rows/s on one core, from gzip.
+    Cost: 270 000 rows/s on one core, from gzip; 180 000 with `split="time"`, which counts the rows first.
 
     Reference: the data of the DynInt paper's experiments with its 70/10/20 random split. The seed is ours.
     """
@@ -127,7 +127,7 @@ class CriteoDisplayAds(tfds.core.GeneratorBasedBuilder):
         ValueError: Neither `train.txt` nor `train.txt.gz` is in the manual directory, or the file has a bad
             row, named by its line and column.
 
-    Cost: writes about 30 000 rows/s on one core; the file is read once per split.
+    Cost: writes 10 000 to 20 000 rows/s on one core; the file is read once per split.
 
     Example:
 

@@ -2,8 +2,12 @@
 
 from dynctr_tf.layers.dense import MLP, LogitSum
 from dynctr_tf.layers.dynamic import (
+    DecomposedDense,
     DynamicActivation,
     GeneratedParameters,
+    HyperDense,
+    KernelBank,
+    MixtureOfKernels,
     ParameterGenerator,
     WeightedParameters,
 )
@@ -20,13 +24,17 @@ from dynctr_tf.layers.interaction import (
 __all__ = [
     "MLP",
     "CrossLayer",
+    "DecomposedDense",
     "DynamicActivation",
     "FactorizationMachine",
     "FieldEmbedding",
     "FieldSumOutput",
     "GeneratedParameters",
+    "HyperDense",
+    "KernelBank",
     "LogitSum",
     "MergeSubspaces",
+    "MixtureOfKernels",
     "ParameterGenerator",
     "PolynomialInteraction",
     "SplitSubspaces",

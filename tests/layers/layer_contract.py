@@ -31,6 +31,8 @@ class Case:
     wrong: Any
     condition: np.ndarray | None = None
     float32_output: bool = False
+    # What else it is called with by name, such as a mask.
+    keywords: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 FIELD_MAP, OTHER_MAP, CONDITION = floats(5, 4, 6), floats(5, 4, 6), floats(5, 7)
@@ -115,10 +117,14 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
+def raw_call(layer: Any, case: Case) -> Any:
+    inputs, keywords = tf.nest.map_structure(tf.constant, (case.inputs, case.keywords))
+    conditions = [] if case.condition is None else [tf.constant(case.condition)]
+    return layer(inputs, *conditions, **keywords)
+
+
 def call(layer: Any, case: Case) -> list[np.ndarray]:
-    inputs = tf.nest.map_structure(tf.constant, case.inputs)
-    outputs = layer(inputs) if case.condition is None else layer(inputs, tf.constant(case.condition))
-    return [tf.cast(output, tf.float32).numpy() for output in listed(outputs)]
+    return [tf.cast(output, tf.float32).numpy() for output in listed(raw_call(layer, case))]
 
 
 def as_model(layer: Any, case: Case) -> Any:
@@ -129,14 +135,14 @@ def as_model(layer: Any, case: Case) -> Any:
 
     inputs = [symbolic(array) for array in listed(case.inputs)]
     first = inputs if isinstance(case.inputs, list) else inputs[0]
-    if case.condition is None:
-        return keras.Model(inputs, layer(first))
-    condition = symbolic(case.condition)
-    return keras.Model([*inputs, condition], layer(first, condition))
+    conditions = [] if case.condition is None else [symbolic(case.condition)]
+    keywords = {key: symbolic(array) for key, array in case.keywords.items()}
+    return keras.Model([*inputs, *conditions, *keywords.values()], layer(first, *conditions, **keywords))
 
 
 def model_inputs(case: Case) -> list[np.ndarray]:
-    return [*listed(case.inputs), *([] if case.condition is None else [case.condition])]
+    conditions = [] if case.condition is None else [case.condition]
+    return [*listed(case.inputs), *conditions, *case.keywords.values()]
 
 
 def check_layer(case: Case) -> None:
@@ -171,15 +177,14 @@ def check_layer(case: Case) -> None:
     call(mixed, case)
     mixed.set_weights(layer.get_weights())
     assert {weight.dtype for weight in mixed.weights} <= {"float32", tf.float32}
-    inputs = tf.nest.map_structure(tf.constant, case.inputs)
-    result = mixed(inputs) if case.condition is None else mixed(inputs, tf.constant(case.condition))
+    result = raw_call(mixed, case)
     for one, other in zip(outputs, listed(result), strict=True):
         assert other.dtype == (tf.float32 if case.float32_output else tf.bfloat16)
         np.testing.assert_allclose(one, tf.cast(other, tf.float32).numpy(), atol=0.06 * np.abs(one).max())
 
     # Every weight learns.
     with tf.GradientTape() as tape:
-        result = layer(inputs) if case.condition is None else layer(inputs, tf.constant(case.condition))
+        result = raw_call(layer, case)
         parts = [
             tf.reduce_sum(tf.sin(tf.reshape(tf.range(tf.size(part), dtype=tf.float32), tf.shape(part))) * part)
             for part in listed(result)

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import operation_cases
 import pytest
-from layer_contract import CASES, as_model, check_layer, listed, model_inputs
+from layer_contract import CASES as FIRST_CASES
+from layer_contract import as_model, check_layer, listed, model_inputs
 
 from dynctr_tf import layers
 
+CASES = {**FIRST_CASES, **operation_cases.CASES}
 ROOT = Path(__file__).parents[2]
 LOADER = """
 import json, sys

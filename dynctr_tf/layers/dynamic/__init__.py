@@ -1,8 +1,21 @@
 """Layers part of whose parameters is generated per instance."""
 
+from dynctr_tf.layers.dynamic.decomposed_dense import DecomposedDense
 from dynctr_tf.layers.dynamic.dynamic_activation import DynamicActivation
 from dynctr_tf.layers.dynamic.generated_parameters import GeneratedParameters
 from dynctr_tf.layers.dynamic.generator import ParameterGenerator
+from dynctr_tf.layers.dynamic.hyper_dense import HyperDense
+from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
+from dynctr_tf.layers.dynamic.mixture_of_kernels import MixtureOfKernels
 from dynctr_tf.layers.dynamic.weighted_parameters import WeightedParameters
 
-__all__ = ["DynamicActivation", "GeneratedParameters", "ParameterGenerator", "WeightedParameters"]
+__all__ = [
+    "DecomposedDense",
+    "DynamicActivation",
+    "GeneratedParameters",
+    "HyperDense",
+    "KernelBank",
+    "MixtureOfKernels",
+    "ParameterGenerator",
+    "WeightedParameters",
+]

@@ -263,9 +263,23 @@ def to_toml(settings: JobSettings) -> str:
 
 
 class SettingsParser(argparse.ArgumentParser):
-    """An argument parser with an option for every setting, whose errors name the nearest known option."""
+    """An argument parser with an option for every setting, whose errors name the nearest known option.
 
-    def __init__(self, description: str, sections: Sequence[str] | None = None, **kwargs: Any) -> None:
+    Args:
+        description: What the program does.
+        sections: The sections that get options. Default `None`: all.
+        pairs: A folder of settings files `<data set>/<model>.toml`, which are read where the command line names
+            no file. Default `None`: no such folder.
+        **kwargs: Arguments of `argparse.ArgumentParser`.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        sections: Sequence[str] | None = None,
+        pairs: str | Path | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             description=description,
             usage="%(prog)s [--config FILE] [--SECTION.SETTING VALUE ...]",
@@ -273,7 +287,13 @@ class SettingsParser(argparse.ArgumentParser):
             allow_abbrev=False,
             **kwargs,
         )
-        self.add_argument("--config", metavar="FILE", help="settings file (TOML); options given here override it")
+        self.add_argument(
+            "--config",
+            metavar="FILE",
+            help="settings file (TOML); options given here override it"
+            + ("; without it, that of the data set and model where there is one" if pairs else ""),
+        )
+        self._pairs = None if pairs is None else Path(pairs)
         self._sections = {
             name: cls for name, cls in get_type_hints(JobSettings).items() if sections is None or name in sections
         }
@@ -306,6 +326,18 @@ class SettingsParser(argparse.ArgumentParser):
             message = unknown_name_message("option", given, known)
         super().error(message)
 
+    def _pair(self, namespace: argparse.Namespace) -> dict[str, Any]:
+        """Reads the file of the data set and model that the command line names, `<data set>/<model>.toml`."""
+        if self._pairs is None:
+            return {}
+        data = getattr(namespace, "data.name", DataSettings().name)
+        model = getattr(namespace, "model.name", ModelSettings().name)
+        file = self._pairs / data / f"{model}.toml"
+        if not file.exists():
+            return {}
+        print(f"settings: {file.parent.name}/{file.name}")
+        return read_file(file)
+
     def parse_settings(self, arguments: Sequence[str] | None = None) -> tuple[JobSettings, argparse.Namespace]:
         """Parses the command line: the settings, file and options together, and the parser's other arguments.
 
@@ -329,7 +361,7 @@ class SettingsParser(argparse.ArgumentParser):
             options.setdefault(prefixes[prefix], {})[name] = parse_value(value)
         namespace = self.parse_args(rest)
         try:
-            mapping = read_file(namespace.config) if namespace.config else {}
+            mapping = read_file(namespace.config) if namespace.config else self._pair(namespace)
             for section, cls in self._sections.items():
                 for key, annotation in get_type_hints(cls).items():
                     if hasattr(namespace, f"{section}.{key}"):

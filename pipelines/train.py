@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dynctr_tf.configuration import JobSettings, SettingsParser
+from pipelines import PAIRS
 
 
 def run_directory(settings: JobSettings, runs: Path = Path("runs")) -> Path:
@@ -68,7 +69,7 @@ def run(settings: JobSettings, directory: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and runs the job, or lists the models."""
-    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.train")
+    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.train", pairs=PAIRS)
     parser.add_argument("--run-directory", type=Path, help="folder of this run; without it one under runs/")
     parser.add_argument("--list-models", action="store_true", help="list the models with their options and stop")
     settings, namespace = parser.parse_settings(arguments)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dynctr_tf.configuration import JobSettings, SettingsParser, to_toml
+from pipelines import PAIRS
 
 
 def with_values(settings: JobSettings, values: Mapping[str, Any]) -> JobSettings:
@@ -27,24 +28,36 @@ def with_values(settings: JobSettings, values: Mapping[str, Any]) -> JobSettings
     return dataclasses.replace(settings, **sections)
 
 
+def search_space(settings: JobSettings) -> tuple[str, dict[str, Any]]:
+    """The kind of optimizer and what is drawn: the catalogue's space without the options that the settings fix."""
+    from dynctr_tf.models.catalogue import OPTIMIZER_SEARCH_SPACES, model_entry
+
+    entry = model_entry(settings.model.name)
+    kind = entry.optimizer if settings.optimizer.name == "default" else settings.optimizer.name
+    fixed = set(settings.model.options)
+    if kind == "group_ftrl":
+        fixed.add("row_regularizer_l2")  # G-FTRL penalises the rows itself.
+    optimizer_space = OPTIMIZER_SEARCH_SPACES["lazy_adam" if kind == "adam" else kind]
+    return kind, {
+        **{f"model.{name}": draw for name, draw in entry.search_space.items() if name not in fixed},
+        **{
+            f"optimizer.{name}": draw
+            for name, draw in optimizer_space.items()
+            if name not in settings.optimizer.options
+        },
+    }
+
+
 def tune(settings: JobSettings, trials: int, tuner: str, directory: Path) -> JobSettings:
     """Searches, prints the trials, writes `best.toml` and returns the settings of the best trial."""
     from tensorflow import keras
 
-    from dynctr_tf.models.catalogue import model_entry
     from dynctr_tf.tuning import search
     from pipelines.stages import fit_model, prepare
 
     data = prepare(settings.data)
-    entry = model_entry(settings.model.name)
-    space = {
-        **{f"model.{name}": draw for name, draw in entry.search_space.items() if name not in settings.model.options},
-        **{
-            f"optimizer.{name}": draw
-            for name, draw in entry.optimizer_search_space.items()
-            if name not in settings.optimizer.options
-        },
-    }
+    kind, space = search_space(settings)
+    print(f"searching {', '.join(space)} under {kind}")
 
     def train(values: Mapping[str, Any], folder: Path) -> float:
         kept = folder / "score.json"
@@ -80,7 +93,7 @@ def tune(settings: JobSettings, trials: int, tuner: str, directory: Path) -> Job
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and searches."""
-    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.tune")
+    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.tune", pairs=PAIRS)
     parser.add_argument("--trials", type=int, default=16, help="sets of values to train beside the defaults (16)")
     parser.add_argument("--tuner", choices=("random", "bayesian"), default="random", help="how values are drawn")
     parser.add_argument("--output", type=Path, help="folder of the search; without it runs/tune-<data set>-<model>")

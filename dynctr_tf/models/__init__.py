@@ -2,6 +2,7 @@
 
 from dynctr_tf.models.catalogue import (
     CATALOGUE,
+    OPTIMIZER_SEARCH_SPACES,
     Choice,
     LogUniform,
     ModelEntry,
@@ -18,6 +19,7 @@ from dynctr_tf.models.xdeepint import xdeepint
 
 __all__ = [
     "CATALOGUE",
+    "OPTIMIZER_SEARCH_SPACES",
     "Choice",
     "LogUniform",
     "ModelEntry",

@@ -59,8 +59,6 @@ class ModelEntry:
             on the table, FTRL on the rest) or `"lazy_adam"`.
         fixed: Options that this name stands for, such as the mode of DynInt. Default none.
         search_space: Options of the model to search. Default none.
-        optimizer_search_space: Options of its optimizer to search; ranges of the papers, under a loss summed
-            over the batch for the penalties of FTRL. Default none.
     """
 
     name: str
@@ -71,7 +69,6 @@ class ModelEntry:
     optimizer: str
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     search_space: SearchSpace = dataclasses.field(default_factory=dict)
-    optimizer_search_space: SearchSpace = dataclasses.field(default_factory=dict)
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -80,8 +77,7 @@ class ModelEntry:
         return {
             parameter.name: parameter.default
             for parameter in parameters
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-            and parameter.name not in (*self.fixed, "name")
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in (*self.fixed, "name")
         }
 
     def build(self, features: EncodedFeatures, **options: Any) -> Any:
@@ -101,7 +97,9 @@ class ModelEntry:
         return self.function(features, **self.fixed, **options, name=self.name.replace("-", "_"))
 
 
-_EMBEDDING: SearchSpace = MappingProxyType({"embedding_dim": Choice((8, 16, 32))})
+# The rows of a batch are regularised by the model under Adam; G-FTRL has penalties of its own and wants 0 here.
+_ROW_L2 = Choice((0.0, 1e-6, 1e-5, 1e-4, 1e-3))
+_EMBEDDING: SearchSpace = MappingProxyType({"embedding_dim": Choice((8, 16, 32)), "row_regularizer_l2": _ROW_L2})
 _DENSE: SearchSpace = MappingProxyType(
     {
         "hidden_units": Choice(
@@ -112,23 +110,34 @@ _DENSE: SearchSpace = MappingProxyType(
     }
 )
 _POLYNOMIAL: SearchSpace = MappingProxyType(
-    {"num_layers": Choice((1, 2, 3, 4)), "num_subspaces": Choice((1, 2, 4, 8, 16))}
+    {
+        "num_layers": Choice((1, 2, 3, 4)),
+        "num_subspaces": Choice((1, 2, 4, 8, 16)),
+        "row_regularizer_l2": _ROW_L2,
+    }
 )
 _GENERATOR: SearchSpace = MappingProxyType({"reduction_ratio": Choice((2.0, 4.0, 8.0, 16.0))})
 _ORTHOGONAL: SearchSpace = MappingProxyType({"orthogonal_weight": LogUniform(1e-4, 1e-1)})
-_FTRL: SearchSpace = MappingProxyType(
-    # Arguments of `dynint_optimizer`: G-FTRL on the table, FTRL (dense) on the rest.
+OPTIMIZER_SEARCH_SPACES: Mapping[str, SearchSpace] = MappingProxyType(
     {
-        "learning_rate": LogUniform(1e-2, 1e-1),
-        "l2": LogUniform(1e-2, 1e1),
-        "l21": LogUniform(1e-2, 1e1),
-        "dense_learning_rate": LogUniform(1e-2, 1e-1),
-        "dense_l1": LogUniform(1e-3, 1e0),
-        "dense_l2": LogUniform(1e-3, 1e0),
+        # Arguments of `dynint_optimizer`: G-FTRL on the table, FTRL (dense) on the rest; penalties under a loss
+        # summed over the batch.
+        "group_ftrl": MappingProxyType(
+            {
+                "learning_rate": LogUniform(1e-2, 1e-1),
+                "l2": LogUniform(1e-2, 1e1),
+                "l21": LogUniform(1e-2, 1e1),
+                "dense_learning_rate": LogUniform(1e-2, 1e-1),
+                "dense_l1": LogUniform(1e-3, 1e0),
+                "dense_l2": LogUniform(1e-3, 1e0),
+            }
+        ),
+        # The papers search 1e-4 to 1e-3 on tens of millions of rows; smaller data, with fewer steps, wants more.
+        "lazy_adam": MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-2)}),
     }
 )
-# The papers search 1e-4 to 1e-3 on tens of millions of rows; smaller data, with fewer steps, wants larger ones.
-_ADAM: SearchSpace = MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-2)})
+"""For each kind of optimizer the options that a search draws, and from what."""
+
 _DYNINT = "DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction"
 
 _ENTRIES = (
@@ -139,7 +148,6 @@ _ENTRIES = (
         paper="none; the linear baseline of the papers",
         equation="none",
         optimizer="group_ftrl",
-        optimizer_search_space=_FTRL,
     ),
     ModelEntry(
         "fm",
@@ -149,7 +157,6 @@ _ENTRIES = (
         equation="1",
         optimizer="lazy_adam",
         search_space=_EMBEDDING,
-        optimizer_search_space=_ADAM,
     ),
     ModelEntry(
         "dnn",
@@ -159,7 +166,6 @@ _ENTRIES = (
         equation="none",
         optimizer="lazy_adam",
         search_space=MappingProxyType({**_EMBEDDING, **_DENSE}),
-        optimizer_search_space=_ADAM,
     ),
     ModelEntry(
         "dcn_v2",
@@ -176,7 +182,6 @@ _ENTRIES = (
                 "structure": Choice(("parallel", "stacked")),
             }
         ),
-        optimizer_search_space=_ADAM,
     ),
     ModelEntry(
         "xdeepint",
@@ -186,7 +191,6 @@ _ENTRIES = (
         equation="2 and 3 of DynInt, arXiv 2301.08139",
         optimizer="group_ftrl",
         search_space=_POLYNOMIAL,
-        optimizer_search_space=_FTRL,
     ),
     ModelEntry(
         "dynint-da",
@@ -197,7 +201,6 @@ _ENTRIES = (
         optimizer="group_ftrl",
         fixed=MappingProxyType({"mode": "da"}),
         search_space=MappingProxyType({**_POLYNOMIAL, **_GENERATOR}),
-        optimizer_search_space=_FTRL,
     ),
     ModelEntry(
         "dynint-dgp",
@@ -207,10 +210,7 @@ _ENTRIES = (
         equation="2, 5, 7, 8 and 11",
         optimizer="group_ftrl",
         fixed=MappingProxyType({"mode": "dgp"}),
-        search_space=MappingProxyType(
-            {**_POLYNOMIAL, **_GENERATOR, **_ORTHOGONAL, "rank": Choice((16, 32, 64, 128))}
-        ),
-        optimizer_search_space=_FTRL,
+        search_space=MappingProxyType({**_POLYNOMIAL, **_GENERATOR, **_ORTHOGONAL, "rank": Choice((16, 32, 64, 128))}),
     ),
     ModelEntry(
         "dynint-dwp",
@@ -220,10 +220,7 @@ _ENTRIES = (
         equation="2, 6, 9, 10 and 12",
         optimizer="group_ftrl",
         fixed=MappingProxyType({"mode": "dwp"}),
-        search_space=MappingProxyType(
-            {**_POLYNOMIAL, **_GENERATOR, **_ORTHOGONAL, "rank": Choice((1, 2, 3, 4))}
-        ),
-        optimizer_search_space=_FTRL,
+        search_space=MappingProxyType({**_POLYNOMIAL, **_GENERATOR, **_ORTHOGONAL, "rank": Choice((1, 2, 3, 4))}),
     ),
 )
 

@@ -18,7 +18,18 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
-from dynctr_tf.models import CATALOGUE, Choice, LogUniform, build_model, dynint, encoded_inputs, fm, lr, xdeepint
+from dynctr_tf.models import (
+    CATALOGUE,
+    OPTIMIZER_SEARCH_SPACES,
+    Choice,
+    LogUniform,
+    build_model,
+    dynint,
+    encoded_inputs,
+    fm,
+    lr,
+    xdeepint,
+)
 from dynctr_tf.models import dcn_v2 as dcn
 
 ROOT = Path(__file__).parents[2]
@@ -163,8 +174,7 @@ def test_saved_model_answers_without_the_library(name: str, tmp_path: Path) -> N
     module = tf.Module()
     module.model = model
     signature = {
-        key: tf.TensorSpec([None, *value.shape[1:]], tf.int32, re.sub(r"\W", "_", key))
-        for key, value in batch.items()
+        key: tf.TensorSpec([None, *value.shape[1:]], tf.int32, re.sub(r"\W", "_", key)) for key, value in batch.items()
     }
     module.score = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
     tf.saved_model.save(module, str(tmp_path / "exported"))
@@ -332,7 +342,7 @@ def test_catalogue_entry_agrees_with_its_function(entry: Any) -> None:
     assert set(entry.search_space) <= set(entry.defaults)
     assert set(entry.defaults) | set(entry.fixed) | {"features", "name"} == options
     assert entry.optimizer in ("group_ftrl", "lazy_adam")
-    for space in (entry.search_space, entry.optimizer_search_space):
+    for space in (entry.search_space, OPTIMIZER_SEARCH_SPACES[entry.optimizer]):
         for name, values in space.items():
             assert isinstance(values, (Choice, LogUniform)), name
             assert isinstance(values, Choice) or 0 < values.low < values.high

@@ -133,7 +133,9 @@ class ParameterGenerator(keras.layers.Layer):
                 x = self.activation(x)
             x = tf.nn.bias_add(tf.matmul(x, tf.cast(kernel, x.dtype)), tf.cast(bias, x.dtype))
         x = tf.cast(tf.reshape(x, [-1, *self.output_size]), tf.float32)
-        x = self.scale * self.output_activation(x) + self.offset
+        x = self.output_activation(x)
+        x = x if self.scale == 1.0 else self.scale * x
+        x = x if self.offset == 0.0 else x + self.offset
         return tf.cast(x, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

@@ -123,13 +123,15 @@ class WeightedParameters(DynamicCrossing):
         return ParameterGenerator((2, self.rank, 1, num_fields), offset=offset, **options)
 
     def mixture(self, x0: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-        generated = self.generate(condition)
-        u, v = tf.unstack(generated, axis=1)  # (batch, rank, 1, fields) each
+        generated = self.generate(condition)  # (batch, 2, rank, 1, fields)
         if self.orthogonal_weight:
-            cosines = sum_of_cosines(u[:, :, 0]) + sum_of_cosines(v[:, :, 0])  # (batch,)
-            self.add_loss(self.orthogonal_weight * tf.reduce_mean(cosines))
+            cosines = sum_of_cosines(generated[:, :, :, 0])  # (batch, 2)
+            self.add_loss(self.orthogonal_weight * tf.reduce_mean(tf.reduce_sum(cosines, axis=1)))
         kernel = tf.cast(self.kernel, x0.dtype)
-        return tf.add_n([u[:, p] * mix_fields(v[:, p] * x0, kernel) for p in range(self.rank)])
+        # Unstacked in one go: the gradient of slices one by one would be a sum of mostly empty tensors.
+        vectors = tf.unstack(tf.reshape(generated, [-1, 2 * self.rank, 1, x0.shape[2]]), axis=1)
+        pairs = zip(vectors[: self.rank], vectors[self.rank :], strict=True)
+        return tf.add_n([u * mix_fields(v * x0, kernel) for u, v in pairs])
 
     def get_config(self) -> dict[str, Any]:
         return {

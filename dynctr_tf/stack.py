@@ -380,3 +380,14 @@ def build_attention(attention: Any, query_shape: tuple[Any, ...], value_shape: t
 def is_input_name(name: str) -> bool:
     """Whether an input layer may bear a name; Keras 3 takes all without a slash, and asks for that of the key."""
     return "/" not in name if KERAS_3 else bool(re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.-]*", name))
+
+
+# -------------------------------------------------------------------------------------------------- export
+
+
+def write_quietly(archive: Any, path: Any) -> None:
+    """Writes a `keras.export.ExportArchive`; only Keras 3 lets its list of endpoints be left unprinted."""
+    if KERAS_3:
+        archive.write_out(str(path), verbose=False)
+    else:
+        archive.write_out(str(path))

@@ -49,7 +49,7 @@ def run(settings: JobSettings, directory: Path) -> None:
     evaluation.save(directory / "evaluation.json")
     sparsity = sparsity_report(model, data.features)
     (directory / "sparsity.txt").write_text(sparsity.to_text() + "\n", encoding="utf-8")
-    zero_rows = sparsity.all_fields().share()
+    zero_rows = sparsity.all_fields.share
     figures = {**dataclasses.asdict(result), "parameters": model.count_params(), "zero_rows": zero_rows}
     (directory / "result.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     picture = directory / "run.png"

@@ -13,11 +13,11 @@ import pyarrow as pa
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.feature_encoder import fill_missing_features
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
+from dynctr_tf.stack import write_quietly
 from dynctr_tf.version import __version__
 
 TOLERANCE = 1e-5
@@ -97,6 +97,7 @@ def serving_line(path: str | Path) -> str:
 def _write(model: keras.Model, encoder: Encoder, path: Path) -> None:
     schema = encoder.schema
     encode = encoder.layer()
+    encode.build(None)  # It has no weights, and an archive takes built layers alone.
     entries = sorted(model.input)
 
     def answer(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -124,7 +125,7 @@ def _write(model: keras.Model, encoder: Encoder, path: Path) -> None:
         "examples", from_examples, input_signature=[tf.TensorSpec((None,), tf.string, name="examples")]
     )
     archive.add_endpoint("encoded", from_encoded, input_signature=[encoded_signature])
-    archive.write_out(str(path))
+    write_quietly(archive, path)
     # TF Serving leaves this folder alone; it tells a person what the numbers of the version are of.
     extra = path / "assets.extra"
     extra.mkdir(exist_ok=True)

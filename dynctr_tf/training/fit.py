@@ -33,7 +33,7 @@ class TrainingResult:
         resumed_at: The step at which this sitting began; 0 for a run that was never interrupted.
         best: The best validation.
         stopped_early: Whether patience ended it.
-        rows_per_second: Median over the validations of this sitting, `nan` where it had no step to do.
+        rows_per_second: Median over the validations, each itself a median over its steps.
         peak_memory_mib: Largest resident memory of this process so far, MiB.
     """
 
@@ -94,7 +94,6 @@ class _Rounds(keras.callbacks.Callback):
         self.labels = data.column("validation", "label")
         self.weights = data.column("validation", "weight") if data.schema.weight else None
         self.step_seconds: list[float] = []
-        self.rates: list[float] = []
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.bar = tqdm(total=self.total_steps, initial=self.step, unit="step", desc="training", mininterval=1.0)
@@ -120,7 +119,6 @@ class _Rounds(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         logits = predict_logits(self.model, self.data, "validation")
         rate = self.batch_size / float(np.median(self.step_seconds))
-        self.rates.append(rate)
         validation = Validation(
             step=self.step,
             epoch=self.step / self.steps_per_epoch,
@@ -249,6 +247,6 @@ def train(
         resumed_at=resumed_at,
         best=best,
         stopped_early=log.should_stop and rounds.step < total_steps,
-        rows_per_second=float(np.median(rounds.rates)) if rounds.rates else math.nan,
+        rows_per_second=float(np.median([line.rows_per_second for line in log.validations])),
         peak_memory_mib=peak_memory_mib(),
     )

@@ -321,7 +321,23 @@ def track_for_export(archive: Any, layer: Any) -> None:
 # -------------------------------------------------------------------------------------------------- layers
 
 
-class ConditionedLayer(keras.layers.Layer):  # type: ignore[misc]
+class MaskedLayer(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that is told by its caller which positions hold something, as the call argument `mask`.
+
+    Keras would otherwise warn of the masks that it keeps beside tensors, or pass them on to layers for whose
+    inputs they have the wrong shape.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Returns no mask for what follows: what Keras calls."""
+        return
+
+
+class ConditionedLayer(MaskedLayer):
     """A layer that is called as `layer(inputs, condition)` and whose weights need the shapes of both.
 
     Keras 3 hands both shapes to `build`, Keras 2 the first alone, also when a saved layer is built again. A

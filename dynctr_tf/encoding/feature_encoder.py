@@ -29,6 +29,9 @@ def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedF
     Args:
         schema: The schema.
         num_values: For each feature with a vocabulary, bins or hash buckets of its own, how many values it has.
+
+    Raises:
+        ValueError: More ids than int32 holds.
     """
     single = [f for f in schema.features if f.kind != "sequence" and not _is_wide(f)]
     wide = [f for f in schema.features if _is_wide(f)]
@@ -52,8 +55,7 @@ def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedF
             Field(f.name, f.role, *block(f), max_values=f.max_length if _is_wide(f) else 1) for f in (*single, *wide)
         ),
         sequences=tuple(
-            SequenceFeature(f.name, f.role, f.max_length, *block(f), field=f.shares_vocabulary_with)
-            for f in sequences
+            SequenceFeature(f.name, f.role, f.max_length, *block(f), field=f.shares_vocabulary_with) for f in sequences
         ),
         num_scenarios=sizes.get("scenario", 0),
         num_groups=sizes.get("group", 0),
@@ -83,7 +85,8 @@ class FeatureEncoder(keras.layers.Layer):
     Args:
         schema: The schema, or the JSON text of one.
         features: The description of the encoded batch, or the JSON text of one.
-        bins: For each numeric feature `{"bins": [...], "boundaries": [...]}` as `NumericBinning` takes them.
+        bins: For each numeric feature `{"bins": [...], "boundaries": [...]}` as `NumericBinning` takes them;
+            the vocabularies are state, set by `set_vocabulary` and saved with the model.
         name: The layer's name, string. Default `None`: chosen by Keras.
         dtype: Taken for Keras' sake; has no effect. Default `None`.
 
@@ -103,6 +106,14 @@ class FeatureEncoder(keras.layers.Layer):
 
     Cost:
         No trained parameter; one hash look-up for each string, a logarithm and a binary search for each number.
+
+    Example:
+
+    >>> schema = Schema((Feature("colour", "categorical"),), label="click")
+    >>> layer = FeatureEncoder(schema, describe_encoding(schema, {"colour": 2}), bins={})
+    >>> layer.set_vocabulary("colour", ["red", "green"])
+    >>> layer({"colour": tf.constant(["green", "", "blue"])})["fields"].numpy().tolist()
+    [[4], [1], [2]]
     """
 
     def __init__(

@@ -60,9 +60,7 @@ def numeric_bins(values: Any, binning: str, boundaries: Sequence[float] = ()) ->
     double = tf.cast(single, tf.float64)
     if binning == "log_squared":
         logarithm = tf.math.log(tf.maximum(double, 2.0))
-        bins = tf.where(
-            double > 2.0, _FIRST_LOGARITHMIC_BIN + tf.floor(tf.square(logarithm)), tf.floor(double)
-        )
+        bins = tf.where(double > 2.0, _FIRST_LOGARITHMIC_BIN + tf.floor(tf.square(logarithm)), tf.floor(double))
     else:
         bins = tf.floor(tf.math.log(tf.square(double) + 1.0))
     return tf.cast(tf.clip_by_value(bins, -_OUTERMOST_BIN, _OUTERMOST_BIN), tf.int64)
@@ -110,7 +108,7 @@ class NumericBinning(keras.layers.Layer):
     Example:
 
     >>> layer = NumericBinning("log_squared", bins=(0, 1, 2, 4))
-    >>> layer([float("nan"), 0.0, 1.5, 3.0, 1e6]).numpy().tolist()
+    >>> layer(np.array([np.nan, 0.0, 1.5, 3.0, 1e6])).numpy().tolist()
     [0, 2, 3, 5, 1]
 
     Reference:

@@ -51,7 +51,7 @@ def source_of(schema: Schema, **columns: Any) -> RowsInMemory:
             arrays[name] = pa.array(columns.pop(name), pa.float64())
     for name, values in columns.items():
         arrays[name] = pa.array(values, types.get(schema.feature(name).kind))
-    return RowsInMemory(schema, pa.record_batch(arrays))
+    return RowsInMemory(schema, pa.RecordBatch.from_pydict(arrays))
 
 
 RICH_SCHEMA = Schema(
@@ -99,7 +99,7 @@ def random_columns(rows: int, seed: int) -> pa.RecordBatch:
         drawn = random.standard_cauchy(rows) * scale
         return [None if kind < 0.1 else float(value) for value, kind in zip(drawn, random.random(rows), strict=True)]
 
-    return pa.record_batch(
+    return pa.RecordBatch.from_pydict(
         {
             "click": pa.array(random.integers(0, 2, rows), pa.float32()),
             "cost": pa.array(random.random(rows) + 0.5),

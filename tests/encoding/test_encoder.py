@@ -113,8 +113,11 @@ def test_missing_unknown_padding_and_the_newest_of_a_sequence() -> None:
         ),
         label="y",
     )
-    encoder = fit(source_of(schema, item=["a", "a", "b"], past=["c"] * 3, tags=["t|u", "t", "t"], scene=["s"] * 3,
-                            age=[1.0, 1.0, None]))
+    encoder = fit(
+        source_of(
+            schema, item=["a", "a", "b"], past=["c"] * 3, tags=["t|u", "t", "t"], scene=["s"] * 3, age=[1.0, 1.0, None]
+        )
+    )
     # item and past: padding 0, missing 1, unknown 2, then c, a, b; then age, scene, tags in the order of the fields
     rows = source_of(
         schema,
@@ -148,7 +151,7 @@ def test_dictionaries_large_strings_and_batches_without_rows(encoder: Encoder) -
         elif name == "item":
             column = column.dictionary_decode()
         others[name] = column
-    assert_same(encode(encoder, pa.record_batch(others)), expected)
+    assert_same(encode(encoder, pa.RecordBatch.from_pydict(others)), expected)
     for name, ids in encode(encoder, columns.slice(0, 0)).items():
         assert ids.shape == (0, *expected[name].shape[1:]), name
 
@@ -177,8 +180,10 @@ def test_load_refuses_what_is_no_encoder(encoder: Encoder, tmp_path: Path) -> No
     encoder.save(tmp_path / "encoder")
     file = tmp_path / "encoder" / "encoder.json"
     index = json.loads(file.read_text(encoding="utf-8"))
-    changed = {**index, "bins": {**index["bins"], "age": {"bins": [*index["bins"]["age"]["bins"][:-1], 9999],
-                                                          "boundaries": []}}}
+    changed = {
+        **index,
+        "bins": {**index["bins"], "age": {"bins": [*index["bins"]["age"]["bins"][:-1], 9999], "boundaries": []}},
+    }
     file.write_text(json.dumps(changed), encoding="utf-8")
     with pytest.raises(ValueError, match="files were changed"):
         Encoder.load(tmp_path / "encoder")
@@ -217,7 +222,7 @@ def test_rows_that_lack_a_column_are_refused(encoder: Encoder) -> None:
     columns = random_columns(5, 0)
     kept = {name: columns.column(name) for name in columns.schema.names if name != "age"}
     with pytest.raises(ValueError, match=r"lack the columns \['age'\]"):
-        encoder.encode_matrix(pa.record_batch(kept))
+        encoder.encode_matrix(pa.RecordBatch.from_pydict(kept))
 
 
 # The layer
@@ -287,12 +292,32 @@ def test_absent_features_are_missing_ones(encoder: Encoder) -> None:
         feature.name: pa.nulls(2, pa.float64() if feature.kind == "numeric" else pa.string())
         for feature in RICH_SCHEMA.features
     }
-    rows = pa.record_batch({**nulls, "user": pa.array(["u1", "u2"]), "tags": pa.array(["v1,v2", None])})
+    rows = pa.RecordBatch.from_pydict({**nulls, "user": pa.array(["u1", "u2"]), "tags": pa.array(["v1,v2", None])})
     assert_same({name: ids.numpy() for name, ids in encoded.items()}, encode(encoder, rows))
     with pytest.raises(ValueError, match="Did you mean 'user'"):
         fill_missing_features({"usr": given["user"]}, RICH_SCHEMA)
     with pytest.raises(ValueError, match="At least one feature"):
         fill_missing_features({}, RICH_SCHEMA)
+
+
+def test_names_that_tensorflow_would_not_take(tmp_path: Path) -> None:
+    schema = Schema(
+        (Feature("user id/ü", "categorical"), Feature("1 %", "numeric"), Feature("a b", "sequence")), label="a click"
+    )
+    source = source_of(schema, **{"user id/ü": ["x", "y"], "1 %": [1.0, 2.0], "a b": ["p|q", ""]})
+    encoder = fit(source)
+    expected = encode(encoder, source.columns)
+    encoded = encoder.layer()(raw_tensors(source.columns, schema))
+    assert_same({name: ids.numpy() for name, ids in encoded.items()}, expected)
+    encoder.save(tmp_path / "encoder")
+    assert_same(encode(Encoder.load(tmp_path / "encoder"), source.columns), expected)
+
+
+def test_hashing_never_changes() -> None:
+    """Buckets of saved data and models must mean the same for ever; these are those of TensorFlow 2.15 and 2.21."""
+    schema = Schema((Feature("a", "categorical", vocabulary=Vocabulary(hash_buckets=1000)),), "y")
+    rows = source_of(schema, a=["apple", "straße", "[UNK]", None])
+    assert encode(Encoder(schema, {}, {}), rows.columns)["fields"][:, 0].tolist() == [604, 787, 283, 1]
 
 
 def test_ids_beyond_int32_are_refused() -> None:

@@ -131,4 +131,4 @@ def test_hashed_numbers_and_wrong_column_types_are_refused() -> None:
     ):
         schema = Schema((Feature("f", kind),), "y")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match=message):
-            fit(RowsInMemory(schema, pa.record_batch({"y": label, "f": column})))
+            fit(RowsInMemory(schema, pa.RecordBatch.from_pydict({"y": label, "f": column})))

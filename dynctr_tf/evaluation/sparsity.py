@@ -134,15 +134,9 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
 
 
 def _find_table(variables: list[Any], features: EncodedFeatures) -> Any:
-    found = [
-        variable
-        for variable in variables
-        if len(variable.shape) == 2 and variable.shape[0] == features.num_ids
-    ]
+    found = [variable for variable in variables if len(variable.shape) == 2 and variable.shape[0] == features.num_ids]
     if len(found) != 1:
-        candidates = [
-            (stack.variable_path(variable), tuple(variable.shape)) for variable in found or variables
-        ]
+        candidates = [(stack.variable_path(variable), tuple(variable.shape)) for variable in found or variables]
         raise ValueError(
             f"Expected one trainable variable with {features.num_ids} rows, as many as the data has ids, found "
             f"{len(found)} of {candidates}. Give the embedding table as `table`."

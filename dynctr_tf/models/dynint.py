@@ -99,18 +99,14 @@ def dynint(
             "reduction_ratio": reduction_ratio,
             "depth": generator_depth,
             "stop_gradient": stop_gradient,
-            "kernel_regularizer": (
-                keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None
-            ),
+            "kernel_regularizer": (keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None),
             "name": f"{mode}_{number}",
         }
         if mode == "da":
             return DynamicActivation(gate=gate, **shared)
         if mode == "dgp":
             directions = min(64, stacked_fields) if rank is None else rank
-            return GeneratedParameters(
-                rank=directions, sigma=sigma, orthogonal_weight=orthogonal_weight, **shared
-            )
+            return GeneratedParameters(rank=directions, sigma=sigma, orthogonal_weight=orthogonal_weight, **shared)
         return WeightedParameters(
             rank=2 if rank is None else rank, offset=offset, orthogonal_weight=orthogonal_weight, **shared
         )

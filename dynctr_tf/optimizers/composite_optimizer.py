@@ -122,9 +122,7 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
                 unmatched.append(path)
                 continue
             numbers[self._var_key(variable)] = number
-            rows.append(
-                Assignment(path, tuple(variable.shape), self._patterns[number], type(members[number]).__name__)
-            )
+            rows.append(Assignment(path, tuple(variable.shape), self._patterns[number], type(members[number]).__name__))
         if unmatched:
             raise ValueError(
                 f"No pattern of CompositeOptimizer matches the variables {unmatched}. A pattern must match the "

@@ -93,8 +93,7 @@ class SparseOptimizer(stack.RuleOptimizer):
     def prepare_gradients(self, gradients: list[Any]) -> list[Any]:
         """Sums the slices of each id, then clips."""
         gradients = [
-            sum_repeated_ids(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient
-            for gradient in gradients
+            sum_repeated_ids(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient for gradient in gradients
         ]
         if self.global_clipnorm is not None:
             return list(tf.clip_by_global_norm(gradients, self.global_clipnorm)[0])
@@ -105,9 +104,7 @@ class SparseOptimizer(stack.RuleOptimizer):
             return [_on_values(tf.clip_by_value, gradient, -limit, limit) for gradient in gradients]
         return gradients
 
-    def apply_rule(
-        self, gradient: Any, variable: tf.Variable, slots: dict[str, tf.Variable], rate: tf.Tensor
-    ) -> None:
+    def apply_rule(self, gradient: Any, variable: tf.Variable, slots: dict[str, tf.Variable], rate: tf.Tensor) -> None:
         """Applies `step` to the whole variable, or to the rows that a sparse gradient names."""
         if not isinstance(gradient, tf.IndexedSlices):
             values = {name: tf.convert_to_tensor(slot) for name, slot in slots.items()}

@@ -23,8 +23,8 @@ def test_rows_are_the_lines(tmp_path, monkeypatch, lines, compressed):
     data = ("\n".join(lines) + "\n").encode()
     path = tmp_path / "train.txt"
     path.write_bytes(gzip.compress(data) if compressed else data)
-    for split, expected in (("random", RandomSplit(seed=3)), ("time", OrderSplit(300))):
-        source = criteo_rows(path, split=split, seed=3)
+    for split, expected in (("random", RandomSplit(seed=3)), ("order", OrderSplit(300))):
+        source = criteo_rows(path, split_by=split, seed=3)
         found, splits = [], []
         for batch in source.batches():
             found += batch.columns.to_pylist()
@@ -82,7 +82,7 @@ def test_quotes_have_no_meaning(tmp_path, lines):
 
 def test_unknown_split(tmp_path):
     with pytest.raises(ValueError, match="Did you mean 'random'"):
-        criteo_rows(tmp_path / "train.txt", split="ramdom")
+        criteo_rows(tmp_path / "train.txt", split_by="ramdom")
 
 
 def test_real_rows_says_where_it_looked(tmp_path, monkeypatch):

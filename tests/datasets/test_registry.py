@@ -27,4 +27,4 @@ def test_unknown_names_and_missing_options():
     with pytest.raises(ValueError, match="Unknown option of data set 'synthetic_ctr'.*Did you mean 'num_train'"):
         row_source("synthetic_ctr", num_trian=3)
     with pytest.raises(ValueError, match="needs the option.s. path"):
-        row_source("criteo_display_ads", split="time")
+        row_source("criteo_display_ads", split_by="order")

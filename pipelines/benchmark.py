@@ -226,6 +226,58 @@ def growth(arguments: argparse.Namespace) -> None:
     write_result(arguments.output / "growth.json", result)
 
 
+def memory(arguments: argparse.Namespace) -> None:
+    """Parameters per instance, as whole matrices and in the low-rank order of products."""
+    cases = [(mode, form, subspaces, batch) for subspaces, batch in ((1, arguments.batch_size), (16, 256))
+             for mode in ("dgp", "dwp") for form in ("naive", "low_rank")]  # fmt: skip
+    result = []
+    for mode, form, subspaces, batch in tqdm(cases, desc="cases", unit="run"):
+        words = [mode, form, str(subspaces), str(batch), str(arguments.steps)]
+        command = [sys.executable, "-m", "pipelines.benchmark", "one-layer", *words]
+        result.append({"mode": mode, "form": form, **run_contender(command, {"TF_CPP_MIN_LOG_LEVEL": "3"})})
+    rows = []
+    for figures in result:
+        naive = next(r for r in result if (r["mode"], r["fields"]) == (figures["mode"], figures["fields"]))
+        rows.append([
+            f"{figures['mode']} {figures['form']}", figures["fields"], figures["rank"], figures["batch"],
+            figures["instance_mib"], f"{figures['instance_mib'] / naive['instance_mib'] - 1:+.1%}",
+            figures["added_peak_mib"], f"{figures['added_peak_mib'] / naive['added_peak_mib'] - 1:+.1%}",
+            figures["step_ms"], naive["step_ms"] / figures["step_ms"],
+        ])  # fmt: skip
+    head = [
+        "layer",
+        "F'",
+        "K",
+        "batch",
+        "MiB per-instance parameters",
+        "change",
+        "MiB peak of a step",
+        "change",
+        "ms per step",
+        "x naive speed",
+    ]
+    print(table(rows, head))
+    write_result(arguments.output / "memory.json", result)
+
+
+def print_one_layer(arguments: argparse.Namespace) -> None:
+    """Measures one layer and prints one line of JSON."""
+    from pipelines.instance_parameters import measure
+
+    print(
+        json.dumps(
+            measure(
+                arguments.mode,
+                arguments.form,
+                workload.NUM_FIELDS,
+                arguments.num_subspaces,
+                arguments.batch_size,
+                arguments.steps,
+            )
+        )
+    )
+
+
 def reading(arguments: argparse.Namespace) -> None:
     """How fast encoded rows are written and read, shuffled."""
     import pyarrow as pa
@@ -300,6 +352,13 @@ def main(words: Sequence[str] | None = None) -> None:
     command("reading", reading, [0], ["dnn"]).add_argument(
         "--rows", type=int, default=4_000_000, help="rows to write and read (default 4 000 000)"
     )
+    command("memory", memory, [0], ["dynint-dgp"])
+    layer = commands.add_parser("one-layer", help="one DynInt layer in one form, one line of JSON")
+    layer.add_argument("mode", choices=("dgp", "dwp"))
+    layer.add_argument("form", choices=("naive", "low_rank"))
+    for name in ("num_subspaces", "batch_size", "steps"):
+        layer.add_argument(name, type=int)
+    layer.set_defaults(job=print_one_layer)
     one = commands.add_parser("one", help="one of our models on the workload, one line of JSON")
     one.add_argument("model", choices=sorted(OPTIONS))
     one.add_argument("num_ids", type=int)

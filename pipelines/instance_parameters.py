@@ -1,0 +1,83 @@
+"""What parameters per instance cost, built as whole matrices and in the low-rank order of products.
+
+Behind `python -m pipelines.benchmark memory`: one DynInt layer, forward and backward, in a process of its own.
+The naive form builds the `(batch, F, F)` matrices that the equations speak of; the layers never do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from dynctr_tf.layers import GeneratedParameters, WeightedParameters
+from dynctr_tf.stack import raw_variable
+from dynctr_tf.training import peak_memory_mib
+from pipelines import workload
+
+
+def naive_matrices(layer: Any, condition: tf.Tensor) -> tf.Tensor:
+    """The matrices `(batch, F, F)` of a DGP layer (equation 5) or a DWP layer (equation 6) that is built.
+
+    `W_i = U diag(sigma_i) V^T`, or `G_i * W` with `G_i = sum_p u_ip v_ip^T`; `W X_0` mixes the fields of X_0.
+    """
+    generated = layer.generate(condition)
+    if isinstance(layer, GeneratedParameters):
+        u, v = tf.convert_to_tensor(layer.u), tf.convert_to_tensor(layer.v)
+        return tf.matmul(u * generated, v, transpose_b=True)  # (F, K) * (batch, 1, K), then by (K, F)
+    vectors = generated[:, :, :, 0]  # (batch, 2, K, F)
+    weights = tf.matmul(vectors[:, 0], vectors[:, 1], transpose_a=True)
+    return weights * tf.transpose(tf.convert_to_tensor(layer.kernel))
+
+
+def naive_form(layer: Any, x0: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+    """The first layer of a network, X_0 * (W_i X_0) + X_0, through whole matrices."""
+    return x0 * tf.matmul(naive_matrices(layer, condition), x0) + x0
+
+
+def instance_bytes(mode: str, form: str, batch: int, fields: int, rank: int) -> int:
+    """Bytes of float32 parameters per instance that a layer holds: papers' section on memory, for one layer."""
+    if form == "naive":
+        return 4 * batch * fields * fields
+    return 4 * batch * (rank if mode == "dgp" else 2 * rank * fields)
+
+
+def measure(mode: str, form: str, num_fields: int, num_subspaces: int, batch: int, steps: int) -> dict[str, float]:
+    """Times one layer and takes its memory.
+
+    Args:
+        mode: `"dgp"` or `"dwp"`.
+        form: `"naive"` or `"low_rank"`.
+        num_fields: Fields F; the layer works on `F' = num_subspaces * F` stacked ones, at rank F' / 10.
+        num_subspaces: Pieces h of each embedding of 16.
+        batch: Rows.
+        steps: Timed steps.
+    """
+    from pipelines.benchmark import seconds_of
+
+    keras.utils.set_random_seed(0)
+    fields, dim = num_fields * num_subspaces, workload.EMBEDDING_DIM // num_subspaces
+    rank = max(1, fields // 10)
+    layer = GeneratedParameters(rank) if mode == "dgp" else WeightedParameters(rank)
+    x0 = tf.random.normal((batch, fields, dim))
+    condition = tf.reshape(x0, (batch, fields * dim))
+    layer([x0[:2], x0[:2]], condition[:2])
+
+    @tf.function
+    def step() -> list[Any]:
+        with tf.GradientTape() as tape:
+            output = layer([x0, x0], condition) if form == "low_rank" else naive_form(layer, x0, condition)
+            loss = tf.reduce_mean(tf.square(output))
+        return tape.gradient(loss, [raw_variable(weight) for weight in layer.trainable_weights])
+
+    before = peak_memory_mib()
+    seconds = seconds_of(step, steps)
+    return {
+        "fields": fields,
+        "rank": rank,
+        "batch": batch,
+        "instance_mib": instance_bytes(mode, form, batch, fields, rank) / 2**20,
+        "step_ms": 1e3 * seconds,
+        "added_peak_mib": peak_memory_mib() - before,
+    }

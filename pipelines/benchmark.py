@@ -42,17 +42,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 PEER_MODELS = {"FuxiCTR": ("dnn", "deepfm", "dcn_v2"), "DeepCTR": ("deepfm", "dcn_v2")}
 
 
-def seconds_of(call: Callable[[], Any], repetitions: int) -> float:
-    """Median seconds of a call, after two that are not counted."""
-    taken = []
-    for index in range(repetitions + 2):
-        start = time.perf_counter()
-        call()
-        if index >= 2:
-            taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
-
-
 def matmul_rate(dtype: str = "float32") -> float:
     """Floating-point operations per second of the product 4096 x 624 by 624 x 400 in TensorFlow."""
     import tensorflow as tf
@@ -60,7 +49,7 @@ def matmul_rate(dtype: str = "float32") -> float:
     left = tf.cast(tf.random.normal((4096, 624)), dtype)
     right = tf.cast(tf.random.normal((624, 400)), dtype)
     product = tf.function(lambda: tf.matmul(left, right))
-    return 2 * 4096 * 624 * 400 / seconds_of(product, 20)
+    return 2 * 4096 * 624 * 400 / workload.seconds_of(product, 20)
 
 
 def time_ours(name: str, num_ids: int, batch_size: int, steps: int, mixed_precision: bool) -> None:
@@ -101,7 +90,7 @@ def time_ours(name: str, num_ids: int, batch_size: int, steps: int, mixed_precis
     figures["inference_rows_per_s"] = batch_size * steps / (time.perf_counter() - start)
     for size, calls in workload.LATENCY_BATCHES:
         small = {"fields": tf.constant(ids[:size])}
-        figures[f"latency_ms_{size}"] = 1e3 * seconds_of(lambda small=small: predict(small), calls)  # type: ignore[misc]
+        figures[f"latency_ms_{size}"] = 1e3 * workload.seconds_of(lambda small=small: predict(small), calls)  # type: ignore[misc]
     if name == "dnn":
         # Forward, gradient by the weights, gradient by the inputs: three products per layer.
         widths = (workload.NUM_FIELDS * workload.EMBEDDING_DIM, *workload.HIDDEN_UNITS, 1)

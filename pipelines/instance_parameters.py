@@ -54,8 +54,6 @@ def measure(mode: str, form: str, num_fields: int, num_subspaces: int, batch: in
         batch: Rows.
         steps: Timed steps.
     """
-    from pipelines.benchmark import seconds_of
-
     keras.utils.set_random_seed(0)
     fields, dim = num_fields * num_subspaces, workload.EMBEDDING_DIM // num_subspaces
     rank = max(1, fields // 10)
@@ -72,7 +70,7 @@ def measure(mode: str, form: str, num_fields: int, num_subspaces: int, batch: in
         return tape.gradient(loss, [raw_variable(weight) for weight in layer.trainable_weights])
 
     before = peak_memory_mib()
-    seconds = seconds_of(step, steps)
+    seconds = workload.seconds_of(step, steps)
     return {
         "fields": fields,
         "rank": rank,

@@ -1,4 +1,4 @@
-"""The one workload on which training and inference speed are compared, in NumPy alone.
+"""The one workload on which training and inference speed are compared, in NumPy alone, and how calls are timed.
 
 39 categorical fields, `num_ids // 39` ids each, drawn from Zipf(1.2) modulo that number with
 `default_rng(0)`, uniform labels, batch 4096, embedding size 16, Adam at 1e-3, an MLP of 400-400-400.
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import json
 import resource
+import statistics
 import sys
-from typing import NamedTuple
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +39,17 @@ def make_rows(num_ids: int, batch_size: int) -> Rows:
     ids = rng.zipf(1.2, size=(NUM_BATCHES * batch_size, NUM_FIELDS)) % (num_ids // NUM_FIELDS)
     labels = rng.integers(0, 2, size=(NUM_BATCHES * batch_size, 1))
     return Rows(ids.astype(np.int32), labels.astype(np.float32)[:, 0])
+
+
+def seconds_of(call: Callable[[], Any], repetitions: int) -> float:
+    """Median seconds of a call, after two that are not counted."""
+    taken = []
+    for index in range(repetitions + 2):
+        start = time.perf_counter()
+        call()
+        if index >= 2:
+            taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
 
 
 def print_figures(peer: str, model: str, num_ids: int, **figures: float) -> None:

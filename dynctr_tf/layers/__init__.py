@@ -1,6 +1,6 @@
 """Keras layers: embedding, dense and interaction parts, and the dynamic layers that replace them."""
 
-from dynctr_tf.layers.dense import MLP, LogitSum
+from dynctr_tf.layers.dense import MLP, LogitSum, ResidualUnit
 from dynctr_tf.layers.dynamic import (
     DecomposedDense,
     DynamicActivation,
@@ -13,31 +13,58 @@ from dynctr_tf.layers.dynamic import (
 )
 from dynctr_tf.layers.embedding import FieldEmbedding, ValuePooling
 from dynctr_tf.layers.interaction import (
+    AnovaKernel,
+    AttentionalPooling,
+    BiInteraction,
+    BilinearDense,
+    BilinearInteraction,
+    CompressedInteraction,
     CrossLayer,
+    CrossMixtureLayer,
     FactorizationMachine,
+    FieldAttention,
     FieldSumOutput,
+    InnerProduct,
+    LogarithmicTransformation,
     MergeSubspaces,
+    OuterProduct,
     PolynomialInteraction,
     SplitSubspaces,
+    SqueezeExcitation,
+    VectorCrossNetwork,
 )
 
 __all__ = [
     "MLP",
+    "AnovaKernel",
+    "AttentionalPooling",
+    "BiInteraction",
+    "BilinearDense",
+    "BilinearInteraction",
+    "CompressedInteraction",
     "CrossLayer",
+    "CrossMixtureLayer",
     "DecomposedDense",
     "DynamicActivation",
     "FactorizationMachine",
+    "FieldAttention",
     "FieldEmbedding",
     "FieldSumOutput",
     "GeneratedParameters",
     "HyperDense",
+    "InnerProduct",
     "KernelBank",
+    "LogarithmicTransformation",
     "LogitSum",
     "MergeSubspaces",
     "MixtureOfKernels",
+    "OuterProduct",
     "ParameterGenerator",
     "PolynomialInteraction",
+    "ResidualUnit",
     "SplitSubspaces",
+    "SqueezeExcitation",
     "ValuePooling",
+    "VectorCrossNetwork",
     "WeightedParameters",
 ]

@@ -1,0 +1,114 @@
+"""The attention-based pooling of AFM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.initializers import distinct_initializer
+from dynctr_tf.layers.interaction.field_map import field_map_sizes, later_fields, number_of_pairs
+
+
+@keras.saving.register_keras_serializable(package="dynctr_tf")
+class AttentionalPooling(keras.layers.Layer):
+    """Sums the entry-wise products of all pairs of fields, each with a weight that a small network gives it.
+
+    Use it for AFM, in front of a linear output. With equal weights it is `BiInteraction` over the number of pairs.
+
+    `p_ij = e_i * e_j`; `a = softmax_(i<j)(h^T relu(W p_ij + b))`; `output = sum_(i<j) a_ij p_ij`. The softmax
+    is taken in float32.
+
+    Args:
+        attention_dim: Width of the attention network. Default 8.
+        dropout: Share of the entries of the output dropped in training. Default 0.0.
+        kernel_initializer: Start of W and h, a Keras initializer. Default `"glorot_uniform"`.
+        kernel_regularizer: A Keras regularizer of W. Default `None`.
+
+    Call arguments:
+        inputs: A field map.
+        training: Whether dropout drops. Default `None`: Keras decides.
+
+    Input shape:
+        `(batch, fields, dim)`.
+
+    Output shape:
+        `(batch, dim)`.
+
+    Raises:
+        ValueError: A width below 1, fewer than two fields, another rank or unknown sizes.
+
+    Cost: `(dim + 2) * attention_dim` parameters; about `(attention_dim + 2) * dim` multiply-adds per row for
+    each of the `fields * (fields - 1) / 2` pairs, whose products stay in memory for the backward pass.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> AttentionalPooling(4)(tf.ones((2, 5, 3))).numpy().round(4).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+
+    Reference:
+        Xiao et al., Attentional Factorization Machines, IJCAI 2017, arXiv 1708.04617, equations 3 to 5.
+    """
+
+    def __init__(
+        self,
+        attention_dim: int = 8,
+        dropout: float = 0.0,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if attention_dim < 1:
+            raise ValueError(f"attention_dim must be at least 1, got {attention_dim}.")
+        self.attention_dim = int(attention_dim)
+        self.dropout = dropout
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
+
+    def build(self, input_shape: Any) -> None:
+        _, dim = field_map_sizes(self.name, input_shape, least_fields=2)
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(dim, self.attention_dim),
+            initializer=distinct_initializer(self.kernel_initializer, 0),
+            regularizer=self.kernel_regularizer,
+            trainable=True,
+        )
+        self.bias = self.add_weight(name="bias", shape=(self.attention_dim,), initializer="zeros", trainable=True)
+        self.score = self.add_weight(
+            name="score",
+            shape=(self.attention_dim, 1),
+            initializer=distinct_initializer(self.kernel_initializer, 1),
+            trainable=True,
+        )
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        _, fields, dim = inputs.shape
+        pairs = number_of_pairs(fields)
+        flat, single = tf.reshape(inputs, [-1, fields * dim]), tf.unstack(inputs, axis=1)
+        blocks = [tf.tile(single[i], [1, fields - 1 - i]) * rest for i, rest in later_fields(flat, fields, dim)]
+        products = tf.reshape(tf.concat(blocks, axis=1), [-1, dim])  # (batch * pairs, dim)
+        kernel, bias, score = (tf.cast(weight, inputs.dtype) for weight in (self.kernel, self.bias, self.score))
+        hidden = tf.nn.relu(tf.nn.bias_add(tf.matmul(products, kernel), bias))
+        scores = tf.cast(tf.reshape(tf.matmul(hidden, score), [-1, 1, pairs]), tf.float32)
+        weights = tf.cast(tf.nn.softmax(scores), inputs.dtype)
+        pooled = tf.matmul(weights, tf.reshape(products, [-1, pairs, dim]))[:, 0, :]  # (batch, dim)
+        return pooled if self._drop is None else self._drop(pooled, training=training)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        return (input_shape[0], input_shape[2])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "attention_dim": self.attention_dim,
+            "dropout": self.dropout,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }

@@ -1,0 +1,171 @@
+"""The bilinear interaction of FiBiNET together with the dense layer behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.initializers import distinct_initializer
+from dynctr_tf.layers.interaction.bilinear_products import (
+    BILINEAR_MODES,
+    bilinear_blocks,
+    initial_matrices,
+    matrices_of_left_fields,
+    number_of_matrices,
+)
+from dynctr_tf.layers.interaction.field_map import field_map_sizes, number_of_pairs
+from dynctr_tf.nearest import unknown_name_message
+
+# Columns of products that are made at once: wide enough for a fast matrix product.
+_LEAST_COLUMNS = 2048
+
+
+@keras.saving.register_keras_serializable(package="dynctr_tf")
+class BilinearDense(keras.layers.Layer):
+    """A dense layer on all bilinear products of pairs of fields, which never holds all of them.
+
+    Use it in place of `BilinearInteraction`, flattening and a dense layer, as in FiBiNET: 39 fields of 16 have
+    741 pairs, which are 11 856 numbers per row. Several of these, on different field maps, add up to the dense
+    layer on all of their products joined.
+
+    `output = b + sum_(i<j) ((x_i W) * x_j) M_ij`. The products of some left fields i at a time are made,
+    multiplied by their rows of M and dropped; the backward pass makes them again, which costs little beside
+    the product with M.
+
+    Args:
+        units: Width of the output.
+        mode: Which pairs share W: `"all"`, those of `"each"` left field i, or none (`"interaction"`).
+            Default `"interaction"`.
+        activation: The activation, a Keras activation. Default `None`.
+        use_bias: Whether there is a bias b. Default `True`.
+        kernel_initializer: Start of each W and of M, a Keras initializer. Default `"glorot_uniform"`.
+        kernel_regularizer: A Keras regularizer of W and M. Default `None`.
+
+    Call arguments:
+        inputs: A field map.
+
+    Input shape:
+        `(batch, fields, dim)`.
+
+    Output shape:
+        `(batch, units)`.
+
+    Raises:
+        ValueError: An unknown mode, fewer than one unit or two fields, another rank or unknown sizes.
+
+    Cost: with P pairs `P * dim * units` parameters and multiply-adds per row beside those of
+    `BilinearInteraction`.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> BilinearDense(4, mode="each")(tf.ones((2, 5, 3))).shape
+    TensorShape([2, 4])
+
+    Reference:
+        Huang et al., FiBiNET, RecSys 2019, arXiv 1905.09433, equations 6 to 8 and the first layer of 10. Making
+        the products twice is this library's.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        mode: str = "interaction",
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if units < 1:
+            raise ValueError(f"units must be at least 1, got {units}.")
+        if mode not in BILINEAR_MODES:
+            raise ValueError(unknown_name_message("mode", str(mode), BILINEAR_MODES))
+        self.units = int(units)
+        self.mode = mode
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape: Any) -> None:
+        fields, dim = field_map_sizes(self.name, input_shape, least_fields=2)
+        count = number_of_matrices(self.mode, fields)
+        self.bilinear_kernel = self.add_weight(
+            name="bilinear_kernel",
+            shape=(dim, count * dim),
+            initializer=lambda shape, dtype=None, **_: initial_matrices(self.kernel_initializer, dim, count),
+            regularizer=self.kernel_regularizer,
+            trainable=True,
+        )
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(number_of_pairs(fields) * dim, self.units),
+            initializer=distinct_initializer(self.kernel_initializer, count),
+            regularizer=self.kernel_regularizer,
+            trainable=True,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros", trainable=True)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        _, fields, dim = inputs.shape
+        matrices = matrices_of_left_fields(tf.cast(self.bilinear_kernel, inputs.dtype), self.mode, fields, dim)
+        chunks = _chunks([(fields - 1 - left) * dim for left in range(fields - 1)])
+        rows = tf.split(tf.cast(self.kernel, inputs.dtype), [columns for _, _, columns in chunks], axis=0)
+        parts = []
+        for (first, end, _), kernel in zip(chunks, rows, strict=True):
+            # The pairs of the left fields from `first` on need no field before it.
+            parts.append(_dense_on_products(inputs[:, first:], kernel, *matrices[first:end]))
+        output = tf.add_n(parts)
+        if self.use_bias:
+            output = tf.nn.bias_add(output, tf.cast(self.bias, output.dtype))
+        return self.activation(output)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        return (input_shape[0], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "mode": self.mode,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+def _chunks(widths: list[int]) -> list[tuple[int, int, int]]:
+    """Cuts the left fields into runs with enough columns: first, end and the number of columns of each."""
+    chunks, first, columns = [], 0, 0
+    for left, width in enumerate(widths):
+        columns += width
+        if columns >= _LEAST_COLUMNS or left == len(widths) - 1:
+            chunks.append((first, left + 1, columns))
+            first, columns = left + 1, 0
+    return chunks
+
+
+@tf.custom_gradient
+def _dense_on_products(field_map: tf.Tensor, kernel: tf.Tensor, *matrices: tf.Tensor) -> Any:
+    """Multiplies the bilinear products of the first `len(matrices)` left fields by their rows of the kernel."""
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # Not before the gradient is there: else the graph would keep the products after all.
+        with tf.control_dependencies([upstream]), tf.GradientTape() as tape:
+            sources = [tf.identity(source) for source in (field_map, *matrices)]
+            tape.watch(sources)
+            products = tf.concat(bilinear_blocks(sources[0], sources[1:]), axis=1)
+        to_products = tf.matmul(upstream, kernel, transpose_b=True)
+        to_map, *to_matrices = tape.gradient(products, sources, to_products)
+        return to_map, tf.matmul(products, upstream, transpose_a=True), *to_matrices
+
+    products = tf.concat(bilinear_blocks(field_map, list(matrices)), axis=1)
+    return tf.matmul(products, kernel), gradient

@@ -1,0 +1,52 @@
+"""What the bilinear layers share: a matrix between the two fields of a pair, and the products it gives."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import tensorflow as tf
+
+from dynctr_tf.layers.dense.initializers import distinct_initializer
+from dynctr_tf.layers.interaction.field_map import later_fields, number_of_pairs
+
+BILINEAR_MODES = ("all", "each", "interaction")
+
+
+def number_of_matrices(mode: str, num_fields: int) -> int:
+    """Returns how many matrices a mode has: one, one for each left field, or one for each pair."""
+    return {"all": 1, "each": num_fields - 1, "interaction": number_of_pairs(num_fields)}[mode]
+
+
+def initial_matrices(initializer: Any, dim: int, count: int) -> tf.Tensor:
+    """Draws `(dim, count * dim)`: square matrices side by side, each with the fans of its own."""
+    return tf.concat([distinct_initializer(initializer, index)((dim, dim)) for index in range(count)], axis=1)
+
+
+def matrices_of_left_fields(kernel: tf.Tensor, mode: str, num_fields: int, dim: int) -> list[tf.Tensor]:
+    """Returns for each left field i the matrices of its pairs side by side, `(dim, (fields - 1 - i) * dim)`.
+
+    Args:
+        kernel: All matrices of the mode side by side, `(dim, number_of_matrices * dim)`.
+        mode: `"all"`, `"each"` or `"interaction"`.
+        num_fields: Number of fields.
+        dim: Size of an embedding.
+    """
+    counts = range(num_fields - 1, 0, -1)
+    if mode == "interaction":
+        return list(tf.split(kernel, [count * dim for count in counts], axis=1))
+    single = [kernel] * (num_fields - 1) if mode == "all" else tf.split(kernel, num_fields - 1, axis=1)
+    return [tf.tile(matrix, [1, count]) for matrix, count in zip(single, counts, strict=True)]
+
+
+def bilinear_blocks(field_map: tf.Tensor, matrices: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns `(x_i W_ij) * x_j` for all j > i, one tensor `(batch, (fields - 1 - i) * dim)` per i.
+
+    Args:
+        field_map: `(batch, fields, dim)`.
+        matrices: What `matrices_of_left_fields` gave, or its beginning for the first left fields alone.
+    """
+    _, fields, dim = field_map.shape
+    flat = tf.reshape(field_map, [-1, fields * dim])
+    rests = itertools.islice(later_fields(flat, fields, dim), len(matrices))
+    return [tf.matmul(flat[:, i * dim : (i + 1) * dim], matrices[i]) * rest for i, rest in rests]

@@ -337,6 +337,14 @@ class MaskedLayer(keras.layers.Layer):  # type: ignore[misc]
         return
 
 
+def given_mask(mask: Any) -> tf.Tensor | None:
+    """Returns the mask that a caller gave, as bool; `None` where there is none.
+
+    Keras 3 gives a layer that takes a list a list of the masks of its inputs where the caller says nothing.
+    """
+    return None if mask is None or isinstance(mask, (list, tuple)) else tf.cast(mask, tf.bool)
+
+
 class ConditionedLayer(MaskedLayer):
     """A layer that is called as `layer(inputs, condition)` and whose weights need the shapes of both.
 
@@ -384,13 +392,18 @@ class ConditionedLayer(MaskedLayer):
                 self.build(*config["shapes"])
 
 
-def build_attention(attention: Any, query_shape: tuple[Any, ...], value_shape: tuple[Any, ...]) -> None:
+def build_attention(
+    attention: Any,
+    query_shape: tuple[Any, ...],
+    value_shape: tuple[Any, ...],
+    key_shape: tuple[Any, ...] | None = None,
+) -> None:
     """Makes the weights of a `keras.layers.MultiHeadAttention` inside the `build` of another layer.
 
     Keras 2 makes them in the first call and has no way to ask for it earlier.
     """
     if KERAS_3:
-        attention.build(query_shape, value_shape)
+        attention.build(query_shape, value_shape, key_shape)
 
 
 def is_input_name(name: str) -> bool:
@@ -407,3 +420,33 @@ def write_quietly(archive: Any, path: Any) -> None:
         archive.write_out(str(path), verbose=False)
     else:
         archive.write_out(str(path))
+
+
+# ------------------------------------------------------------------------------------------------ training
+
+
+def keep_random_state_in_variables() -> None:
+    """Lets layers such as dropout, made from now on, keep their random state where a checkpoint can find it.
+
+    Keras 3 does so anyway. Keras 2 otherwise uses operations whose state lies in the runtime and ends with the process.
+    """
+    if not KERAS_3:
+        keras.backend.experimental.enable_tf_random_generator()
+
+
+def random_states(model: Any) -> list[tf.Variable]:
+    """Returns the variables that hold the random state of a model's layers, which no checkpoint of the model has.
+
+    On Keras 2 they exist for layers made after `keep_random_state_in_variables`.
+    """
+    if KERAS_3:
+        weights = {id(weight) for weight in model.weights}
+        metrics = {id(variable) for variable in model.metrics_variables}
+        rest = [variable for variable in model.variables if id(variable) not in weights | metrics]
+        return [raw_variable(variable) for variable in rest]
+    generators = [getattr(layer, "_random_generator", None) for layer in model._flatten_layers(include_self=False)]
+    for generator in generators:
+        if generator is not None:
+            generator._maybe_init()
+    states = [getattr(generator, "_generator", None) for generator in generators]
+    return [generator.state for generator in states if generator is not None]

@@ -1,6 +1,7 @@
 """Ids to embeddings."""
 
 from dynctr_tf.layers.embedding.field_embedding import FieldEmbedding
+from dynctr_tf.layers.embedding.field_selection import FieldSelection
 from dynctr_tf.layers.embedding.value_pooling import ValuePooling
 
-__all__ = ["FieldEmbedding", "ValuePooling"]
+__all__ = ["FieldEmbedding", "FieldSelection", "ValuePooling"]

@@ -17,7 +17,7 @@ from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.feature_encoder import fill_missing_features
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
-from dynctr_tf.stack import write_quietly
+from dynctr_tf.stack import track_for_export, write_quietly
 from dynctr_tf.version import __version__
 
 TOLERANCE = 1e-5
@@ -118,8 +118,8 @@ def _write(model: keras.Model, encoder: Encoder, path: Path) -> None:
         name: tf.TensorSpec((None, *tensor.shape[1:]), tf.int32, name=name) for name, tensor in model.input.items()
     }
     archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.track(encode)
+    track_for_export(archive, model)
+    track_for_export(archive, encode)
     archive.add_endpoint("serving_default", from_raw, input_signature=[raw_signature(schema)])
     archive.add_endpoint(
         "examples", from_examples, input_signature=[tf.TensorSpec((None,), tf.string, name="examples")]

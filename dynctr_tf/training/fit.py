@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
+from dynctr_tf.stack import random_states
 from dynctr_tf.training.training_log import TrainingLog, Validation
 
 
@@ -82,6 +83,7 @@ class _Rounds(keras.callbacks.Callback):
         total_steps: int,
     ) -> None:
         super().__init__()
+        self.bar = tqdm(disable=True)
         self.data = data
         self.log = log
         self.manager = manager
@@ -108,16 +110,23 @@ class _Rounds(keras.callbacks.Callback):
         self.last_time = now
         self.step += 1
         self.bar.update()
+        # The running mean of the round, which stays finite for as long as every step's loss is.
         loss = float((logs or {})["loss"])
         if not math.isfinite(loss):
-            raise NonFiniteLossError(
-                f"The training loss is {loss} at step {self.step}. Lower the learning rate or look at the rows of "
-                f"that step; the last good checkpoint is {self.manager.latest_checkpoint or 'none yet'}."
-            )
+            self._refuse(f"The training loss is {loss}")
+
+    def _refuse(self, what: str) -> None:
+        raise NonFiniteLossError(
+            f"{what} at step {self.step}. Lower the learning rate or look at the rows of that step; the last good "
+            f"checkpoint is {self.manager.latest_checkpoint or 'none yet'}."
+        )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
         logits = predict_logits(self.model, self.data, "validation")
+        if not np.isfinite(logits).all():
+            # The last update of the round has spoilt the weights, which no training loss has seen yet.
+            self._refuse("The validation split has logits that are not finite")
         rate = self.batch_size / float(np.median(self.step_seconds))
         validation = Validation(
             step=self.step,
@@ -146,8 +155,18 @@ class _Rounds(keras.callbacks.Callback):
         if self.log.should_stop:
             self.model.stop_training = True
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        self.bar.close()
+
+def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
+    """Restores everything, or refuses."""
+    try:
+        checkpoint.restore(path).assert_consumed()
+    except (AssertionError, ValueError) as error:
+        # TensorFlow's message ends with a dump of the whole checkpoint.
+        reason = str(error).splitlines()[0][:300]
+        raise ValueError(
+            f"The checkpoint {path} is of another model or optimizer ({reason}). Give the settings with which it was "
+            "made, or another directory."
+        ) from error
 
 
 def train(
@@ -173,7 +192,8 @@ def train(
     gives the numbers that it would have given. At the end the model has the weights of the best validation.
 
     Args:
-        model: A model whose output is the logit, `(batch, 1)`, built with `set_seed` called before.
+        model: A model whose output is the logit, `(batch, 1)`, built after `set_seed`, without which a resumed
+            run on Keras 2 drops (dropout) other entries than an uninterrupted one.
         data: The encoded data, with the splits `train` and `validation`.
         optimizer: A Keras optimizer.
         directory: Where checkpoints, the log (`log.csv`) and TensorBoard files of this run live.
@@ -190,11 +210,18 @@ def train(
 
     Raises:
         NonFiniteLossError: The loss became infinite or not a number; what was checkpointed before stays.
-        ValueError: A number out of range, or a split without rows.
+        ValueError: A number out of range, an unknown monitor, a split without rows, or a directory with the
+            checkpoint of another model or optimizer.
     """
-    for name, value in (("batch_size", batch_size), ("epochs", epochs), ("evaluate_every", evaluate_every or 1)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
+    numbers = {
+        "batch_size": (batch_size, 1),
+        "epochs": (epochs, 1),
+        "evaluate_every": (1 if evaluate_every is None else evaluate_every, 1),
+        "patience": (patience, 0),
+    }
+    for name, (value, least) in numbers.items():
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}.")
     for split in ("train", "validation"):
         if not data.num_rows(split):
             raise ValueError(
@@ -202,6 +229,7 @@ def train(
                 f"{ {name: data.num_rows(name) for name in data.split_names} }."
             )
     directory = Path(directory)
+    log = TrainingLog(directory / "log.csv", monitor, patience)
     best_directory = directory / "best"
     best_directory.mkdir(parents=True, exist_ok=True)
     steps_per_epoch = math.ceil(data.num_rows("train") / batch_size)
@@ -211,12 +239,13 @@ def train(
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     optimizer.build(model.trainable_variables)
     done = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps_done")
-    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, steps_done=done)
+    checkpoint = tf.train.Checkpoint(
+        model=model, optimizer=optimizer, steps_done=done, random_states=random_states(model)
+    )
     manager = tf.train.CheckpointManager(checkpoint, str(directory / "checkpoints"), max_to_keep=1)
     if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        _restore(checkpoint, manager.latest_checkpoint)
     resumed_at = int(done.numpy())
-    log = TrainingLog(directory / "log.csv", monitor, patience)
     log.read(up_to_step=resumed_at)
 
     rounds = _Rounds(data, log, manager, done, best_directory, batch_size, steps_per_epoch, total_steps)
@@ -229,15 +258,18 @@ def train(
         if tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(str(directory / "tensorboard"), write_graph=False))
         first = len(log.validations)
-        model.fit(
-            model_inputs(model, batches).prefetch(2),
-            steps_per_epoch=steps,
-            initial_epoch=first,
-            epochs=first + count,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
+        try:
+            model.fit(
+                model_inputs(model, batches).prefetch(2),
+                steps_per_epoch=steps,
+                initial_epoch=first,
+                epochs=first + count,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
+        finally:
+            rounds.bar.close()
     best = log.best
     if best is None:
         raise ValueError(f"{directory} holds a checkpoint of step {resumed_at} but no log; remove it to start anew.")

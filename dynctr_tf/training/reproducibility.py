@@ -5,11 +5,14 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf.stack import keep_random_state_in_variables
+
 
 def set_seed(seed: int, *, deterministic: bool = True) -> None:
     """Seeds Python, NumPy and TensorFlow, and optionally asks TensorFlow for operations that repeat to the bit.
 
-    Call it before a model is built: initial weights draw from these seeds.
+    Call it before a model is built: initial weights draw from these seeds, and on Keras 2 dropout in layers made
+    after it keeps its state where `train` finds it, so that a resumed run drops what an uninterrupted one does.
 
     Args:
         seed: The seed.
@@ -17,5 +20,6 @@ def set_seed(seed: int, *, deterministic: bool = True) -> None:
             in a slower form (on GPUs above all). It cannot be taken back in the same process. Default `True`.
     """
     keras.utils.set_random_seed(seed)
+    keep_random_state_in_variables()
     if deterministic:
         tf.config.experimental.enable_op_determinism()

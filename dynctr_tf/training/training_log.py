@@ -55,9 +55,11 @@ class TrainingLog:
         """Takes over what the file holds up to a step; later lines belong to work that was lost."""
         if not self.path.exists():
             return
-        types = {"step": int}
+        lines = []
         with self.path.open(encoding="utf-8", newline="") as file:
-            lines = [Validation(**{k: types.get(k, float)(v) for k, v in row.items()}) for row in csv.DictReader(file)]
+            for row in csv.DictReader(file):
+                numbers = {name: float(value) for name, value in row.items() if name != "step"}
+                lines.append(Validation(step=int(row["step"]), **numbers))
         self.validations = [line for line in lines if line.step <= up_to_step]
 
     def append(self, validation: Validation) -> None:

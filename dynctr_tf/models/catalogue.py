@@ -269,3 +269,33 @@ def build_model(name: str, features: EncodedFeatures, **options: Any) -> Any:
     (None, 1)
     """
     return model_entry(name).build(features, **options)
+
+
+def describe_models() -> str:
+    """Describes all models of the catalogue for a person: title, paper, optimizer, and options with types and defaults.
+
+    Example:
+
+    >>> print("\\n".join(describe_models().splitlines()[:3]))
+    lr
+      Logistic regression
+      paper: none; the linear baseline of the papers
+    """
+    return "\n\n".join(_described(entry) for entry in CATALOGUE.values())
+
+
+def _described(entry: ModelEntry) -> str:
+    lines = [entry.name, f"  {entry.title}", f"  paper: {entry.paper}"]
+    if entry.equation != "none":
+        lines.append(f"  equations: {entry.equation}")
+    lines.append(f"  optimizer: {entry.optimizer}")
+    if entry.fixed:
+        lines.append("  stands for: " + ", ".join(f"{name}={value!r}" for name, value in entry.fixed.items()))
+    # The modules of the models have postponed annotations, so these are texts.
+    parameters = inspect.signature(entry.function).parameters
+    options = [(name, str(parameters[name].annotation), repr(value)) for name, value in entry.defaults.items()]
+    if options:
+        lines.append("  options:")
+        widths = [max(len(row[column]) for row in options) for column in range(2)]
+        lines += [f"    {name:{widths[0]}}  {kind:{widths[1]}}  default {value}" for name, kind, value in options]
+    return "\n".join(lines)

@@ -1,8 +1,8 @@
 """Compare models on one data set: the same search effort for each, several seeds, paired tests on the test split.
 
-`python -m pipelines.compare --config pipelines/configs/criteo.toml --models lr fm dnn --seeds 3 --trials 8` searches
-each model's hyper-parameters on the validation split with `pipelines.tune`, trains the best of each with every
-seed, and prints AUC and logloss with intervals and tests against the reference, rows/s, memory and zero rows.
+`python -m pipelines.compare --config pipelines/configs/criteo_display_ads.toml --models lr fm dnn --output runs/compared`
+searches each model's hyper-parameters on the validation split with `pipelines.tune`, trains the best of each with
+every seed, and prints AUC and logloss with intervals and tests against the reference, rows/s, memory and zero rows.
 Each training runs in its own process. Started again after a kill, it goes on where it was.
 """
 
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, read_file, to_toml
 from dynctr_tf.evaluation.text_table import align
+from pipelines import errors_as_messages
 
 
 def _run(module: str, *words: str, log: Path) -> None:
@@ -54,8 +55,15 @@ def compare_models(
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.evaluation import compare, plot_comparison
+    from dynctr_tf.models.catalogue import model_entry
     from pipelines.stages import prepare
 
+    for model in (*models, reference):
+        model_entry(model)
+    if reference not in models:
+        raise ValueError(f"The reference {reference!r} is not among the models {list(models)}; add it to --models.")
+    if seeds < 1 or trials < 0:
+        raise ValueError(f"A comparison needs at least one seed and no negative trials, got {seeds} and {trials}.")
     output.mkdir(parents=True, exist_ok=True)
     data = prepare(settings.data)
     runs: dict[str, list[dict[str, Any]]] = {model: [] for model in models}
@@ -123,10 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of everything that comes out")
     settings, namespace = parser.parse_settings(arguments)
     reference = namespace.reference or namespace.models[0]
-    try:
+    with errors_as_messages(parser):
         compare_models(settings, namespace.models, namespace.seeds, namespace.trials, reference, namespace.output)
-    except ValueError as error:
-        parser.error(str(error))
 
 
 if __name__ == "__main__":

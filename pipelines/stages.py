@@ -69,6 +69,30 @@ def prepare(settings: DataSettings) -> EncodedDataset:
     return data
 
 
+def check_model(settings: JobSettings) -> None:
+    """Says what is wrong with the model's name or options before data is prepared for it.
+
+    Raises:
+        ValueError: An unknown model or option, with the nearest known one.
+    """
+    known = model_entry(settings.model.name).defaults
+    for option in settings.model.options:
+        if option not in known:
+            raise ValueError(unknown_name_message(f"option of model {settings.model.name!r}", option, known))
+
+
+def check_evaluation(settings: JobSettings, data: EncodedDataset) -> None:
+    """Says what is wrong with the evaluation's settings before a model is trained.
+
+    Raises:
+        ValueError: A grouping by what is no single-valued field, with the nearest known one.
+    """
+    group_by = settings.evaluation.group_by
+    known = [field.name for field in data.features.single_valued]
+    if group_by is not None and group_by not in known:
+        raise ValueError(unknown_name_message("field for evaluation.group_by", group_by, known))
+
+
 def build_optimizer(settings: JobSettings) -> Any:
     """Makes the optimizer that the settings name, the model's own where they name none."""
     kind = settings.optimizer.name
@@ -108,6 +132,15 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
     return model, result
 
 
+def scenario_names(data: EncodedDataset) -> list[str] | None:
+    """The scenarios of a data set in the order of their indices; `None` where they have no names."""
+    feature = next((feature for feature in data.schema.features if feature.role == "scenario"), None)
+    if feature is None:
+        return None
+    vocabulary = data.encoder().vocabularies.get(feature.shares_vocabulary_with or feature.name)
+    return None if vocabulary is None else ["(missing)", "(unknown)", *vocabulary.values.to_pylist()]
+
+
 def judge(settings: JobSettings, data: EncodedDataset, logits: np.ndarray, split: str = "test") -> Evaluation:
     """Scores a model's logits for a split, every metric with its interval."""
     schema = data.schema
@@ -119,6 +152,7 @@ def judge(settings: JobSettings, data: EncodedDataset, logits: np.ndarray, split
         weights=data.column(split, "weight") if schema.weight else None,
         groups=data.column(split, group_by) if group_by else None,
         scenario=data.column(split, "scenario") if data.features.num_scenarios else None,
+        scenario_names=scenario_names(data),
         true_probability=data.column(split, "true_probability") if schema.true_probability else None,
         base_rate=float(data.column("train", "label").mean()),
         replicates=settings.evaluation.replicates,

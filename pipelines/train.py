@@ -1,7 +1,7 @@
 """Prepare data, train a model, judge it on the test split, export it; killed and started again, it goes on.
 
 `python -m pipelines.train` without arguments trains DynInt-DGP on clicks that the project makes itself.
-`--config pipelines/configs/criteo_dynint_dgp.toml` takes a job from a file; options override it.
+`--config pipelines/configs/criteo_display_ads.toml` takes a job from a file; options override it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dynctr_tf.configuration import JobSettings, SettingsParser
-from pipelines import PAIRS
+from pipelines import PAIRS, errors_as_messages
 
 
 def run_directory(settings: JobSettings, runs: Path = Path("runs")) -> Path:
@@ -30,10 +30,13 @@ def run(settings: JobSettings, directory: Path) -> None:
     from dynctr_tf.evaluation import LearningCurve, plot_run, sparsity_report
     from dynctr_tf.export import export_model, serving_line
     from dynctr_tf.training import predict_logits
-    from pipelines.stages import fit_model, judge, open_source, prepare
+    from pipelines.stages import check_evaluation, check_model, fit_model, judge, open_source, prepare
 
     start = time.perf_counter()
+    # What is wrong is said before hours of work.
+    check_model(settings)
     data = prepare(settings.data)
+    check_evaluation(settings, data)
     model, result = fit_model(settings, data, directory)
     if result.resumed_at:
         print(f"resumed at step {result.resumed_at:,} of {directory}")
@@ -78,10 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         print(describe_models())
         return
-    try:
+    with errors_as_messages(parser):
         run(settings, namespace.run_directory or run_directory(settings))
-    except ValueError as error:
-        parser.error(str(error))
 
 
 if __name__ == "__main__":

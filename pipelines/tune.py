@@ -1,8 +1,8 @@
 """Search a model's hyper-parameters on the validation split and write the best as a file for `pipelines.train`.
 
-`python -m pipelines.tune --config pipelines/configs/criteo.toml --model.name dnn --trials 8` trains the model's
-defaults and eight sets of values from its search space in the catalogue, of model and optimizer together. The
-test split is not touched. A killed search goes on where it was when the same command is started again.
+`python -m pipelines.tune --config pipelines/configs/criteo_display_ads.toml --model.name dnn --trials 8` trains the
+model's defaults and eight sets of values from its search space in the catalogue, of model and optimizer together.
+The test split is not touched. A killed search goes on where it was when the same command is started again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dynctr_tf.configuration import JobSettings, SettingsParser, to_toml
-from pipelines import PAIRS
+from pipelines import PAIRS, errors_as_messages
 
 
 def with_values(settings: JobSettings, values: Mapping[str, Any]) -> JobSettings:
@@ -53,8 +53,9 @@ def tune(settings: JobSettings, trials: int, tuner: str, directory: Path) -> Job
     from tensorflow import keras
 
     from dynctr_tf.tuning import search
-    from pipelines.stages import fit_model, prepare
+    from pipelines.stages import check_model, fit_model, prepare
 
+    check_model(settings)
     data = prepare(settings.data)
     kind, space = search_space(settings)
     print(f"searching {', '.join(space)} under {kind}")
@@ -100,10 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings, namespace = parser.parse_settings(arguments)
     fingerprint = settings.fingerprint()
     directory = namespace.output or Path("runs") / f"tune-{settings.data.name}-{settings.model.name}-{fingerprint}"
-    try:
+    with errors_as_messages(parser):
         tune(settings, namespace.trials, namespace.tuner, directory)
-    except ValueError as error:
-        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -50,9 +52,9 @@ def search(
 ) -> list[Trial]:
     """Trains with hyper-parameters drawn from a space and returns all trials, the best first.
 
-    Use it to give every model of a comparison the same effort. A killed search goes on from its last trial
-    when it is called again with the same directory. A trial that raises is kept with its error, is never
-    among the best, and the search goes on.
+    Use it to give every model of a comparison the same effort. A killed search goes on when it is called again with
+    the same directory: trials that ended are not trained again, the one that was under way is, in its folder. A trial
+    that raises is kept with its error, is never among the best, and the search goes on.
 
     Args:
         train: Trains with some hyper-parameters, in a folder of its own, and returns the score, such as the
@@ -61,19 +63,28 @@ def search(
         trials: How many sets of hyper-parameters to train.
         directory: Where the search keeps its state.
         start: Hyper-parameters that are trained first, beside the trials that are drawn, such as a model's
-            defaults; they need not lie in the space. Default `None`: drawn trials alone.
+            defaults; they need not lie in the space. Trained again when a search goes on, so let `train` remember
+            the score. Default `None`: drawn trials alone.
         maximize: Whether a larger score is better. Default `False`.
-        tuner: `"random"` or `"bayesian"`. Default `"random"`.
+        tuner: `"random"`, or `"bayesian"`, which needs scipy (`pip install 'keras-tuner[bayesian]'`).
+            Default `"random"`.
         seed: Seed of the draws. Default 0.
 
+    Returns:
+        The trials that succeeded, the best first, then those that failed.
+
     Raises:
-        ValueError: An unknown tuner, an empty space, or fewer than one trial.
+        ValueError: An unknown tuner or one that lacks a package, an empty space, or fewer than one trial.
         RuntimeError: No trial succeeded; the message has the error of each.
     """
     if tuner not in _ORACLES:
         raise ValueError(unknown_name_message("tuner", str(tuner), _ORACLES))
     if not space or trials < 1:
         raise ValueError(f"A search needs a space and at least one trial, got {len(space)} and {trials}.")
+    if tuner == "bayesian" and importlib.util.find_spec("scipy") is None:
+        raise ValueError(
+            "The tuner 'bayesian' needs scipy, which is not installed: pip install 'keras-tuner[bayesian]'."
+        )
     directory = Path(directory)
     hyperparameters = keras_tuner.HyperParameters()
     for name, draw in space.items():
@@ -89,10 +100,13 @@ def search(
             for name, draw in space.items()
         }
 
-    done: list[Trial] = []
     finished: list[Trial] = []
+    failed: list[Trial] = []
     if start is not None:
-        finished.append(Trial(dict(start), float(train(start, directory / "trial_start"))))
+        try:
+            finished.append(Trial(dict(start), _finite(train(start, directory / "trial_start"))))
+        except (ValueError, FloatingPointError) as error:
+            failed.append(Trial(dict(start), math.nan, _described(error)))
     bar = tqdm(total=trials, desc="trials", unit="trial")
 
     class Search(keras_tuner.Tuner):
@@ -102,14 +116,11 @@ def search(
             """Trains one trial."""
             values = values_of(trial.hyperparameters)
             try:
-                score = float(train(values, directory / f"trial_{trial.trial_id}"))
-                if not math.isfinite(score):
-                    raise ValueError(f"The score is {score}.")
+                score = _finite(train(values, directory / f"trial_{trial.trial_id}"))
             except (ValueError, FloatingPointError) as error:
-                done.append(Trial(values, math.nan, f"{type(error).__name__}: {error}"))
-                raise keras_tuner.errors.FailedTrialError(str(error)) from error
-            finally:
-                bar.update()
+                # keras-tuner keeps the last line of a message with the trial, on disk.
+                raise keras_tuner.errors.FailedTrialError(_described(error)) from error
+            bar.update()
             return {"score": score}
 
     oracle = _ORACLES[tuner](
@@ -118,18 +129,36 @@ def search(
         hyperparameters=hyperparameters,
         allow_new_entries=False,
         max_consecutive_failed_trials=trials + 1,
-        seed=seed,
+        seed=seed + 1,  # keras-tuner takes 0 for no seed at all.
     )
     loop = Search(oracle=oracle, directory=str(directory.parent), project_name=directory.name, overwrite=False)
-    bar.update(len(oracle.trials))
+    bar.update(sum(trial.status in ("COMPLETED", "INVALID", "FAILED") for trial in oracle.trials.values()))
     loop.search(verbose=0)
     bar.close()
-    finished += [
-        Trial(values_of(trial.hyperparameters), float(trial.score))
-        for trial in oracle.trials.values()
-        if trial.status == "COMPLETED" and trial.score is not None
-    ]
+    for _, trial in sorted(oracle.trials.items()):
+        values = values_of(trial.hyperparameters)
+        if trial.status == "COMPLETED":
+            finished.append(Trial(values, float(trial.score)))
+        else:
+            failed.append(Trial(values, math.nan, _last_message(trial.message) or f"ended as {trial.status}"))
     if not finished:
-        raise RuntimeError("No trial succeeded:\n" + "\n".join(f"{trial.values}: {trial.error}" for trial in done))
+        raise RuntimeError("No trial succeeded:\n" + "\n".join(f"{trial.values}: {trial.error}" for trial in failed))
     finished.sort(key=lambda trial: trial.score, reverse=maximize)
-    return finished + done
+    return finished + failed
+
+
+def _finite(score: float) -> float:
+    if not math.isfinite(score):
+        raise ValueError(f"The score is {score}.")
+    return float(score)
+
+
+def _described(error: Exception) -> str:
+    """The error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _last_message(trace: str | None) -> str:
+    """The message of the error at the end of a traceback, without the name of keras-tuner's own error."""
+    last = (trace or "").strip().splitlines()[-1:] or [""]
+    return re.sub(r"^keras_tuner\S*FailedTrialError: ", "", last[0])

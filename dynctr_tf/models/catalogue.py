@@ -11,9 +11,19 @@ from typing import Any
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.models.dcn_v2 import dcn_v2
 from dynctr_tf.models.deep_network import dnn
+from dynctr_tf.models.dien import dien
+from dynctr_tf.models.din import din
+from dynctr_tf.models.dpn import dpn
+from dynctr_tf.models.dpn_field import dpn_field
+from dynctr_tf.models.dyjoint import dyjoint
+from dynctr_tf.models.dymlp import dymlp
+from dynctr_tf.models.dynamic_tower import OPERATIONS
 from dynctr_tf.models.dynint import dynint
 from dynctr_tf.models.factorization_machine import fm
+from dynctr_tf.models.kfatt import kfatt
 from dynctr_tf.models.logistic_regression import lr
+from dynctr_tf.models.sdpn import sdpn
+from dynctr_tf.models.transformer import transformer
 from dynctr_tf.models.xdeepint import xdeepint
 from dynctr_tf.nearest import unknown_name_message
 
@@ -140,6 +150,24 @@ OPTIMIZER_SEARCH_SPACES: Mapping[str, SearchSpace] = MappingProxyType(
 
 _DYNINT = "DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction"
 
+_DPN = "Dynamic Parameterized Network for CTR Prediction"
+_OPERATION: SearchSpace = MappingProxyType(
+    {"embedding_dim": Choice((10, 16, 32)), "num_kernels": Choice((2, 4, 8)), "row_regularizer_l2": _ROW_L2}
+)
+_TOWER: SearchSpace = MappingProxyType(
+    {**_OPERATION, **_DENSE, "operation": Choice(OPERATIONS), "rank": Choice((16, 32))}
+)
+_HISTORY: SearchSpace = MappingProxyType(
+    {
+        **_OPERATION,
+        "hidden_units": Choice(((80, 40), (200, 80), (400, 400, 400))),
+        "dropout": Choice((0.0, 0.1, 0.2, 0.3)),
+        "kernel_size": Choice((3, 5, 7)),
+        "form": Choice(("full", "depthwise", "separable")),
+        "context": Choice(("none", "convolution", "separable")),
+    }
+)
+
 _ENTRIES = (
     ModelEntry(
         "lr",
@@ -221,6 +249,137 @@ _ENTRIES = (
         optimizer="group_ftrl",
         fixed=MappingProxyType({"mode": "dwp"}),
         search_space=MappingProxyType({**_POLYNOMIAL, **_GENERATOR, **_ORTHOGONAL, "rank": Choice((1, 2, 3, 4))}),
+    ),
+    ModelEntry(
+        "dpn",
+        dpn,
+        title=_DPN,
+        paper="arXiv 2111.04983",
+        equation="3-5",
+        optimizer="lazy_adam",
+        search_space=MappingProxyType({**_TOWER, "contexts": Choice(("x0", "z0", "previous"))}),
+    ),
+    ModelEntry(
+        "dpn_field",
+        dpn_field,
+        title=_DPN,
+        paper="arXiv 2111.04983",
+        equation="3",
+        optimizer="lazy_adam",
+        search_space=MappingProxyType(
+            {
+                **_OPERATION,
+                "hidden_units": Choice(((100, 100), (200, 200))),
+                "aggregator": Choice(("summation", "self", "attention", "concat")),
+            }
+        ),
+    ),
+    ModelEntry(
+        "dymlp",
+        dymlp,
+        title=_DPN,
+        paper="arXiv 2111.04983",
+        equation="3-5, section on production",
+        optimizer="lazy_adam",
+        search_space=MappingProxyType({**_TOWER, "field_units": Choice((0, 2, 4))}),
+    ),
+    ModelEntry(
+        "dyjoint",
+        dyjoint,
+        title=_DPN,
+        paper="arXiv 2111.04983",
+        equation="3-8, section on production",
+        optimizer="lazy_adam",
+        search_space=MappingProxyType({**_TOWER, "mode": Choice(("base", "freq"))}),
+    ),
+    ModelEntry(
+        "sdpn",
+        sdpn,
+        title=_DPN,
+        paper="arXiv 2111.04983",
+        equation="6-8",
+        optimizer="lazy_adam",
+        search_space=_HISTORY,
+    ),
+    ModelEntry(
+        "din",
+        din,
+        title="Deep Interest Network for Click-Through Rate Prediction",
+        paper="arXiv 1706.06978",
+        equation="3 and section 4.3",
+        optimizer="lazy_adam",
+        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": False}),
+        search_space=_HISTORY,
+    ),
+    ModelEntry(
+        "din-heter",
+        din,
+        title=_DPN,
+        paper="arXiv 2111.04983",
+        equation="8, with DIN",
+        optimizer="lazy_adam",
+        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": True}),
+        search_space=_HISTORY,
+    ),
+    ModelEntry(
+        "dien",
+        dien,
+        title="Deep Interest Evolution Network for Click-Through Rate Prediction",
+        paper="arXiv 1809.03672",
+        equation="section 4",
+        optimizer="lazy_adam",
+        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": False}),
+        search_space=_HISTORY,
+    ),
+    ModelEntry(
+        "dien-heter",
+        dien,
+        title=_DPN,
+        paper="arXiv 2111.04983",
+        equation="8, with DIEN",
+        optimizer="lazy_adam",
+        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": True}),
+        search_space=_HISTORY,
+    ),
+    ModelEntry(
+        "transformer",
+        transformer,
+        title="Attention Is All You Need",
+        paper="arXiv 1706.03762",
+        equation="1",
+        optimizer="lazy_adam",
+        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": False}),
+        search_space=_HISTORY,
+    ),
+    ModelEntry(
+        "transformer-homo",
+        transformer,
+        title=_DPN,
+        paper="arXiv 2111.04983",
+        equation="6 and 7, with attention",
+        optimizer="lazy_adam",
+        fixed=MappingProxyType({"homogeneous": True, "heterogeneous": False}),
+        search_space=_HISTORY,
+    ),
+    ModelEntry(
+        "transformer-heter",
+        transformer,
+        title=_DPN,
+        paper="arXiv 2111.04983",
+        equation="8, with attention",
+        optimizer="lazy_adam",
+        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": True}),
+        search_space=_HISTORY,
+    ),
+    ModelEntry(
+        "kfatt",
+        kfatt,
+        title="Kalman Filtering Attention for User Behavior Modeling in CTR Prediction",
+        paper="NeurIPS 2020",
+        equation="KFAtt-base, KFAtt-freq",
+        optimizer="lazy_adam",
+        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": False}),
+        search_space=MappingProxyType({**_HISTORY, "mode": Choice(("base", "freq"))}),
     ),
 )
 

@@ -45,6 +45,7 @@ FEATURES = EncodedFeatures(
     num_scenarios=5,
     num_groups=3,
 )
+_INTERESTS = ("din", "din-heter", "dien", "dien-heter")
 SMALL: dict[str, dict[str, Any]] = {
     "lr": {},
     "fm": {"embedding_dim": 4},
@@ -53,6 +54,16 @@ SMALL: dict[str, dict[str, Any]] = {
     **{
         name: {"embedding_dim": 4, "num_layers": 2, "num_subspaces": 2}
         for name in ("xdeepint", "dynint-da", "dynint-dgp", "dynint-dwp")
+    },
+    "dpn": {"embedding_dim": 4, "hidden_units": (8, 4), "contexts": ("z0", "y1")},
+    "dpn_field": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "dymlp": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "dyjoint": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "sdpn": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    **{name: {"embedding_dim": 4, "hidden_units": (8,), "attention_units": (4,)} for name in _INTERESTS},
+    **{
+        name: {"embedding_dim": 4, "hidden_units": (8,)}
+        for name in ("transformer", "transformer-homo", "transformer-heter", "kfatt")
     },
 }
 
@@ -108,6 +119,7 @@ def test_all_weights_learn_and_tables_lie_under_embedding(name: str) -> None:
     batch = {key: tf.constant(value) for key, value in batch_of(64).items()}
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(model(batch, training=True) - 1))
+        loss = tf.add_n([loss, *model.losses])
     variables = [stack.raw_variable(weight) for weight in model.trainable_weights]
     for weight, gradient in zip(model.trainable_weights, tape.gradient(loss, variables), strict=True):
         path = getattr(weight, "path", weight.name)

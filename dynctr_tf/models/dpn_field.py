@@ -1,0 +1,120 @@
+"""DPN, field-based."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensorflow import keras
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.layers import FieldOperation
+from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.nearest import unknown_name_message
+
+
+def dpn_field(
+    features: EncodedFeatures,
+    *,
+    embedding_dim: int = 10,
+    hidden_units: Sequence[int] = (100, 100),
+    aggregator: str = "concat",
+    contexts: str = "previous",
+    implicit: bool = True,
+    concat_projection: bool = False,
+    num_kernels: int = 4,
+    gate: str = "softmax",
+    bias: str = "dynamic",
+    stop_gradient: bool = False,
+    activation: str = "relu",
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+    kernel_regularizer_l2: float = 0.0,
+    pooling: str = "mean",
+    initial_scale: float = 0.05,
+    row_regularizer_l2: float = 0.0,
+    name: str = "dpn_field",
+) -> Any:
+    """DPN on fields: each field is transformed on its own, by kernels that all the fields generate.
+
+    Use it where a deep network over all embeddings has too many parameters: kernels are shared by the fields.
+
+    `X_l = relu(batch_norm(FieldOperation(X_(l-1); Z_l)))`, `logit = w^T flatten(X_L) + b`.
+
+    Args:
+        features: The description that the encoder gives.
+        embedding_dim: Size of an embedding. Default 10.
+        hidden_units: Widths of each field in the layers. Default `(100, 100)`.
+        aggregator: How context fields become weights: `"summation"`, `"self"`, `"attention"` or `"concat"`. Default
+            `"concat"`.
+        contexts: `"previous"`, each layer its own inputs; or `"x0"`, all of them the embeddings. Default
+            `"previous"`.
+        implicit: Whether each operation has its parallel static part. Default `True`.
+        concat_projection: Whether concat is projected to the width of a field. Default `False`.
+        num_kernels: Number l of kernels of an operation. Default 4.
+        gate: Activation of their weights. Default `"softmax"`.
+        bias: `"dynamic"`, `"static"` or `"none"`. Default `"dynamic"`.
+        stop_gradient: Whether contexts are cut off from the gradient. Default `False`.
+        activation: Activation of the dense layers. Default `"relu"`.
+        batch_norm: Whether they are normalised over the batch. Default `True`.
+        dropout: Share of their outputs dropped in training. Default 0.0.
+        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
+        initial_scale: The embeddings start uniform within it. Default 0.05.
+        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
+        name: The model's name. Default `"dpn_field"`.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: An unknown option, or no layer.
+
+    Cost: with F fields and widths u_l, `num_kernels * F * sum of u_(l-1) * u_l` multiply-adds per row.
+
+    Example:
+
+    >>> features = EncodedFeatures.from_sizes([10, 20])
+    >>> dpn_field(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    (None, 1)
+
+    Reference:
+        Zhu et al., Dynamic Parameterized Network for CTR Prediction, arXiv 2111.04983, section on field-based
+        operations and table 2c.
+    """
+    if contexts not in ("previous", "x0"):
+        raise ValueError(unknown_name_message("contexts", str(contexts), ("previous", "x0")))
+    if not hidden_units:
+        raise ValueError("hidden_units must be one or more widths, got none.")
+    regularizer = keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None
+    inputs = encoded_inputs(features)
+    x0 = embedded_fields(
+        inputs,
+        features,
+        embedding_dim,
+        pooling=pooling,
+        initial_scale=initial_scale,
+        row_regularizer_l2=row_regularizer_l2,
+    )
+    x = x0
+    for index, units in enumerate(hidden_units, start=1):
+        operation = FieldOperation(
+            units,
+            aggregator,
+            num_kernels,
+            gate=gate,
+            implicit=implicit,
+            concat_projection=concat_projection,
+            bias=bias,
+            stop_gradient=stop_gradient,
+            kernel_regularizer=regularizer,
+            name=f"dynamic_{index}",
+        )
+        x = operation(x) if aggregator == "self" or contexts == "previous" else operation(x, x0)
+        if batch_norm:
+            x = keras.layers.BatchNormalization(name=f"batch_norm_{index}")(x)
+        x = keras.layers.Activation(activation, name=f"activation_{index}")(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)

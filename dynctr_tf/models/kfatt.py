@@ -1,0 +1,127 @@
+"""KFAtt, with or without DPN's operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.layers import KalmanFilteringAttention, SelfAttentionEncoder
+from dynctr_tf.models.behaviour_network import Behaviours, behaviour_network
+
+
+def kfatt(
+    features: EncodedFeatures,
+    *,
+    embedding_dim: int = 16,
+    hidden_units: Sequence[int] = (200, 80),
+    mode: str = "freq",
+    key: str | None = None,
+    num_heads: int = 2,
+    session_length: int | None = None,
+    homogeneous: bool = False,
+    heterogeneous: bool = False,
+    num_kernels: int = 4,
+    gate: str = "softmax",
+    form: str = "full",
+    kernel_size: int = 3,
+    context: str = "none",
+    sequences: Sequence[str] | None = None,
+    activation: str = "relu",
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    kernel_regularizer_l2: float = 0.0,
+    pooling: str = "mean",
+    initial_scale: float = 0.05,
+    row_regularizer_l2: float = 0.0,
+    name: str = "kfatt",
+) -> Any:
+    """KFAtt: self-attention inside sessions, then attention with a prior of the query and capped repetition of keys.
+
+    Use it for search, where a query has a key, such as its category, that behaviours share.
+
+    `H = MSA(B)`, `v = KFAtt(q, K, H)`, `logit = w^T MLP([x_0; v]) + b`.
+
+    Args:
+        features: The description that the encoder gives.
+        embedding_dim: Size of an embedding. Default 16.
+        hidden_units: Widths of the dense layers. Default `(200, 80)`.
+        mode: `"base"` or `"freq"`. Default `"freq"`.
+        key: The sequence that holds the keys, such as the category. Default `None`: the last of them.
+        num_heads: Heads of both attentions. Default 2.
+        session_length: Behaviours see each other inside blocks of this many. Default `None`: the whole history.
+        homogeneous: Whether the homogeneous operation, a dynamic convolution over the behaviours, stands beside the
+            encoder. Default `False`.
+        heterogeneous: Whether the heterogeneous operation, the query transformed by the behaviours, stands beside the
+            decoder. Default `False`.
+        num_kernels: Number l of kernels of an operation. Default 4.
+        gate: Activation of their weights. Default `"softmax"`.
+        form: Form of the dynamic convolution, see `DynamicConvolution`. Default `"full"`.
+        kernel_size: Its odd number of taps. Default 3.
+        context: What generates for it and for the query, see `SequenceContext`. Default `"none"`.
+        sequences: The sequences that are the behaviours, side by side; each repeats the ids of a field, which is its
+            part of the query. Default `None`: all that repeat a field.
+        activation: Activation of the dense layers. Default `"relu"`.
+        batch_norm: Whether they are normalised over the batch. Default `False`.
+        dropout: Share of their outputs dropped in training. Default 0.0.
+        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
+        initial_scale: The embeddings start uniform within it. Default 0.05.
+        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
+        name: The model's name. Default `"kfatt"`.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: No sequence that repeats a field, sequences that do not go together, or an unknown option.
+
+    Cost: quadratic in the length of a history.
+
+    Example:
+
+    >>> from dynctr_tf.encoding.encoded_features import Field
+    >>> from dynctr_tf.encoding.encoded_features import Sequence as History
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
+    >>> kfatt(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    (None, 1)
+
+    Reference:
+        Liu et al., Kalman Filtering Attention for User Behavior Modeling in CTR Prediction, NeurIPS 2020; with the
+        operations as in Zhu et al., Dynamic Parameterized Network for CTR Prediction, arXiv 2111.04983, table 5,
+        joined by our reading: sum and norm in the encoder, concatenation in the decoder.
+    """
+
+    def encode(batch: Behaviours) -> Any:
+        layer = SelfAttentionEncoder(num_heads, session_length=session_length, name="encoder")
+        return layer(batch.behaviours, mask=batch.mask)
+
+    def decode(batch: Behaviours, encoded: Any) -> Any:
+        query, keys, key_ids = batch.keyed(key)
+        layer = KalmanFilteringAttention(num_heads=num_heads, mode=mode, name="decoder")
+        ids = {"key_ids": key_ids} if mode == "freq" else {}
+        return layer([query, encoded, keys], mask=batch.mask, **ids)
+
+    return behaviour_network(
+        features,
+        encode,
+        decode,
+        embedding_dim=embedding_dim,
+        hidden_units=hidden_units,
+        homogeneous=homogeneous,
+        heterogeneous=heterogeneous,
+        num_kernels=num_kernels,
+        gate=gate,
+        form=form,
+        kernel_size=kernel_size,
+        context=context,
+        sequences=sequences,
+        activation=activation,
+        batch_norm=batch_norm,
+        dropout=dropout,
+        kernel_regularizer_l2=kernel_regularizer_l2,
+        pooling=pooling,
+        initial_scale=initial_scale,
+        row_regularizer_l2=row_regularizer_l2,
+        name=name,
+    )

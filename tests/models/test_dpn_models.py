@@ -1,0 +1,125 @@
+"""DPN's models: the paper's parameter counts, contexts, special cases, and histories of different kinds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
+from dynctr_tf.encoding.encoded_features import Sequence as History
+from dynctr_tf.models import dien, din, dpn, dpn_field, dyjoint, dymlp, kfatt, sdpn, transformer
+from pipelines.parameter_counts import PRINTED, count_parameters
+
+FEATURES = EncodedFeatures(
+    fields=(Field("user", "user", 1, 9), Field("item", "item", 10, 9), Field("category", "item", 19, 4)),
+    sequences=(
+        History("items", "user", 4, 10, 9, field="item"),
+        History("categories", "user", 4, 19, 4, field="category"),
+        History("words", "context", 6, 30, 5),
+    ),
+)
+SMALL: dict[str, Any] = {"embedding_dim": 4, "hidden_units": (6,)}
+BATCH = {
+    "fields": np.array([[1, 10, 19], [2, 11, 20], [9, 18, 22]], np.int32),
+    "items": np.array([[10, 11, 12, 13], [11, 0, 0, 0], [0, 0, 0, 0]], np.int32),
+    "categories": np.array([[19, 20, 19, 19], [20, 0, 0, 0], [0, 0, 0, 0]], np.int32),
+    "words": np.array([[30, 31, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [32, 32, 32, 32, 32, 32]], np.int32),
+}
+
+
+@pytest.mark.parametrize("printed", PRINTED, ids=lambda printed: f"{printed.table}, {printed.row}")
+def test_parameter_counts_are_those_of_the_paper(printed: Any) -> None:
+    found = count_parameters(printed)
+    assert (round(found / 1000) == printed.thousands) == (not printed.remark), found
+
+
+def test_exact_counts() -> None:
+    found = {printed.row: count_parameters(printed) for printed in PRINTED[:10]}
+    assert found["MLP of 2 layers, 300"] == 101_101
+    assert found["HyperDense"] == 371_101
+    assert found["equation 5, l = 4, softmax"] == 129_125
+    assert found["equation 5, h = 2"] == 101_463
+    assert found["equation 5, h = 2, shared heads"] == 101_225
+    assert found["P phi(z) Q"] == 107_781
+    assert found["W0 + P phi(z) Q"] - found["P phi(z) Q"] == 30 * 300
+
+
+@pytest.mark.parametrize("context", ["x0", "z0", "x:user", "z:item", "x:category", "previous"])
+@pytest.mark.parametrize("operation", ["mixture_of_kernels", "hyper_dense", "decomposed"])
+def test_any_context_goes_with_any_operation(context: str, operation: str) -> None:
+    model = dpn(FEATURES, embedding_dim=2, hidden_units=(4, 3), contexts=(context, None), operation=operation, rank=2)
+    assert np.isfinite(model(BATCH, training=False).numpy()).all()
+    assert model({key: value[:1] for key, value in BATCH.items()}, training=False).shape == (1, 1)
+
+
+def test_only_the_fields_of_the_context_steer() -> None:
+    model = dpn(FEATURES, embedding_dim=2, hidden_units=(4,), contexts="z:category", batch_norm=False)
+    generator = model.get_layer("dynamic_1").generator
+    assert generator.kernels[0].shape[0] == 2  # one field
+    table = model.get_layer("embedding").table
+    assert tuple(table.shape) == (FEATURES.num_ids, 4)  # two embeddings of 2 in a row
+
+
+@pytest.mark.parametrize("make", [din, dien, transformer, kfatt])
+@pytest.mark.parametrize("homogeneous", [False, True])
+@pytest.mark.parametrize("heterogeneous", [False, True])
+def test_models_of_behaviours_take_both_operations(make: Any, homogeneous: bool, heterogeneous: bool) -> None:
+    model = make(FEATURES, **SMALL, homogeneous=homogeneous, heterogeneous=heterogeneous)
+    names = [layer.name for layer in model.layers]
+    assert ("homogeneous" in names, "heterogeneous" in names) == (homogeneous, heterogeneous)
+    assert np.isfinite(model(BATCH, training=False).numpy()).all()
+
+
+def test_sdpn_has_no_attention() -> None:
+    model = sdpn(FEATURES, **SMALL)
+    kinds = {type(layer).__name__ for layer in model.layers}
+    assert {"DynamicConvolution", "QueryOperation"} <= kinds
+    assert not [kind for kind in kinds if "Attention" in kind]
+
+
+@pytest.mark.parametrize("make", [sdpn, din, dien, transformer, kfatt, dyjoint])
+def test_what_padding_holds_never_changes_a_logit(make: Any) -> None:
+    """The first sequence says where padding is; what the others hold there is of no account."""
+    model = make(FEATURES, **SMALL)
+    expected = model(BATCH, training=False).numpy()
+    other = {**BATCH, "categories": np.where(BATCH["items"] == 0, 22, BATCH["categories"]).astype(np.int32)}
+    np.testing.assert_allclose(model(other, training=False).numpy(), expected, atol=1e-6)
+    together = [model({key: value[row : row + 1] for key, value in BATCH.items()}, training=False) for row in range(3)]
+    np.testing.assert_allclose(np.concatenate(together), expected, atol=1e-6)
+
+
+def test_behaviours_can_be_chosen() -> None:
+    one = sdpn(FEATURES, **SMALL, sequences=("items",))
+    assert one.get_layer("homogeneous").experts.shape[2] == 4
+    assert sdpn(FEATURES, **SMALL).get_layer("homogeneous").experts.shape[2] == 8
+
+
+def test_dymlp_without_field_operation_is_dpn() -> None:
+    options: dict[str, Any] = {**SMALL, "num_heads": 1}
+    one, other = dymlp(FEATURES, **options, field_units=0), dpn(FEATURES, **options)
+    other.set_weights(one.get_weights())
+    np.testing.assert_array_equal(one(BATCH, training=False), other(BATCH, training=False))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: dpn(FEATURES, operation="hyperdense"), "'hyper_dense'"),
+        (lambda: dpn(FEATURES, contexts=("x0", "x0")), "each of 3 layers"),
+        (lambda: dpn(FEATURES, contexts="w0"), "Unknown context"),
+        (lambda: dpn(FEATURES, contexts="x:items"), "Did you mean 'item'"),
+        (lambda: dpn(FEATURES, contexts="x:scenario"), "No field has the role"),
+        (lambda: dpn(FEATURES, contexts=("y1", "y1", "y1")), "layers before it"),
+        (lambda: dpn_field(FEATURES, contexts="previously"), "'previous'"),
+        (lambda: dpn_field(FEATURES, aggregator="mean"), "aggregator"),
+        (lambda: sdpn(EncodedFeatures.from_sizes([3])), "at least one sequence"),
+        (lambda: sdpn(FEATURES, sequences=("item",)), "Did you mean 'items'"),
+        (lambda: sdpn(FEATURES, sequences=("items", "words")), "repeat the ids"),
+        (lambda: kfatt(FEATURES, key="category"), "categories"),
+    ],
+)
+def test_wrong_names_and_values_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,5 +1,8 @@
 """One function per published model, and their catalogue."""
 
+from dynctr_tf.models.afm import afm
+from dynctr_tf.models.afn import afn
+from dynctr_tf.models.autoint import autoint
 from dynctr_tf.models.catalogue import (
     CATALOGUE,
     OPTIMIZER_SEARCH_SPACES,
@@ -9,8 +12,12 @@ from dynctr_tf.models.catalogue import (
     build_model,
     model_entry,
 )
+from dynctr_tf.models.dcn import dcn
 from dynctr_tf.models.dcn_v2 import dcn_v2
+from dynctr_tf.models.dcn_v2_mix import dcn_v2_mix
+from dynctr_tf.models.deep_crossing import deep_crossing
 from dynctr_tf.models.deep_network import dnn
+from dynctr_tf.models.deepfm import deepfm
 from dynctr_tf.models.dien import dien
 from dynctr_tf.models.din import din
 from dynctr_tf.models.dpn import dpn
@@ -19,11 +26,17 @@ from dynctr_tf.models.dyjoint import dyjoint
 from dynctr_tf.models.dymlp import dymlp
 from dynctr_tf.models.dynint import dynint
 from dynctr_tf.models.factorization_machine import fm
+from dynctr_tf.models.fibinet import fibinet
+from dynctr_tf.models.hofm import hofm
 from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
 from dynctr_tf.models.kfatt import kfatt
 from dynctr_tf.models.logistic_regression import lr
+from dynctr_tf.models.nfm import nfm
+from dynctr_tf.models.pnn import pnn
 from dynctr_tf.models.sdpn import sdpn
 from dynctr_tf.models.transformer import transformer
+from dynctr_tf.models.wide_deep import wide_deep
+from dynctr_tf.models.xdeepfm import xdeepfm
 from dynctr_tf.models.xdeepint import xdeepint
 
 __all__ = [
@@ -32,8 +45,15 @@ __all__ = [
     "Choice",
     "LogUniform",
     "ModelEntry",
+    "afm",
+    "afn",
+    "autoint",
     "build_model",
+    "dcn",
     "dcn_v2",
+    "dcn_v2_mix",
+    "deep_crossing",
+    "deepfm",
     "dien",
     "din",
     "dnn",
@@ -44,11 +64,17 @@ __all__ = [
     "dynint",
     "embedded_fields",
     "encoded_inputs",
+    "fibinet",
     "fm",
+    "hofm",
     "kfatt",
     "lr",
     "model_entry",
+    "nfm",
+    "pnn",
     "sdpn",
     "transformer",
+    "wide_deep",
+    "xdeepfm",
     "xdeepint",
 ]

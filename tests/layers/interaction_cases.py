@@ -55,6 +55,7 @@ CASES: dict[str, Case] = {
     "OuterProduct": Case(of(layers.OuterProduct), FIELD_MAP, VECTORS[0]),
     "OuterProduct, kernel": Case(of(layers.OuterProduct, "kernel"), FIELD_MAP, FIELD_MAP[:, :1]),
     "ResidualUnit": Case(of(layers.ResidualUnit, 8, activation="tanh", dropout=0.5), VECTORS[0], FIELD_MAP),
+    "SplitEmbedding": Case(of(layers.SplitEmbedding, 3), FIELD_MAP, VECTORS[0]),
     "SqueezeExcitation": Case(of(layers.SqueezeExcitation, 2, activation="sigmoid"), FIELD_MAP, VECTORS[0]),
     "VectorCrossNetwork": Case(of(layers.VectorCrossNetwork, 3), VECTORS[0], FIELD_MAP),
     **{

@@ -65,6 +65,23 @@ SMALL: dict[str, dict[str, Any]] = {
         name: {"embedding_dim": 4, "hidden_units": (8,)}
         for name in ("transformer", "transformer-homo", "transformer-heter", "kfatt")
     },
+    "afm": {"embedding_dim": 4, "attention_dim": 3},
+    "hofm": {"embedding_dim": 4},
+    **{
+        name: {"embedding_dim": 4, "hidden_units": (8, 4)}
+        for name in ("nfm", "wide_deep", "deepfm", "deep_crossing", "dcn")
+    },
+    "crossnet": {"embedding_dim": 4},
+    "dcn_v2_mix": {"embedding_dim": 4, "hidden_units": (8, 4), "rank": 3, "num_experts": 2},
+    "crossmix": {"embedding_dim": 4, "rank": 3, "num_experts": 2},
+    "pnn": {"embedding_dim": 4, "hidden_units": (8, 4), "product": "both", "outer_mode": "kernel"},
+    "xdeepfm": {"embedding_dim": 4, "hidden_units": (8, 4), "layer_sizes": (3, 2)},
+    "cin": {"embedding_dim": 4, "layer_sizes": (3, 2)},
+    "autoint": {"embedding_dim": 4, "head_dim": 3},
+    "autoint-plus": {"embedding_dim": 4, "head_dim": 3, "hidden_units": (8, 4)},
+    "fibinet": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "afn": {"embedding_dim": 4, "num_neurons": 5, "hidden_units": (8, 4)},
+    "afn-plus": {"embedding_dim": 4, "num_neurons": 5, "hidden_units": (8, 4), "dnn_hidden_units": (8,)},
 }
 
 

@@ -15,6 +15,7 @@ from dynctr_tf.layers.interaction.inner_product import InnerProduct
 from dynctr_tf.layers.interaction.logarithmic_transformation import LogarithmicTransformation
 from dynctr_tf.layers.interaction.outer_product import OuterProduct
 from dynctr_tf.layers.interaction.pin import PolynomialInteraction
+from dynctr_tf.layers.interaction.split_embedding import SplitEmbedding
 from dynctr_tf.layers.interaction.squeeze_excitation import SqueezeExcitation
 from dynctr_tf.layers.interaction.subspace import MergeSubspaces, SplitSubspaces
 from dynctr_tf.layers.interaction.vector_cross_network import VectorCrossNetwork
@@ -36,6 +37,7 @@ __all__ = [
     "MergeSubspaces",
     "OuterProduct",
     "PolynomialInteraction",
+    "SplitEmbedding",
     "SplitSubspaces",
     "SqueezeExcitation",
     "VectorCrossNetwork",

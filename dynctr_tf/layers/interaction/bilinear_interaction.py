@@ -24,7 +24,7 @@ class BilinearInteraction(keras.layers.Layer):
     """The entry-wise products of all pairs of fields, with a matrix between the two.
 
     Use it where the products themselves are wanted. In front of a dense layer `BilinearDense` gives the same
-    in less time and memory, without ever holding all of them.
+    without keeping all of them for the backward pass.
 
     `p_ij = (x_i W) * x_j` for i < j, in the order (0, 1), (0, 2), ..., (1, 2), ...
 

@@ -78,7 +78,7 @@ class LogarithmicTransformation(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         if batch_norm:
-            # Both keep torch's constants, with which the published results were found.
+            # The constants of torch, and so of FuxiCTR, whose reading this is.
             options = {"epsilon": 1e-5, "momentum": 0.9, "dtype": "float32"}
             self.log_norm = keras.layers.BatchNormalization(center=False, name="log_norm", **options)
             self.exp_norm = keras.layers.BatchNormalization(name="exp_norm", **options)

@@ -105,8 +105,13 @@ def _write(model: keras.Model, encoder: Encoder, path: Path) -> None:
         logits = tf.reshape(tf.cast(logits, tf.float32), [-1])
         return {"ctr": tf.sigmoid(logits), "logit": logits}
 
+    signature = raw_signature(schema)
+
     def from_raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return answer(encode(features))
+        # A request of another rank passes the signature; here it is refused by the feature's name.
+        return answer(
+            encode({name: tf.ensure_shape(values, signature[name].shape) for name, values in features.items()})
+        )
 
     def from_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return from_raw(fill_missing_features(tf.io.parse_example(examples, example_features(schema)), schema))
@@ -120,7 +125,7 @@ def _write(model: keras.Model, encoder: Encoder, path: Path) -> None:
     archive = keras.export.ExportArchive()
     track_for_export(archive, model)
     track_for_export(archive, encode)
-    archive.add_endpoint("serving_default", from_raw, input_signature=[raw_signature(schema)])
+    archive.add_endpoint("serving_default", from_raw, input_signature=[signature])
     archive.add_endpoint(
         "examples", from_examples, input_signature=[tf.TensorSpec((None,), tf.string, name="examples")]
     )

@@ -1,6 +1,6 @@
 """Compare models on one data set: the same search effort for each, several seeds, paired tests on the test split.
 
-`python -m pipelines.compare --config pipelines/configs/criteo_display_ads.toml --models lr fm dnn --output runs/compared`
+`python -m pipelines.compare --config pipelines/configs/criteo_display_ads.toml --models lr fm --output runs/lr-fm`
 searches each model's hyper-parameters on the validation split with `pipelines.tune`, trains the best of each with
 every seed, and prints AUC and logloss with intervals and tests against the reference, rows/s, memory and zero rows.
 Each training runs in its own process. Started again after a kill, it goes on where it was.

@@ -21,6 +21,8 @@ from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
 from dynctr_tf.training import TrainingResult, set_seed, train
 
+_LEAST_REPLICATES = 40  # so that a replicate lies outside of a 95 % interval on either side
+
 
 def open_source(settings: DataSettings) -> RowSource:
     """Opens the raw rows that the settings name, with their schema and split.
@@ -85,8 +87,13 @@ def check_evaluation(settings: JobSettings, data: EncodedDataset) -> None:
     """Says what is wrong with the evaluation's settings before a model is trained.
 
     Raises:
-        ValueError: A grouping by what is no single-valued field, with the nearest known one.
+        ValueError: A grouping by what is no single-valued field, with the nearest known one; too few replicates.
     """
+    if settings.evaluation.replicates < _LEAST_REPLICATES:
+        raise ValueError(
+            f"evaluation.replicates must be at least {_LEAST_REPLICATES} for 95 % intervals, got "
+            f"{settings.evaluation.replicates}; 1000 is usual."
+        )
     group_by = settings.evaluation.group_by
     known = [field.name for field in data.features.single_valued]
     if group_by is not None and group_by not in known:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import time
@@ -70,17 +71,24 @@ def run(settings: JobSettings, directory: Path) -> None:
     print(f"done in {time.perf_counter() - start:.0f} s")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Reads the command line and runs the job, or lists the models."""
-    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.train", pairs=PAIRS)
-    parser.add_argument("--run-directory", type=Path, help="folder of this run; without it one under runs/")
-    parser.add_argument("--list-models", action="store_true", help="list the models with their options and stop")
-    settings, namespace = parser.parse_settings(arguments)
-    if namespace.list_models:
+class _ListModels(argparse.Action):
+    """Prints the models and ends the program, as `--help` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from dynctr_tf.models.catalogue import describe_models
 
         print(describe_models())
-        return
+        parser.exit()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Reads the command line and runs the job."""
+    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.train", pairs=PAIRS)
+    parser.add_argument("--run-directory", type=Path, help="folder of this run; without it one under runs/")
+    parser.add_argument(
+        "--list-models", action=_ListModels, nargs=0, help="list the models with their options and stop"
+    )
+    settings, namespace = parser.parse_settings(arguments)
     with errors_as_messages(parser):
         run(settings, namespace.run_directory or run_directory(settings))
 

@@ -2,6 +2,7 @@
 
 from dynctr_tf.layers.dense import MLP, LogitSum, ResidualUnit
 from dynctr_tf.layers.dynamic import (
+    AdaptiveDense,
     DecomposedDense,
     DynamicActivation,
     DynamicConvolution,
@@ -50,6 +51,7 @@ from dynctr_tf.layers.sequence import (
 
 __all__ = [
     "MLP",
+    "AdaptiveDense",
     "AnovaKernel",
     "AttentionDecoder",
     "AttentionGRU",

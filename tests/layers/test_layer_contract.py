@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import adaptive_cases
 import interaction_cases
 import numpy as np
 import operation_cases
@@ -16,7 +17,7 @@ from layer_contract import as_model, check_layer, listed, model_inputs
 
 from dynctr_tf import layers
 
-CASES = {**FIRST_CASES, **operation_cases.CASES, **interaction_cases.CASES}
+CASES = {**FIRST_CASES, **operation_cases.CASES, **interaction_cases.CASES, **adaptive_cases.CASES}
 ROOT = Path(__file__).parents[2]
 LOADER = """
 import json, sys

@@ -1,5 +1,6 @@
 """Layers part of whose parameters is generated per instance."""
 
+from dynctr_tf.layers.dynamic.adaptive_dense import AdaptiveDense
 from dynctr_tf.layers.dynamic.decomposed_dense import DecomposedDense
 from dynctr_tf.layers.dynamic.dynamic_activation import DynamicActivation
 from dynctr_tf.layers.dynamic.dynamic_convolution import DynamicConvolution
@@ -13,6 +14,7 @@ from dynctr_tf.layers.dynamic.query_operation import QueryOperation
 from dynctr_tf.layers.dynamic.weighted_parameters import WeightedParameters
 
 __all__ = [
+    "AdaptiveDense",
     "DecomposedDense",
     "DynamicActivation",
     "DynamicConvolution",

@@ -1,0 +1,375 @@
+"""Adaptive parameter generation (APG) in place of a dense layer: a small generated core between shared factors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from dynctr_tf import stack
+from dynctr_tf.layers.dense.initializers import distinct_initializer
+from dynctr_tf.layers.dynamic.generator import ParameterGenerator
+from dynctr_tf.nearest import unknown_name_message
+
+_BIASES = ("static", "generated", "none")
+_AGGREGATIONS = ("mean", "attention")
+
+
+def resolved_width(width: int | float, inputs: int, units: int) -> int:
+    """Returns a width that may be given as a fraction of the smaller side of a layer.
+
+    Args:
+        width: A whole number, or a float in (0, 1] for that share of the smaller side, rounded up.
+        inputs: Width of the layer's inputs.
+        units: Width of its outputs.
+
+    Example:
+
+    >>> resolved_width(8, 100, 50), resolved_width(0.25, 100, 50)
+    (8, 13)
+    """
+    return math.ceil(width * min(inputs, units)) if isinstance(width, float) else width
+
+
+def check_width(argument: str, width: Any) -> None:
+    """Checks a width that may be a fraction.
+
+    Args:
+        argument: Its name, for the message.
+        width: Its value.
+
+    Raises:
+        ValueError: It is neither a whole number of at least 1 nor a float in (0, 1].
+    """
+    whole = isinstance(width, int) and not isinstance(width, bool) and width >= 1
+    if not whole and not (isinstance(width, float) and 0 < width <= 1):
+        raise ValueError(
+            f"{argument} must be a whole number of at least 1, or a float in (0, 1] for that share of the smaller "
+            f"side of the layer; got {width!r}."
+        )
+
+
+@keras.saving.register_keras_serializable(package="dynctr_tf")
+class AdaptiveDense(stack.ConditionedLayer):
+    """A dense layer whose kernel is adapted to each instance by what a condition generates.
+
+    Use it in place of `keras.layers.Dense` in a wide hidden layer; with a small rank it is cheaper than the layer
+    that it replaces. `make_adaptive` puts it into a finished model.
+
+    `y = activation(U S(z) V x + b)`, V `(K, m)` and U `(units, K)` shared by all instances, the core S(z) `(K, K)`
+    generated from the condition z. The five versions of the paper by arguments:
+
+    * v1, the whole kernel is generated: `rank=None`.
+    * v2, U, S and V are generated and multiplied to a kernel: `factors="generated", materialise=True`.
+    * v3, the same, applied to x one after the other: `factors="generated"`.
+    * v4, U and V are shared: the default.
+    * v5, `U = U^l U^r` and `V = V^l V^r` with an inner width P: `over_parameterisation=P`. They are multiplied once
+      a batch, so a row costs what it costs in v4; `folded_config` and `folded_weights` give the v4 layer.
+
+    Args:
+        units: Width of the output.
+        rank: Width K of the core; a float is a share of the smaller side of the layer, rounded up; `None` generates
+            the whole kernel. Default 0.0625.
+        over_parameterisation: Inner width P of the shared factors, a number or a share as above. Default `None`.
+        factors: `"shared"` or `"generated"`. Default `"shared"`.
+        materialise: Whether generated factors are multiplied to a kernel per instance first. It gives the same
+            numbers at a greater cost; for comparisons. Default `False`.
+        bias: `"static"`, `"generated"` (with the core) or `"none"`. Default `"static"`.
+        activation: Keras activation of the output. Default `None`.
+        depth: Number of dense layers of the generator. Default 1.
+        reduction_ratio: As `ParameterGenerator`. Default 4.0.
+        hidden_units: Width of the hidden layers of the generator, in place of the ratio. Default `None`.
+        identity_start: Whether the identity is added to the generated core, so that the layer starts near the
+            static one of rank K. Default `False`.
+        aggregation: How the generated numbers of several conditions become one set: `"mean"`, or `"attention"`, a
+            learnt softmax over the conditions. Default `"mean"`.
+        stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
+        kernel_initializer: Start of the factors and of the generator, a Keras initializer; each has one of its own.
+            Default `"glorot_uniform"`.
+        kernel_regularizer: A Keras regularizer of the shared factors. Default `None`.
+
+    Call arguments:
+        inputs: x, float.
+        condition: z, float. Default: x, self-wise.
+
+    Input shape:
+        `(batch, m)` with a condition `(batch, n)`, or `(batch, c, n)` for c conditions.
+
+    Output shape:
+        `(batch, units)`.
+
+    Raises:
+        ValueError: Numbers out of range, arguments that exclude each other, or tensors of another rank.
+
+    Cost: with depth 1, v4 has `(m + units) * K + (n + 1) * K^2 + units` parameters and as many multiply-adds per
+    row. v5 has `(m + units + 2 K) * P` in place of `(m + units) * K` parameters, and
+    `(m + units) * P * K` multiply-adds more per batch. v3: `((m + units) * K + K^2) * (n + 2)` multiply-adds; v2
+    `units * K * (K + m)` more than its generation; v1 `m * units * (n + 2)`: `HyperDense` is the same in less memory.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> AdaptiveDense(units=5, rank=2)(tf.ones((2, 3)), tf.ones((2, 4))).shape
+    TensorShape([2, 5])
+
+    Reference:
+        Yan et al., APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction, arXiv 2203.16218,
+        section 3: basic model, low-rank parameterisation, decomposed feed-forwarding, parameter sharing and
+        over-parameterisation. Bias, identity start and the linear output of the generator are our reading.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        rank: int | float | None = 0.0625,
+        over_parameterisation: int | float | None = None,
+        factors: str = "shared",
+        materialise: bool = False,
+        bias: str = "static",
+        activation: Any = None,
+        depth: int = 1,
+        reduction_ratio: float = 4.0,
+        hidden_units: int | None = None,
+        identity_start: bool = False,
+        aggregation: str = "mean",
+        stop_gradient: bool = False,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if units < 1:
+            raise ValueError(f"units must be at least 1, got {units}.")
+        if rank is not None:
+            check_width("rank", rank)
+        if over_parameterisation is not None:
+            check_width("over_parameterisation", over_parameterisation)
+        if factors not in ("shared", "generated"):
+            raise ValueError(unknown_name_message("kind of factors", str(factors), ("shared", "generated")))
+        if bias not in _BIASES:
+            raise ValueError(unknown_name_message("bias", str(bias), _BIASES))
+        if aggregation not in _AGGREGATIONS:
+            raise ValueError(unknown_name_message("aggregation", str(aggregation), _AGGREGATIONS))
+        if rank is None and (identity_start or over_parameterisation is not None or factors == "generated"):
+            raise ValueError(
+                "rank=None generates the whole kernel: there is no core to start at the identity and there are no "
+                "factors; give a rank, or leave identity_start, over_parameterisation and factors at their defaults."
+            )
+        if over_parameterisation is not None and factors == "generated":
+            raise ValueError("over_parameterisation is of shared factors; leave it out with factors='generated'.")
+        if materialise and factors != "generated":
+            raise ValueError("materialise=True multiplies generated factors; give factors='generated' with it.")
+        self.units = int(units)
+        self.rank = rank
+        self.over_parameterisation = over_parameterisation
+        self.factors = factors
+        self.materialise = materialise
+        self.bias_kind = bias
+        self.activation = keras.activations.get(activation)
+        self.depth = depth
+        self.reduction_ratio = reduction_ratio
+        self.hidden_units = hidden_units
+        self.identity_start = identity_start
+        self.aggregation = aggregation
+        self.stop_gradient = stop_gradient
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def build_weights(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
+        condition_shape = condition_shape or inputs_shape
+        ranks = (len(inputs_shape), len(condition_shape))
+        if ranks not in ((2, 2), (2, 3)) or None in (inputs_shape[-1], condition_shape[-1]):
+            raise ValueError(
+                f"{self.name} takes inputs (batch, m) and a condition (batch, n) or (batch, c, n) of known widths, got "
+                f"{inputs_shape} and {condition_shape}; flatten a field map first with keras.layers.Flatten()."
+            )
+        width, condition_width = inputs_shape[-1], condition_shape[-1]
+        rank = 0 if self.rank is None else resolved_width(self.rank, width, self.units)
+        self.core_width = rank
+        # What is generated per instance, in this order.
+        self.generated_sizes: dict[str, int] = {"kernel": width * self.units} if self.rank is None else {}
+        self.matrices: dict[str, Any] = {}
+        if self.factors == "generated":
+            self.generated_sizes.update({"down": width * rank, "up": rank * self.units})
+        elif self.rank is not None:
+            if self.over_parameterisation is None:
+                shapes = {"down": (width, rank), "up": (rank, self.units)}
+            else:
+                inner = resolved_width(self.over_parameterisation, width, self.units)
+                shapes = {
+                    "down_right": (width, inner),
+                    "down_left": (inner, rank),
+                    "up_right": (rank, inner),
+                    "up_left": (inner, self.units),
+                }
+            self.matrices = {
+                name: self.add_weight(
+                    name=name,
+                    shape=shape,
+                    # The generator's own matrices have the numbers from 0.
+                    initializer=distinct_initializer(self.kernel_initializer, 1_000 + index),
+                    regularizer=self.kernel_regularizer,
+                    trainable=True,
+                )
+                for index, (name, shape) in enumerate(shapes.items())
+            }
+        if self.rank is not None:
+            self.generated_sizes["core"] = rank * rank
+        if self.bias_kind == "generated":
+            self.generated_sizes["bias"] = self.units
+        self.static_bias = None
+        if self.bias_kind == "static":
+            self.static_bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros", trainable=True)
+        self.attention = None
+        if ranks[1] == 3 and self.aggregation == "attention":
+            self.attention = self.add_weight(
+                name="attention",
+                shape=(condition_width, 1),
+                initializer=distinct_initializer(self.kernel_initializer, 2_000),
+                trainable=True,
+            )
+        self.generator = ParameterGenerator(
+            sum(self.generated_sizes.values()),
+            depth=self.depth,
+            reduction_ratio=self.reduction_ratio,
+            hidden_units=self.hidden_units,
+            stop_gradient=self.stop_gradient,
+            kernel_initializer=self.kernel_initializer,
+            dtype=self.dtype_policy,
+            name="generator",
+        )
+        self.generator.build((None, condition_width))
+
+    def generate(self, condition: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns what the condition generates, by name: the core `(batch, K, K)` and what else the version has.
+
+        Args:
+            condition: z, `(batch, n)` or `(batch, c, n)`; the layer must be built.
+        """
+        if condition.shape.rank == 2:
+            numbers = self.generator(condition)  # (batch, generated)
+        else:
+            several = self.generator(tf.reshape(condition, [-1, condition.shape[-1]]))  # (batch * c, generated)
+            several = tf.reshape(several, [-1, tf.shape(condition)[1], several.shape[-1]])  # (batch, c, generated)
+            if self.attention is None:
+                numbers = tf.reduce_mean(several, axis=1)
+            else:
+                z = tf.stop_gradient(condition) if self.stop_gradient else condition
+                scores = tf.cast(tf.matmul(z, tf.cast(self.attention, z.dtype)), tf.float32)  # (batch, c, 1)
+                numbers = tf.reduce_sum(several * tf.cast(tf.nn.softmax(scores, axis=1), several.dtype), axis=1)
+        pieces = tf.split(numbers, list(self.generated_sizes.values()), axis=-1)
+        parts = dict(zip(self.generated_sizes, pieces, strict=True))
+        if "core" in parts:
+            core = tf.reshape(parts["core"], [-1, self.core_width, self.core_width])
+            parts["core"] = core + tf.eye(self.core_width, dtype=core.dtype) if self.identity_start else core
+        if "down" in parts:
+            parts["down"] = tf.reshape(parts["down"], [-1, self._inputs_shape[-1], self.core_width])
+            parts["up"] = tf.reshape(parts["up"], [-1, self.core_width, self.units])
+        if "kernel" in parts:
+            parts["kernel"] = tf.reshape(parts["kernel"], [-1, self._inputs_shape[-1], self.units])
+        return parts
+
+    def shared_factors(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns V and U transposed, `(m, K)` and `(K, units)`, multiplied out where they are over-parameterised.
+
+        Args:
+            dtype: Data type of both; the products are taken in the type of the weights.
+        """
+        weights = {name: tf.convert_to_tensor(matrix) for name, matrix in self.matrices.items()}
+        if self.over_parameterisation is None:
+            down, up = weights["down"], weights["up"]
+        else:
+            # Once a batch, and then a row costs what it costs without over-parameterisation.
+            down = tf.matmul(weights["down_right"], weights["down_left"])
+            up = tf.matmul(weights["up_right"], weights["up_left"])
+        return tf.cast(down, dtype), tf.cast(up, dtype)
+
+    def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+        parts = self.generate(inputs if condition is None else tf.cast(condition, inputs.dtype))
+        if self.rank is None:
+            y = apply_each(inputs, parts["kernel"])
+        elif self.factors == "shared":
+            down, up = self.shared_factors(inputs.dtype)
+            y = tf.matmul(apply_core(tf.matmul(inputs, down), parts["core"]), up)
+        elif self.materialise:
+            # U S V of the paper, transposed because rows stand for vectors here.
+            down_core = tf.matmul(parts["down"], parts["core"], transpose_b=True)  # (batch, m, K)
+            y = apply_each(inputs, tf.matmul(down_core, parts["up"]))  # a kernel per instance: (batch, m, units)
+        else:
+            y = apply_each(apply_core(apply_each(inputs, parts["down"]), parts["core"]), parts["up"])
+        if self.static_bias is not None:
+            y += tf.cast(self.static_bias, y.dtype)
+        elif "bias" in parts:
+            y += parts["bias"]
+        return self.activation(y)
+
+    def folded_config(self) -> dict[str, Any]:
+        """Returns the configuration of the same layer without over-parameterisation."""
+        # A share of the layer's size stays one: the width that it stands for is the same.
+        return {**self.get_config(), "over_parameterisation": None}
+
+    def folded_weights(self) -> list[Any]:
+        """Returns the weights of the layer that `folded_config` makes, in the order of its `get_weights`."""
+        if self.over_parameterisation is None:
+            return list(self.get_weights())
+        down, up = self.shared_factors(tf.float32)
+        # Four matrices come first, then whatever there is.
+        return [down.numpy(), up.numpy(), *self.get_weights()[4:]]
+
+    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
+        return (inputs_shape[0], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "rank": self.rank,
+            "over_parameterisation": self.over_parameterisation,
+            "factors": self.factors,
+            "materialise": self.materialise,
+            "bias": self.bias_kind,
+            "activation": keras.activations.serialize(self.activation),
+            "depth": self.depth,
+            "reduction_ratio": self.reduction_ratio,
+            "hidden_units": self.hidden_units,
+            "identity_start": self.identity_start,
+            "aggregation": self.aggregation,
+            "stop_gradient": self.stop_gradient,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+def apply_core(x: tf.Tensor, core: tf.Tensor) -> tf.Tensor:
+    """Multiplies each row by its own core from the left: `y_i = sum_j core_ij x_j`.
+
+    Args:
+        x: `(batch, K)`.
+        core: `(batch, K, K)`.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> apply_core(tf.constant([[1.0, 10.0]]), tf.constant([[[1.0, 2.0], [3.0, 4.0]]])).numpy().tolist()
+    [[21.0, 43.0]]
+    """
+    # As a batched product: an elementwise product and a sum take three times as long from K = 32 on.
+    return tf.squeeze(tf.matmul(x[:, tf.newaxis, :], core, transpose_b=True), axis=1)
+
+
+def apply_each(x: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
+    """Multiplies each row by a kernel of its own: `y_c = sum_b x_b kernel_bc`.
+
+    Args:
+        x: `(batch, m)`.
+        kernels: `(batch, m, c)`.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> apply_each(tf.constant([[1.0, 10.0]]), tf.constant([[[1.0, 2.0], [3.0, 4.0]]])).numpy().tolist()
+    [[31.0, 42.0]]
+    """
+    return tf.squeeze(tf.matmul(x[:, tf.newaxis, :], kernels), axis=1)

@@ -1,0 +1,43 @@
+"""The cases by which APG's layers are checked against the contract of layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from layer_contract import Case
+
+from dynctr_tf.layers import dynamic
+
+RANDOM = np.random.default_rng(8)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+def of(layer: Any, *args: Any, **options: Any) -> Any:
+    return lambda **more: layer(*args, **options, **more)
+
+
+VECTOR, CONDITION, SEVERAL, FIELD_MAP = floats(5, 6), floats(5, 7), floats(5, 3, 7), floats(5, 4, 6)
+
+CASES: dict[str, Case] = {
+    "AdaptiveDense": Case(of(dynamic.AdaptiveDense, 8, 3), VECTOR, FIELD_MAP, CONDITION),
+    "AdaptiveDense, v1": Case(of(dynamic.AdaptiveDense, 8, None, bias="generated"), VECTOR, FIELD_MAP),
+    "AdaptiveDense, v2": Case(
+        of(dynamic.AdaptiveDense, 8, 0.5, factors="generated", materialise=True), VECTOR, FIELD_MAP, CONDITION
+    ),
+    "AdaptiveDense, v3": Case(
+        of(dynamic.AdaptiveDense, 8, 3, factors="generated", bias="none", depth=2, activation="tanh"), VECTOR, FIELD_MAP
+    ),
+    "AdaptiveDense, v5": Case(
+        of(dynamic.AdaptiveDense, 8, 3, 5, identity_start=True, bias="generated", kernel_regularizer="l2"),
+        VECTOR,
+        FIELD_MAP,
+        CONDITION,
+    ),
+    "AdaptiveDense, several conditions": Case(
+        of(dynamic.AdaptiveDense, 8, 3, aggregation="attention", depth=3, hidden_units=4), VECTOR, FIELD_MAP, SEVERAL
+    ),
+}

@@ -102,7 +102,7 @@ def check_evaluation(settings: JobSettings, data: EncodedDataset) -> None:
 
 def build_optimizer(settings: JobSettings) -> Any:
     """Makes the optimizer that the settings name, the model's own where they name none."""
-    kind = settings.optimizer.name
+    kind: str = settings.optimizer.name
     if kind == "default":
         kind = model_entry(settings.model.name).optimizer
     options = dict(settings.optimizer.options)

@@ -85,7 +85,7 @@ def search(
         raise ValueError(
             "The tuner 'bayesian' needs scipy, which is not installed: pip install 'keras-tuner[bayesian]'."
         )
-    directory = Path(directory)
+    place = Path(directory)
     hyperparameters = keras_tuner.HyperParameters()
     for name, draw in space.items():
         if isinstance(draw, LogUniform):
@@ -104,7 +104,7 @@ def search(
     failed: list[Trial] = []
     if start is not None:
         try:
-            finished.append(Trial(dict(start), _finite(train(start, directory / "trial_start"))))
+            finished.append(Trial(dict(start), _finite(train(start, place / "trial_start"))))
         except (ValueError, FloatingPointError) as error:
             failed.append(Trial(dict(start), math.nan, _described(error)))
     bar = tqdm(total=trials, desc="trials", unit="trial")
@@ -116,7 +116,7 @@ def search(
             """Trains one trial."""
             values = values_of(trial.hyperparameters)
             try:
-                score = _finite(train(values, directory / f"trial_{trial.trial_id}"))
+                score = _finite(train(values, place / f"trial_{trial.trial_id}"))
             except (ValueError, FloatingPointError) as error:
                 # keras-tuner keeps the last line of a message with the trial, on disk.
                 raise keras_tuner.errors.FailedTrialError(_described(error)) from error
@@ -131,7 +131,7 @@ def search(
         max_consecutive_failed_trials=trials + 1,
         seed=seed + 1,  # keras-tuner takes 0 for no seed at all.
     )
-    loop = Search(oracle=oracle, directory=str(directory.parent), project_name=directory.name, overwrite=False)
+    loop = Search(oracle=oracle, directory=str(place.parent), project_name=place.name, overwrite=False)
     bar.update(sum(trial.status in ("COMPLETED", "INVALID", "FAILED") for trial in oracle.trials.values()))
     loop.search(verbose=0)
     bar.close()

@@ -1,0 +1,210 @@
+"""The jobs that a person starts: what comes out of them, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dynctr_tf.configuration import read_file
+from dynctr_tf.encoding import EncodedDataset
+from dynctr_tf.models.catalogue import CATALOGUE
+from pipelines import compare, schema, train, tune
+from pipelines.stages import scenario_names
+
+SMALL = ["--data.options.num_train", "2000", "--data.options.num_validation", "400", "--data.options.num_test", "400"]
+SHORT = ["--training.batch_size", "256", "--training.epochs", "1", "--training.evaluate_every", "4"]
+SHORT += ["--training.tensorboard", "false", "--evaluation.replicates", "40"]
+TINY_DNN = ["--model.name", "dnn", "--model.options.embedding_dim", "4", "--model.options.hidden_units", "[8]"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in which a job runs with what it writes by default."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(job: Any, words: list[str], capsys: pytest.CaptureFixture[str], status: int = 2) -> str:
+    with pytest.raises(SystemExit) as ended:
+        job.main(words)
+    assert ended.value.code == status
+    text = capsys.readouterr().err
+    # keras-tuner prints the traceback of a trial that fails; what ends the job has none.
+    text = text[text.index(f"\npython -m {job.__name__}: ") :]
+    assert "Traceback" not in text
+    return " ".join(text.split())
+
+
+def test_train_from_rows_to_served_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train.main([*TINY_DNN, *SMALL, *SHORT, "--evaluation.group_by", "user_id"])
+    text = capsys.readouterr().out
+    (run,) = (path for path in (here / "runs").iterdir() if path.name != "data")
+    for name in ("log.csv", "evaluation.json", "result.json", "sparsity.txt", "test_logits.npy", "run.png"):
+        assert (run / name).stat().st_size > 0, name
+    assert np.load(run / "test_logits.npy").shape == (400,)
+    figures = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    assert figures["steps"] == 8 and figures["parameters"] > 1000 and 0 <= figures["zero_rows"] <= 1
+
+    # The best that any model can reach on these rows stands beside what this one reached.
+    for words in ("attainable", "logloss", "normalized entropy", "group"):
+        assert words in text.lower(), words
+    path = re.search(r"SavedModel: (\S+)", text)
+    assert path is not None and path[1] == "saved_models/synthetic_ctr-dnn/1"
+    assert "tensorflow_model_server" in text and "picture of the run" in text
+    assert sorted(tf.saved_model.load(path[1]).signatures) == ["encoded", "examples", "serving_default"]
+
+    (encoded,) = (here / "runs" / "data").iterdir()
+    names = scenario_names(EncodedDataset.open(encoded))
+    assert names is not None and names[:2] == ["(missing)", "(unknown)"] and len(names) == 5
+    judged = (run / "evaluation.json").read_text(encoding="utf-8")
+    assert all(json.dumps(name) in judged for name in names[2:])
+
+    # The same command again trains nothing, uses the same data and exports the next version.
+    train.main([*TINY_DNN, *SMALL, *SHORT, "--evaluation.group_by", "user_id"])
+    text = capsys.readouterr().out
+    assert "from an earlier run" in text and "saved_models/synthetic_ctr-dnn/2" in text
+
+
+def own_file(folder: Path, bad: str | None = None) -> Path:
+    random = np.random.default_rng(0)
+    lines = ["clicked,country,price"]
+    for _ in range(600):
+        country = "abcd"[random.integers(4)]
+        lines.append(f"{int(random.random() < 0.2 + 0.5 * (country == 'a'))},{country},{random.random():.3f}")
+    if bad is not None:
+        lines[300] = bad
+    file = folder / "clicks.csv"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def test_train_on_a_file_of_ones_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = own_file(here)
+    assert schema.main([str(file), "--label", "clicked"]) == 0
+    words = ["--data.name", "tabular_file", "--data.path", "clicks.csv", "--data.schema", "clicks.schema.json"]
+    train.main([*words, *TINY_DNN, *SHORT, "--export.name", "mine"])
+    text = capsys.readouterr().out
+    assert "saved_models/mine/1" in text and "attainable" not in text
+    # A bad row is named, or skipped and counted.
+    own_file(here, bad="maybe,a,1.0")
+    message = refused(train, [*words, *TINY_DNN, *SHORT], capsys)
+    assert "clicks.csv" in message and "line 301" in message and "clicked" in message and "maybe" in message
+    train.main([*words, *TINY_DNN, *SHORT, "--data.on_bad_row", "skip", "--export.directory", "none"])
+    assert "skipped 1 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--training.epoch", "2"], "'--training.epoch'. Did you mean '--training.epochs'"),
+        (["--training.epochs", "two"], "training.epochs must be a whole number, got 'two'"),
+        (["--training.epochs", "0"], "epochs must be at least 1, got 0"),
+        (["--training.monitor", "loglos"], "'loglos'. Did you mean 'logloss'"),
+        (["--model.name", "dynint-dgpp"], "'dynint-dgpp'. Did you mean 'dynint-dgp'"),
+        (["--model.options.hiden_units", "[4]"], "'hiden_units'. Did you mean 'hidden_units'"),
+        (["--optimizer.name", "lazy_adm"], "'lazy_adm'. Did you mean 'lazy_adam'"),
+        (["--optimizer.options.learning_rat", "0.1"], "learning_rat"),
+        (["--data.name", "criteo_display_add"], "Did you mean 'criteo_display_ads'"),
+        (["--data.options.num_trian", "9"], "'num_trian'. Did you mean 'num_train'"),
+        (["--data.path", "x.csv"], "takes no setting 'path'"),
+        (["--data.name", "tabular_file"], "needs the option(s) path, schema"),
+        (["--evaluation.group_by", "user"], "'user'. Did you mean 'user_id'"),
+        (["--evaluation.replicates", "10"], "replicates must be at least 40"),
+        (["--config", "nowhere.toml"], "no settings file 'nowhere.toml'"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_named(words: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = [*TINY_DNN, *SMALL, *SHORT]
+    if words[0] == "--data.name":
+        base = [*TINY_DNN, *SHORT]
+    assert message in refused(train, [*base, *words], capsys)
+
+
+def test_a_loss_that_is_not_finite_is_told_without_a_traceback(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*TINY_DNN, *SMALL, *SHORT, "--optimizer.options.learning_rate", "1e30"]
+    assert "NonFiniteLossError:" in refused(train, words, capsys, status=1)
+
+
+def test_a_file_of_settings_and_options_over_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "job.toml").write_text('[training]\nepoks = 3\n[model]\nname = "dnn"\n', encoding="utf-8")
+    assert "'epoks'. Did you mean 'epochs'" in refused(train, ["--config", "job.toml"], capsys)
+
+
+def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    for job in (train, tune, compare):
+        with pytest.raises(SystemExit) as ended:
+            job.main(["--help"])
+        assert ended.value.code == 0
+        text = capsys.readouterr().out
+        options = re.findall(r"^  (--[\w.]+)[^\n]*((?:\n {10,}[^\n]*)*)", text, re.M)
+        assert len(options) > 25
+        for line in re.findall(r"^  (?:-h, )?--.*(?:\n {4,}.*)*", text, re.M):
+            option = line.split()[0]
+            explanation = re.sub(r"^\s*(-h, )?--\S+( [A-Z]\S*| \[?[A-Z{]\S*( \.\.\.\])?)*", "", line)
+            assert len(explanation.split()) >= 3, f"{option} is not explained:\n{line}"
+
+
+def test_list_models_has_the_whole_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--list-models"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    parts = {part.splitlines()[0]: part for part in text.strip().split("\n\n")}
+    assert list(parts) == list(CATALOGUE)
+    for name, entry in CATALOGUE.items():
+        assert entry.title in parts[name] and entry.paper in parts[name] and entry.optimizer in parts[name]
+        for option, default in entry.defaults.items():
+            assert re.search(rf"^    {option} +\S.*default {re.escape(repr(default))}$", parts[name], re.M), option
+
+
+def test_tune_writes_settings_that_train_takes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*TINY_DNN, *SMALL, *SHORT, "--trials", "1", "--output", "search"]
+    tune.main(words)
+    text = capsys.readouterr().out
+
+    def trials(printed: str) -> list[str]:
+        return re.findall(r"^  \d\.\d{5}  .*", printed, re.M)
+
+    assert len(trials(text)) == 2 and any(line.endswith("  defaults") for line in trials(text))
+    best = read_file(here / "search" / "best.toml")
+    assert best["model"]["name"] == "dnn" and best["model"]["options"]["embedding_dim"] == 4
+    assert best["training"]["epochs"] == 1
+    scores = sorted((here / "search").glob("trial_*/score.json"))
+    times = [file.stat().st_mtime_ns for file in scores]
+    assert len(times) == 2
+    # Started again it trains nothing and finds the same.
+    tune.main(words)
+    assert [file.stat().st_mtime_ns for file in scores] == times
+    assert trials(capsys.readouterr().out) == trials(text)
+    train.main(["--config", "search/best.toml", "--run-directory", "run", "--export.directory", "none"])
+    result = json.loads((here / "run" / "result.json").read_text(encoding="utf-8"))
+    lowest = min(json.loads(file.read_text(encoding="utf-8"))["score"] for file in scores)
+    assert result["best"]["val_logloss"] == pytest.approx(lowest, abs=1e-12)
+
+
+def test_a_trial_that_fails_is_never_best(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model.name", "fm", *SMALL, *SHORT, "--trials", "1", "--output", "search"]
+    # At this rate the defaults end in numbers that are not finite; the search draws no rate beside it.
+    message = refused(tune, [*words, "--optimizer.options.learning_rate", "1e38"], capsys, status=1)
+    assert "No trial succeeded" in message and "NonFiniteLossError" in message
+    assert not (here / "search" / "best.toml").exists()
+
+
+@pytest.mark.slow
+def test_compare_two_models(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*SMALL, *SHORT, "--models", "lr", "fm", "--seeds", "1", "--trials", "0", "--output", "compared"]
+    compare.main(words)
+    text = capsys.readouterr().out
+    assert re.search(r"^lr .*\d", text, re.M) and re.search(r"^fm .*\d", text, re.M)
+    for name in ("comparison.txt", "comparison.json", "comparison.png", "lr-seed0/result.json", "fm-seed0/result.json"):
+        assert (here / "compared" / name).exists(), name
+    wrong = ["--models", "lr", "fm", "--reference", "dnn", "--output", "compared"]
+    assert "'dnn' is not among the models" in refused(compare, wrong, capsys)
+    assert "Did you mean 'dnn'" in refused(compare, ["--models", "dnnn", "--output", "compared"], capsys)

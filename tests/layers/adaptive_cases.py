@@ -21,6 +21,7 @@ def of(layer: Any, *args: Any, **options: Any) -> Any:
 
 
 VECTOR, CONDITION, SEVERAL, FIELD_MAP = floats(5, 6), floats(5, 7), floats(5, 3, 7), floats(5, 4, 6)
+GROUPS = np.array([0, 2, 3, 1, 2], np.int32)
 
 CASES: dict[str, Case] = {
     "AdaptiveDense": Case(of(dynamic.AdaptiveDense, 8, 3), VECTOR, FIELD_MAP, CONDITION),
@@ -40,4 +41,20 @@ CASES: dict[str, Case] = {
     "AdaptiveDense, several conditions": Case(
         of(dynamic.AdaptiveDense, 8, 3, aggregation="attention", depth=3, hidden_units=4), VECTOR, FIELD_MAP, SEVERAL
     ),
+    "AdaptiveMLP": Case(
+        of(dynamic.AdaptiveMLP, (8, 4), "tanh", dropout=0.3, adaptive={"rank": [3, 2], "bias": "generated"}),
+        VECTOR,
+        FIELD_MAP,
+        CONDITION,
+    ),
+    "AdaptiveMLP, self-wise, batch norm": Case(
+        of(dynamic.AdaptiveMLP, (8, 4), "tanh", batch_norm=True, adaptive={"rank": 2, "over_parameterisation": 5}),
+        VECTOR,
+        FIELD_MAP,
+    ),
+    "GroupCondition": Case(of(dynamic.GroupCondition, 4, 3), GROUPS, VECTOR),
+    **{
+        f"MixCondition, {mode}": Case(of(dynamic.MixCondition, mode), [CONDITION, SEVERAL[:, 0]], CONDITION)
+        for mode in ("concatenate", "mean", "attention", "stack")
+    },
 }

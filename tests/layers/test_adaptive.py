@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dynctr_tf.layers import AdaptiveDense
+from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP, GroupCondition, MixCondition
 
 RANDOM = np.random.default_rng(4)
 
@@ -157,3 +157,49 @@ def test_parameter_counts() -> None:
 def test_wrong_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AdaptiveDense(**{"units": 3, **options})
+
+
+def test_adaptive_perceptron_is_a_chain_of_adaptive_layers() -> None:
+    layer = AdaptiveMLP((4, 3), "tanh", adaptive={"rank": [3, 2], "bias": "generated"})
+    layer(X, Z)
+    assert [dense.rank for dense in layer.dense_layers] == [3, 2]
+    first, second = layer.dense_layers
+    np.testing.assert_allclose(layer(X, Z).numpy(), second(first(X, Z), Z).numpy(), rtol=1e-5, atol=1e-6)
+    own = AdaptiveMLP((4, 3), adaptive={"rank": 2})
+    own(X)
+    first, second = own.dense_layers
+    np.testing.assert_allclose(own(X).numpy(), second(first(X)).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_group_condition_gives_one_row_per_group() -> None:
+    layer = GroupCondition(3, 2)
+    groups = np.array([2, 0, 2], np.int32)
+    np.testing.assert_array_equal(layer(groups).numpy(), layer.get_weights()[0][groups])
+    np.testing.assert_array_equal(layer(groups[:, None]).numpy(), layer(groups).numpy())
+
+
+def test_mixed_conditions_follow_their_equations() -> None:
+    one, other = floats(4, 5), floats(4, 5)
+    stacked = np.stack([one, other], axis=1)
+    np.testing.assert_array_equal(MixCondition()([one, other]).numpy(), np.concatenate([one, other], axis=1))
+    np.testing.assert_array_equal(MixCondition("stack")([one, other]).numpy(), stacked)
+    np.testing.assert_allclose(MixCondition("mean")([one, other]).numpy(), (one + other) / 2, rtol=1e-5, atol=1e-6)
+    layer = MixCondition("attention")
+    mixed = layer([one, other]).numpy()
+    scores = np.exp(stacked @ layer.get_weights()[0])
+    np.testing.assert_allclose(mixed, (scores / scores.sum(1, keepdims=True) * stacked).sum(1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AdaptiveMLP(()), "hidden_units"),
+        (lambda: AdaptiveMLP((4, 3), adaptive={"rank": [3]}), "one value for each of its 2 layers"),
+        (lambda: GroupCondition(0), "num_groups"),
+        (lambda: MixCondition("meen"), "Did you mean 'mean'"),
+        (lambda: MixCondition("mean")([X, Z]), "one width"),
+    ],
+)
+def test_wrong_conditions_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

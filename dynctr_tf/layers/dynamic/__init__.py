@@ -1,6 +1,8 @@
 """Layers part of whose parameters is generated per instance."""
 
 from dynctr_tf.layers.dynamic.adaptive_dense import AdaptiveDense
+from dynctr_tf.layers.dynamic.adaptive_mlp import AdaptiveMLP
+from dynctr_tf.layers.dynamic.conditions import GroupCondition, MixCondition
 from dynctr_tf.layers.dynamic.decomposed_dense import DecomposedDense
 from dynctr_tf.layers.dynamic.dynamic_activation import DynamicActivation
 from dynctr_tf.layers.dynamic.dynamic_convolution import DynamicConvolution
@@ -15,13 +17,16 @@ from dynctr_tf.layers.dynamic.weighted_parameters import WeightedParameters
 
 __all__ = [
     "AdaptiveDense",
+    "AdaptiveMLP",
     "DecomposedDense",
     "DynamicActivation",
     "DynamicConvolution",
     "FieldOperation",
     "GeneratedParameters",
+    "GroupCondition",
     "HyperDense",
     "KernelBank",
+    "MixCondition",
     "MixtureOfKernels",
     "ParameterGenerator",
     "QueryOperation",

@@ -31,6 +31,7 @@ from dynctr_tf.models.hofm import hofm
 from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
 from dynctr_tf.models.kfatt import kfatt
 from dynctr_tf.models.logistic_regression import lr
+from dynctr_tf.models.make_adaptive import make_adaptive
 from dynctr_tf.models.nfm import nfm
 from dynctr_tf.models.pnn import pnn
 from dynctr_tf.models.sdpn import sdpn
@@ -69,6 +70,7 @@ __all__ = [
     "hofm",
     "kfatt",
     "lr",
+    "make_adaptive",
     "model_entry",
     "nfm",
     "pnn",

@@ -1,5 +1,6 @@
 """SavedModels that serve raw features."""
 
+from dynctr_tf.export.folding import fold
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
 from dynctr_tf.export.saved_model import ParityError, export_model, next_version, serving_line
 
@@ -7,6 +8,7 @@ __all__ = [
     "ParityError",
     "example_features",
     "export_model",
+    "fold",
     "next_version",
     "raw_signature",
     "raw_tensors",

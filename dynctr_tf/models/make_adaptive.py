@@ -85,7 +85,7 @@ def make_adaptive(
 
 def _nested(model: Any, prefix: str = "") -> list[tuple[str, Any]]:
     """All layers of a model and of the functional models inside it, with their paths."""
-    found = []
+    found: list[tuple[str, Any]] = []
     for layer in model.layers:
         path = prefix + layer.name
         found += _nested(layer, f"{path}/") if stack.graph_of(layer) is not None else [(path, layer)]

@@ -79,9 +79,7 @@ def fibinet(
         initial_scale=initial_scale,
         row_regularizer_l2=row_regularizer_l2,
     )
-    excited = SqueezeExcitation(
-        reduction_ratio, activation=excitation_activation, name="squeeze_excitation"
-    )(field_map)
+    excited = SqueezeExcitation(reduction_ratio, activation=excitation_activation, name="squeeze_excitation")(field_map)
     units = hidden_units[0] if hidden_units else 1
     # As in MLP, a bias in front of the normalisation would be taken away again; the logit has its own.
     use_bias = bool(hidden_units) and not batch_norm

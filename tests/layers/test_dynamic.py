@@ -112,9 +112,7 @@ def test_weighted_parameters_are_equations_6_9_10(offset: str, rank: int, fields
 def test_generator_by_hand() -> None:
     layer = ParameterGenerator(2, hidden_units=2, scale=3.0, offset=1.0)
     layer(tf.ones((1, 2)))
-    layer.set_weights(
-        [np.array([[1, -1], [1, -1]]), np.array([0, 0]), np.array([[1, 2], [5, 5]]), np.array([0, 1])]
-    )
+    layer.set_weights([np.array([[1, -1], [1, -1]]), np.array([0, 0]), np.array([[1, 2], [5, 5]]), np.array([0, 1])])
     # relu([2, -2]) = [2, 0]; [2, 4] + [0, 1]; 3 * . + 1
     assert layer(tf.ones((1, 2))).numpy().tolist() == [[7.0, 16.0]]
 

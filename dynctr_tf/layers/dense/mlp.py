@@ -88,14 +88,10 @@ class MLP(keras.layers.Layer):
                     keras.layers.BatchNormalization(dtype=self.dtype_policy, name=f"batch_norm_{index + 1}")
                 )
                 self._steps.append(
-                    keras.layers.Activation(
-                        self.activation, dtype=self.dtype_policy, name=f"activation_{index + 1}"
-                    )
+                    keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=f"activation_{index + 1}")
                 )
             if dropout:
-                self._steps.append(
-                    keras.layers.Dropout(dropout, dtype=self.dtype_policy, name=f"dropout_{index + 1}")
-                )
+                self._steps.append(keras.layers.Dropout(dropout, dtype=self.dtype_policy, name=f"dropout_{index + 1}"))
 
     def build(self, input_shape: Any) -> None:
         if len(input_shape) != 2 or input_shape[-1] is None:

@@ -120,9 +120,7 @@ class ParameterGenerator(keras.layers.Layer):
                 )
             )
             self.biases.append(
-                self.add_weight(
-                    name=f"bias_{index + 1}", shape=(shape[1],), initializer="zeros", trainable=True
-                )
+                self.add_weight(name=f"bias_{index + 1}", shape=(shape[1],), initializer="zeros", trainable=True)
             )
         self.built = True
 

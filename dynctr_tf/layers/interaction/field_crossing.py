@@ -27,9 +27,7 @@ class FieldCrossing(keras.layers.Layer):
             that works on the second transposes once in place of twice a layer. Default `False`.
     """
 
-    def __init__(
-        self, residual: bool = True, dropout: float = 0.0, fields_last: bool = False, **kwargs: Any
-    ) -> None:
+    def __init__(self, residual: bool = True, dropout: float = 0.0, fields_last: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is a share from 0 up to, not including, 1; got {dropout}.")

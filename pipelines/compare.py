@@ -9,6 +9,7 @@ Each training runs in its own process. Started again after a kill, it goes on wh
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,10 +26,11 @@ from pipelines import errors_as_messages
 
 
 def _run(module: str, *words: str, log: Path) -> None:
-    """Runs a pipeline in its own process; what it prints goes to a file."""
+    """Runs a pipeline in its own process, which finds this one's packages; what it prints goes to a file."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with log.open("w", encoding="utf-8") as file:
         done = subprocess.run(
-            [sys.executable, "-m", module, *words], stdout=file, stderr=subprocess.STDOUT, check=False
+            [sys.executable, "-m", module, *words], stdout=file, stderr=subprocess.STDOUT, check=False, env=environment
         )
     if done.returncode:
         raise RuntimeError(

@@ -110,6 +110,11 @@ def logits(model: Any, batch: dict[str, np.ndarray]) -> np.ndarray:
     return model({key: tf.constant(value) for key, value in batch.items()}, training=False).numpy()
 
 
+@pytest.fixture(autouse=True)
+def same_start_each_time() -> None:
+    keras.utils.set_random_seed(0)
+
+
 def test_every_model_of_the_catalogue_is_tested() -> None:
     assert list(SMALL) == list(CATALOGUE)
 
@@ -122,7 +127,8 @@ def test_model_trains_on_all_kinds_of_features(name: str) -> None:
     output = logits(model, batch)
     assert output.shape == (256, 1)
     assert output.dtype == np.float32
-    model.compile(keras.optimizers.SGD(0.5), keras.losses.BinaryCrossentropy(from_logits=True))
+    # Polynomials of some degree diverge under larger steps of plain gradient descent.
+    model.compile(keras.optimizers.SGD(0.1), keras.losses.BinaryCrossentropy(from_logits=True))
     history = model.fit(batch, labels_of(batch), batch_size=64, epochs=6, verbose=0).history["loss"]
     assert np.isfinite(history).all()
     assert history[-1] < history[0]
@@ -232,7 +238,10 @@ def test_model_trains_in_mixed_precision(name: str, mixed_policy: None) -> None:
     keras.mixed_precision.set_global_policy("float32")
     exact = build_model(name, FEATURES, **SMALL[name])
     exact.set_weights(model.get_weights())
-    np.testing.assert_allclose(logits(exact, batch), logits(model, batch), atol=0.03)
+    expected = logits(exact, batch)
+    # bfloat16 keeps eight bits of a number whatever its size, and an untrained AFN gives logits of 15.
+    scale = max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(logits(model, batch) / scale, expected / scale, atol=0.03)
 
 
 def test_lr_is_a_sum_of_weights() -> None:

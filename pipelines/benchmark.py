@@ -33,6 +33,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dnn": {"hidden_units": workload.HIDDEN_UNITS},
     "fm": {},
     "lr": {},
+    "deepfm": {"hidden_units": workload.HIDDEN_UNITS},
     "dcn_v2": {"hidden_units": workload.HIDDEN_UNITS, "num_layers": 3},
     "xdeepint": {"num_layers": 3},
     "dynint-da": {"num_layers": 3},
@@ -325,7 +326,7 @@ def main(words: Sequence[str] | None = None) -> None:
         sub = commands.add_parser(name, help=job.__doc__)
         sub.set_defaults(job=job)
         sub.add_argument("--ids", type=lambda text: int(float(text)), nargs="+", default=ids, help="numbers of ids")
-        sub.add_argument("--models", nargs="+", default=models, choices=sorted({*OPTIONS, "deepfm"}), help="models")
+        sub.add_argument("--models", nargs="+", default=models, choices=sorted(OPTIONS), help="models")
         sub.add_argument("--batch-size", type=int, default=4096, help="rows per step (default 4096)")
         sub.add_argument("--steps", type=int, default=10, help="timed steps per run (default 10)")
         sub.add_argument("--rounds", type=int, default=3, help="runs behind each median (default 3)")

@@ -122,6 +122,8 @@ def _selected(model: Any, patterns: Sequence[str] | None) -> set[int]:
             refused.append(f"{path!r}: it is of type {type(layer).__name__}, not a Dense or MLP layer")
         elif isinstance(layer, keras.layers.Dense):
             held = [option for option in _NOT_CARRIED if getattr(layer, option, None) is not None]
+            if layer.use_bias and not isinstance(layer.bias_initializer, keras.initializers.Zeros):
+                held.append("bias_initializer")  # The bias of an adaptive layer starts at zero.
             if held:
                 refused.append(f"{path!r}: its {', '.join(held)} would be lost")
             elif len(layer.input_spec.axes or {}) != 1 or layer.kernel.shape.rank != 2:

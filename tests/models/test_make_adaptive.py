@@ -163,6 +163,10 @@ def small(layer: Any, shape: tuple[int, ...] = (6,)) -> Any:
         (lambda: make_adaptive(two_towers(), condition_of="joined"), "depends on an adaptive layer"),
         (lambda: make_adaptive(small(Block(name="block"))), "stands inside of layer 'block'"),
         (lambda: make_adaptive(small(Dense(3, kernel_constraint="max_norm", name="d"))), "kernel_constraint"),
+        (
+            lambda: make_adaptive(small(Dense(3, bias_initializer="ones", name="d"))),
+            "its bias_initializer would be lost",
+        ),
         (lambda: make_adaptive(small(Dense(3, name="d"), (2, 6))), "'d' cannot be made adaptive"),
         (lambda: make_adaptive(small(Dense(1))), "no Dense or MLP layer"),
         (lambda: make_adaptive(keras.Sequential([Dense(3)])), "Only functional models"),

@@ -1,0 +1,106 @@
+"""The catalogue of models: name, function, paper, defaults, optimizer and search space of each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.models.catalogue.dynamic_models import DYNAMIC_MODELS
+from dynctr_tf.models.catalogue.entry import Choice, LogUniform, ModelEntry, SearchSpace
+from dynctr_tf.models.catalogue.search_spaces import OPTIMIZER_SEARCH_SPACES
+from dynctr_tf.models.catalogue.sequence_models import SEQUENCE_MODELS
+from dynctr_tf.models.catalogue.static_models import STATIC_MODELS
+from dynctr_tf.nearest import unknown_name_message
+
+__all__ = [
+    "CATALOGUE",
+    "OPTIMIZER_SEARCH_SPACES",
+    "Choice",
+    "LogUniform",
+    "ModelEntry",
+    "SearchSpace",
+    "build_model",
+    "describe_models",
+    "model_entry",
+]
+
+CATALOGUE: Mapping[str, ModelEntry] = MappingProxyType(
+    {entry.name: entry for entry in (*STATIC_MODELS, *DYNAMIC_MODELS, *SEQUENCE_MODELS)}
+)
+"""All models, by name."""
+
+
+def model_entry(name: str) -> ModelEntry:
+    """Returns what the catalogue knows of a model.
+
+    Args:
+        name: Its name.
+
+    Raises:
+        ValueError: There is none of this name; the message names the nearest.
+
+    Example:
+
+    >>> model_entry("dynint-dgp").optimizer
+    'group_ftrl'
+    """
+    if name not in CATALOGUE:
+        raise ValueError(unknown_name_message("model", str(name), CATALOGUE))
+    return CATALOGUE[name]
+
+
+def build_model(name: str, features: EncodedFeatures, **options: Any) -> Any:
+    """Builds a model of the catalogue.
+
+    Use it where the name comes from a configuration; in code, call the model's function.
+
+    Args:
+        name: Its name in the catalogue.
+        features: The description that the encoder gives.
+        **options: Options of its function.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`, not compiled.
+
+    Raises:
+        ValueError: An unknown name or option, with the nearest known one, or a value that is refused.
+
+    Example:
+
+    >>> build_model("fm", EncodedFeatures.from_sizes([10, 20]), embedding_dim=4).output_shape
+    (None, 1)
+    """
+    return model_entry(name).build(features, **options)
+
+
+def describe_models() -> str:
+    """Describes all models of the catalogue for a person: title, paper, optimizer, and options with types and defaults.
+
+    Example:
+
+    >>> print("\\n".join(describe_models().splitlines()[:3]))
+    lr
+      Logistic regression
+      paper: none; the linear baseline of the papers
+    """
+    return "\n\n".join(_described(entry) for entry in CATALOGUE.values())
+
+
+def _described(entry: ModelEntry) -> str:
+    lines = [entry.name, f"  {entry.title}", f"  paper: {entry.paper}"]
+    if entry.equation != "none":
+        lines.append(f"  equations: {entry.equation}")
+    lines.append(f"  optimizer: {entry.optimizer}")
+    if entry.fixed:
+        lines.append("  stands for: " + ", ".join(f"{name}={value!r}" for name, value in entry.fixed.items()))
+    # The modules of the models have postponed annotations, so these are texts.
+    parameters = inspect.signature(entry.function).parameters
+    options = [(name, str(parameters[name].annotation), repr(value)) for name, value in entry.defaults.items()]
+    if options:
+        lines.append("  options:")
+        widths = [max(len(row[column]) for row in options) for column in range(2)]
+        lines += [f"    {name:{widths[0]}}  {kind:{widths[1]}}  default {value}" for name, kind, value in options]
+    return "\n".join(lines)

@@ -1,0 +1,90 @@
+"""What the catalogue keeps of a model, and how a search space is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.nearest import unknown_name_message
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A hyper-parameter that takes one of some values.
+
+    Args:
+        values: The values.
+    """
+
+    values: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class LogUniform:
+    """A hyper-parameter that is drawn uniformly on a logarithmic scale.
+
+    Args:
+        low: Smallest value, above 0.
+        high: Largest value.
+    """
+
+    low: float
+    high: float
+
+
+SearchSpace = Mapping[str, Choice | LogUniform]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelEntry:
+    """What the catalogue knows of a model.
+
+    Args:
+        name: Its name in configurations and reports.
+        function: The function that builds it.
+        title: The paper's title.
+        paper: Where it is: `"arXiv ..."` or a conference.
+        equation: Which equations of it the model is.
+        optimizer: The kind of optimizer that it is trained with unless told otherwise: `"group_ftrl"` (G-FTRL
+            on the table, FTRL on the rest) or `"lazy_adam"`.
+        fixed: Options that this name stands for, such as the mode of DynInt. Default none.
+        search_space: Options of the model to search. Default none.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    title: str
+    paper: str
+    equation: str
+    optimizer: str
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    search_space: SearchSpace = dataclasses.field(default_factory=dict)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The options that may be given to the model, with their defaults."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {
+            parameter.name: parameter.default
+            for parameter in parameters
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in (*self.fixed, "name")
+        }
+
+    def build(self, features: EncodedFeatures, **options: Any) -> Any:
+        """Builds the model.
+
+        Args:
+            features: The description that the encoder gives.
+            **options: Options of its function.
+
+        Raises:
+            ValueError: An option that it does not have, or a value that its function refuses.
+        """
+        known = self.defaults
+        for option in options:
+            if option not in known:
+                raise ValueError(unknown_name_message(f"option of model {self.name!r}", option, known))
+        return self.function(features, **self.fixed, **options, name=self.name.replace("-", "_"))

@@ -1,0 +1,65 @@
+"""What several models search in common, and what each kind of optimizer searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from dynctr_tf.models.catalogue.entry import Choice, LogUniform, SearchSpace
+from dynctr_tf.models.dynamic_tower import OPERATIONS
+
+# The rows of a batch are regularised by the model under Adam; G-FTRL has penalties of its own and wants 0 here.
+_ROW_L2 = Choice((0.0, 1e-6, 1e-5, 1e-4, 1e-3))
+EMBEDDING: SearchSpace = MappingProxyType({"embedding_dim": Choice((8, 16, 32)), "row_regularizer_l2": _ROW_L2})
+DENSE: SearchSpace = MappingProxyType(
+    {
+        "hidden_units": Choice(
+            tuple((width,) * depth for depth in (1, 2, 3, 4) for width in (128, 256, 400, 512, 1024))
+        ),
+        "dropout": Choice((0.0, 0.1, 0.2, 0.3)),
+        "kernel_regularizer_l2": LogUniform(1e-4, 1e-3),
+    }
+)
+POLYNOMIAL: SearchSpace = MappingProxyType(
+    {
+        "num_layers": Choice((1, 2, 3, 4)),
+        "num_subspaces": Choice((1, 2, 4, 8, 16)),
+        "row_regularizer_l2": _ROW_L2,
+    }
+)
+GENERATOR: SearchSpace = MappingProxyType({"reduction_ratio": Choice((2.0, 4.0, 8.0, 16.0))})
+ORTHOGONAL: SearchSpace = MappingProxyType({"orthogonal_weight": LogUniform(1e-4, 1e-1)})
+OPTIMIZER_SEARCH_SPACES: Mapping[str, SearchSpace] = MappingProxyType(
+    {
+        # Arguments of `dynint_optimizer`: G-FTRL on the table, FTRL (dense) on the rest; penalties under a loss
+        # summed over the batch.
+        "group_ftrl": MappingProxyType(
+            {
+                "learning_rate": LogUniform(1e-2, 1e-1),
+                "l2": LogUniform(1e-2, 1e1),
+                "l21": LogUniform(1e-2, 1e1),
+                "dense_learning_rate": LogUniform(1e-2, 1e-1),
+                "dense_l1": LogUniform(1e-3, 1e0),
+                "dense_l2": LogUniform(1e-3, 1e0),
+            }
+        ),
+        # The papers search 1e-4 to 1e-3 on tens of millions of rows; smaller data, with fewer steps, wants more.
+        "lazy_adam": MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-2)}),
+    }
+)
+"""For each kind of optimizer the options that a search draws, and from what."""
+
+OPERATION: SearchSpace = MappingProxyType(
+    {"embedding_dim": Choice((10, 16, 32)), "num_kernels": Choice((2, 4, 8)), "row_regularizer_l2": _ROW_L2}
+)
+TOWER: SearchSpace = MappingProxyType({**OPERATION, **DENSE, "operation": Choice(OPERATIONS), "rank": Choice((16, 32))})
+HISTORY: SearchSpace = MappingProxyType(
+    {
+        **OPERATION,
+        "hidden_units": Choice(((80, 40), (200, 80), (400, 400, 400))),
+        "dropout": Choice((0.0, 0.1, 0.2, 0.3)),
+        "kernel_size": Choice((3, 5, 7)),
+        "form": Choice(("full", "depthwise", "separable")),
+        "context": Choice(("none", "convolution", "separable")),
+    }
+)

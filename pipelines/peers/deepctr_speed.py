@@ -39,7 +39,7 @@ def main() -> None:
     inputs = {f"f{i}": rows.ids[:, i] for i in range(workload.NUM_FIELDS)}
     dataset = tf.data.Dataset.from_tensor_slices((inputs, rows.labels[:, None]))
     dataset = dataset.batch(batch_size).cache().repeat().prefetch(2)
-    model.fit(dataset, steps_per_epoch=2, verbose=0)
+    model.fit(dataset, steps_per_epoch=workload.NUM_BATCHES, verbose=0)
     start = time.perf_counter()
     model.fit(dataset, steps_per_epoch=steps, verbose=0)
     figures = {"train_rows_per_s": batch_size * steps / (time.perf_counter() - start)}

@@ -54,7 +54,16 @@ class Problem(NamedTuple):
     given: object
 
 
-def _problem(column: str, reason: str, expected: str, bad: np.ndarray, given: pa.Array) -> list[Problem]:
+def bad_values(column: str, reason: str, expected: str, bad: np.ndarray, given: pa.Array) -> list[Problem]:
+    """Returns the problem of the rows that are marked; none where no row is.
+
+    Args:
+        column: The column.
+        reason: The reason, as it is counted.
+        expected: What was expected.
+        bad: bool `(rows,)`.
+        given: What the rows have.
+    """
     rows = np.flatnonzero(bad)
     if not len(rows):
         return []
@@ -71,7 +80,8 @@ def _bools(array: pa.Array) -> np.ndarray:
     return filled
 
 
-def _valid_text(name: str, text: pa.Array) -> tuple[pa.Array, list[Problem]]:
+def valid_text(name: str, text: pa.Array) -> tuple[pa.Array, list[Problem]]:
+    """Returns text with nulls where it is no UTF-8, and the rows in which it is not."""
     try:
         text.validate(full=True)
         return text, []
@@ -83,7 +93,7 @@ def _valid_text(name: str, text: pa.Array) -> tuple[pa.Array, list[Problem]]:
             (value or b"").decode()
         except UnicodeDecodeError:
             bad[row] = True
-    problems = _problem(name, f"{name} is not UTF-8 text", "UTF-8 text", bad, text)
+    problems = bad_values(name, f"{name} is not UTF-8 text", "UTF-8 text", bad, text)
     kept = [None if wrong else value for value, wrong in zip(values, bad, strict=True)]
     return pa.array(kept, pa.binary()).cast(pa.string()), problems
 
@@ -96,14 +106,14 @@ def _numbers(name: str, values: pa.Array) -> tuple[pa.Array, list[Problem]]:
         try:
             numbers = values.cast(pa.float64())
         except pa.ArrowInvalid:
-            text, problems = _valid_text(name, values)
+            text, problems = valid_text(name, values)
             text = pc.utf8_trim_whitespace(text)
             fits = pc.match_substring_regex(text, NUMBER)
-            problems += _problem(name, reason, expected, _bools(pc.invert(fits)), values)
+            problems += bad_values(name, reason, expected, _bools(pc.invert(fits)), values)
             numbers = pc.if_else(pc.fill_null(fits, False), text, pa.scalar(None, pa.string())).cast(pa.float64())
     else:
         numbers = values.cast(pa.float64(), safe=False)
-    problems += _problem(name, reason, expected, _bools(pc.is_inf(numbers)), values)
+    problems += bad_values(name, reason, expected, _bools(pc.is_inf(numbers)), values)
     nan = pc.is_nan(numbers)
     if pc.any(nan).as_py():
         numbers = pc.if_else(nan, pa.scalar(None, pa.float64()), numbers)
@@ -117,9 +127,9 @@ def _required(name: str, values: pa.Array, low: float, high: float) -> tuple[pa.
     for problem in problems:
         refused[problem.rows] = True
     null = numbers.is_null().to_numpy(zero_copy_only=False) & ~refused
-    problems += _problem(name, f"{name} is missing", expected, null, values)
+    problems += bad_values(name, f"{name} is missing", expected, null, values)
     outside = _bools(pc.or_(pc.less(numbers, low), pc.greater(numbers, high))) & ~refused
-    return numbers, problems + _problem(name, f"{name} is out of range", expected, outside, values)
+    return numbers, problems + bad_values(name, f"{name} is out of range", expected, outside, values)
 
 
 def _label(name: str, values: pa.Array) -> tuple[pa.Array, list[Problem]]:
@@ -130,9 +140,9 @@ def _label(name: str, values: pa.Array) -> tuple[pa.Array, list[Problem]]:
     for problem in problems:
         refused[problem.rows] = True
     null = numbers.is_null().to_numpy(zero_copy_only=False) & ~refused
-    problems += _problem(name, f"{name} is missing", expected, null, values)
+    problems += bad_values(name, f"{name} is missing", expected, null, values)
     neither = _bools(pc.and_(pc.not_equal(numbers, 0.0), pc.not_equal(numbers, 1.0))) & ~refused
-    problems += _problem(name, reason, expected, neither, values)
+    problems += bad_values(name, reason, expected, neither, values)
     return numbers.cast(pa.float32()), problems
 
 
@@ -193,7 +203,7 @@ def _text(name: str, values: pa.Array, missing: pa.Array | None) -> tuple[pa.Arr
         values = pa.Array.from_buffers(pa.string(), len(values), values.buffers(), offset=values.offset)
     elif not pa.types.is_string(kind):
         values = values.cast(pa.string())
-    text, problems = _valid_text(name, values)
+    text, problems = valid_text(name, values)
     if missing is not None:
         text = pc.if_else(pc.is_in(text, value_set=missing), pa.scalar(None, pa.string()), text)
     return text, problems

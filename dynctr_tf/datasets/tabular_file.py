@@ -120,6 +120,7 @@ class TabularFile:
         self.split_by = checked_split_by(split_by)
         self.missing_values = tuple(missing_values)
         self._schema = schema
+        self._file_columns = self._columns_of_file()
         self._random = RandomSplit(dict(splits), seed)
         self._num_rows: int | None = None
         self._num_records: int | None = None
@@ -139,6 +140,14 @@ class TabularFile:
             self._given_names = column_names is not None
             self.column_names = tuple(column_names or ()) if self._given_names else self._header()
             self._check_columns(self.column_names)
+
+    def _columns_of_file(self) -> tuple[str, ...]:
+        """The columns that are read from the file; a subclass may read others and make the schema's of them."""
+        return self._schema.columns
+
+    def _typed(self, raw: list[pa.Array]) -> tuple[pa.RecordBatch, list[Problem]]:
+        """Makes the schema's columns of those that were read."""
+        return typed_columns(raw, self._schema, self._missing())
 
     @property
     def schema(self) -> Schema:
@@ -173,7 +182,7 @@ class TabularFile:
         skipped: Counter[str] = Counter()
         total = 0
         for rows in self._parquet_rows() if self._parquet else self._csv_rows():
-            columns, problems = typed_columns(rows.raw, self._schema, self._missing())
+            columns, problems = self._typed(rows.raw)
             if problems or rows.malformed:
                 if self.on_bad_row == "error":
                     self._refuse(rows, problems)
@@ -255,10 +264,10 @@ class TabularFile:
 
     def _check_columns(self, names: Sequence[str]) -> None:
         place = str(self.path) if self._parquet or self._given_names else f"{self.path}, line 1"
-        twice = sorted({name for name in names if list(names).count(name) > 1 and name in self._schema.columns})
+        twice = sorted({name for name in names if list(names).count(name) > 1 and name in self._file_columns})
         if twice:
             raise ValueError(f"{place}: columns named more than once: {twice}. Rename all but one of each.")
-        for name in self._schema.columns:
+        for name in self._file_columns:
             if name not in names:
                 hint = "" if self._parquet or len(names) > 1 else " Is it delimited otherwise? Give delimiter=..."
                 raise ValueError(
@@ -297,7 +306,7 @@ class TabularFile:
         raise ValueError(f"{self.path}: the file is empty. Give a file that has a header and rows.")
 
     def _parsed(self, data: bytes) -> pa.Table:
-        columns = list(self._schema.columns)
+        columns = list(self._file_columns)
         return pa.csv.read_csv(
             pa.BufferReader(data),
             read_options=pa.csv.ReadOptions(
@@ -320,7 +329,7 @@ class TabularFile:
     def _unique_names(self) -> Iterator[str]:
         """The columns' names, those that the schema does not name numbered: they may be given twice."""
         for index, name in enumerate(self.column_names):
-            yield name if name in self._schema.columns else f"\0{index}"
+            yield name if name in self._file_columns else f"\0{index}"
 
     def _csv_rows(self) -> Iterator[_Rows]:
         number = 0
@@ -339,14 +348,14 @@ class TabularFile:
                 numbers = number + np.flatnonzero(fits)
                 table = self._table_of(block, [record for record in records if record.num_values == width])
             if table.num_rows or malformed:
-                raw = [_whole(table.column(name)) for name in self._schema.columns]
+                raw = [_whole(table.column(name)) for name in self._file_columns]
                 yield _Rows(raw, numbers, end, malformed, block)
             number = end
 
     def _table_of(self, block: Block, records: Sequence[Record]) -> pa.Table:
         """Parses some rows of a block."""
         if not records:
-            return pa.table({name: pa.array([], pa.string()) for name in self._schema.columns})
+            return pa.table({name: pa.array([], pa.string()) for name in self._file_columns})
         data = b"\n".join(block.data[record.start : record.end] for record in records) + b"\n"
         try:
             table = self._parsed(data)
@@ -374,7 +383,9 @@ class TabularFile:
                 "damaged; write it again."
             ) from error
         self._check_columns(fields.names)
-        for name in self._schema.columns:
+        for name in self._file_columns:
+            if name not in self._schema.columns:
+                continue
             features = [feature for feature in self._schema.features if feature.name == name]
             try:
                 check_type(name, fields.field(name).type, features[0] if features else None)
@@ -383,7 +394,7 @@ class TabularFile:
 
     def _parquet_rows(self) -> Iterator[_Rows]:
         number = 0
-        columns = list(self._schema.columns)
+        columns = list(self._file_columns)
         try:
             with pa.parquet.ParquetFile(self.path) as file:
                 for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=columns):

@@ -105,6 +105,8 @@ class Feature:
             the last (newest) ones of a sequence. Default 32.
         shares_vocabulary_with: The categorical feature whose ids this sequence or multi-valued feature
             repeats, such as the target item of a history of items. Default `None`: ids of its own.
+        scenario_specific: Whether the feature belongs to what models of several scenarios read as specific
+            information, apart from what the scenarios share. The scenario itself always does. Default `False`.
 
     Raises:
         ValueError: An unknown kind, role or binning, a reserved name, a number out of range, or
@@ -120,6 +122,7 @@ class Feature:
     separator: str = "|"
     max_length: int = 32
     shares_vocabulary_with: str | None = None
+    scenario_specific: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -136,6 +139,10 @@ class Feature:
             value = getattr(self, argument)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{argument} of feature {self.name!r} must be at least 1, got {value!r}.")
+        if not isinstance(self.scenario_specific, bool):
+            raise ValueError(
+                f"scenario_specific of feature {self.name!r} must be true or false, got {self.scenario_specific!r}."
+            )
         if not self.separator:
             raise ValueError(f"The separator of feature {self.name!r} must not be empty.")
         if self.role in ("scenario", "group") and self.kind != "categorical":

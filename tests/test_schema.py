@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
+from dynctr_tf.encoding.feature_encoder import describe_encoding
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 
@@ -99,3 +100,28 @@ def test_encoded_features_round_trip_and_positions() -> None:
 def test_multi_valued_fields_come_last() -> None:
     with pytest.raises(ValueError, match="come last"):
         EncodedFeatures(fields=(Field("tags", "context", 1, 4, max_values=3), Field("user", "user", 5, 10)))
+
+
+def test_scenario_partition_is_declared_or_the_scenario_alone() -> None:
+    fields = (Field("page", "scenario", 1, 4), Field("item", "item", 5, 9), Field("slot", "context", 14, 3))
+    features = EncodedFeatures(fields, (Sequence("clicks", "user", 3, 17, 4),), num_scenarios=4)
+    assert features.scenario_partition() == ([0], [1, 2, 3])
+    assert features.scenario_partition(["clicks", "slot"]) == ([2, 3], [0, 1])
+    assert features.scenario_partition([]) == ([], [0, 1, 2, 3])
+    assert "scenario_specific" not in features.to_json()
+    declared = EncodedFeatures((*fields[:2], Field("slot", "context", 14, 3, scenario_specific=True)))
+    assert declared.scenario_partition() == ([0, 2], [1])
+    assert EncodedFeatures.from_json(declared.to_json()) == declared
+    with pytest.raises(ValueError, match="Did you mean 'clicks'"):
+        features.scenario_partition(["click"])
+
+
+def test_declared_partition_reaches_the_models() -> None:
+    schema = Schema(
+        (Feature("slot", "categorical", scenario_specific=True), Feature("page", "categorical", role="scenario")), "y"
+    )
+    assert Schema.from_json(schema.to_json()) == schema
+    encoded = describe_encoding(schema, {"slot": 3, "page": 2})
+    assert encoded.scenario_partition() == ([0, 1], [])
+    with pytest.raises(ValueError, match="true or false"):
+        Feature("slot", "categorical", scenario_specific=1)  # type: ignore[arg-type]

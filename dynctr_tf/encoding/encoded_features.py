@@ -29,6 +29,7 @@ class Field:
         num_ids: The size of its block.
         max_values: 1 for a field that has one value a row; for a multi-valued field the width of its entry
             in the batch, whose embeddings are pooled into one field. Default 1.
+        scenario_specific: As in the schema. Default `False`.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Field:
     first_id: int
     num_ids: int
     max_values: int = 1
+    scenario_specific: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Sequence:
         first_id: As in `Field`: the block of the field whose ids it repeats, or a block of its own.
         num_ids: The size of that block.
         field: The field whose ids it repeats. Default `None`: ids of its own.
+        scenario_specific: As in the schema. Default `False`.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Sequence:
     first_id: int
     num_ids: int
     field: str | None = None
+    scenario_specific: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,9 +154,45 @@ class EncodedFeatures:
                 raise ValueError(unknown_name_message("field", name, known))
         return [i for i, field in enumerate(self.fields) if field.role == role or field.name in wanted]
 
+    def scenario_partition(self, specific: Iterable[str] | None = None) -> tuple[list[int], list[int]]:
+        """Parts the entries into scenario-specific and scenario-shared ones.
+
+        Args:
+            specific: Names of the specific ones. Default `None`: the scenario, and what the schema declares to be so.
+
+        Returns:
+            Two lists of places in `entries`, the specific ones first: the rows of a field map in which sequences are
+            pooled behind the fields.
+
+        Raises:
+            ValueError: A name that no entry has.
+
+        Example:
+
+        >>> fields = (Field("page", "scenario", 1, 4), Field("item", "item", 5, 9))
+        >>> EncodedFeatures(fields).scenario_partition()
+        ([0], [1])
+        """
+        known = [entry.name for entry in self.entries]
+        wanted = None if specific is None else list(specific)
+        for name in wanted or ():
+            if name not in known:
+                raise ValueError(unknown_name_message("field or sequence", name, known))
+        chosen = [
+            index
+            for index, entry in enumerate(self.entries)
+            if ((entry.role == "scenario" or entry.scenario_specific) if wanted is None else entry.name in wanted)
+        ]
+        return chosen, [index for index in range(len(known)) if index not in chosen]
+
     def to_json(self) -> str:
         """Writes the description as a JSON text."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        mapping = dataclasses.asdict(self)
+        for entry in (*mapping["fields"], *mapping["sequences"]):
+            # Left out where it says nothing, so that the fingerprints of encoders saved before it existed still hold.
+            if not entry["scenario_specific"]:
+                del entry["scenario_specific"]
+        return json.dumps(mapping, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> EncodedFeatures:

@@ -52,10 +52,25 @@ def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedF
     sizes = {f.role: block(f)[1] for f in schema.features if f.role in ("scenario", "group")}
     return EncodedFeatures(
         fields=tuple(
-            Field(f.name, f.role, *block(f), max_values=f.max_length if _is_wide(f) else 1) for f in (*single, *wide)
+            Field(
+                f.name,
+                f.role,
+                *block(f),
+                max_values=f.max_length if _is_wide(f) else 1,
+                scenario_specific=f.scenario_specific,
+            )
+            for f in (*single, *wide)
         ),
         sequences=tuple(
-            SequenceFeature(f.name, f.role, f.max_length, *block(f), field=f.shares_vocabulary_with) for f in sequences
+            SequenceFeature(
+                f.name,
+                f.role,
+                f.max_length,
+                *block(f),
+                field=f.shares_vocabulary_with,
+                scenario_specific=f.scenario_specific,
+            )
+            for f in sequences
         ),
         num_scenarios=sizes.get("scenario", 0),
         num_groups=sizes.get("group", 0),

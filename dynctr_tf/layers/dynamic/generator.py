@@ -39,6 +39,8 @@ class ParameterGenerator(keras.layers.Layer):
             and nothing before it. Default `True`.
         kernel_initializer: Start of the kernels, a Keras initializer; each has one of its own.
             Default `"glorot_uniform"`.
+        output_initializer: Start of the last kernel, a Keras initializer. With `"zeros"` the generator gives, at the
+            start, exactly `scale * a_out(0) + offset` for every instance. Default `None`: as the others.
 
     Call arguments:
         inputs: The condition, float.
@@ -78,6 +80,7 @@ class ParameterGenerator(keras.layers.Layer):
         offset: float = 0.0,
         stop_gradient: bool = True,
         kernel_initializer: Any = "glorot_uniform",
+        output_initializer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -99,6 +102,7 @@ class ParameterGenerator(keras.layers.Layer):
         self.offset = offset
         self.stop_gradient = stop_gradient
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.output_initializer = None if output_initializer is None else keras.initializers.get(output_initializer)
 
     def build(self, input_shape: Any) -> None:
         if len(input_shape) != 2 or input_shape[-1] is None:
@@ -111,11 +115,14 @@ class ParameterGenerator(keras.layers.Layer):
         widths = [width, *[hidden] * (self.depth - 1), math.prod(self.output_size)]
         self.kernels, self.biases = [], []
         for index, shape in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            initializer = distinct_initializer(self.kernel_initializer, index)
+            if index == self.depth - 1 and self.output_initializer is not None:
+                initializer = self.output_initializer
             self.kernels.append(
                 self.add_weight(
                     name=f"kernel_{index + 1}",
                     shape=shape,
-                    initializer=distinct_initializer(self.kernel_initializer, index),
+                    initializer=initializer,
                     trainable=True,
                 )
             )
@@ -152,4 +159,7 @@ class ParameterGenerator(keras.layers.Layer):
             "offset": self.offset,
             "stop_gradient": self.stop_gradient,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "output_initializer": None
+            if self.output_initializer is None
+            else keras.initializers.serialize(self.output_initializer),
         }

@@ -412,6 +412,19 @@ def is_input_name(name: str) -> bool:
     return "/" not in name if KERAS_3 else bool(re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.-]*", name))
 
 
+def add_moving_average(layer: Any, name: str, shape: tuple[int, ...], initializer: Any) -> Any:
+    """Adds a weight that a layer moves itself in training, such as the mean of a normalisation; replicas average it."""
+    options: dict[str, Any] = {"aggregation": "mean"}
+    if not KERAS_3:
+        options = {
+            "aggregation": tf.VariableAggregation.MEAN,
+            "synchronization": tf.VariableSynchronization.ON_READ,
+        }
+    return layer.add_weight(
+        name=name, shape=shape, initializer=initializer, trainable=False, **options, **uncast_weight_options()
+    )
+
+
 # -------------------------------------------------------------------------------------------------- export
 
 

@@ -26,6 +26,10 @@ else:
     import tomli as tomllib
 
 
+# Settings that are tables with keys of their own; each key has an option on the command line.
+_TABLES = ("options", "space")
+
+
 def _setting(default: Any, explanation: str) -> Any:
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata={"help": explanation})
@@ -108,6 +112,22 @@ class ExportSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class SearchSettings:
+    """How hyper-parameters are searched; for pipelines.tune alone."""
+
+    tuner: Literal["random", "bayesian", "hyperband"] = _setting(
+        "random", "how values are drawn; hyperband stops the worse trials after fewer epochs"
+    )
+    trials: int = _setting(16, "sets of values to train beside the given settings")
+    workers: int = _setting(1, "processes that train trials at the same time")
+    space: dict[str, Any] = _setting(
+        {},
+        "what is searched, as model.NAME, optimizer.NAME or training.NAME: a list of values, {low = 1e-4, high = 1e-2}"
+        ' with scale = "log" or "linear", or one value, which is then fixed; beside it the model\'s own space',
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class JobSettings:
     """All sections of one training job."""
 
@@ -117,6 +137,7 @@ class JobSettings:
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     export: ExportSettings = ExportSettings()
+    search: SearchSettings = SearchSettings()
 
     def to_mapping(self) -> dict[str, dict[str, Any]]:
         """The settings as plain nested dicts."""
@@ -168,6 +189,11 @@ def _section(cls: type, given: Any, name: str) -> Any:
     if not isinstance(given, Mapping):
         raise ValueError(f"[{name}] must be a table of settings, got {given!r}.")
     hints = get_type_hints(cls)
+    # TOML has no null: a text "none" stands for it, as on the command line.
+    given = {
+        key: None if value == "none" and key in hints and _matches(None, hints[key]) else value
+        for key, value in given.items()
+    }
     for key, value in given.items():
         if key not in hints:
             raise ValueError(unknown_name_message(f"setting of [{name}]", key, hints))
@@ -237,8 +263,30 @@ def _toml_value(value: Any) -> str:
         return repr(value)
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml_value(part)}" for key, part in value.items()) + "}"
     # A JSON string is a TOML basic string.
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps("none" if value is None else value, ensure_ascii=False)
+
+
+def _put(table: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Sets a value in a table within tables."""
+    *outer, last = path
+    for part in outer:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ValueError(f"{'.'.join(path)} cannot be set: {part} is {table!r} in the settings file, not a table.")
+    table[last] = value
+
+
+def _toml_table(name: str, given: Mapping[str, Any]) -> list[str]:
+    """The lines of a table; tables within it follow it, but for `{low = ..., high = ...}`, which stay in one line."""
+    inner = {key: value for key, value in given.items() if isinstance(value, Mapping) and "low" not in value}
+    lines = [f"{key} = {_toml_value(value)}" for key, value in given.items() if key not in inner]
+    lines = [f"[{name}]", *lines, ""] if lines else []
+    for key, value in inner.items():
+        lines += _toml_table(f"{name}.{key}", value)
+    return lines
 
 
 def to_toml(settings: JobSettings) -> str:
@@ -253,12 +301,7 @@ def to_toml(settings: JobSettings) -> str:
     lines: list[str] = []
     for section, defaults in JobSettings().to_mapping().items():
         given = settings.to_mapping()[section]
-        changed = {key: value for key, value in given.items() if key != "options" and value != defaults[key]}
-        if changed:
-            lines += [f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in changed.items()), ""]
-        if given.get("options"):
-            options = (f"{key} = {_toml_value(value)}" for key, value in given["options"].items())
-            lines += [f"[{section}.options]", *options, ""]
+        lines += _toml_table(section, {key: value for key, value in given.items() if value != defaults[key]})
     return "\n".join(lines[:-1]) + "\n"
 
 
@@ -301,9 +344,9 @@ class SettingsParser(argparse.ArgumentParser):
             group = self.add_argument_group(f"[{section}]", cls.__doc__)
             hints = get_type_hints(cls)
             for field in dataclasses.fields(cls):
-                if field.name == "options":
+                if field.name in _TABLES:
                     group.add_argument(
-                        f"--{section}.options.NAME",
+                        f"--{section}.{field.name}.NAME",
                         dest=argparse.SUPPRESS,
                         metavar="VALUE",
                         default=argparse.SUPPRESS,
@@ -344,9 +387,14 @@ class SettingsParser(argparse.ArgumentParser):
         Ends the program with exit status 2 and a message for a file, key or value that is not right.
         """
         words = list(sys.argv[1:] if arguments is None else arguments)
-        options: dict[str, dict[str, Any]] = {}
+        tables: dict[tuple[str, str], dict[str, Any]] = {}
         rest: list[str] = []
-        prefixes = {f"--{section}.options.": section for section in self._sections}
+        prefixes = {
+            f"--{section}.{field.name}.": (section, field.name)
+            for section, cls in self._sections.items()
+            for field in dataclasses.fields(cls)
+            if field.name in _TABLES
+        }
         while words:
             word = words.pop(0)
             prefix = next((prefix for prefix in prefixes if word.startswith(prefix)), None)
@@ -358,7 +406,7 @@ class SettingsParser(argparse.ArgumentParser):
                 if not words:
                     self.error(f"argument {word}: expected one value")
                 value = words.pop(0)
-            options.setdefault(prefixes[prefix], {})[name] = parse_value(value)
+            tables.setdefault(prefixes[prefix], {})[name] = parse_value(value)
         namespace = self.parse_args(rest)
         try:
             mapping = read_file(namespace.config) if namespace.config else self._pair(namespace)
@@ -367,9 +415,9 @@ class SettingsParser(argparse.ArgumentParser):
                     if hasattr(namespace, f"{section}.{key}"):
                         text = getattr(namespace, f"{section}.{key}")
                         mapping.setdefault(section, {})[key] = text if annotation is str else parse_value(text)
-                if section in options:
-                    given = mapping.setdefault(section, {})
-                    given["options"] = {**given.get("options", {}), **options[section]}
+            for (section, key), values in tables.items():
+                for name, value in values.items():
+                    _put(mapping, [section, key, *(name.split(".") if key == "space" else [name])], value)
             return job_settings(mapping), namespace
         except ValueError as error:
             self.error(str(error))

@@ -83,7 +83,8 @@ class _ListModels(argparse.Action):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and runs the job."""
-    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.train", pairs=PAIRS)
+    sections = [section for section in JobSettings().to_mapping() if section != "search"]
+    parser = SettingsParser(__doc__ or "", sections, prog="python -m pipelines.train", pairs=PAIRS)
     parser.add_argument("--run-directory", type=Path, help="folder of this run; without it one under runs/")
     parser.add_argument(
         "--list-models", action=_ListModels, nargs=0, help="list the models with their options and stop"

@@ -9,7 +9,7 @@ from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.models.catalogue.dynamic_models import DYNAMIC_MODELS
-from dynctr_tf.models.catalogue.entry import Choice, LogUniform, ModelEntry, SearchSpace
+from dynctr_tf.models.catalogue.entry import Choice, LogUniform, ModelEntry, SearchSpace, Uniform
 from dynctr_tf.models.catalogue.search_spaces import OPTIMIZER_SEARCH_SPACES
 from dynctr_tf.models.catalogue.sequence_models import SEQUENCE_MODELS
 from dynctr_tf.models.catalogue.static_models import STATIC_MODELS
@@ -22,6 +22,7 @@ __all__ = [
     "LogUniform",
     "ModelEntry",
     "SearchSpace",
+    "Uniform",
     "build_model",
     "describe_models",
     "model_entry",

@@ -22,6 +22,8 @@ DENSE: SearchSpace = MappingProxyType(
 )
 POLYNOMIAL: SearchSpace = MappingProxyType(
     {
+        # The paper's 16, and 32 beside it: each number of sub-spaces divides both.
+        "embedding_dim": Choice((16, 32)),
         "num_layers": Choice((1, 2, 3, 4)),
         "num_subspaces": Choice((1, 2, 4, 8, 16)),
         "row_regularizer_l2": _ROW_L2,
@@ -43,8 +45,9 @@ OPTIMIZER_SEARCH_SPACES: Mapping[str, SearchSpace] = MappingProxyType(
                 "dense_l2": LogUniform(1e-3, 1e0),
             }
         ),
-        # The papers search 1e-4 to 1e-3 on tens of millions of rows; smaller data, with fewer steps, wants more.
-        "lazy_adam": MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-2)}),
+        # As the papers search it on tens of millions of rows; smaller data, with fewer steps, wants more, which the
+        # settings files of such data say.
+        "lazy_adam": MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-3)}),
     }
 )
 """For each kind of optimizer the options that a search draws, and from what."""

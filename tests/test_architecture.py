@@ -26,7 +26,8 @@ ORDER = [
     {"models"},
     {"optimizers", "metrics", "losses"},
     {"training"},
-    {"evaluation", "tuning"},
+    {"evaluation"},
+    {"tuning"},
     {"export"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

@@ -120,7 +120,7 @@ def plot_run(path: str | Path, evaluation: Evaluation, curve: LearningCurve | No
     Raises:
         ValueError: A path that does not end in `.png`.
     """
-    target = _png(path)
+    target = png_path(path)
     figure = Figure(figsize=(6.4 if curve is None else 12.0, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
     headline = _headline(evaluation, separator=",  " if curve is not None else "\n")
@@ -153,7 +153,7 @@ def plot_comparison(path: str | Path, comparison: Comparison, metrics: Sequence[
         ValueError: A path that does not end in `.png`, no metric or one that was not measured, or no model
             beside the reference.
     """
-    target = _png(path)
+    target = png_path(path)
     shown = [entry for entry in comparison.models if entry.name != comparison.reference]
     if not shown:
         raise ValueError(f"There is nothing to compare {comparison.reference!r} with; give at least two models.")
@@ -183,14 +183,16 @@ def plot_comparison(path: str | Path, comparison: Comparison, metrics: Sequence[
     figure.savefig(target, dpi=150, facecolor="white")
 
 
-def _png(path: str | Path) -> Path:
+def png_path(path: str | Path) -> Path:
+    """Returns the path of a picture, refused where it does not end in `.png`."""
     target = Path(path)
     if target.suffix.lower() != ".png":
         raise ValueError(f"The picture is a PNG file; its name must end in '.png', got {str(path)!r}.")
     return target
 
 
-def _style(axes: Axes) -> None:
+def style_axes(axes: Axes) -> None:
+    """Gives axes the look that all pictures of the library share."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -200,7 +202,8 @@ def _style(axes: Axes) -> None:
     axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=9)
 
 
-def _label(axes: Axes, x: str = "", y: str = "") -> None:
+def label_axes(axes: Axes, x: str = "", y: str = "") -> None:
+    """Names the axes."""
     axes.set_xlabel(x, fontsize=10, color=INK)
     axes.set_ylabel(y, fontsize=10, color=INK)
 
@@ -277,7 +280,7 @@ def _mark(axes: Axes, steps: FloatArray, values: FloatArray, index: int) -> None
 
 
 def _draw_losses(axes: Axes, curve: LearningCurve, evaluation: Evaluation) -> None:
-    _style(axes)
+    style_axes(axes)
     _draw_line(axes, curve.step, curve.train_loss, TRAINING_COLOUR, "training loss, with penalties", 1.6)
     _draw_line(axes, curve.step, curve.validation_log_loss, MODEL_COLOUR, "validation log loss", 2.2)
     limits = _limits(curve.train_loss, curve.validation_log_loss)
@@ -297,11 +300,11 @@ def _draw_losses(axes: Axes, curve: LearningCurve, evaluation: Evaluation) -> No
         )
     _legend(axes)
     axes.yaxis.set_major_locator(MaxNLocator(6))
-    _label(axes, y="log loss (nats per row)")
+    label_axes(axes, y="log loss (nats per row)")
 
 
 def _draw_aucs(axes: Axes, curve: LearningCurve, evaluation: Evaluation) -> None:
-    _style(axes)
+    style_axes(axes)
     _draw_line(axes, curve.step, curve.validation_auc, MODEL_COLOUR, "validation AUC", 2.2)
     limits = _limits(curve.validation_auc)
     if limits is not None:
@@ -313,7 +316,7 @@ def _draw_aucs(axes: Axes, curve: LearningCurve, evaluation: Evaluation) -> None
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    _label(axes, "training step", "validation AUC")
+    label_axes(axes, "training step", "validation AUC")
 
 
 def _logit(probability: FloatArray, lower: float, upper: float) -> FloatArray:
@@ -342,7 +345,7 @@ def _calibration_limits(evaluation: Evaluation) -> tuple[float, float]:
 
 
 def _draw_calibration(axes: Axes, evaluation: Evaluation) -> None:
-    _style(axes)
+    style_axes(axes)
     lower, upper = _calibration_limits(evaluation)
     curve = evaluation.calibration
     x = _logit(curve.predicted, lower, upper)
@@ -371,11 +374,11 @@ def _draw_calibration(axes: Axes, evaluation: Evaluation) -> None:
         color=MUTED,
     )
     axes.legend(loc="upper left", fontsize=9, frameon=False, labelcolor=INK)
-    _label(axes, y="observed click rate")
+    label_axes(axes, y="observed click rate")
 
 
 def _draw_histogram(axes: Axes, evaluation: Evaluation) -> None:
-    _style(axes)
+    style_axes(axes)
     histogram = evaluation.histogram
     widths = np.diff(histogram.edges)
     bottom = np.zeros(widths.size)
@@ -402,11 +405,11 @@ def _draw_histogram(axes: Axes, evaluation: Evaluation) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.legend(loc="upper left", fontsize=9, frameon=False, labelcolor=INK)
-    _label(axes, "predicted click probability (logit scale)", "rows")
+    label_axes(axes, "predicted click probability (logit scale)", "rows")
 
 
 def _draw_differences(axes: Axes, comparison: Comparison, metric: str) -> None:
-    _style(axes)
+    style_axes(axes)
     axes.grid(False, axis="y")
     axes.axvline(0.0, color=INK, linewidth=1.1)
     shown = [entry for entry in comparison.models if entry.name != comparison.reference]
@@ -444,4 +447,4 @@ def _draw_differences(axes: Axes, comparison: Comparison, metric: str) -> None:
     if metric not in HIGHER_IS_BETTER | LOWER_IS_BETTER:
         direction = "best at 1"
     axes.set_title(f"{TITLES.get(metric, metric)} ({direction})", loc="left", fontsize=10.5, color=INK)
-    _label(axes, f"difference in {TITLES.get(metric, metric)}")
+    label_axes(axes, f"difference in {TITLES.get(metric, metric)}")

@@ -24,7 +24,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class LogUniform:
-    """A hyper-parameter that is drawn uniformly on a logarithmic scale.
+    """A hyper-parameter that is drawn uniformly on a logarithmic scale, a whole number where both ends are.
 
     Args:
         low: Smallest value, above 0.
@@ -35,7 +35,20 @@ class LogUniform:
     high: float
 
 
-SearchSpace = Mapping[str, Choice | LogUniform]
+@dataclasses.dataclass(frozen=True)
+class Uniform:
+    """A hyper-parameter that is drawn uniformly, a whole number where both ends are.
+
+    Args:
+        low: Smallest value.
+        high: Largest value.
+    """
+
+    low: float
+    high: float
+
+
+SearchSpace = Mapping[str, Choice | LogUniform | Uniform]
 
 
 @dataclasses.dataclass(frozen=True)

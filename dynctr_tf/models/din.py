@@ -87,7 +87,6 @@ def din(
         in Zhu et al., Dynamic Parameterized Network for CTR Prediction, arXiv 2111.04983, table 5, joined by our
         reading: sum and norm in the encoder, concatenation in the decoder.
     """
-    encode = None
 
     def decode(batch: Behaviours, encoded: Any) -> Any:
         layer = TargetAttention(attention_units, softmax=softmax, name="target_attention")
@@ -95,7 +94,7 @@ def din(
 
     return behaviour_network(
         features,
-        encode,
+        None,
         decode,
         embedding_dim=embedding_dim,
         hidden_units=hidden_units,

@@ -8,8 +8,9 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import FieldOperation, KalmanFilteringAttention, SelfAttentionEncoder
-from dynctr_tf.models.behaviour_network import Behaviours, embedded_behaviours, interests
+from dynctr_tf.layers import FieldOperation
+from dynctr_tf.models.behaviour_attention import kalman_attention, self_attention
+from dynctr_tf.models.behaviour_network import embedded_behaviours, interests
 from dynctr_tf.models.dynamic_tower import dynamic_tower
 from dynctr_tf.models.inputs import encoded_inputs
 
@@ -113,16 +114,6 @@ def dyjoint(
         tables 6 and 7. How the parts are joined is our reading: its appendix is lost.
     """
 
-    def encode(batch: Behaviours) -> Any:
-        layer = SelfAttentionEncoder(num_heads, session_length=session_length, name="encoder")
-        return layer(batch.behaviours, mask=batch.mask)
-
-    def decode(batch: Behaviours, encoded: Any) -> Any:
-        query, keys, key_ids = batch.keyed(key)
-        layer = KalmanFilteringAttention(num_heads=num_heads, mode=mode, name="decoder")
-        ids = {"key_ids": key_ids} if mode == "freq" else {}
-        return layer([query, encoded, keys], mask=batch.mask, **ids)
-
     inputs = encoded_inputs(features)
     batch = embedded_behaviours(
         inputs,
@@ -141,8 +132,8 @@ def dyjoint(
         parts.append(keras.layers.Flatten(name="flatten_field_operation")(across_fields(field_map)))
     parts += interests(
         batch,
-        encode,
-        decode,
+        self_attention(num_heads, session_length),
+        kalman_attention(num_heads, mode, key),
         homogeneous=homogeneous,
         heterogeneous=heterogeneous,
         num_kernels=num_kernels,

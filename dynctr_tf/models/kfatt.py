@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import KalmanFilteringAttention, SelfAttentionEncoder
-from dynctr_tf.models.behaviour_network import Behaviours, behaviour_network
+from dynctr_tf.models.behaviour_attention import kalman_attention, self_attention
+from dynctr_tf.models.behaviour_network import behaviour_network
 
 
 def kfatt(
@@ -92,20 +92,10 @@ def kfatt(
         joined by our reading: sum and norm in the encoder, concatenation in the decoder.
     """
 
-    def encode(batch: Behaviours) -> Any:
-        layer = SelfAttentionEncoder(num_heads, session_length=session_length, name="encoder")
-        return layer(batch.behaviours, mask=batch.mask)
-
-    def decode(batch: Behaviours, encoded: Any) -> Any:
-        query, keys, key_ids = batch.keyed(key)
-        layer = KalmanFilteringAttention(num_heads=num_heads, mode=mode, name="decoder")
-        ids = {"key_ids": key_ids} if mode == "freq" else {}
-        return layer([query, encoded, keys], mask=batch.mask, **ids)
-
     return behaviour_network(
         features,
-        encode,
-        decode,
+        self_attention(num_heads, session_length),
+        kalman_attention(num_heads, mode, key),
         embedding_dim=embedding_dim,
         hidden_units=hidden_units,
         homogeneous=homogeneous,

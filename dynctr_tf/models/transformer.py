@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import AttentionDecoder, SelfAttentionEncoder
+from dynctr_tf.layers import AttentionDecoder
+from dynctr_tf.models.behaviour_attention import self_attention
 from dynctr_tf.models.behaviour_network import Behaviours, behaviour_network
 
 
@@ -88,16 +89,12 @@ def transformer(
         the encoder, concatenation in the decoder.
     """
 
-    def encode(batch: Behaviours) -> Any:
-        layer = SelfAttentionEncoder(num_heads, session_length=session_length, name="encoder")
-        return layer(batch.behaviours, mask=batch.mask)
-
     def decode(batch: Behaviours, encoded: Any) -> Any:
         return AttentionDecoder(num_heads, name="decoder")([batch.query, encoded], mask=batch.mask)
 
     return behaviour_network(
         features,
-        encode,
+        self_attention(num_heads, session_length),
         decode,
         embedding_dim=embedding_dim,
         hidden_units=hidden_units,

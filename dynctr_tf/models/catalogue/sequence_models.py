@@ -51,7 +51,6 @@ SEQUENCE_MODELS = (
         paper="arXiv 1706.06978",
         equation="3 and section 4.3",
         optimizer="lazy_adam",
-        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": False}),
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -69,9 +68,8 @@ SEQUENCE_MODELS = (
         dien,
         title="Deep Interest Evolution Network for Click-Through Rate Prediction",
         paper="arXiv 1809.03672",
-        equation="section 4",
+        equation="interest extractor and interest evolving layers",
         optimizer="lazy_adam",
-        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": False}),
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -91,7 +89,6 @@ SEQUENCE_MODELS = (
         paper="arXiv 1706.03762",
         equation="1",
         optimizer="lazy_adam",
-        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": False}),
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -121,7 +118,6 @@ SEQUENCE_MODELS = (
         paper="NeurIPS 2020",
         equation="KFAtt-base, KFAtt-freq",
         optimizer="lazy_adam",
-        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": False}),
         search_space=MappingProxyType({**HISTORY, "mode": Choice(("base", "freq"))}),
     ),
 )

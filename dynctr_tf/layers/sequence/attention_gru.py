@@ -49,7 +49,8 @@ class AttentionGRUCell(keras.layers.Layer):
     TensorShape([2, 3])
 
     Reference:
-        Zhou et al., Deep Interest Evolution Network for Click-Through Rate Prediction, arXiv 1809.03672, section 4.3.
+        Zhou et al., Deep Interest Evolution Network for Click-Through Rate Prediction, arXiv 1809.03672, interest
+        evolving layer.
     """
 
     def __init__(self, units: int, gate: str = "augru", **kwargs: Any) -> None:

@@ -46,7 +46,8 @@ class Dice(keras.layers.Layer):
     TensorShape([1, 2])
 
     Reference:
-        Zhou et al., Deep Interest Network for Click-Through Rate Prediction, arXiv 1706.06978, equation 3.
+        Zhou et al., Deep Interest Network for Click-Through Rate Prediction, arXiv 1706.06978, data adaptive
+        activation function.
     """
 
     def __init__(self, epsilon: float = 1e-9, momentum: float = 0.99, **kwargs: Any) -> None:

@@ -51,8 +51,9 @@ class NextBehaviourLoss(stack.MaskedLayer):
     (TensorShape([2, 5, 3]), 1)
 
     Reference:
-        Zhou et al., Deep Interest Evolution Network for Click-Through Rate Prediction, arXiv 1809.03672, section 4.2.
-        The network f is that of the authors' code; negatives out of the batch are ours, for data without sampled ones.
+        Zhou et al., Deep Interest Evolution Network for Click-Through Rate Prediction, arXiv 1809.03672, interest
+        extractor layer. The network f is that of the authors' code; negatives out of the batch are ours, for data
+        without sampled ones.
     """
 
     def __init__(

@@ -53,8 +53,8 @@ class TargetAttention(stack.MaskedLayer):
     TensorShape([2, 3])
 
     Reference:
-        Zhou et al., Deep Interest Network for Click-Through Rate Prediction, arXiv 1706.06978, section 4.3. The
-        difference and the product beside q and k are those of the authors' code.
+        Zhou et al., Deep Interest Network for Click-Through Rate Prediction, arXiv 1706.06978, equation 3, the
+        local activation unit. The difference and the product beside q and k are those of the authors' code.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ def dcn_v2(
     (None, 1)
 
     Reference:
-        Wang et al., DCN V2, arXiv 2008.13535, equations 1 to 4.
+        Wang et al., DCN V2, arXiv 2008.13535, equations 1 and 2; section 3.4 for the two structures.
     """
     if structure not in _STRUCTURES:
         raise ValueError(unknown_name_message("structure", str(structure), _STRUCTURES))

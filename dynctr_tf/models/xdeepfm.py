@@ -63,7 +63,7 @@ def xdeepfm(
     (None, 1)
 
     Reference:
-        Lian et al., xDeepFM, KDD 2018, arXiv 1803.05170, equations 6 to 10.
+        Lian et al., xDeepFM, KDD 2018, arXiv 1803.05170, equations 6, 7 and 15.
     """
     inputs = encoded_inputs(features)
     field_map, weights = embedded_fields(

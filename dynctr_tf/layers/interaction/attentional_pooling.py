@@ -50,7 +50,7 @@ class AttentionalPooling(keras.layers.Layer):
     [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
 
     Reference:
-        Xiao et al., Attentional Factorization Machines, IJCAI 2017, arXiv 1708.04617, equations 3 to 5.
+        Xiao et al., Attentional Factorization Machines, IJCAI 2017, arXiv 1708.04617, equations 2, 4 and 5.
     """
 
     def __init__(

@@ -56,7 +56,7 @@ class CompressedInteraction(keras.layers.Layer):
     TensorShape([2, 6])
 
     Reference:
-        Lian et al., xDeepFM, KDD 2018, arXiv 1803.05170, equations 6 and 8. The biases and the halves are
+        Lian et al., xDeepFM, KDD 2018, arXiv 1803.05170, equations 6 and 7. The biases and the halves are
         options of its authors' code.
     """
 

@@ -57,7 +57,7 @@ STATIC_MODELS = (
         dcn_v2,
         title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
         paper="arXiv 2008.13535",
-        equation="1-4",
+        equation="1, 2 and section 3.4",
         optimizer="lazy_adam",
         search_space=MappingProxyType(
             {
@@ -82,7 +82,7 @@ STATIC_MODELS = (
         afm,
         title="Attentional Factorization Machines: Learning the Weight of Feature Interactions via Attention Networks",
         paper="arXiv 1708.04617",
-        equation="3-6",
+        equation="2 and 4-6",
         optimizer="lazy_adam",
         search_space=MappingProxyType(
             {
@@ -204,7 +204,7 @@ STATIC_MODELS = (
         xdeepfm,
         title="xDeepFM: Combining Explicit and Implicit Feature Interactions for Recommender Systems",
         paper="arXiv 1803.05170",
-        equation="6-10",
+        equation="6, 7 and 15",
         optimizer="lazy_adam",
         search_space=MappingProxyType(
             {

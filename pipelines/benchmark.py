@@ -25,80 +25,22 @@ from tqdm import tqdm
 
 from dynctr_tf.evaluation.text_table import align
 from pipelines import workload
+from pipelines.model_speed import OPTIONS, OURS, PRECISIONS, time_model
+from pipelines.speed_picture import draw_speed
 
 ROOT = Path(__file__).parent.parent
-OURS = "dynctr_tf"
-# What each contender calls the same network.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "dnn": {"hidden_units": workload.HIDDEN_UNITS},
-    "fm": {},
-    "lr": {},
-    "deepfm": {"hidden_units": workload.HIDDEN_UNITS},
-    "dcn_v2": {"hidden_units": workload.HIDDEN_UNITS, "num_layers": 3},
-    "xdeepint": {"num_layers": 3},
-    "dynint-da": {"num_layers": 3},
-    "dynint-dgp": {"num_layers": 3},
-    "dynint-dwp": {"num_layers": 3},
-}
-PEER_MODELS = {"FuxiCTR": ("dnn", "deepfm", "dcn_v2"), "DeepCTR": ("deepfm", "dcn_v2")}
-
-
-def matmul_rate(dtype: str = "float32") -> float:
-    """Floating-point operations per second of the product 4096 x 624 by 624 x 400 in TensorFlow."""
-    import tensorflow as tf
-
-    left = tf.cast(tf.random.normal((4096, 624)), dtype)
-    right = tf.cast(tf.random.normal((624, 400)), dtype)
-    product = tf.function(lambda: tf.matmul(left, right))
-    return 2 * 4096 * 624 * 400 / workload.seconds_of(product, 20)
-
-
-def time_ours(name: str, num_ids: int, batch_size: int, steps: int, mixed_precision: bool) -> None:
-    """Trains and predicts one of our models on the workload and prints one line of JSON."""
-    import tensorflow as tf
-    from tensorflow import keras
-
-    from dynctr_tf.encoding.encoded_features import EncodedFeatures
-    from dynctr_tf.models.catalogue import build_model
-    from dynctr_tf.optimizers import LazyAdam
-
-    if mixed_precision:
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    keras.utils.set_random_seed(0)
-    rows = workload.make_rows(num_ids, batch_size)
-    features = EncodedFeatures.from_sizes([num_ids // workload.NUM_FIELDS] * workload.NUM_FIELDS)
-    ids = rows.ids + np.array([field.first_id for field in features.fields], np.int32)
-    model = build_model(name, features, embedding_dim=workload.EMBEDDING_DIM, **OPTIONS[name])
-    model.compile(
-        LazyAdam(workload.LEARNING_RATE), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
-    )
-    dataset = tf.data.Dataset.from_tensor_slices(({"fields": ids}, rows.labels))
-    dataset = dataset.batch(batch_size).cache().repeat().prefetch(2)
-    # Each batch once: the first touch of a row of the slots is a page fault, which a long run pays once.
-    model.fit(dataset, steps_per_epoch=workload.NUM_BATCHES, verbose=0)
-    start = time.perf_counter()
-    model.fit(dataset, steps_per_epoch=steps, verbose=0)
-    figures = {"train_rows_per_s": batch_size * steps / (time.perf_counter() - start)}
-
-    predict = tf.function(
-        lambda entries: model(entries, training=False),
-        input_signature=[{"fields": tf.TensorSpec((None, workload.NUM_FIELDS), tf.int32)}],
-    )
-    iterator = iter(dataset)
-    predict(next(iterator)[0])
-    start = time.perf_counter()
-    for _ in range(steps):
-        predict(next(iterator)[0])
-    figures["inference_rows_per_s"] = batch_size * steps / (time.perf_counter() - start)
-    for size, calls in workload.LATENCY_BATCHES:
-        small = {"fields": tf.constant(ids[:size])}
-        figures[f"latency_ms_{size}"] = 1e3 * workload.seconds_of(lambda small=small: predict(small), calls)  # type: ignore[misc]
-    if name == "dnn":
-        # Forward, gradient by the weights, gradient by the inputs: three products per layer.
-        widths = (workload.NUM_FIELDS * workload.EMBEDDING_DIM, *workload.HIDDEN_UNITS, 1)
-        per_row = 6 * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
-        figures["matmul_limit_rows_per_s"] = matmul_rate() / per_row
-    workload.print_figures(OURS, name, num_ids, **figures)
+# Which models of the comparison each peer has; pipelines/peers knows what it calls them.
+PEER_MODELS = {
+    "FuxiCTR": (
+        "lr", "fm", "dnn", "wide_deep", "deepfm", "nfm", "afm", "deep_crossing", "dcn", "dcn_v2", "dcn_v2_mix",
+        "pnn", "xdeepfm", "autoint-plus", "fibinet", "afn-plus",
+    ),
+    "DeepCTR": (
+        "wide_deep", "deepfm", "nfm", "afm", "dcn", "dcn_v2", "dcn_v2_mix", "pnn", "xdeepfm", "autoint-plus", "fibinet",
+    ),
+}  # fmt: skip
+# A step of these takes a peer seconds; this many times fewer are timed, by all contenders.
+FEWER_STEPS = {"fibinet": 4, "xdeepfm": 2}
 
 
 def run_contender(command: Sequence[str], environment: dict[str, str]) -> dict[str, Any]:
@@ -134,64 +76,79 @@ def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
     return "\n".join(align([list(head), *([cell(value) for value in row] for row in rows)]))
 
 
-def write_result(path: Path, result: Any) -> None:
+def write_json(path: Path, result: Any) -> None:
     """Writes the figures as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def write_result(path: Path, result: Any) -> None:
+    """Writes the figures as JSON and says where."""
+    write_json(path, result)
     print(f"figures: {path}")
 
 
 def speed(arguments: argparse.Namespace) -> None:
     """Every contender on the same workload, in alternation."""
-    contenders: list[tuple[str, str, int]] = []
     interpreters = {OURS: sys.executable, "FuxiCTR": arguments.fuxictr_python, "DeepCTR": arguments.deepctr_python}
     modules = {"FuxiCTR": "pipelines.peers.fuxictr_speed", "DeepCTR": "pipelines.peers.deepctr_speed"}
+    jits = {"off": (False,), "on": (True,), "both": (False, True)}[arguments.jit]
+    variants = [(precision, jit) for precision in arguments.precision for jit in jits]
+    contenders: list[tuple[str, str, int, tuple[str, bool]]] = []
     for num_ids in arguments.ids:
         for model in arguments.models:
-            for library, interpreter in interpreters.items():
-                if interpreter and (library == OURS or model in PEER_MODELS[library]):
-                    contenders.append((library, model, num_ids))
+            contenders += [(OURS, model, num_ids, variant) for variant in variants]
+            for library, models in PEER_MODELS.items():
+                if interpreters[library] and model in models:
+                    contenders.append((library, model, num_ids, ("float32", False)))
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "FUXICTR_ZOO": arguments.fuxictr_zoo or ""}
-    runs: dict[tuple[str, str, int], list[dict[str, Any]]] = {contender: [] for contender in contenders}
+    runs: dict[Any, list[dict[str, Any]]] = {contender: [] for contender in contenders}
     for contender in tqdm(contenders * arguments.rounds, desc="contenders", unit="run"):
-        library, model, num_ids = contender
-        words = [model, str(num_ids), str(arguments.batch_size), str(arguments.steps)]
+        library, model, num_ids, (precision, jit) = contender
+        steps = max(2, arguments.steps // FEWER_STEPS.get(model, 1))
+        words = [model, str(num_ids), str(arguments.batch_size), str(steps)]
         if library == OURS:
-            flags = ["--mixed-precision"] if arguments.mixed_precision else []
+            flags = ["--precision", precision, *(["--jit"] if jit else [])]
             command = [sys.executable, "-m", "pipelines.benchmark", "one", *words, *flags]
         else:
             command = [interpreters[library], "-m", modules[library], *words]
         runs[contender].append(run_contender(command, environment))
+        # Written after each run, so that what was measured outlives a run that fails.
+        write_json(arguments.output / "speed.json", [medians(of) for of in runs.values() if of])
     result = [medians(of) for of in runs.values()]
+    print(f"medians of {arguments.rounds} runs, batch {arguments.batch_size}")
+    print(speed_table(result))
+    print(f"figures: {arguments.output / 'speed.json'}")
+    for num_ids in arguments.ids:
+        draw_speed(result, num_ids, arguments.output / f"speed_{num_ids}.png")
+
+
+def speed_table(result: Sequence[dict[str, Any]]) -> str:
+    """The medians of all contenders; a ratio compares with the best peer of the same model and number of ids."""
     rows = []
     for figures in result:
-        peers = [
-            other
-            for other in result
-            if other["library"] != OURS and (other["model"], other["num_ids"]) == (figures["model"], figures["num_ids"])
-        ]
-        best = max((peer["train_rows_per_s"] for peer in peers), default=float("nan"))
-        ratio = figures["train_rows_per_s"] / best if figures["library"] == OURS and peers else ""
+        same = [other for other in result if all(other[key] == figures[key] for key in ("model", "num_ids"))]
+        peers = [other for other in same if other["library"] != OURS]
+
+        def ratio(key: str, best: Callable[..., float], figures: Any = figures, peers: Any = peers) -> float | str:
+            if figures["library"] != OURS or not peers:
+                return ""
+            return float(figures[key] / best(peer[key] for peer in peers))
+
         limit = figures.get("matmul_limit_rows_per_s")
+        latencies = []
+        for size, _ in workload.LATENCY_BATCHES:
+            latencies += [figures[f"latency_ms_{size}"], ratio(f"latency_ms_{size}", min)]
         rows.append([
-            figures["library"], figures["model"], f"{figures['num_ids']:,}", figures["train_rows_per_s"], ratio,
-            figures["train_rows_per_s"] / limit if limit else "", figures["inference_rows_per_s"],
-            *(figures[f"latency_ms_{size}"] for size, _ in workload.LATENCY_BATCHES), figures["peak_memory_mib"],
+            figures["library"], figures["variant"], figures["model"], f"{figures['num_ids']:,}",
+            figures["train_rows_per_s"], ratio("train_rows_per_s", max),
+            figures["train_rows_per_s"] / limit if limit else "",
+            figures["inference_rows_per_s"], ratio("inference_rows_per_s", max), *latencies, figures["peak_memory_mib"],
         ])  # fmt: skip
-    head = [
-        "library",
-        "model",
-        "ids",
-        "train rows/s",
-        "x best peer",
-        "x matmul limit",
-        "inference rows/s",
-        *(f"ms at {size}" for size, _ in workload.LATENCY_BATCHES),
-        "peak MiB",
-    ]
-    print(f"medians of {arguments.rounds} runs, batch {arguments.batch_size}")
-    print(table(rows, head))
-    write_result(arguments.output / "speed.json", result)
+    latency_head = [title for size, _ in workload.LATENCY_BATCHES for title in (f"ms at {size}", "x")]
+    head = ["library", "variant", "model", "ids", "train rows/s", "x best peer", "x matmul limit",
+            "inference rows/s", "x best peer", *latency_head, "peak MiB"]  # fmt: skip
+    return table(rows, head)
 
 
 def growth(arguments: argparse.Namespace) -> None:
@@ -336,11 +293,23 @@ def main(words: Sequence[str] | None = None) -> None:
         sub.add_argument("--output", type=Path, default=Path("runs/benchmark"), help="folder of the JSON figures")
         return sub
 
-    sub = command("speed", speed, [1_000_000, 10_000_000], ["dnn", "dcn_v2"])
+    sub = command("speed", speed, [1_000_000, 10_000_000], list(PEER_MODELS["FuxiCTR"]))
     sub.add_argument("--fuxictr-python", help="interpreter that has torch and fuxictr")
     sub.add_argument("--fuxictr-zoo", help="the model_zoo folder of a FuxiCTR checkout")
     sub.add_argument("--deepctr-python", help="interpreter that has deepctr on TensorFlow 2.15")
-    sub.add_argument("--mixed-precision", action="store_true", help="our matrix products in bfloat16")
+    sub.add_argument(
+        "--precision",
+        nargs="+",
+        choices=PRECISIONS,
+        default=["float32"],
+        help="of our matrix products, one run for each",
+    )
+    sub.add_argument(
+        "--jit",
+        choices=("off", "on", "both"),
+        default="off",
+        help="whether XLA compiles what it can of ours (default off)",
+    )
     command("growth", growth, [100_000, 1_000_000, 10_000_000], ["dnn"], steps=40)
     command("reading", reading, [0], ["dnn"]).add_argument(
         "--rows", type=int, default=4_000_000, help="rows to write and read (default 4 000 000)"
@@ -357,8 +326,9 @@ def main(words: Sequence[str] | None = None) -> None:
     one.add_argument("num_ids", type=int)
     one.add_argument("batch_size", type=int)
     one.add_argument("steps", type=int)
-    one.add_argument("--mixed-precision", action="store_true")
-    one.set_defaults(job=lambda a: time_ours(a.model, a.num_ids, a.batch_size, a.steps, a.mixed_precision))
+    one.add_argument("--precision", choices=PRECISIONS, default="float32")
+    one.add_argument("--jit", action="store_true")
+    one.set_defaults(job=lambda a: time_model(a.model, a.num_ids, a.batch_size, a.steps, a.precision, a.jit))
     arguments = parser.parse_args(words)
     arguments.job(arguments)
 

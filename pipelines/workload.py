@@ -52,8 +52,30 @@ def seconds_of(call: Callable[[], Any], repetitions: int) -> float:
     return statistics.median(taken)
 
 
-def print_figures(peer: str, model: str, num_ids: int, **figures: float) -> None:
-    """Prints the figures of one contender as one line of JSON, peak resident memory (MiB) added."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"library": peer, "model": model, "num_ids": num_ids, **figures, "peak_memory_mib": peak}))
+def latency_of(call: Callable[[], Any], calls: int, seconds: float = 5.0) -> float:
+    """Median seconds of a small request, after ten that are not counted.
+
+    Args:
+        call: The request.
+        calls: How often it is made.
+        seconds: Slow requests end earlier, after this time and thirty calls. Default 5.0.
+    """
+    taken: list[float] = []
+    begin = time.perf_counter()
+    while len(taken) < calls and (len(taken) < 30 or time.perf_counter() - begin < seconds):
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[10:])
+
+
+def peak_memory_mib() -> int:
+    """The largest resident memory of this process so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def print_figures(peer: str, model: str, num_ids: int, variant: str = "float32", **figures: float) -> None:
+    """Prints the figures of one contender as one line of JSON; the peak of memory is added where it is not given."""
+    peak = {"peak_memory_mib": peak_memory_mib()}
+    print(json.dumps({"library": peer, "model": model, "num_ids": num_ids, "variant": variant, **peak, **figures}))
     sys.stdout.flush()

@@ -13,16 +13,25 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import deepctr.models
-import numpy as np
 import tensorflow as tf
 from deepctr.feature_column import SparseFeat
 
 from pipelines import workload
 
-# Model of our catalogue -> class, arguments. DeepCTR has no plain DNN: its Wide & Deep needs wide columns.
-MODELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "deepfm": ("DeepFM", {}),
-    "dcn_v2": ("DCN", {"cross_num": 3, "cross_parameterization": "matrix"}),
+_DENSE = {"dnn_hidden_units": workload.HIDDEN_UNITS}
+# Model of our comparison -> class, whether it takes columns of the linear part, arguments. DeepCTR has no plain DNN.
+MODELS: dict[str, tuple[str, bool, dict[str, Any]]] = {
+    "wide_deep": ("WDL", True, _DENSE),
+    "deepfm": ("DeepFM", True, _DENSE),
+    "nfm": ("NFM", True, _DENSE),
+    "afm": ("AFM", True, {"attention_factor": 8}),
+    "dcn": ("DCN", True, {**_DENSE, "cross_num": 3, "cross_parameterization": "vector"}),
+    "dcn_v2": ("DCN", True, {**_DENSE, "cross_num": 3, "cross_parameterization": "matrix"}),
+    "dcn_v2_mix": ("DCNMix", True, {**_DENSE, "cross_num": 3, "low_rank": 32, "num_experts": 4}),
+    "pnn": ("PNN", False, _DENSE),
+    "xdeepfm": ("xDeepFM", True, {**_DENSE, "cin_layer_size": (16, 16, 16)}),
+    "autoint-plus": ("AutoInt", True, {**_DENSE, "att_layer_num": 2, "att_embedding_size": 8, "att_head_num": 2}),
+    "fibinet": ("FiBiNET", True, _DENSE),
 }
 
 
@@ -33,8 +42,8 @@ def main() -> None:
     columns = [
         SparseFeat(f"f{i}", num_ids // workload.NUM_FIELDS, workload.EMBEDDING_DIM) for i in range(workload.NUM_FIELDS)
     ]
-    class_name, arguments = MODELS[name]
-    model = getattr(deepctr.models, class_name)(columns, columns, dnn_hidden_units=workload.HIDDEN_UNITS, **arguments)
+    class_name, linear, arguments = MODELS[name]
+    model = getattr(deepctr.models, class_name)(*[columns] * (1 + linear), **arguments)
     model.compile(tf.keras.optimizers.Adam(workload.LEARNING_RATE), "binary_crossentropy")
     inputs = {f"f{i}": rows.ids[:, i] for i in range(workload.NUM_FIELDS)}
     dataset = tf.data.Dataset.from_tensor_slices((inputs, rows.labels[:, None]))
@@ -53,12 +62,7 @@ def main() -> None:
     figures["inference_rows_per_s"] = batch_size * steps / (time.perf_counter() - start)
     for size, calls in workload.LATENCY_BATCHES:
         small = {key: tf.constant(value[:size]) for key, value in inputs.items()}
-        seconds = []
-        for _ in range(calls):
-            start = time.perf_counter()
-            predict(small)
-            seconds.append(time.perf_counter() - start)
-        figures[f"latency_ms_{size}"] = 1e3 * float(np.median(seconds[10:]))
+        figures[f"latency_ms_{size}"] = 1e3 * workload.latency_of(lambda small=small: predict(small), calls)  # type: ignore[misc]
     workload.print_figures("DeepCTR", name, num_ids, **figures)
 
 

@@ -5,68 +5,78 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-import tempfile
 import time
-from collections import OrderedDict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from fuxictr.features import FeatureMap
 
 from pipelines import workload
+from pipelines.peers.fuxictr_zoo import build, feature_map
 
-# Model of our catalogue -> folder of the zoo, class, arguments beside the ones that all take.
+_HIDDEN = list(workload.HIDDEN_UNITS)
+# Model of our comparison -> folder of the zoo, class, arguments beside the ones that all take.
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "dnn": ("DNN/DNN_torch", "DNN", {"hidden_units": list(workload.HIDDEN_UNITS), "hidden_activations": "relu"}),
-    "deepfm": ("DeepFM/DeepFM_torch", "DeepFM", {"hidden_units": list(workload.HIDDEN_UNITS)}),
+    "lr": ("LR", "LR", {}),
+    "fm": ("FM", "FM", {}),
+    "dnn": ("DNN/DNN_torch", "DNN", {"hidden_units": _HIDDEN, "hidden_activations": "relu"}),
+    "wide_deep": ("WideDeep/WideDeep_torch", "WideDeep", {"hidden_units": _HIDDEN}),
+    "deepfm": ("DeepFM/DeepFM_torch", "DeepFM", {"hidden_units": _HIDDEN}),
+    "nfm": ("NFM", "NFM", {"hidden_units": _HIDDEN}),
+    "afm": ("AFM", "AFM", {"attention_dim": 8}),
+    "deep_crossing": ("DeepCrossing", "DeepCrossing", {"residual_blocks": _HIDDEN}),
+    "dcn": ("DCN/DCN_torch", "DCN", {"num_cross_layers": 3, "dnn_hidden_units": _HIDDEN}),
     "dcn_v2": (
+        "DCNv2",
+        "DCNv2",
+        {"model_structure": "parallel", "num_cross_layers": 3, "parallel_dnn_hidden_units": _HIDDEN},
+    ),
+    "dcn_v2_mix": (
         "DCNv2",
         "DCNv2",
         {
             "model_structure": "parallel",
             "num_cross_layers": 3,
-            "parallel_dnn_hidden_units": list(workload.HIDDEN_UNITS),
+            "parallel_dnn_hidden_units": _HIDDEN,
+            "use_low_rank_mixture": True,
+            "low_rank": 32,
+            "num_experts": 4,
+        },
+    ),
+    "pnn": ("PNN", "PNN", {"hidden_units": _HIDDEN}),
+    "xdeepfm": ("xDeepFM", "xDeepFM", {"dnn_hidden_units": _HIDDEN, "cin_hidden_units": [16, 16, 16]}),
+    "autoint-plus": (
+        "AutoInt",
+        "AutoInt",
+        {"dnn_hidden_units": _HIDDEN, "attention_layers": 2, "num_heads": 2, "attention_dim": 16},
+    ),
+    "fibinet": ("FiBiNET", "FiBiNET", {"hidden_units": _HIDDEN}),
+    "apg-deepfm": (
+        "APG",
+        "APG_DeepFM",
+        {
+            "hidden_units": _HIDDEN,
+            "hypernet_config": {},
+            "condition_features": [],
+            "condition_mode": "self-wise",
+            "rank_k": [32] * 3,
+            "overparam_p": [64] * 3,
+            "generate_bias": True,
+        },
+    ),
+    "afn-plus": (
+        "AFN",
+        "AFN",
+        {
+            "logarithmic_neurons": 64,
+            "afn_hidden_units": _HIDDEN,
+            "dnn_hidden_units": _HIDDEN,
+            "batch_norm": False,
         },
     ),
 }
-
-
-def build(name: str, num_ids: int) -> torch.nn.Module:
-    """Builds a model of the zoo for the workload's fields."""
-    features = FeatureMap("synthetic", tempfile.gettempdir())
-    size = num_ids // workload.NUM_FIELDS
-    features.features = OrderedDict(
-        (f"f{i}", {"type": "categorical", "vocab_size": size, "padding_idx": 0, "source": ""})
-        for i in range(workload.NUM_FIELDS)
-    )
-    features.labels, features.num_fields = ["label"], workload.NUM_FIELDS
-    features.default_emb_dim = workload.EMBEDDING_DIM
-    features.total_features, features.input_length = num_ids, workload.NUM_FIELDS
-    features.set_column_index()
-    folder, class_name, arguments = MODELS[name]
-    sys.path[:0] = [str(Path(os.environ["FUXICTR_ZOO"]) / folder), str(Path(os.environ["FUXICTR_ZOO"]).parent)]
-    model_class = getattr(importlib.import_module("src"), class_name)
-    return model_class(
-        features,
-        gpu=-1,
-        metrics=["AUC"],
-        verbose=0,
-        model_root=tempfile.gettempdir(),
-        learning_rate=workload.LEARNING_RATE,
-        optimizer="adam",
-        loss="binary_crossentropy",
-        task="binary_classification",
-        embedding_dim=workload.EMBEDDING_DIM,
-        embedding_regularizer=None,
-        net_regularizer=None,
-        model_id=name,
-        **arguments,
-    )
 
 
 def main() -> None:
@@ -75,7 +85,10 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(0)
     rows = workload.make_rows(num_ids, batch_size)
-    model = build(name, num_ids)
+    field = {"type": "categorical", "vocab_size": num_ids // workload.NUM_FIELDS}
+    features = feature_map({f"f{i}": field for i in range(workload.NUM_FIELDS)}, workload.EMBEDDING_DIM)
+    folder, class_name, arguments = MODELS[name]
+    model = build(folder, class_name, features, workload.EMBEDDING_DIM, **arguments)
 
     def batch(index: int, size: int) -> dict[str, torch.Tensor]:
         start = (index % workload.NUM_BATCHES) * batch_size
@@ -113,12 +126,8 @@ def main() -> None:
             model.forward(batches[index % workload.NUM_BATCHES])
         figures["inference_rows_per_s"] = batch_size * steps / (time.perf_counter() - start)
         for size, calls in workload.LATENCY_BATCHES:
-            small, seconds = batch(0, size), []
-            for _ in range(calls):
-                start = time.perf_counter()
-                model.forward(small)
-                seconds.append(time.perf_counter() - start)
-            figures[f"latency_ms_{size}"] = 1e3 * float(np.median(seconds[10:]))
+            small = batch(0, size)
+            figures[f"latency_ms_{size}"] = 1e3 * workload.latency_of(lambda small=small: model.forward(small), calls)  # type: ignore[misc]
     workload.print_figures("FuxiCTR", name, num_ids, **figures)
 
 

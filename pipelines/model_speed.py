@@ -1,0 +1,176 @@
+"""Our side of the speed comparison: one model of the catalogue on the workload, trained and served.
+
+Behind `python -m pipelines.benchmark one`, in a process of its own. What it measures: training through `fit`;
+inference from the SavedModel on encoded ids; latency of small requests; peak memory; and how many multiply-adds
+of matrix products a row takes, which with the machine's rate of such products gives a limit to compare with.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+
+from pipelines import workload
+
+OURS = "dynctr_tf"
+_DENSE = {"hidden_units": workload.HIDDEN_UNITS}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "lr": {},
+    "fm": {},
+    "dnn": _DENSE,
+    "wide_deep": _DENSE,
+    "deepfm": _DENSE,
+    "nfm": _DENSE,
+    "afm": {"attention_dim": 8},
+    "deep_crossing": _DENSE,
+    "dcn": {**_DENSE, "num_layers": 3},
+    "dcn_v2": {**_DENSE, "num_layers": 3},
+    "dcn_v2_mix": {**_DENSE, "num_layers": 3, "rank": 32, "num_experts": 4},
+    "pnn": {**_DENSE, "product": "inner"},
+    "xdeepfm": {**_DENSE, "layer_sizes": (16, 16, 16)},
+    "autoint-plus": {**_DENSE, "num_layers": 2, "num_heads": 2, "head_dim": 8},
+    "fibinet": _DENSE,
+    "afn-plus": {**_DENSE, "dnn_hidden_units": workload.HIDDEN_UNITS, "num_neurons": 64},
+    "apg-deepfm": {**_DENSE, "rank": 32, "over_parameterisation": 64, "generated_bias": True},
+    "xdeepint": {"num_layers": 3},
+    "dynint-da": {"num_layers": 3},
+    "dynint-dgp": {"num_layers": 3},
+    "dynint-dwp": {"num_layers": 3},
+}
+"""The networks of the comparison: models of the catalogue, and the options with which they are the peers' networks."""
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+def use_xla() -> None:
+    """Lets TensorFlow compile what XLA can take, on the CPU too; call it before TensorFlow is first imported.
+
+    A whole step cannot be compiled (`jit_compile=True`): how many distinct ids a batch has is known only when it
+    is there. This clusters the rest of the graph.
+    """
+    os.environ["TF_XLA_FLAGS"] = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
+
+
+def matmul_rate(dtype: str = "float32") -> float:
+    """Floating-point operations per second of the product 4096 x 624 by 624 x 400 in TensorFlow."""
+    import tensorflow as tf
+
+    left = tf.cast(tf.random.normal((4096, 624)), dtype)
+    right = tf.cast(tf.random.normal((624, 400)), dtype)
+    product = tf.function(lambda: tf.matmul(left, right))
+    return 2 * 4096 * 624 * 400 / workload.seconds_of(product, 20)
+
+
+def matmul_multiply_adds(model: Any, inputs: dict[str, np.ndarray]) -> float:
+    """Counts the multiply-adds of matrix products that a row costs in the forward pass, by running the graph.
+
+    Args:
+        model: Any model.
+        inputs: A small batch; the sizes of the products are those that it really has.
+    """
+    import tensorflow as tf
+
+    tensors = {name: tf.constant(value) for name, value in inputs.items()}
+    forward = tf.compat.v1.wrap_function(lambda: model(tensors, training=False), [])
+    # Kind of product -> the attribute that says whether its left operand is transposed.
+    kinds = {"MatMul": "transpose_a", "BatchMatMulV2": "adj_x", "BatchMatMul": "adj_x"}
+    products = [node for node in forward.graph.get_operations() if node.type in kinds]
+    if not products:
+        return 0.0
+    with forward.graph.as_default():
+        wanted = [[tf.shape(node.outputs[0]), tf.shape(node.inputs[0])] for node in products]
+    shapes = forward.prune([], wanted)()
+    total = 0
+    for node, (output, left) in zip(products, shapes, strict=True):
+        inner = left[-2] if node.get_attr(kinds[node.type]) else left[-1]
+        total += int(np.prod(output)) * int(inner)
+    return total / len(next(iter(inputs.values())))
+
+
+def save_for_serving(model: Any, directory: str) -> None:
+    """Writes a SavedModel whose one signature, `"encoded"`, takes encoded ids and gives the click probability."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.model = model
+    specification = {"fields": tf.TensorSpec((None, workload.NUM_FIELDS), tf.int32, name="fields")}
+    module.answer = tf.function(
+        lambda fields: {"ctr": tf.sigmoid(model({"fields": fields}, training=False))},
+        input_signature=[specification["fields"]],
+    )
+    tf.saved_model.save(module, directory, signatures={"encoded": module.answer})
+
+
+def time_model(
+    name: str, num_ids: int, batch_size: int, steps: int, precision: str = "float32", jit: bool = False
+) -> None:
+    """Trains a model on the workload, serves it, and prints one line of JSON.
+
+    Args:
+        name: One of `OPTIONS`.
+        num_ids: Number of ids of all fields.
+        batch_size: Rows of a training step and of a large inference batch.
+        steps: Timed steps.
+        precision: `"float32"` or `"mixed_bfloat16"`: matrix products in bfloat16. Default `"float32"`.
+        jit: Whether XLA compiles what it can. Default `False`.
+    """
+    if jit:
+        use_xla()
+    import tensorflow as tf
+    from tensorflow import keras
+
+    from dynctr_tf.encoding.encoded_features import EncodedFeatures
+    from dynctr_tf.models.catalogue import build_model, model_entry
+    from dynctr_tf.optimizers import LazyAdam
+
+    keras.mixed_precision.set_global_policy(precision)
+    keras.utils.set_random_seed(0)
+    rows = workload.make_rows(num_ids, batch_size)
+    features = EncodedFeatures.from_sizes([num_ids // workload.NUM_FIELDS] * workload.NUM_FIELDS)
+    ids = rows.ids + np.array([field.first_id for field in features.fields], np.int32)
+    # Logistic regression has no embeddings.
+    size = {"embedding_dim": workload.EMBEDDING_DIM} if "embedding_dim" in model_entry(name).defaults else {}
+    model = build_model(name, features, **size, **OPTIONS[name])
+    model.compile(
+        LazyAdam(workload.LEARNING_RATE), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
+    )
+    dataset = tf.data.Dataset.from_tensor_slices(({"fields": ids}, rows.labels))
+    dataset = dataset.batch(batch_size).cache().repeat().prefetch(2)
+    # Each batch once: the first touch of a row of the slots is a page fault, which a long run pays once.
+    model.fit(dataset, steps_per_epoch=workload.NUM_BATCHES, verbose=0)
+    start = time.perf_counter()
+    model.fit(dataset, steps_per_epoch=steps, verbose=0)
+    figures = {"train_rows_per_s": batch_size * steps / (time.perf_counter() - start)}
+    # The peak of training, as of the peers: the server below holds a second copy of the table.
+    figures["peak_memory_mib"] = workload.peak_memory_mib()
+
+    with tempfile.TemporaryDirectory() as directory:
+        save_for_serving(model, directory)
+        served = tf.saved_model.load(directory)
+    answer = served.signatures["encoded"]
+    batches = [tf.constant(ids[first : first + batch_size]) for first in range(0, len(ids), batch_size)]
+    for batch in batches[:2]:
+        answer(fields=batch)
+    start = time.perf_counter()
+    for step in range(steps):
+        answer(fields=batches[step % len(batches)])
+    figures["inference_rows_per_s"] = batch_size * steps / (time.perf_counter() - start)
+    for size, calls in workload.LATENCY_BATCHES:
+        small = tf.constant(ids[:size])
+        figures[f"latency_ms_{size}"] = 1e3 * workload.latency_of(lambda small=small: answer(fields=small), calls)  # type: ignore[misc]
+    forward = matmul_multiply_adds(model, {"fields": ids[:2]})
+    figures["multiply_adds_per_row"] = forward
+    if forward:
+        # Forward, gradient by the weights, gradient by the inputs: three products, two operations each.
+        figures["matmul_limit_rows_per_s"] = matmul_rate() / (6 * forward)
+    workload.print_figures(OURS, name, num_ids, variant=variant_name(precision, jit), **figures)
+
+
+def variant_name(precision: str, jit: bool) -> str:
+    """What a variant of ours is called in tables."""
+    words = [word for word, used in (("bfloat16", precision != "float32"), ("XLA", jit)) if used]
+    return " + ".join(words) or "float32"

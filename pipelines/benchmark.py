@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 PEER_MODELS = {
     "FuxiCTR": (
         "lr", "fm", "dnn", "wide_deep", "deepfm", "nfm", "afm", "deep_crossing", "dcn", "dcn_v2", "dcn_v2_mix",
-        "pnn", "xdeepfm", "autoint-plus", "fibinet", "afn-plus",
+        "pnn", "xdeepfm", "autoint-plus", "fibinet", "apg-deepfm", "afn-plus",
     ),
     "DeepCTR": (
         "wide_deep", "deepfm", "nfm", "afm", "dcn", "dcn_v2", "dcn_v2_mix", "pnn", "xdeepfm", "autoint-plus", "fibinet",
@@ -149,6 +149,32 @@ def speed_table(result: Sequence[dict[str, Any]]) -> str:
     head = ["library", "variant", "model", "ids", "train rows/s", "x best peer", "x matmul limit",
             "inference rows/s", "x best peer", *latency_head, "peak MiB"]  # fmt: skip
     return table(rows, head)
+
+
+def profile(arguments: argparse.Namespace) -> None:
+    """Where the time of a training step goes, by kind of operation."""
+    from pipelines.step_profile import draw_profile
+
+    result = []
+    for model in tqdm(arguments.models, desc="models", unit="run"):
+        words = [model, str(arguments.ids[0]), str(arguments.batch_size), str(arguments.steps)]
+        command = [sys.executable, "-m", "pipelines.benchmark", "one-profile", *words]
+        result.append(run_contender(command, {"TF_CPP_MIN_LOG_LEVEL": "3"}))
+    rows = []
+    for figures in result:
+        total = sum(figures["work"].values())
+        shares = {group: ms for group, ms in figures["work"].items() if ms >= 0.01 * total}
+        rows += [[figures["model"], group, ms, f"{ms / total:.0%}"] for group, ms in shares.items()]
+    print(table(rows, ["model", "work", "ms per step", "share"]))
+    write_result(arguments.output / "profile.json", result)
+    draw_profile(result, arguments.output / "profile.png")
+
+
+def print_one_profile(arguments: argparse.Namespace) -> None:
+    """Profiles one model and prints one line of JSON."""
+    from pipelines.step_profile import profile_model
+
+    profile_model(arguments.model, arguments.num_ids, arguments.batch_size, arguments.steps)
 
 
 def growth(arguments: argparse.Namespace) -> None:
@@ -310,6 +336,7 @@ def main(words: Sequence[str] | None = None) -> None:
         default="off",
         help="whether XLA compiles what it can of ours (default off)",
     )
+    command("profile", profile, [1_000_000], ["dnn", "deepfm", "dcn_v2", "xdeepfm", "autoint-plus", "fibinet"])
     command("growth", growth, [100_000, 1_000_000, 10_000_000], ["dnn"], steps=40)
     command("reading", reading, [0], ["dnn"]).add_argument(
         "--rows", type=int, default=4_000_000, help="rows to write and read (default 4 000 000)"
@@ -322,10 +349,12 @@ def main(words: Sequence[str] | None = None) -> None:
         layer.add_argument(name, type=int)
     layer.set_defaults(job=print_one_layer)
     one = commands.add_parser("one", help="one of our models on the workload, one line of JSON")
-    one.add_argument("model", choices=sorted(OPTIONS))
-    one.add_argument("num_ids", type=int)
-    one.add_argument("batch_size", type=int)
-    one.add_argument("steps", type=int)
+    one_profile = commands.add_parser("one-profile", help="the profile of one of our models, one line of JSON")
+    for single in (one, one_profile):
+        single.add_argument("model", choices=sorted(OPTIONS))
+        for size in ("num_ids", "batch_size", "steps"):
+            single.add_argument(size, type=int)
+    one_profile.set_defaults(job=print_one_profile)
     one.add_argument("--precision", choices=PRECISIONS, default="float32")
     one.add_argument("--jit", action="store_true")
     one.set_defaults(job=lambda a: time_model(a.model, a.num_ids, a.batch_size, a.steps, a.precision, a.jit))

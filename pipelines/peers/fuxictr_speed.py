@@ -82,7 +82,8 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
 def main() -> None:
     """Times training, inference and latency."""
     name, num_ids, batch_size, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    torch.set_num_threads(os.cpu_count() or 1)
+    # Of the cores that this process may use: more threads than that slow each other down.
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
     rows = workload.make_rows(num_ids, batch_size)
     field = {"type": "categorical", "vocab_size": num_ids // workload.NUM_FIELDS}

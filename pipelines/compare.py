@@ -47,6 +47,9 @@ def _base_file(settings: JobSettings, model: str, output: Path) -> Path:
     mapping = settings.to_mapping()
     options = {name: value for name, value in mapping["model"]["options"].items() if name in known}
     mapping["model"] = {"name": model, "options": options}
+    space = mapping["search"]["space"]
+    if isinstance(space.get("model"), dict):
+        space["model"] = {name: value for name, value in space["model"].items() if name in known}
     file = output / f"{model}.toml"
     file.write_text(to_toml(job_settings(mapping)), encoding="utf-8")
     return file

@@ -86,6 +86,13 @@ class ModelEntry:
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in (*self.fixed, "name")
         }
 
+    @property
+    def cost(self) -> str:
+        """What the model costs, as the documentation of its function says it; empty where that says nothing."""
+        paragraphs = (inspect.getdoc(self.function) or "").split("\n\n")
+        costs = [paragraph for paragraph in paragraphs if paragraph.startswith("Cost: ")]
+        return " ".join(costs[0].removeprefix("Cost: ").split()) if costs else ""
+
     def build(self, features: EncodedFeatures, **options: Any) -> Any:
         """Builds the model.
 

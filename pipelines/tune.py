@@ -1,108 +1,151 @@
 """Search a model's hyper-parameters on the validation split and write the best as a file for `pipelines.train`.
 
 `python -m pipelines.tune --config pipelines/configs/criteo_display_ads.toml --model.name dnn --trials 8` trains the
-model's defaults and eight sets of values from its search space in the catalogue, of model and optimizer together.
-The test split is not touched. A killed search goes on where it was when the same command is started again.
+given settings and eight sets of values from the model's search space in the catalogue, of model and optimizer
+together; `[search.space]` of a settings file overrides or extends it. The test split is not touched. A killed search
+goes on where it was when the same command is started again. `--workers 2` trains two trials at a time.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynctr_tf.configuration import JobSettings, SettingsParser, to_toml
+from dynctr_tf.configuration import JobSettings, SearchSettings, SettingsParser, to_toml
 from pipelines import PAIRS, errors_as_messages
 
 
 def with_values(settings: JobSettings, values: Mapping[str, Any]) -> JobSettings:
-    """The settings with hyper-parameters named `model.NAME` and `optimizer.NAME` put into their options."""
-    sections = {}
+    """The settings with hyper-parameters named `model.NAME`, `optimizer.NAME` and `training.NAME` put into them."""
+    from dynctr_tf.models.catalogue import model_entry
+    from dynctr_tf.tuning.search_space import options_of
+
+    sections: dict[str, Any] = {}
     for section in ("model", "optimizer"):
         own = getattr(settings, section)
-        drawn = {key.split(".", 1)[1]: value for key, value in values.items() if key.startswith(f"{section}.")}
-        sections[section] = dataclasses.replace(own, options={**own.options, **drawn})
-    return dataclasses.replace(settings, **sections)
+        sections[section] = dataclasses.replace(own, options={**own.options, **options_of(section, values)})
+    # Nothing stands for what is the default anyway; a settings file has no word for Python's None.
+    defaults = model_entry(settings.model.name).defaults
+    options = {name: value for name, value in sections["model"].options.items() if value is not defaults.get(name, ...)}
+    sections["model"] = dataclasses.replace(sections["model"], options=options)
+    training = dataclasses.replace(settings.training, **options_of("training", values))
+    return dataclasses.replace(settings, **sections, training=training)
 
 
-def search_space(settings: JobSettings) -> tuple[str, dict[str, Any]]:
-    """The kind of optimizer and what is drawn: the catalogue's space without the options that the settings fix."""
-    from dynctr_tf.models.catalogue import OPTIMIZER_SEARCH_SPACES, model_entry
+def search_space(settings: JobSettings) -> tuple[str, dict[str, Any], JobSettings]:
+    """The kind of optimizer, what is drawn, and the settings with what the user's space fixes.
 
-    entry = model_entry(settings.model.name)
-    kind = entry.optimizer if settings.optimizer.name == "default" else settings.optimizer.name
-    fixed = set(settings.model.options)
-    if kind == "group_ftrl":
-        fixed.add("row_regularizer_l2")  # G-FTRL penalises the rows itself.
-    optimizer_space = OPTIMIZER_SEARCH_SPACES["lazy_adam" if kind == "adam" else kind]
-    return kind, {
-        **{f"model.{name}": draw for name, draw in entry.search_space.items() if name not in fixed},
-        **{
-            f"optimizer.{name}": draw
-            for name, draw in optimizer_space.items()
-            if name not in settings.optimizer.options
-        },
-    }
+    It is the catalogue's space without the options that the settings give, and the user's own over it.
+    """
+    from dynctr_tf.tuning import catalogue_space, with_own_space
+    from dynctr_tf.tuning.search_space import optimizer_kind
+
+    model, optimizer = settings.model.name, settings.optimizer.name
+    given = {f"model.{name}" for name in settings.model.options}
+    given |= {f"optimizer.{name}" for name in settings.optimizer.options}
+    space = {name: draw for name, draw in catalogue_space(model, optimizer).items() if name not in given}
+    space, fixed = with_own_space(space, settings.search.space, model, optimizer)
+    if not space:
+        raise ValueError("There is nothing to search: the settings give every option of the search space.")
+    return optimizer_kind(model, optimizer), space, with_values(settings, fixed)
 
 
-def tune(settings: JobSettings, trials: int, tuner: str, directory: Path) -> JobSettings:
-    """Searches, prints the trials, writes `best.toml` and returns the settings of the best trial."""
-    from tensorflow import keras
+def tune(settings: JobSettings, directory: Path, command: Sequence[str] = ()) -> JobSettings | None:
+    """Searches, prints the trials, draws them, writes `best.toml` and returns the settings of the best trial.
 
-    from dynctr_tf.tuning import search
-    from pipelines.stages import check_model, fit_model, prepare
+    Args:
+        settings: The job.
+        directory: Where the search keeps everything.
+        command: The command that does the same, for the processes of several workers.
+
+    Returns:
+        The settings of the best trial; `None` in a process that only trains trials for another.
+    """
+    from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
+    from pipelines.stages import check_model, check_one_process, fit_model, prepare, training_strategy
 
     check_model(settings)
+    check_one_process(settings, "pipelines.tune")
+    training_strategy(settings)
+    options = settings.search
+    kind, space, settings = search_space(settings)
     data = prepare(settings.data)
-    kind, space = search_space(settings)
+    monitor = settings.training.monitor
     print(f"searching {', '.join(space)} under {kind}")
 
-    def train(values: Mapping[str, Any], folder: Path) -> float:
-        kept = folder / "score.json"
-        if kept.exists():
-            return float(json.loads(kept.read_text(encoding="utf-8"))["score"])
-        keras.backend.clear_session()
+    def train(values: Mapping[str, Any], folder: Path) -> dict[str, float]:
         _, result = fit_model(with_values(settings, values), data, folder)
-        score = result.best.val_auc if settings.training.monitor == "auc" else result.best.val_logloss
-        for part in ("checkpoints", "best"):
-            shutil.rmtree(folder / part)
-        kept.write_text(json.dumps({"score": score, "values": dict(values)}) + "\n", encoding="utf-8")
-        return score
+        if options.tuner != "hyperband":  # which may train further from the checkpoint
+            _remove_checkpoints(folder)
+        score = result.best.val_auc if monitor == "auc" else result.best.val_logloss
+        epochs = result.steps * with_values(settings, values).training.batch_size / data.num_rows("train")
+        stopped = float(result.stopped_early)
+        return {"score": score, "epochs": epochs, "steps": float(result.steps), "stopped_early": stopped}
 
     results = search(
         train,
         space,
-        trials=trials,
+        trials=options.trials,
         directory=directory,
         start={},
-        maximize=settings.training.monitor == "auc",
-        tuner=tuner,  # type: ignore[arg-type]
+        maximize=monitor == "auc",
+        tuner=options.tuner,
         seed=settings.training.seed,
+        budget=("training.epochs", settings.training.epochs) if options.tuner == "hyperband" else None,
+        workers=options.workers,
+        worker_command=command,
     )
-    print(f"{settings.model.name} on {settings.data.name}: validation {settings.training.monitor}, best first")
-    for trial in results:
-        print(f"  {trial.score:.5f}  {dict(trial.values) or 'defaults'}{'  ' + trial.error if trial.error else ''}")
-    best = with_values(settings, results[0].values)
+    if not results:
+        return None
+    for folder in directory.glob("trial_*"):
+        _remove_checkpoints(folder)
+    table = trials_table(results)
+    (directory / "trials.txt").write_text(table + "\n", encoding="utf-8")
+    print(f"{settings.model.name} on {settings.data.name}: validation {monitor}, best first\n{table}")
+    stopped = sum(trial.figures.get("stopped_early", 0.0) > 0 for trial in results)
+    print(f"{stopped} of {len(results)} trials were stopped early by {settings.training.patience} validations in vain")
+    memory = memory_growth(results)
+    if memory and options.workers == 1:
+        print(
+            f"memory: {memory['first_mib']:,.0f} MiB after the first third of the trials, "
+            f"{memory['last_mib']:,.0f} MiB after the last, {memory['mib_per_trial']:+.1f} MiB per trial"
+        )
+    if any(trial.error is None and set(space) <= set(trial.values) for trial in results):
+        plot_search(directory / "trials.png", results, space, objective=f"validation {monitor}")
+        print(f"picture of what each hyper-parameter did: {directory / 'trials.png'}")
+    best = dataclasses.replace(with_values(settings, results[0].values), search=SearchSettings())
     file = directory / "best.toml"
     file.write_text(to_toml(best), encoding="utf-8")
-    print(f"best settings: {file}")
+    print(f"best settings: {file}\ntrain them: python -m pipelines.train --config {file}")
     return best
+
+
+def _remove_checkpoints(folder: Path) -> None:
+    for part in ("checkpoints", "best"):
+        shutil.rmtree(folder / part, ignore_errors=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and searches."""
     parser = SettingsParser(__doc__ or "", prog="python -m pipelines.tune", pairs=PAIRS)
-    parser.add_argument("--trials", type=int, default=16, help="sets of values to train beside the defaults (16)")
-    parser.add_argument("--tuner", choices=("random", "bayesian"), default="random", help="how values are drawn")
+    parser.add_argument("--trials", type=int, help="short for --search.trials")
+    parser.add_argument("--tuner", help="short for --search.tuner: random, bayesian or hyperband")
+    parser.add_argument("--workers", type=int, help="short for --search.workers: trials at a time")
     parser.add_argument("--output", type=Path, help="folder of the search; without it runs/tune-<data set>-<model>")
-    settings, namespace = parser.parse_settings(arguments)
-    fingerprint = settings.fingerprint()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    short = ("--trials", "--tuner", "--workers")
+    words = [f"--search.{word[2:]}" if word.split("=")[0] in short else word for word in words]
+    settings, namespace = parser.parse_settings(words)
+    # How many trials and workers there are does not change what the search is.
+    same = dataclasses.replace(settings.search, trials=SearchSettings().trials, workers=SearchSettings().workers)
+    fingerprint = dataclasses.replace(settings, search=same).fingerprint()
     directory = namespace.output or Path("runs") / f"tune-{settings.data.name}-{settings.model.name}-{fingerprint}"
     with errors_as_messages(parser):
-        tune(settings, namespace.trials, namespace.tuner, directory)
+        tune(settings, directory, [sys.executable, "-m", "pipelines.tune", *words])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,18 @@
 """Searching hyper-parameters with keras-tuner."""
 
+from dynctr_tf.tuning.hyper_model import HyperModel
 from dynctr_tf.tuning.search import Trial, search
+from dynctr_tf.tuning.search_report import explained_share, memory_growth, plot_search, trials_table
+from dynctr_tf.tuning.search_space import catalogue_space, with_own_space
 
-__all__ = ["Trial", "search"]
+__all__ = [
+    "HyperModel",
+    "Trial",
+    "catalogue_space",
+    "explained_share",
+    "memory_growth",
+    "plot_search",
+    "search",
+    "trials_table",
+    "with_own_space",
+]

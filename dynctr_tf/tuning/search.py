@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import importlib.util
+import fcntl
+import gc
+import json
 import math
-import re
-from collections.abc import Callable, Mapping
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import keras_tuner
+from tensorflow import keras
 from tqdm.auto import tqdm
 
-from dynctr_tf.models.catalogue import LogUniform, SearchSpace
+from dynctr_tf.models.catalogue import SearchSpace
 from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.tuning.search_space import declare, drawn_values
 
-Tuner = Literal["random", "bayesian"]
+TunerName = Literal["random", "bayesian", "hyperband"]
 
-_ORACLES: Mapping[str, type] = {
-    "random": keras_tuner.oracles.RandomSearchOracle,
-    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-}
+_TUNERS = ("random", "bayesian", "hyperband")
+_HYPERBAND_FACTOR = 3
+# A trial as short as this trained no model; to look through all objects would take longer than it did.
+_CLEANING_SECONDS = 0.5
+# A worker that ended while it trained a trial gets it once more; after that the trial is the one to blame.
+_CRASHES_PER_TRIAL = 2
+_ENVIRONMENT = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
+_LAUNCHED = "DYNCTR_TF_SEARCH_WORKER"
+_ENDED = ("COMPLETED", "INVALID", "FAILED")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,133 +46,437 @@ class Trial:
         values: The hyper-parameters.
         score: What the training function returned for them; `nan` for a trial that failed.
         error: Why it failed; `None` for one that did not.
+        name: The name of its folder in the search's directory.
+        figures: What else is known of it: `"seconds"`, `"memory_mib"` (resident in its process when it ended) and
+            what the training function gave beside the score.
     """
 
     values: Mapping[str, Any]
     score: float
     error: str | None = None
+    name: str = dataclasses.field(default="", compare=False)
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict, compare=False)
+
+
+class _WholeFiles(keras_tuner.Oracle):  # type: ignore[misc]
+    """An oracle whose files are whole whenever it is killed, and which knows again what was under way.
+
+    keras-tuner writes its files in place, and one killed while it writes leaves half of one, which nothing reads any
+    more. It also notes the start of a trial in two files, and its end before it is taken off the list of those under
+    way, so that a kill in between loses a trial or repeats it.
+    """
+
+    def save(self) -> None:
+        """Writes the state of the search in one move."""
+        file = Path(self._get_oracle_fname())
+        partial = file.with_suffix(".partial")
+        # The method of the class above keras-tuner's oracle, whose own takes no file name.
+        super(keras_tuner.Oracle, self).save(str(partial))
+        partial.replace(file)
+
+    def _save_trial(self, trial: Any) -> None:
+        file = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
+        partial = file.with_suffix(".partial")
+        trial.save(str(partial))
+        partial.replace(file)
+
+    def reload(self) -> None:
+        """Reads the state of an interrupted search; what was under way comes next."""
+        super().reload()
+        for name, trial in self.trials.items():
+            if name not in self.start_order:
+                self._record_values(trial)  # so that it is not drawn again
+        self.start_order = sorted(self.trials)
+        self.end_order = [name for name in self.end_order if self.trials[name].status in _ENDED]
+        self._retry_queue = [name for name in reversed(self.start_order) if self.trials[name].status not in _ENDED]
+
+
+class _RandomOracle(_WholeFiles, keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
+    pass
+
+
+class _BayesianOracle(_WholeFiles, keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
+    pass
+
+
+class _HyperbandOracle(_WholeFiles, keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
+    pass
 
 
 def search(
-    train: Callable[[Mapping[str, Any], Path], float],
+    train: Callable[[Mapping[str, Any], Path], float | Mapping[str, float]],
     space: SearchSpace,
     *,
     trials: int,
     directory: str | Path,
     start: Mapping[str, Any] | None = None,
     maximize: bool = False,
-    tuner: Tuner = "random",
+    tuner: TunerName = "random",
     seed: int = 0,
+    budget: tuple[str, int] | None = None,
+    workers: int = 1,
+    worker_command: Sequence[str] = (),
 ) -> list[Trial]:
     """Trains with hyper-parameters drawn from a space and returns all trials, the best first.
 
     Use it to give every model of a comparison the same effort. A killed search goes on when it is called again with
-    the same directory: trials that ended are not trained again, the one that was under way is, in its folder. A trial
-    that raises is kept with its error, is never among the best, and the search goes on.
+    the same directory: trials that ended are not trained again, the one that was under way is, in its folder, so
+    that a training that keeps checkpoints there goes on too. A trial that raises is kept with its error, is never
+    among the best, and the search goes on.
 
     Args:
         train: Trains with some hyper-parameters, in a folder of its own, and returns the score, such as the
-            logloss of the validation split.
+            logloss of the validation split, or a mapping with `"score"` and further numbers.
         space: The hyper-parameters and what they are drawn from.
-        trials: How many sets of hyper-parameters to train.
+        trials: How many sets of hyper-parameters to train; under hyperband also those that are trained further.
         directory: Where the search keeps its state.
         start: Hyper-parameters that are trained first, beside the trials that are drawn, such as a model's
-            defaults; they need not lie in the space. Trained again when a search goes on, so let `train` remember
-            the score. Default `None`: drawn trials alone.
+            defaults; they need not lie in the space. Default `None`: drawn trials alone.
         maximize: Whether a larger score is better. Default `False`.
-        tuner: `"random"`, or `"bayesian"`, which needs scipy (`pip install 'keras-tuner[bayesian]'`).
-            Default `"random"`.
+        tuner: `"random"`; `"bayesian"`, a Gaussian process after a third of the trials; or `"hyperband"`, which
+            trains many sets shortly and the best of them further, and needs a budget. Default `"random"`.
         seed: Seed of the draws. Default 0.
+        budget: For hyperband, the name under which `train` is told how long to train, and the most that it may
+            be, at least 3, such as `("training.epochs", 9)`. A set that is trained further is trained in the folder
+            of its earlier trial. Default `None`.
+        workers: Processes that train trials at the same time. Default 1: this one.
+        worker_command: The command that makes the same call of `search` in another process, needed for more
+            than one worker; keras-tuner's environment variables make that process a worker of this one.
 
     Returns:
-        The trials that succeeded, the best first, then those that failed.
+        The trials that succeeded, the best first, then those that failed; none in a process that is a worker.
 
     Raises:
-        ValueError: An unknown tuner or one that lacks a package, an empty space, or fewer than one trial.
-        RuntimeError: No trial succeeded; the message has the error of each.
+        ValueError: An unknown tuner, an empty space, fewer than one trial or worker, hyperband without a budget.
+        RuntimeError: No trial succeeded, the message has the error of each; the workers end before they train;
+            another search runs in the directory.
     """
-    if tuner not in _ORACLES:
-        raise ValueError(unknown_name_message("tuner", str(tuner), _ORACLES))
-    if not space or trials < 1:
-        raise ValueError(f"A search needs a space and at least one trial, got {len(space)} and {trials}.")
-    if tuner == "bayesian" and importlib.util.find_spec("scipy") is None:
-        raise ValueError(
-            "The tuner 'bayesian' needs scipy, which is not installed: pip install 'keras-tuner[bayesian]'."
-        )
-    place = Path(directory)
+    _check(space, trials, tuner, budget, workers, worker_command)
+    place = Path(directory).absolute()
     hyperparameters = keras_tuner.HyperParameters()
-    for name, draw in space.items():
-        if isinstance(draw, LogUniform):
-            hyperparameters.Float(name, draw.low, draw.high, sampling="log")
-        else:
-            # Values may be tuples, which keras-tuner does not take; it draws their place.
-            hyperparameters.Choice(name, list(range(len(draw.values))))
+    declare(hyperparameters, space)
 
-    def values_of(drawn: keras_tuner.HyperParameters) -> dict[str, Any]:
-        return {
-            name: drawn.get(name) if isinstance(draw, LogUniform) else draw.values[drawn.get(name)]
-            for name, draw in space.items()
-        }
-
-    finished: list[Trial] = []
-    failed: list[Trial] = []
-    if start is not None:
-        try:
-            finished.append(Trial(dict(start), _finite(train(start, place / "trial_start"))))
-        except (ValueError, FloatingPointError) as error:
-            failed.append(Trial(dict(start), math.nan, _described(error)))
-    bar = tqdm(total=trials, desc="trials", unit="trial")
-
-    class Search(keras_tuner.Tuner):
+    class Search(keras_tuner.Tuner):  # type: ignore[misc]
         """keras-tuner's loop around the training function."""
 
         def run_trial(self, trial: Any, *_: Any, **__: Any) -> dict[str, float]:
             """Trains one trial."""
-            values = values_of(trial.hyperparameters)
-            try:
-                score = _finite(train(values, place / f"trial_{trial.trial_id}"))
-            except (ValueError, FloatingPointError) as error:
-                # keras-tuner keeps the last line of a message with the trial, on disk.
-                raise keras_tuner.errors.FailedTrialError(_described(error)) from error
+            values = drawn_values(trial.hyperparameters, space)
+            folder = f"trial_{trial.trial_id}"
+            if budget is not None and tuner == "hyperband":
+                drawn = trial.hyperparameters.values
+                values[budget[0]] = drawn["tuner/epochs"]
+                if "tuner/trial_id" in drawn:
+                    folder = _read_record(place / f"trial_{drawn['tuner/trial_id']}")["folder"]
+            record = _trained(train, values, place / f"trial_{trial.trial_id}", place / folder)
             bar.update()
-            return {"score": score}
+            if record["error"] is not None:
+                raise keras_tuner.errors.FailedTrialError(record["error"])
+            return {"score": record["score"]}
 
-    oracle = _ORACLES[tuner](
-        objective=keras_tuner.Objective("score", "max" if maximize else "min"),
-        max_trials=trials,
-        hyperparameters=hyperparameters,
-        allow_new_entries=False,
-        max_consecutive_failed_trials=trials + 1,
-        seed=seed + 1,  # keras-tuner takes 0 for no seed at all.
-    )
-    loop = Search(oracle=oracle, directory=str(place.parent), project_name=place.name, overwrite=False)
-    bar.update(sum(trial.status in ("COMPLETED", "INVALID", "FAILED") for trial in oracle.trials.values()))
-    loop.search(verbose=0)
-    bar.close()
-    for _, trial in sorted(oracle.trials.items()):
-        values = values_of(trial.hyperparameters)
-        if trial.status == "COMPLETED":
-            finished.append(Trial(values, float(trial.score)))
+        def pre_create_trial(self) -> None:
+            """Leaves the chief in peace between two questions."""
+            if self._is_worker():
+                time.sleep(0.1)
+
+        def save(self) -> None:
+            """Writes the state of the search; this object has none."""
+            if not self._is_worker():
+                self.oracle.save()
+
+        def reload(self) -> None:
+            """Reads nothing: the oracle is read below, whichever process it was last in."""
+
+    role = _role()
+    if role == "worker":
+        _end_with_parent()
+        oracle = _oracle(tuner, trials, hyperparameters, maximize, seed, budget)
+        with tqdm(desc="trials of this worker", unit="trial") as bar:
+            Search(oracle=oracle, directory=str(place.parent), project_name=place.name).search(verbose=0)
+        return []
+
+    place.mkdir(parents=True, exist_ok=True)
+    with _only_search_in(place):
+        oracle = _oracle(tuner, trials, hyperparameters, maximize, seed, budget)
+        bar = tqdm(total=trials, desc="trials", unit="trial")
+        with bar, _chief_of_workers(workers, role) as environment:
+            loop = Search(oracle=oracle, directory=str(place.parent), project_name=place.name)
+            if (place / "oracle.json").exists():
+                oracle.reload()
+            bar.update(_ended(oracle))
+            if start is not None:
+                _trained(train, start, place / "trial_start", place / "trial_start")
+            if environment is None:
+                loop.search(verbose=0)
+            else:
+                _serve(loop, workers, worker_command, environment, place, bar)
+        return _results(oracle, space, place, budget if tuner == "hyperband" else None, start, maximize)
+
+
+def _check(
+    space: SearchSpace,
+    trials: int,
+    tuner: str,
+    budget: tuple[str, int] | None,
+    workers: int,
+    worker_command: Sequence[str],
+) -> None:
+    if tuner not in _TUNERS:
+        raise ValueError(unknown_name_message("tuner", str(tuner), _TUNERS))
+    if not space or trials < 1:
+        raise ValueError(f"A search needs a space and at least one trial, got {len(space)} and {trials}.")
+    if tuner == "hyperband" and (budget is None or budget[1] < _HYPERBAND_FACTOR):
+        raise ValueError(
+            f"The tuner 'hyperband' trains some sets of values {_HYPERBAND_FACTOR} times as long as others, so it "
+            f"needs a budget of at least {_HYPERBAND_FACTOR} epochs, got {None if budget is None else budget[1]}."
+        )
+    if budget is not None and budget[0] in space and tuner == "hyperband":
+        raise ValueError(f"{budget[0]!r} is what hyperband hands out; take it out of the search space.")
+    if workers < 1 or (workers > 1 and not worker_command):
+        raise ValueError(
+            f"A search needs at least one worker, and a worker_command for more than one; got {workers} and "
+            f"{list(worker_command)}."
+        )
+
+
+def _oracle(
+    tuner: str,
+    trials: int,
+    hyperparameters: keras_tuner.HyperParameters,
+    maximize: bool,
+    seed: int,
+    budget: tuple[str, int] | None,
+) -> Any:
+    options: dict[str, Any] = {
+        "objective": keras_tuner.Objective("score", "max" if maximize else "min"),
+        "hyperparameters": hyperparameters,
+        "allow_new_entries": False,
+        "max_consecutive_failed_trials": trials + 1,
+        "seed": seed + 1,  # keras-tuner takes 0 for no seed at all.
+    }
+    if tuner == "random":
+        return _RandomOracle(max_trials=trials, **options)
+    if tuner == "bayesian":
+        # keras-tuner would draw three per hyper-parameter at random first, which is more than many a search has.
+        first = min(3 * len(hyperparameters.space), max(3, trials // 3))
+        return _BayesianOracle(max_trials=trials, num_initial_points=first, **options)
+    longest = _HYPERBAND_FACTOR if budget is None else budget[1]
+    oracle = _HyperbandOracle(max_epochs=longest, factor=_HYPERBAND_FACTOR, hyperband_iterations=None, **options)
+    oracle.max_trials = trials  # keras-tuner's own end of hyperband is a number of sweeps
+    return oracle
+
+
+# ------------------------------------------------------------------------------------------------- one trial
+
+
+def _trained(
+    train: Callable[[Mapping[str, Any], Path], float | Mapping[str, float]],
+    values: Mapping[str, Any],
+    place: Path,
+    folder: Path,
+) -> dict[str, Any]:
+    """Trains a trial that has no record yet, and returns its record; a failure is one, with its error."""
+    if (place / "record.json").exists():
+        return _read_record(place)
+    begin = time.perf_counter()
+    figures: dict[str, float] = {}
+    score, error = math.nan, None
+    try:
+        given = train(values, folder)
+        figures = {key: float(value) for key, value in given.items()} if isinstance(given, Mapping) else {}
+        score = figures.pop("score") if isinstance(given, Mapping) else float(given)
+        if not math.isfinite(score):
+            raise ValueError(f"The score is {score}.")
+    except Exception as caught:  # whatever it was, the trial has failed and its record says why
+        error = _described(caught)
+    if time.perf_counter() - begin > _CLEANING_SECONDS:
+        keras.backend.clear_session()
+        gc.collect()
+    figures.update(seconds=time.perf_counter() - begin, memory_mib=_resident_memory_mib())
+    return _write_record(place, folder.name, values, score, error, figures)
+
+
+def _write_record(
+    place: Path,
+    folder: str,
+    values: Mapping[str, Any],
+    score: float,
+    error: str | None,
+    figures: Mapping[str, float],
+) -> dict[str, Any]:
+    record = {
+        "values": dict(values),
+        "score": None if error else score,
+        "error": error,
+        "folder": folder,
+        "figures": dict(figures),
+    }
+    place.mkdir(parents=True, exist_ok=True)
+    partial = place / "record.partial"
+    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    partial.replace(place / "record.json")
+    return record
+
+
+def _read_record(place: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((place / "record.json").read_text(encoding="utf-8"))
+    return record
+
+
+def _described(error: Exception) -> str:
+    """The error in one line of bounded length: TensorFlow's come with the graph."""
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    return line if len(line) <= 500 else line[:497] + "..."
+
+
+def _resident_memory_mib() -> float:
+    """What this process holds in memory now, MiB; `nan` where the system does not tell."""
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        return math.nan
+    return int(status.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2.0**20
+
+
+def _results(
+    oracle: Any,
+    space: SearchSpace,
+    place: Path,
+    budget: tuple[str, int] | None,
+    start: Mapping[str, Any] | None,
+    maximize: bool,
+) -> list[Trial]:
+    found = [("trial_start", dict(start))] if start is not None else []
+    for name, trial in sorted(oracle.trials.items()):
+        values = drawn_values(trial.hyperparameters, space)
+        if budget is not None:
+            values[budget[0]] = trial.hyperparameters.values["tuner/epochs"]
+        found.append((f"trial_{name}", values))
+    finished, failed = [], []
+    for name, values in found:
+        record = _read_record(place / name)
+        if record["error"] is None:
+            finished.append(Trial(values, record["score"], None, name, record["figures"]))
         else:
-            failed.append(Trial(values, math.nan, _last_message(trial.message) or f"ended as {trial.status}"))
+            failed.append(Trial(values, math.nan, record["error"], name, record["figures"]))
     if not finished:
         raise RuntimeError("No trial succeeded:\n" + "\n".join(f"{trial.values}: {trial.error}" for trial in failed))
     finished.sort(key=lambda trial: trial.score, reverse=maximize)
     return finished + failed
 
 
-def _finite(score: float) -> float:
-    if not math.isfinite(score):
-        raise ValueError(f"The score is {score}.")
-    return float(score)
+def _ended(oracle: Any) -> int:
+    return sum(trial.status in _ENDED for trial in list(oracle.trials.values()))
 
 
-def _described(error: Exception) -> str:
-    """The error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+# ------------------------------------------------------------------------------------------------- processes
 
 
-def _last_message(trace: str | None) -> str:
-    """The message of the error at the end of a traceback, without the name of keras-tuner's own error."""
-    last = (trace or "").strip().splitlines()[-1:] or [""]
-    return re.sub(r"^keras_tuner\S*FailedTrialError: ", "", last[0])
+def _role() -> str:
+    """What keras-tuner's environment variables make of this process: `"alone"`, `"chief"` or `"worker"`."""
+    missing = [name for name in _ENVIRONMENT if name not in os.environ]
+    if len(missing) == len(_ENVIRONMENT):
+        return "alone"
+    if missing:
+        raise ValueError(
+            f"keras-tuner's workers need {', '.join(_ENVIRONMENT)} in the environment; {', '.join(missing)} is missing."
+        )
+    return "chief" if "chief" in os.environ["KERASTUNER_TUNER_ID"] else "worker"
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the search that launched it is gone, so that a killed search leaves nothing running."""
+    if _LAUNCHED not in os.environ:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _only_search_in(place: Path) -> Iterator[None]:
+    """Holds the directory for this search; the system lets go of it when the process ends, however it does."""
+    with (place / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RuntimeError(f"Another search runs in {place}; wait for its end or take another.") from error
+        yield
+
+
+@contextlib.contextmanager
+def _chief_of_workers(workers: int, role: str) -> Iterator[dict[str, str] | None]:
+    """Makes this process the chief of workers on this machine, and gives what their environment needs."""
+    if role == "chief" or workers == 1:
+        yield None
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    addresses = dict(zip(_ENVIRONMENT, ("127.0.0.1", str(port), "chief"), strict=True))
+    os.environ.update(addresses)
+    try:
+        yield addresses
+    finally:
+        for name in addresses:
+            del os.environ[name]
+
+
+def _serve(
+    loop: keras_tuner.Tuner,
+    workers: int,
+    command: Sequence[str],
+    addresses: Mapping[str, str],
+    place: Path,
+    bar: tqdm[Any],
+) -> None:
+    """Starts the workers, answers them as keras-tuner's chief until all have ended, and starts anew what crashed."""
+    oracle = loop.oracle
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    shares = {name: os.environ.get(name, threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
+
+    def launch(number: int) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **shares, **addresses, "KERASTUNER_TUNER_ID": f"worker{number}", _LAUNCHED: "1"}
+        with (place / f"worker{number}.log").open("ab") as log:
+            return subprocess.Popen(list(command), env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+    running = {number: launch(number) for number in range(workers)}
+    crashes: dict[tuple[int, str], int] = {}
+    # Ends by itself long after the last worker has; nobody waits for it.
+    threading.Thread(target=loop.search, kwargs={"verbose": 0}, daemon=True).start()
+    try:
+        while running:
+            time.sleep(0.1)
+            bar.update(_ended(oracle) - bar.n)
+            for number, process in list(running.items()):
+                if process.poll() is None:
+                    continue
+                del running[number]
+                if process.returncode == 0:
+                    continue
+                trial = oracle.ongoing_trials.get(f"worker{number}")
+                key = (number, "" if trial is None else trial.trial_id)
+                crashes[key] = crashes.get(key, 0) + 1
+                if crashes[key] >= _CRASHES_PER_TRIAL:
+                    _give_up(place, number, process.returncode, trial)
+                running[number] = launch(number)
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+        bar.update(_ended(oracle) - bar.n)
+
+
+def _give_up(place: Path, number: int, status: int, trial: Any) -> None:
+    """Notes as failed the trial that ends its worker each time; without one, the workers themselves do not start."""
+    log = place / f"worker{number}.log"
+    if trial is None:
+        end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+        raise RuntimeError(f"Worker {number} ended with status {status} before it trained a trial; {log} ends:\n{end}")
+    name = f"trial_{trial.trial_id}"
+    error = f"the process that trained it ended with status {status}, {_CRASHES_PER_TRIAL} times; see {log}"
+    _write_record(place / name, name, {}, math.nan, error, {})

@@ -45,7 +45,15 @@ def test_train_from_rows_to_served_model(here: Path, capsys: pytest.CaptureFixtu
     train.main([*TINY_DNN, *SMALL, *SHORT, "--evaluation.group_by", "user_id"])
     text = capsys.readouterr().out
     (run,) = (path for path in (here / "runs").iterdir() if path.name != "data")
-    for name in ("log.csv", "evaluation.json", "result.json", "sparsity.txt", "test_logits.npy", "run.png"):
+    for name in (
+        "log.csv",
+        "evaluation.json",
+        "result.json",
+        "sparsity.txt",
+        "test_logits.npy",
+        "run.png",
+        "scenarios.png",
+    ):
         assert (run / name).stat().st_size > 0, name
     assert np.load(run / "test_logits.npy").shape == (400,)
     figures = json.loads((run / "result.json").read_text(encoding="utf-8"))
@@ -62,7 +70,7 @@ def test_train_from_rows_to_served_model(here: Path, capsys: pytest.CaptureFixtu
     (encoded,) = (here / "runs" / "data").iterdir()
     names = scenario_names(EncodedDataset.open(encoded))
     assert names is not None and names[:2] == ["(missing)", "(unknown)"] and len(names) == 5
-    judged = (run / "evaluation.json").read_text(encoding="utf-8")
+    judged = (run / "scenarios.json").read_text(encoding="utf-8")
     assert all(json.dumps(name) in judged for name in names[2:])
 
     # The same command again trains nothing, uses the same data and exports the next version.
@@ -165,28 +173,69 @@ def test_list_models_has_the_whole_catalogue(capsys: pytest.CaptureFixture[str])
 
 
 def test_tune_writes_settings_that_train_takes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [*TINY_DNN, *SMALL, *SHORT, "--trials", "1", "--output", "search"]
+    (here / "job.toml").write_text(
+        "[search]\ntrials = 9\n[search.space]\nmodel.dropout = [0.0, 0.1]\ntraining.batch_size = [128, 256]\n",
+        encoding="utf-8",
+    )
+    words = ["--config", "job.toml", *TINY_DNN, *SMALL, *SHORT, "--trials", "2", "--output", "search"]
+    words.remove("--training.batch_size")
+    words.remove("256")
     tune.main(words)
     text = capsys.readouterr().out
+    searched = re.search(r"searching (.*) under lazy_adam", text)
+    assert searched is not None and {"model.dropout", "training.batch_size", "optimizer.learning_rate"} <= set(
+        searched[1].split(", ")
+    )
+    assert (here / "search" / "trials.png").stat().st_size > 0
+    table = (here / "search" / "trials.txt").read_text(encoding="utf-8")
+    assert table in text and len(re.findall(r"^(?:0|1|start) +0\.\d{5} .*", table, re.M)) == 3
 
-    def trials(printed: str) -> list[str]:
-        return re.findall(r"^  \d\.\d{5}  .*", printed, re.M)
-
-    assert len(trials(text)) == 2 and any(line.endswith("  defaults") for line in trials(text))
     best = read_file(here / "search" / "best.toml")
     assert best["model"]["name"] == "dnn" and best["model"]["options"]["embedding_dim"] == 4
-    assert best["training"]["epochs"] == 1
-    scores = sorted((here / "search").glob("trial_*/score.json"))
-    times = [file.stat().st_mtime_ns for file in scores]
-    assert len(times) == 2
+    assert best["training"]["epochs"] == 1 and "search" not in best
+    records = sorted((here / "search").glob("trial_*/record.json"))
+    times = [file.stat().st_mtime_ns for file in records]
+    assert len(times) == 3 and not list((here / "search").glob("trial_*/checkpoints"))
     # Started again it trains nothing and finds the same.
     tune.main(words)
-    assert [file.stat().st_mtime_ns for file in scores] == times
-    assert trials(capsys.readouterr().out) == trials(text)
+    assert [file.stat().st_mtime_ns for file in records] == times and table in capsys.readouterr().out
     train.main(["--config", "search/best.toml", "--run-directory", "run", "--export.directory", "none"])
     result = json.loads((here / "run" / "result.json").read_text(encoding="utf-8"))
-    lowest = min(json.loads(file.read_text(encoding="utf-8"))["score"] for file in scores)
+    lowest = min(json.loads(file.read_text(encoding="utf-8"))["score"] for file in records)
     assert result["best"]["val_logloss"] == pytest.approx(lowest, abs=1e-12)
+
+
+def test_tune_by_auc_stops_trials_early_and_trains_the_best_further(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*TINY_DNN, *SMALL, *SHORT, "--trials", "4", "--tuner", "hyperband", "--output", "search"]
+    words += ["--training.epochs", "3", "--training.monitor", "auc", "--training.patience", "1"]
+    words += ["--search.space.optimizer.learning_rate", "{low = 0.05, high = 0.2}"]
+    tune.main(words)
+    text = capsys.readouterr().out
+    assert "validation auc, best first" in text
+    stopped = re.search(r"^(\d) of 5 trials were stopped early by 1 validations in vain", text, re.M)
+    assert stopped is not None and int(stopped[1]) > 0  # at these rates the second round is worse than the first
+    records = [json.loads(f.read_text(encoding="utf-8")) for f in (here / "search").glob("trial_[0-9]*/record.json")]
+    assert len({record["folder"] for record in records}) < len(records) == 4
+    best = read_file(here / "search" / "best.toml")
+    assert best["training"]["monitor"] == "auc" and best["training"].get("epochs", 3) in (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tuner", "hyperbnd"], "Did you mean 'hyperband'"),
+        (["--search.space.model.dropuot", "[0.1]"], "'dropuot'. Did you mean 'dropout'"),
+        (["--search.spase.model.dropout", "[0.1]"], "'--search.spase.model.dropout'. Did you mean"),
+        (["--search.workers", "0"], "at least one worker"),
+        (["--tuner", "hyperband"], "needs a budget of at least 3 epochs, got 1"),
+    ],
+)
+def test_what_is_wrong_with_a_search_is_named(
+    words: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(tune, [*TINY_DNN, *SMALL, *SHORT, "--output", "search", *words], capsys)
 
 
 def test_a_trial_that_fails_is_never_best(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,8 +252,11 @@ def test_compare_two_models(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     compare.main(words)
     text = capsys.readouterr().out
     assert re.search(r"^lr .*\d", text, re.M) and re.search(r"^fm .*\d", text, re.M)
+    assert "by scenario: 400 rows" in text and (here / "compared" / "scenarios-fm.png").exists()
     for name in ("comparison.txt", "comparison.json", "comparison.png", "lr-seed0/result.json", "fm-seed0/result.json"):
         assert (here / "compared" / name).exists(), name
     wrong = ["--models", "lr", "fm", "--reference", "dnn", "--output", "compared"]
     assert "'dnn' is not among the models" in refused(compare, wrong, capsys)
+    wrong = ["--models", "lr", "fm", "--single", "per_scenari", "--output", "compared"]
+    assert "model for --single" in refused(compare, wrong, capsys)
     assert "Did you mean 'dnn'" in refused(compare, ["--models", "dnnn", "--output", "compared"], capsys)

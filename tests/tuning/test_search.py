@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dynctr_tf.models.catalogue import Choice, LogUniform
@@ -21,12 +22,7 @@ def distance(values: Mapping[str, Any], folder: Path) -> float:
     return abs(math.log10(values["rate"]) + 2.0) + len(values["units"])
 
 
-HAS_SCIPY = importlib.util.find_spec("scipy") is not None
-
-
-@pytest.mark.parametrize(
-    "tuner", ["random", pytest.param("bayesian", marks=pytest.mark.skipif(not HAS_SCIPY, reason="needs scipy"))]
-)
+@pytest.mark.parametrize("tuner", ["random", "bayesian"])
 def test_draws_lie_in_the_space_and_the_best_comes_first(tuner: Any, tmp_path: Path) -> None:
     trials = search(distance, SPACE, trials=6, directory=tmp_path / "search", tuner=tuner)
     assert len(trials) == 6
@@ -103,15 +99,81 @@ def test_the_start_is_trained_beside_the_draws(tmp_path: Path) -> None:
     assert len(trials) == 3 and trials[0].values == {"rate": 0.01, "units": (8,)} and trials[0].score == 1.0
 
 
-@pytest.mark.skipif(HAS_SCIPY, reason="scipy is installed")
-def test_a_tuner_that_lacks_a_package_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="needs scipy, which is not installed: pip install"):
-        search(distance, SPACE, trials=1, directory=tmp_path, tuner="bayesian")
+@pytest.mark.slow
+def test_the_gaussian_process_learns_where_the_good_values_are(tmp_path: Path) -> None:
+    space = {name: LogUniform(1e-4, 1.0) for name in ("a", "b")}
+
+    def valley(values: Mapping[str, Any], folder: Path) -> float:
+        return sum((math.log10(value) + 1.0) ** 2 for value in values.values())
+
+    # The first three trials of both are drawn by chance.
+    means = {}
+    for tuner in ("random", "bayesian"):
+        trials = search(valley, space, trials=9, directory=tmp_path / tuner, tuner=tuner)
+        means[tuner] = np.mean([trial.score for trial in trials if int(trial.name.removeprefix("trial_")) >= 3])
+    assert means["bayesian"] < 0.6 * means["random"]
+
+
+def test_hyperband_trains_the_better_half_further_in_its_folder(tmp_path: Path) -> None:
+    calls: list[tuple[str, int, float]] = []
+
+    def train(values: Mapping[str, Any], folder: Path) -> dict[str, float]:
+        calls.append((folder.name, values["epochs"], values["rate"]))
+        folder.mkdir(parents=True, exist_ok=True)
+        trained = folder / "trained"
+        before = int(trained.read_text()) if trained.exists() else 0
+        assert before < values["epochs"]  # a set that comes again has been trained less before
+        trained.write_text(str(values["epochs"]))
+        return {"score": distance(values, folder) + 1.0 / values["epochs"], "before": float(before)}
+
+    budget = ("epochs", 9)
+    options: dict[str, Any] = {"tuner": "hyperband", "budget": budget, "directory": tmp_path / "search"}
+    trials = search(train, SPACE, trials=17, **options)
+    assert len(trials) == 17 and all(trial.error is None for trial in trials)
+    further = [trial for trial in trials if trial.figures["before"]]
+    # The first bracket: 9 sets for 1 epoch, 3 for 3, 1 for 9; in each round the best of the round before.
+    first = calls[:13]
+    assert [epochs for _, epochs, _ in first] == [1] * 9 + [3] * 3 + [9]
+    one, three, nine = ({name for name, epochs, _ in first if epochs == budget} for budget in (1, 3, 9))
+    assert nine < three < one and len(one) == 9
+    assert further and all(trial.values["epochs"] > trial.figures["before"] for trial in further)
+    lowest = {
+        trial.name
+        for trial in sorted((t for t in trials if t.name in one), key=lambda trial: trial.score)[:3]
+    }  # fmt: skip
+    assert three == lowest
+    before = len(calls)
+    assert search(train, SPACE, trials=17, **options) == trials and len(calls) == before
+    with pytest.raises(ValueError, match="needs a budget of at least 3 epochs, got 1"):
+        search(train, SPACE, trials=2, directory=tmp_path / "no", tuner="hyperband", budget=("epochs", 1))
+
+
+def test_what_is_left_half_written_is_no_end(tmp_path: Path) -> None:
+    """A kill between keras-tuner's two files: the trial is known, the search does not know that it was begun."""
+    whole = search(distance, SPACE, trials=4, directory=tmp_path / "whole")
+    search(distance, SPACE, trials=2, directory=tmp_path / "search")
+    lost = tmp_path / "search" / "trial_1"
+    (lost / "record.json").unlink()
+    trial = json.loads((lost / "trial.json").read_text(encoding="utf-8"))
+    (lost / "trial.json").write_text(json.dumps({**trial, "status": "RUNNING", "score": None}), encoding="utf-8")
+    (tmp_path / "search" / "oracle.partial").write_text('{"ongoing_tri', encoding="utf-8")
+    assert search(distance, SPACE, trials=4, directory=tmp_path / "search") == whole
+
+
+def test_one_search_in_a_directory_at_a_time(tmp_path: Path) -> None:
+    def train(values: Mapping[str, Any], folder: Path) -> float:
+        with pytest.raises(RuntimeError, match="Another search runs in"):
+            search(distance, SPACE, trials=1, directory=tmp_path / "search")
+        return 1.0
+
+    assert search(train, SPACE, trials=1, directory=tmp_path / "search")[0].error is None
 
 
 def test_bad_arguments(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Unknown tuner: 'bayes'. Did you mean 'bayesian'"):
         search(distance, SPACE, trials=1, directory=tmp_path, tuner="bayes")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a worker_command for more than one"):
+        search(distance, SPACE, trials=1, directory=tmp_path, workers=2)
     for space, count in (({}, 1), (SPACE, 0)):
         with pytest.raises(ValueError, match="needs a space and at least one trial"):
             search(distance, space, trials=count, directory=tmp_path)

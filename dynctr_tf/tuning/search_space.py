@@ -1,0 +1,194 @@
+"""What a search draws from: the catalogue's space, a user's own over it, and both as keras-tuner's hyper-parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import keras_tuner
+from tensorflow import keras
+
+from dynctr_tf.configuration import TrainingSettings
+from dynctr_tf.models.catalogue import OPTIMIZER_SEARCH_SPACES, Choice, LogUniform, SearchSpace, Uniform, model_entry
+from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
+
+_OPTIMIZERS = {"group_ftrl": dynint_optimizer, "lazy_adam": LazyAdam, "adam": keras.optimizers.Adam}
+# What else would change the rows, the validation or the moment of it, and with them what scores mean.
+_TRAINING = ("batch_size", "epochs", "mixed_precision")
+_RANGE_KEYS = ("low", "high", "scale")
+_SCALES = ("log", "linear")
+
+
+def catalogue_space(model: str, optimizer: str = "default") -> dict[str, Choice | LogUniform | Uniform]:
+    """Returns what the catalogue searches for a model and its optimizer together.
+
+    Args:
+        model: The model's name in the catalogue.
+        optimizer: `"group_ftrl"`, `"lazy_adam"`, `"adam"`, or the model's own. Default `"default"`.
+
+    Returns:
+        The space, under the names `model.NAME` and `optimizer.NAME`.
+
+    Raises:
+        ValueError: An unknown model or optimizer, with the nearest known one.
+
+    Example:
+
+    >>> space = catalogue_space("dynint-dwp")
+    >>> space["model.rank"], space["optimizer.learning_rate"]
+    (Choice(values=(1, 2, 3, 4)), LogUniform(low=0.01, high=0.1))
+    """
+    entry = model_entry(model)
+    kind = optimizer_kind(model, optimizer)
+    drawn = OPTIMIZER_SEARCH_SPACES["lazy_adam" if kind == "adam" else kind]
+    return {
+        # G-FTRL penalises the rows itself.
+        **{
+            f"model.{name}": draw
+            for name, draw in entry.search_space.items()
+            if not (kind == "group_ftrl" and name == "row_regularizer_l2")
+        },
+        **{f"optimizer.{name}": draw for name, draw in drawn.items()},
+    }
+
+
+def optimizer_kind(model: str, optimizer: str = "default") -> str:
+    """Returns the kind of optimizer that a model is searched with.
+
+    Args:
+        model: The model's name in the catalogue.
+        optimizer: `"group_ftrl"`, `"lazy_adam"`, `"adam"`, or the model's own. Default `"default"`.
+
+    Raises:
+        ValueError: An unknown model or optimizer, with the nearest known one.
+    """
+    kind = model_entry(model).optimizer if optimizer == "default" else optimizer
+    if kind not in _OPTIMIZERS:
+        raise ValueError(unknown_name_message("optimizer", kind, _OPTIMIZERS))
+    return kind
+
+
+def with_own_space(
+    space: SearchSpace, own: Mapping[str, Any], model: str, optimizer: str = "default"
+) -> tuple[dict[str, Choice | LogUniform | Uniform], dict[str, Any]]:
+    """Overrides and extends a space by what a user wrote in a settings file.
+
+    Args:
+        space: The space, such as that of `catalogue_space`.
+        own: Tables `model`, `optimizer` and `training`, each from the name of an option to a list of values to
+            choose from, to `{"low": 16, "high": 128}` with `"scale"` `"log"` (the default) or `"linear"`, which draws
+            whole numbers where both ends are whole, or to one value, which is then fixed.
+        model: The model's name in the catalogue.
+        optimizer: As in `catalogue_space`. Default `"default"`.
+
+    Returns:
+        The space, and the fixed values under the same kind of name.
+
+    Raises:
+        ValueError: An option that the model, the optimizer or the training does not have, with the nearest that it
+            has; an empty list; a range that is none.
+
+    Example:
+
+    >>> with_own_space({}, {"model": {"num_layers": [1, 2], "rank": 8}}, "dynint-dgp")
+    ({'model.num_layers': Choice(values=(1, 2))}, {'model.rank': 8})
+    """
+    function = _OPTIMIZERS[optimizer_kind(model, optimizer)]
+    parameters = [name for name in inspect.signature(function).parameters if name not in ("batch_size", "name")]
+    known: dict[str, list[str]] = {
+        "model": list(model_entry(model).defaults),
+        "optimizer": [name for name in parameters if name != "kwargs"],
+        "training": [field.name for field in dataclasses.fields(TrainingSettings) if field.name in _TRAINING],
+    }
+    merged, fixed = dict(space), {}
+    for section, options in own.items():
+        if section not in known:
+            raise ValueError(unknown_name_message("table of [search.space]", section, known))
+        if not isinstance(options, Mapping):
+            raise ValueError(f"[search.space.{section}] must be a table of options, got {options!r}.")
+        for option, given in options.items():
+            if option not in known[section]:
+                what = f"{section} option of [search.space] for {model!r}"
+                raise ValueError(unknown_name_message(what, option, known[section]))
+            name = f"{section}.{option}"
+            merged.pop(name, None)
+            if isinstance(given, (list, tuple)):
+                merged[name] = _choice(name, given)
+            elif isinstance(given, Mapping):
+                merged[name] = _range(name, given)
+            else:
+                fixed[name] = given
+    return merged, fixed
+
+
+def _choice(name: str, given: list[Any] | tuple[Any, ...]) -> Choice:
+    if not given:
+        raise ValueError(f"search.space.{name} must list at least one value, got none.")
+    return Choice(tuple(tuple(value) if isinstance(value, list) else value for value in given))
+
+
+def _range(name: str, given: Mapping[str, Any]) -> LogUniform | Uniform:
+    for key in given:
+        if key not in _RANGE_KEYS:
+            raise ValueError(unknown_name_message(f"key of the range search.space.{name}", key, _RANGE_KEYS))
+    scale = given.get("scale", "log")
+    if scale not in _SCALES:
+        raise ValueError(unknown_name_message(f"scale of search.space.{name}", str(scale), _SCALES))
+    low, high = given.get("low"), given.get("high")
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, (int, float)):
+            raise ValueError(f"search.space.{name} needs two numbers low and high, got {dict(given)!r}.")
+    if not low < high or (scale == "log" and low <= 0):  # type: ignore[operator]
+        raise ValueError(
+            f"search.space.{name} needs low < high, and low > 0 on a logarithmic scale, got low {low} and high {high} "
+            f"on the scale {scale!r}."
+        )
+    return (LogUniform if scale == "log" else Uniform)(low, high)  # type: ignore[arg-type]
+
+
+def declare(hyperparameters: keras_tuner.HyperParameters, space: SearchSpace) -> None:
+    """Enters a space into keras-tuner's hyper-parameters.
+
+    Args:
+        hyperparameters: What a tuner draws.
+        space: The space.
+    """
+    for name, draw in space.items():
+        if isinstance(draw, Choice):
+            # Values may be tuples, which keras-tuner does not take; it draws their place.
+            hyperparameters.Choice(name, list(range(len(draw.values))))
+        else:
+            whole = isinstance(draw.low, int) and isinstance(draw.high, int)
+            kind = hyperparameters.Int if whole else hyperparameters.Float
+            kind(name, draw.low, draw.high, sampling="log" if isinstance(draw, LogUniform) else "linear")
+
+
+def drawn_values(hyperparameters: keras_tuner.HyperParameters, space: SearchSpace) -> dict[str, Any]:
+    """Reads the values of a space out of keras-tuner's hyper-parameters.
+
+    Args:
+        hyperparameters: What a tuner drew, after `declare`.
+        space: The space.
+    """
+    return {
+        name: draw.values[hyperparameters.get(name)] if isinstance(draw, Choice) else hyperparameters.get(name)
+        for name, draw in space.items()
+    }
+
+
+def options_of(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Picks the options of one section out of values named `section.NAME`.
+
+    Args:
+        section: `"model"`, `"optimizer"` or `"training"`.
+        values: The values.
+
+    Example:
+
+    >>> options_of("model", {"model.rank": 8, "optimizer.learning_rate": 0.01})
+    {'rank': 8}
+    """
+    return {name.split(".", 1)[1]: value for name, value in values.items() if name.startswith(f"{section}.")}

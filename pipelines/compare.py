@@ -3,25 +3,28 @@
 `python -m pipelines.compare --config pipelines/configs/criteo_display_ads.toml --models lr fm --output runs/lr-fm`
 searches each model's hyper-parameters on the validation split with `pipelines.tune`, trains the best of each with
 every seed, and prints AUC and logloss with intervals and tests against the reference, rows/s, memory and zero rows.
-Each training runs in its own process. Started again after a kill, it goes on where it was.
+Each training runs in its own process. Started again after a kill, it goes on where it was. A model may come several
+times with options of its own: `--models dpn "dpn-tag=dpn contexts=x:tag"` compares two under these names.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, read_file, to_toml
+from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file, to_toml
 from dynctr_tf.evaluation.text_table import align
+from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
 
 
@@ -39,18 +42,49 @@ def _run(module: str, *words: str, log: Path) -> None:
         )
 
 
-def _base_file(settings: JobSettings, model: str, output: Path) -> Path:
+class _Variant(NamedTuple):
+    """A model of the catalogue, and the options that it has in this comparison alone."""
+
+    name: str
+    model: str
+    options: dict[str, Any]
+
+
+def _variant(text: str) -> _Variant:
+    """Reads `model`, or `name=model option=value ...`, a model under a name and with options of its own.
+
+    Raises:
+        ValueError: Another form, a name that is none of a file, or an unknown model or option.
+    """
+    from dynctr_tf.models.catalogue import model_entry
+
+    head, *words = text.split()
+    name, separator, model = head.partition("=")
+    if not separator:
+        model = name
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or (words and not separator):
+        raise ValueError(f"A model is given as `model` or as `name=model option=value ...`, got {text!r}.")
+    known, options = model_entry(model).defaults, {}
+    for word in words:
+        option, separator, value = word.partition("=")
+        if not separator or option not in known:
+            raise ValueError(unknown_name_message(f"option of model {model!r} (option=value)", option, known))
+        options[option] = parse_value(value)
+    return _Variant(name, model, options)
+
+
+def _base_file(settings: JobSettings, variant: _Variant, output: Path) -> Path:
     """Writes the settings of one model; options of models that this one has not are left out."""
     from dynctr_tf.models.catalogue import model_entry
 
-    known = model_entry(model).defaults
+    known = model_entry(variant.model).defaults
     mapping = settings.to_mapping()
     options = {name: value for name, value in mapping["model"]["options"].items() if name in known}
-    mapping["model"] = {"name": model, "options": options}
+    mapping["model"] = {"name": variant.model, "options": {**options, **variant.options}}
     space = mapping["search"]["space"]
     if isinstance(space.get("model"), dict):
         space["model"] = {name: value for name, value in space["model"].items() if name in known}
-    file = output / f"{model}.toml"
+    file = output / f"{variant.name}.toml"
     file.write_text(to_toml(job_settings(mapping)), encoding="utf-8")
     return file
 
@@ -60,11 +94,12 @@ def compare_models(
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.evaluation import compare, plot_comparison
-    from dynctr_tf.models.catalogue import model_entry
     from pipelines.stages import prepare
 
-    for model in (*models, reference):
-        model_entry(model)
+    variants = {variant.name: variant for variant in map(_variant, models)}
+    if len(variants) < len(models):
+        raise ValueError(f"Models of one name: {list(models)}; give each a name of its own: `name=model ...`.")
+    models = list(variants)
     if reference not in models:
         raise ValueError(f"The reference {reference!r} is not among the models {list(models)}; add it to --models.")
     if seeds < 1 or trials < 0:
@@ -76,7 +111,7 @@ def compare_models(
     with tqdm(total=len(models) * (seeds + (trials > 0)), desc="trainings", unit="job") as bar:
         for model in models:
             bar.set_postfix_str(model)
-            file = _base_file(settings, model, output)
+            file = _base_file(settings, variants[model], output)
             if trials:
                 folder = output / f"tune-{model}"
                 if not (folder / "best.toml").exists():
@@ -129,13 +164,13 @@ def compare_models(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and compares."""
     parser = SettingsParser(__doc__ or "", prog="python -m pipelines.compare")
-    parser.add_argument("--models", nargs="+", required=True, help="models of the catalogue")
+    parser.add_argument("--models", nargs="+", required=True, help="models, or `name=model option=value ...`")
     parser.add_argument("--seeds", type=int, default=3, help="trainings per model (default 3)")
     parser.add_argument("--trials", type=int, default=8, help="searched settings per model, 0 for defaults (default 8)")
     parser.add_argument("--reference", help="model that the others are tested against (default the first)")
     parser.add_argument("--output", type=Path, required=True, help="folder of everything that comes out")
     settings, namespace = parser.parse_settings(arguments)
-    reference = namespace.reference or namespace.models[0]
+    reference = namespace.reference or namespace.models[0].split()[0].partition("=")[0]
     with errors_as_messages(parser):
         compare_models(settings, namespace.models, namespace.seeds, namespace.trials, reference, namespace.output)
 

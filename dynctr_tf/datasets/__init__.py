@@ -1,10 +1,25 @@
-"""Sources of raw rows, and the TFDS builders `synthetic_ctr` and `criteo_display_ads`.
+"""Sources of raw rows, and the TFDS builders of the data sets.
 
 Importing this package registers the builders, so that `tfds.load` finds them.
 """
 
+from dynctr_tf.datasets.amazon_reviews import (
+    AmazonReviews,
+    AmazonReviewsConfig,
+    amazon_reviews_rows,
+    amazon_reviews_schema,
+)
+from dynctr_tf.datasets.column_rows import ColumnRows
 from dynctr_tf.datasets.criteo import CriteoDisplayAds, CriteoDisplayAdsConfig, criteo_rows, criteo_schema
 from dynctr_tf.datasets.draft_schema import DraftedColumn, SchemaDraft, draft_schema
+from dynctr_tf.datasets.movielens_1m import MovieLens1M, MovieLens1MConfig, movielens_1m_rows, movielens_1m_schema
+from dynctr_tf.datasets.movielens_tag import (
+    MovieLensTag,
+    MovieLensTagConfig,
+    movielens_tag_rows,
+    movielens_tag_schema,
+)
+from dynctr_tf.datasets.negative_sampling import sample_negatives
 from dynctr_tf.datasets.real_rows import real_rows
 from dynctr_tf.datasets.registry import ROW_SOURCES, row_source, row_source_options
 from dynctr_tf.datasets.row_checks import BadRowError
@@ -21,10 +36,17 @@ from dynctr_tf.datasets.tabular_file import TabularFile
 __all__ = [
     "DEFAULT_SHARES",
     "ROW_SOURCES",
+    "AmazonReviews",
+    "AmazonReviewsConfig",
     "BadRowError",
+    "ColumnRows",
     "CriteoDisplayAds",
     "CriteoDisplayAdsConfig",
     "DraftedColumn",
+    "MovieLens1M",
+    "MovieLens1MConfig",
+    "MovieLensTag",
+    "MovieLensTagConfig",
     "OrderSplit",
     "RandomSplit",
     "RowBatch",
@@ -34,11 +56,18 @@ __all__ = [
     "SyntheticCtrConfig",
     "SyntheticCtrRows",
     "TabularFile",
+    "amazon_reviews_rows",
+    "amazon_reviews_schema",
     "criteo_rows",
     "criteo_schema",
     "draft_schema",
+    "movielens_1m_rows",
+    "movielens_1m_schema",
+    "movielens_tag_rows",
+    "movielens_tag_schema",
     "real_rows",
     "row_source",
     "row_source_options",
+    "sample_negatives",
     "synthetic_ctr_schema",
 ]

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dynctr_tf.datasets.amazon_reviews import amazon_reviews_rows
 from dynctr_tf.datasets.criteo import criteo_rows
+from dynctr_tf.datasets.movielens_1m import movielens_1m_rows
+from dynctr_tf.datasets.movielens_tag import movielens_tag_rows
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.synthetic_ctr import SyntheticCtrRows
 from dynctr_tf.datasets.tabular_file import TabularFile
@@ -21,7 +24,10 @@ def _tabular_file(path: str | Path, schema: Schema | str | Path, **options: Any)
 
 _MAKERS: Mapping[str, tuple[Callable[..., RowSource], Callable[..., Any]]] = {
     # Name: what makes the source, and whose arguments are its options.
+    "amazon_reviews": (amazon_reviews_rows, amazon_reviews_rows),
     "criteo_display_ads": (criteo_rows, criteo_rows),
+    "movielens_1m": (movielens_1m_rows, movielens_1m_rows),
+    "movielens_tag": (movielens_tag_rows, movielens_tag_rows),
     "synthetic_ctr": (SyntheticCtrRows, SyntheticCtrRows),
     "tabular_file": (_tabular_file, TabularFile),
 }
@@ -45,9 +51,9 @@ def row_source(name: str, **options: Any) -> RowSource:
     """Returns the rows of a data set by its name.
 
     Args:
-        name: `"synthetic_ctr"`, `"criteo_display_ads"` or `"tabular_file"`.
-        **options: Arguments of `SyntheticCtrRows`, `criteo_rows` or `TabularFile`, whose `schema` may be the
-            path of a schema file here.
+        name: One of `ROW_SOURCES`.
+        **options: Arguments of `SyntheticCtrRows`, `criteo_rows`, `movielens_tag_rows`, `movielens_1m_rows`,
+            `amazon_reviews_rows` or `TabularFile`, whose `schema` may be the path of a schema file here.
 
     Raises:
         ValueError: An unknown name or option, the nearest known one named; an option that is needed and

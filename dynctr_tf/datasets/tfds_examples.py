@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from dynctr_tf.datasets.row_source import RowSource
 
 
 def examples(
-    source: RowSource, split: str, categorical: Sequence[str], numeric: Sequence[str]
+    source: RowSource, split: str, categorical: Sequence[str], numeric: Sequence[str], lists: Sequence[str] = ()
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields the rows of one split with their numbers, for `_generate_examples` of a TFDS builder.
 
@@ -23,10 +24,11 @@ def examples(
         split: The name of the split.
         categorical: The columns of the entry `"categorical"`, "" where missing.
         numeric: The columns of the entry `"numeric"`, float32, NaN where missing.
+        lists: The multi-valued and sequence columns, each an entry of its own, as long as it is. Default none.
 
     Yields:
         The row's number over all splits, and a dict of `"categorical"`, `"numeric"`, the label and, where
-        the schema has them, the weight and the true probability under their columns' names.
+        the schema has them, the weight and the true probability, and the lists, under their columns' names.
     """
     wanted = source.split_names.index(split)
     schema = source.schema
@@ -43,9 +45,20 @@ def examples(
             numbers = np.empty((len(rows), len(numeric)), np.float32)
             for position, name in enumerate(numeric):
                 numbers[:, position] = pc.fill_null(kept.column(name), np.nan).to_numpy()
+            several = {name: _lists(kept.column(name), source.schema.feature(name).separator) for name in lists}
             single = {name: kept.column(name).to_numpy() for name in scalars}
             for index, row in enumerate(rows):
                 example = {"categorical": texts[index], "numeric": numbers[index]}
                 example.update({name: values[index] for name, values in single.items()})
+                example.update({name: values[index] for name, values in several.items()})
                 yield start + int(row), example
         start += len(splits)
+
+
+def _lists(column: pa.Array, separator: str) -> list[np.ndarray]:
+    """Takes a multi-valued or sequence column apart; empty values are none, as for the encoder."""
+    values = column if pa.types.is_list(column.type) else pc.split_pattern(column, separator)
+    return [
+        np.array([value for value in row or [] if value], object)
+        for row in values.cast(pa.list_(pa.binary())).to_pylist()
+    ]

@@ -49,8 +49,8 @@ def dpn(
         hidden_units: Widths of the dense layers. Default `(400, 400, 400)`.
         contexts: The context of each layer, or one for all: `"x0"`, the flattened embeddings; `"z0"`, separate
             context embeddings of the same ids; `"x:<role or field>"` and `"z:<role or field>"`, those of some fields;
-            `"previous"`, the layer's own inputs; `"y1"`, the output of layer 1; `None`, a static layer. Default
-            `"x0"`.
+            `"previous"`, the layer's own inputs; `"y1"`, the output of layer 1; `None` (or `"none"`, in settings
+            files), a static layer. Default `"x0"`.
         operation: `"mixture_of_kernels"`, `"hyper_dense"` or `"decomposed"`. Default `"mixture_of_kernels"`.
         num_kernels: Number l of kernels of an operation. Default 4.
         gate: Activation of their weights. Default `"softmax"`.

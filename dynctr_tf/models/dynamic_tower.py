@@ -22,17 +22,16 @@ def contexts_per_layer(contexts: Contexts, num_layers: int) -> list[str | None]:
     """Gives each layer its context.
 
     Args:
-        contexts: One context for all layers, or one for each.
+        contexts: One context for all layers, or one for each; `"none"`, as settings files write it, is `None`.
         num_layers: Number of layers.
 
     Raises:
         ValueError: Another number of contexts than of layers.
     """
-    if contexts is None or isinstance(contexts, str):
-        return [contexts] * num_layers
-    if len(contexts) != num_layers:
-        raise ValueError(f"contexts must be one or one for each of {num_layers} layers, got {tuple(contexts)}.")
-    return list(contexts)
+    given = [contexts] * num_layers if contexts is None or isinstance(contexts, str) else list(contexts)
+    if len(given) != num_layers:
+        raise ValueError(f"contexts must be one or one for each of {num_layers} layers, got {tuple(given)}.")
+    return [None if context == "none" else context for context in given]
 
 
 def field_contexts(

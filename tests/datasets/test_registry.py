@@ -7,7 +7,8 @@ from dynctr_tf.schema import Feature, Schema
 
 
 def test_names_and_options():
-    assert ROW_SOURCES == ("criteo_display_ads", "synthetic_ctr", "tabular_file")
+    known = {"amazon_reviews", "criteo_display_ads", "movielens_1m", "movielens_tag", "synthetic_ctr", "tabular_file"}
+    assert set(ROW_SOURCES) >= known and list(ROW_SOURCES) == sorted(ROW_SOURCES)
     assert row_source_options("synthetic_ctr")["num_train"] == 200_000
     assert isinstance(row_source("synthetic_ctr", num_train=10), SyntheticCtrRows)
 

@@ -6,29 +6,43 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from criteo_lines import criteo_lines
+from original_lines import tag_rows, user_sequences, write_movielens, write_review_objects, write_tags_dat
 
 import dynctr_tf.datasets  # Registers the builders.
-from dynctr_tf.datasets import SyntheticCtr, SyntheticCtrConfig, criteo, criteo_rows, synthetic_ctr, tfds_examples
+from dynctr_tf.datasets import (
+    AmazonReviews,
+    AmazonReviewsConfig,
+    SyntheticCtr,
+    SyntheticCtrConfig,
+    criteo,
+    criteo_rows,
+    movielens_1m,
+    synthetic_ctr,
+    tfds_examples,
+)
 
 
 def rows_of(dataset):
     return list(tfds.as_numpy(dataset))
 
 
-def assert_same_rows(dataset, source, split, categorical, numeric):
-    expected = list(tfds_examples.examples(source, split, categorical, numeric))
+def assert_same_rows(dataset, source, split, categorical, numeric, lists=()):
+    expected = list(tfds_examples.examples(source, split, categorical, numeric, lists))
     found = rows_of(dataset)
     assert len(found) == len(expected) > 0
     for row, (_, wanted) in zip(found, expected, strict=True):
         assert row.keys() == wanted.keys()
         assert row["categorical"].tolist() == wanted["categorical"].tolist()
         np.testing.assert_array_equal(row["numeric"], wanted["numeric"])
-        for name in wanted.keys() - {"categorical", "numeric"}:
+        for name in lists:
+            assert row[name].tolist() == wanted[name].tolist()
+        for name in wanted.keys() - {"categorical", "numeric", *lists}:
             assert row[name].dtype == np.float32 and row[name] == np.float32(wanted[name])
 
 
 def test_builders_are_registered():
-    assert {"criteo_display_ads", "synthetic_ctr"} <= set(tfds.list_builders(with_community_datasets=False))
+    names = {"amazon_reviews", "criteo_display_ads", "movielens_1m", "movielens_tag", "synthetic_ctr"}
+    assert names <= set(tfds.list_builders(with_community_datasets=False))
     assert dynctr_tf.datasets.CriteoDisplayAds.builder_configs.keys() == {"random", "time"}
 
 
@@ -74,6 +88,47 @@ def test_criteo_display_ads(tmp_path, config):
         assert [cell.decode() for cell in first["categorical"]] == cells[14:]
         for number, cell in zip(first["numeric"], cells[1:14], strict=True):
             assert np.isnan(number) if cell == "" else number == float(cell)
+
+
+MOVIE_LISTS = ("genres", "history_movies", "history_genres")
+HISTORIES = ("history_items", "history_categories")
+
+
+@pytest.mark.parametrize(
+    ("name", "categorical", "lists"),
+    [
+        ("movielens_tag/time", ("user_id", "movie_id", "tag"), ()),
+        ("movielens_1m/random", (*movielens_1m.PROFILE, "movie_id", "genre"), MOVIE_LISTS),
+        ("movielens_1m/fields", (*movielens_1m.PROFILE, "movie_id"), ("genres",)),
+        ("amazon_reviews/garden", ("item_id", "category"), HISTORIES),
+    ],
+)
+def test_public_data_sets(tmp_path, name, categorical, lists):
+    manual = tmp_path / "manual"
+    manual.mkdir()
+    write_tags_dat(manual / "tags.dat", tag_rows(60))
+    write_movielens(manual, num_ratings=80)
+    write_review_objects(manual, user_sequences(10))
+    config = tfds.download.DownloadConfig(manual_dir=str(manual))
+    if name == "amazon_reviews/garden":
+        garden = AmazonReviewsConfig(name="garden", domain="Garden")
+        builder = AmazonReviews(config=garden, data_dir=tmp_path / "data")
+    else:
+        builder = tfds.builder(name, data_dir=tmp_path / "data")
+    builder.download_and_prepare(download_config=config)
+    source = builder.row_source(manual)
+    assert sum(info.num_examples for info in builder.info.splits.values()) == source.num_rows
+    for split in ("train", "validation", "test"):
+        assert_same_rows(builder.as_dataset(split=split), source, split, categorical, (), lists)
+
+
+@pytest.mark.parametrize("name", ["movielens_tag", "movielens_1m", "amazon_reviews"])
+def test_public_data_sets_without_their_files(tmp_path, name):
+    builder = tfds.builder(name, data_dir=tmp_path / "data")
+    (tmp_path / "manual").mkdir()
+    (tmp_path / "manual" / "README").write_text("Another file.")
+    with pytest.raises(ValueError, match="There is no .* in .*Put "):
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(tmp_path / "manual")))
 
 
 def test_criteo_without_its_file_and_with_a_bad_row(tmp_path):

@@ -4,7 +4,9 @@
 searches each model's hyper-parameters on the validation split with `pipelines.tune`, trains the best of each with
 every seed, and prints AUC and logloss with intervals and tests against the reference, rows/s, memory and zero rows.
 Each training runs in its own process. Started again after a kill, it goes on where it was. A model may come several
-times with options of its own: `--models dpn "dpn-tag=dpn contexts=x:tag"` compares two under these names.
+times with options of its own: `--models dpn "dpn-tag=dpn contexts=x:tag"` compares two under these names. Where the
+data has scenarios, a table and pictures say what each model reaches in each; with `per_scenario` among the models the
+others are tested there against it, scenario by scenario.
 """
 
 from __future__ import annotations
@@ -90,11 +92,17 @@ def _base_file(settings: JobSettings, variant: _Variant, output: Path) -> Path:
 
 
 def compare_models(
-    settings: JobSettings, models: Sequence[str], seeds: int, trials: int, reference: str, output: Path
+    settings: JobSettings,
+    models: Sequence[str],
+    seeds: int,
+    trials: int,
+    reference: str,
+    output: Path,
+    single: str | None = None,
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
-    from dynctr_tf.evaluation import compare, plot_comparison
-    from pipelines.stages import prepare
+    from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
+    from pipelines.stages import judge_scenarios, prepare
 
     variants = {variant.name: variant for variant in map(_variant, models)}
     if len(variants) < len(models):
@@ -102,6 +110,10 @@ def compare_models(
     models = list(variants)
     if reference not in models:
         raise ValueError(f"The reference {reference!r} is not among the models {list(models)}; add it to --models.")
+    if single is None:
+        single = next((variant.name for variant in variants.values() if variant.model == "per_scenario"), None)
+    elif single not in models:
+        raise ValueError(unknown_name_message("model for --single", single, models))
     if seeds < 1 or trials < 0:
         raise ValueError(f"A comparison needs at least one seed and no negative trials, got {seeds} and {trials}.")
     output.mkdir(parents=True, exist_ok=True)
@@ -155,6 +167,15 @@ def compare_models(
     if len(models) > 1:
         plot_comparison(output / "comparison.png", comparison)
         print(f"picture: {output / 'comparison.png'}")
+    scenarios = judge_scenarios(settings, data, predictions, single=single)
+    if scenarios is not None:
+        scenarios.save(output / "scenarios.json")
+        (output / "scenarios.txt").write_text(scenarios.to_text(max_scenarios=10_000), encoding="utf-8")
+        for model in models:
+            plot_scenarios(output / f"scenarios-{model}.png", scenarios, model)
+        if single is not None and len(models) > 1:
+            plot_transfer(output / "transfer.png", scenarios)
+        print(f"\n{scenarios.to_text()}pictures: {output / 'scenarios-*.png'}")
     print("settings found for each model:")
     for model in models:
         found = read_file(output / f"tune-{model}" / "best.toml") if trials else {}
@@ -168,11 +189,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="trainings per model (default 3)")
     parser.add_argument("--trials", type=int, default=8, help="searched settings per model, 0 for defaults (default 8)")
     parser.add_argument("--reference", help="model that the others are tested against (default the first)")
+    parser.add_argument("--single", help="model that is one per scenario (default per_scenario, if it is among them)")
     parser.add_argument("--output", type=Path, required=True, help="folder of everything that comes out")
     settings, namespace = parser.parse_settings(arguments)
     reference = namespace.reference or namespace.models[0].split()[0].partition("=")[0]
     with errors_as_messages(parser):
-        compare_models(settings, namespace.models, namespace.seeds, namespace.trials, reference, namespace.output)
+        compare_models(
+            settings,
+            namespace.models,
+            namespace.seeds,
+            namespace.trials,
+            reference,
+            namespace.output,
+            namespace.single,
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dynctr_tf.configuration import DataSettings, JobSettings
 from dynctr_tf.datasets.registry import row_source, row_source_options
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
-from dynctr_tf.evaluation import Evaluation, evaluate
+from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_report
 from dynctr_tf.models.catalogue import build_model, model_entry
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
@@ -158,8 +159,39 @@ def judge(settings: JobSettings, data: EncodedDataset, logits: np.ndarray, split
         name=settings.model.name,
         weights=data.column(split, "weight") if schema.weight else None,
         groups=data.column(split, group_by) if group_by else None,
-        scenario=data.column(split, "scenario") if data.features.num_scenarios else None,
-        scenario_names=scenario_names(data),
+        true_probability=data.column(split, "true_probability") if schema.true_probability else None,
+        base_rate=float(data.column("train", "label").mean()),
+        replicates=settings.evaluation.replicates,
+    )
+
+
+def judge_scenarios(
+    settings: JobSettings,
+    data: EncodedDataset,
+    predictions: Mapping[str, Any],
+    *,
+    single: str | None = None,
+    split: str = "test",
+) -> ScenarioReport | None:
+    """Scores models scenario by scenario; `None` where the data has no scenarios.
+
+    Args:
+        settings: The settings of the job.
+        data: The encoded rows.
+        predictions: For each model the logits of its runs.
+        single: The model among them that is one per scenario, against which the others are tested. Default `None`.
+        split: The rows. Default `"test"`.
+    """
+    if not data.features.num_scenarios:
+        return None
+    schema = data.schema
+    return scenario_report(
+        data.column(split, "label"),
+        predictions,
+        data.column(split, "scenario"),
+        single=single,
+        names=scenario_names(data),
+        weights=data.column(split, "weight") if schema.weight else None,
         true_probability=data.column(split, "true_probability") if schema.true_probability else None,
         base_rate=float(data.column("train", "label").mean()),
         replicates=settings.evaluation.replicates,

@@ -28,10 +28,18 @@ def run_directory(settings: JobSettings, runs: Path = Path("runs")) -> Path:
 def run(settings: JobSettings, directory: Path) -> None:
     """Runs all stages and prints what came out."""
     from dynctr_tf.datasets.row_source import first_rows
-    from dynctr_tf.evaluation import LearningCurve, plot_run, sparsity_report
+    from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, sparsity_report
     from dynctr_tf.export import export_model, serving_line
     from dynctr_tf.training import predict_logits
-    from pipelines.stages import check_evaluation, check_model, fit_model, judge, open_source, prepare
+    from pipelines.stages import (
+        check_evaluation,
+        check_model,
+        fit_model,
+        judge,
+        judge_scenarios,
+        open_source,
+        prepare,
+    )
 
     start = time.perf_counter()
     # What is wrong is said before hours of work.
@@ -51,6 +59,7 @@ def run(settings: JobSettings, directory: Path) -> None:
     np.save(directory / "test_logits.npy", logits)
     evaluation = judge(settings, data, logits)
     evaluation.save(directory / "evaluation.json")
+    scenarios = judge_scenarios(settings, data, {settings.model.name: logits})
     sparsity = sparsity_report(model, data.features)
     (directory / "sparsity.txt").write_text(sparsity.to_text() + "\n", encoding="utf-8")
     zero_rows = sparsity.all_fields.share
@@ -62,6 +71,11 @@ def run(settings: JobSettings, directory: Path) -> None:
     print(f"\n{evaluation.to_text()}")
     print(f"embedding rows that are zero: {zero_rows:.1%} (by field and variable: {directory / 'sparsity.txt'})")
     print(f"picture of the run: {picture}")
+    if scenarios is not None:
+        scenarios.save(directory / "scenarios.json")
+        (directory / "scenarios.txt").write_text(scenarios.to_text(max_scenarios=10_000), encoding="utf-8")
+        plot_scenarios(directory / "scenarios.png", scenarios)
+        print(f"\n{scenarios.to_text()}picture of the scenarios: {directory / 'scenarios.png'}")
     if settings.export.directory is not None:
         name = settings.export.name or f"{settings.data.name}-{settings.model.name}"
         sample = first_rows(open_source(settings.data), "test", 1000)

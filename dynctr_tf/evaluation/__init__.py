@@ -5,6 +5,8 @@ from __future__ import annotations
 from dynctr_tf.evaluation.comparison import ComparedModel, Comparison, compare
 from dynctr_tf.evaluation.plots import LearningCurve, plot_comparison, plot_run
 from dynctr_tf.evaluation.report import Attainable, Evaluation, evaluate
+from dynctr_tf.evaluation.scenario_plots import plot_scenarios, plot_transfer
+from dynctr_tf.evaluation.scenario_report import Scenario, ScenarioReport, ScenarioScore, scenario_report
 from dynctr_tf.evaluation.sparsity import SparsityReport, ZeroShare, sparsity_report
 
 __all__ = [
@@ -13,11 +15,17 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "LearningCurve",
+    "Scenario",
+    "ScenarioReport",
+    "ScenarioScore",
     "SparsityReport",
     "ZeroShare",
     "compare",
     "evaluate",
     "plot_comparison",
     "plot_run",
+    "plot_scenarios",
+    "plot_transfer",
+    "scenario_report",
     "sparsity_report",
 ]

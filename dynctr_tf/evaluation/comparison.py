@@ -169,7 +169,7 @@ class Comparison:
             given = dict(entry)
             given["metrics"] = estimates_of(given["metrics"])
             given["run_values"] = {metric: [as_float(v) for v in vs] for metric, vs in given["run_values"].items()}
-            given["tests"] = {metric: _paired_test(test) for metric, test in given["tests"].items()}
+            given["tests"] = {metric: paired_test_of(test) for metric, test in given["tests"].items()}
             given["adjusted_p_values"] = {m: as_float(v) for m, v in given["adjusted_p_values"].items()}
             models.append(build(ComparedModel, given))
         comparison: Comparison = build(cls, {**plain, "models": tuple(models)})
@@ -241,7 +241,7 @@ def compare(
     flat: dict[str, FloatArray] = {}
     for model, given in predictions.items():
         runs[model] = []
-        for index, logits in enumerate(_runs(model, given, y.size)):
+        for index, logits in enumerate(model_runs(model, given, y.size)):
             run = f"{model}, run {index}"
             runs[model].append(run)
             flat[run] = as_column(logits, f"logits of {run}", y.size)
@@ -308,7 +308,7 @@ def _base_and_best_log_loss(
     )
 
 
-def _runs(model: str, given: Any, rows: int) -> Sequence[npt.ArrayLike]:
+def model_runs(model: str, given: Any, rows: int) -> Sequence[npt.ArrayLike]:
     """Returns the runs of one model as a sequence of arrays."""
     if isinstance(given, (list, tuple)):
         if not given:
@@ -320,7 +320,8 @@ def _runs(model: str, given: Any, rows: int) -> Sequence[npt.ArrayLike]:
     return [array]
 
 
-def _paired_test(plain: Mapping[str, Any]) -> PairedTest:
+def paired_test_of(plain: Mapping[str, Any]) -> PairedTest:
+    """Reads a paired test."""
     numbers = ("difference", "lower", "upper", "standard_error", "p_value")
     test: PairedTest = build(PairedTest, {key: as_float(v) if key in numbers else v for key, v in plain.items()})
     return test

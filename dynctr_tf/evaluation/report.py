@@ -352,7 +352,7 @@ def evaluate(
         return evaluation
 
     parts = []
-    for label, chosen in _by_scenario(scenario, scenario_names, y.size):
+    for label, chosen in rows_by_scenario(scenario, scenario_names, y.size):
         part = evaluate(
             y[chosen],
             rows.logits[chosen],
@@ -402,7 +402,7 @@ def _attainable(
     )
 
 
-def _by_scenario(
+def rows_by_scenario(
     scenario: npt.ArrayLike, names: Mapping[int, str] | Sequence[str] | None, rows: int
 ) -> Iterable[tuple[str, npt.NDArray[np.int64]]]:
     """Yields each scenario's name and the indices of its rows."""

@@ -1,0 +1,556 @@
+"""What models reach in each scenario, and whether sharing cost one of them something: negative transfer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynctr_tf.evaluation.comparison import model_runs, paired_test_of
+from dynctr_tf.evaluation.json_records import (
+    as_float,
+    build,
+    entry_of,
+    estimate_of,
+    estimates_of,
+    parse_object,
+    to_plain,
+)
+from dynctr_tf.evaluation.report import rows_by_scenario
+from dynctr_tf.evaluation.text_table import (
+    DECIMALS,
+    TITLES,
+    align,
+    number,
+    p_value,
+    percent,
+    percent_range,
+    range_text,
+    signed,
+)
+from dynctr_tf.metrics.attainable import (
+    checked_true_probability,
+    gain_share,
+    oracle_logits,
+    refuse_impossible_labels,
+    row_entropies,
+    row_expected_log_losses,
+)
+from dynctr_tf.metrics.bootstrap import Bootstrap, Estimate, bootstrap_metrics, percentile_interval
+from dynctr_tf.metrics.likelihood import checked_base_rate
+from dynctr_tf.metrics.paired import PairedTest, compare_runs, estimate_of_runs, holm_adjusted
+from dynctr_tf.metrics.scored_rows import FloatArray, as_column, checked_labels, checked_weights, product_sum
+from dynctr_tf.nearest import unknown_name_message
+
+SHOWN = ("auc", "log_loss", "calibration_ratio")
+"""The metrics of each scenario."""
+
+TESTED = ("auc", "log_loss")
+"""The metrics that are tested against the scenario's own single model."""
+
+BETTER, WORSE, NO_DIFFERENCE, NOT_TESTED = "better", "worse", "no difference shown", "not tested"
+
+
+@dataclasses.dataclass(frozen=True)
+class ScenarioScore:
+    """One model in one scenario, or its weighted mean over them.
+
+    Args:
+        metrics: AUC, log loss and calibration ratio, the mean over the model's runs, each with an interval; NaN where
+            the metric is not defined.
+        share: Share of the attainable gain in log loss over the base rate, averaged over the labels. Default `None`:
+            the true probabilities are not known.
+        tests: The paired tests against the scenario's own single model, by metric. Default none.
+        adjusted_p_values: Their p-values by metric, adjusted by Holm's rule for the number of scenarios; NaN where
+            the scenario has too few clicks for a test. Default none.
+    """
+
+    metrics: dict[str, Estimate]
+    share: Estimate | None = None
+    tests: dict[str, PairedTest] = dataclasses.field(default_factory=dict)
+    adjusted_p_values: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def verdict(self, metric: str, confidence: float) -> str:
+        """Says whether the model is better or worse than the scenario's own single model, as far as can be told."""
+        adjusted = self.adjusted_p_values.get(metric, math.nan)
+        if math.isnan(adjusted):
+            return NOT_TESTED
+        if adjusted >= 1.0 - confidence:
+            return NO_DIFFERENCE
+        return BETTER if (self.tests[metric].difference > 0.0) == (metric == "auc") else WORSE
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """One scenario of a report.
+
+    Args:
+        name: Its name.
+        rows: Number of rows.
+        clicks: Number of rows with label 1.
+        click_rate: Weighted share of clicks; NaN where no row counts.
+        share: Share of all rows, by weight.
+        undefined: Why AUC (and without clicks the calibration ratio) are not defined: `"no positives"`,
+            `"no negatives"`, or `"no weight"`. Default `None`: they are.
+        scores: What each model reaches. Default none.
+    """
+
+    name: str
+    rows: int
+    clicks: int
+    click_rate: float
+    share: float
+    undefined: str | None = None
+    scores: dict[str, ScenarioScore] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScenarioReport:
+    """What models reach in each scenario. Made by `scenario_report`.
+
+    Args:
+        rows: Number of rows.
+        clicks: Number of rows with label 1.
+        confidence: What share of such intervals hold the truth.
+        replicates: Number of bootstrap resamples of each scenario's rows.
+        seed: Seed of the draws.
+        runs: The models, and how many runs each has.
+        scenarios: The scenarios, the largest first.
+        means: For each model the mean over the scenarios, weighted by their rows, of what is defined.
+        single: The model that was trained for each scenario alone. Default `None`: there is none.
+        min_clicks: A scenario with fewer clicks, or fewer other rows, is not tested. Default 10.
+    """
+
+    rows: int
+    clicks: int
+    confidence: float
+    replicates: int
+    seed: int
+    runs: dict[str, int]
+    scenarios: tuple[Scenario, ...]
+    means: dict[str, ScenarioScore]
+    single: str | None = None
+    min_clicks: int = 10
+
+    def checked_model(self, model: str | None = None) -> str:
+        """Returns a model's name, the first one that is not the single one where none is given.
+
+        Raises:
+            ValueError: There is no such model.
+        """
+        if model is None:
+            return next((name for name in self.runs if name != self.single), next(iter(self.runs)))
+        if model not in self.runs:
+            raise ValueError(unknown_name_message("model of the report", str(model), self.runs))
+        return model
+
+    def lost(self, model: str | None = None, metric: str = "log_loss") -> tuple[str, ...]:
+        """Returns the scenarios in which a model is worse than their own single model: negative transfer.
+
+        Args:
+            model: The model. Default `None`: the first that is not the single one.
+            metric: `"log_loss"` or `"auc"`. Default `"log_loss"`.
+
+        Raises:
+            ValueError: An unknown model or metric.
+        """
+        return self._with_verdict(self.checked_model(model), metric, WORSE)
+
+    def _with_verdict(self, model: str, metric: str, verdict: str) -> tuple[str, ...]:
+        if metric not in TESTED:
+            raise ValueError(unknown_name_message("tested metric", str(metric), TESTED))
+        return tuple(s.name for s in self.scenarios if s.scores[model].verdict(metric, self.confidence) == verdict)
+
+    def to_text(self, model: str | None = None, max_scenarios: int = 20) -> str:
+        """Returns a plain-text report.
+
+        Args:
+            model: The one model of which everything is told. Default `None`: that one if there is one only, and else
+                one table a metric with a column per model.
+            max_scenarios: How many scenarios are listed, the largest first. Default 20.
+        """
+        level = f"{self.confidence * 100:g} %"
+        lines = [
+            f"by scenario: {self.rows:,} rows, {self.clicks:,} clicks in {len(self.scenarios)} scenarios; {level} "
+            f"intervals, {self.replicates:,} bootstrap resamples of the rows of each",
+        ]
+        shown = self.scenarios[:max_scenarios]
+        alone = model is not None or len([name for name in self.runs if name != self.single]) <= 1
+        if alone:
+            chosen = self.checked_model(model)
+            lines += ["", *align(self._score_table(chosen, shown))]
+            if self.single is not None and chosen != self.single:
+                lines += ["", f"difference to {self.single}, trained for each scenario alone, on the same rows; p "]
+                lines[-1] += "adjusted by Holm's rule for the scenarios"
+                lines += align(self._difference_table(chosen, shown))
+        else:
+            for metric in SHOWN:
+                lines += ["", TITLES[metric], *align(self._matrix(metric, shown))]
+        if len(self.scenarios) > len(shown):
+            lines.append(f"... and {len(self.scenarios) - len(shown)} smaller scenarios")
+        if self.single is not None:
+            lines += ["", *self._transfer_lines([self.checked_model(model)] if alone else list(self.runs))]
+        return "\n".join(lines) + "\n"
+
+    def _value_cells(self, scenario: Scenario, score: ScenarioScore, metric: str) -> list[str]:
+        estimate = score.metrics[metric]
+        if math.isnan(estimate.value):
+            return [f"not defined: {scenario.undefined}", ""]
+        return [number(estimate.value, DECIMALS.get(metric, 4)), range_text(metric, estimate)]
+
+    def _score_table(self, model: str, shown: Sequence[Scenario]) -> list[list[str]]:
+        gain = self.means[model].share is not None
+        header = ["scenario", "rows", "share", "clicks"]
+        for metric in SHOWN:
+            header += [TITLES[metric], "interval"]
+        table = [[*header, *(["attainable gain", "interval"] if gain else [])]]
+        for scenario in shown:
+            score = scenario.scores[model]
+            row = [scenario.name, f"{scenario.rows:,}", percent(scenario.share), percent(scenario.click_rate, 2)]
+            for metric in SHOWN:
+                row += self._value_cells(scenario, score, metric)
+            table.append([*row, *_gain_cells(score, gain)])
+        mean = self.means[model]
+        row = ["weighted mean", f"{self.rows:,}", "100.0 %", percent(self.clicks / self.rows, 2)]
+        for metric in SHOWN:
+            estimate = mean.metrics[metric]
+            row += [number(estimate.value, DECIMALS.get(metric, 4)), range_text(metric, estimate)]
+        table.append([*row, *_gain_cells(mean, gain)])
+        return table
+
+    def _difference_table(self, model: str, shown: Sequence[Scenario]) -> list[list[str]]:
+        header = ["scenario"]
+        for metric in TESTED:
+            header += [TITLES[metric], "interval", "adjusted p"]
+        table = [[*header, "log loss against its own model"]]
+        for scenario in shown:
+            score = scenario.scores[model]
+            verdict = score.verdict("log_loss", self.confidence)
+            if verdict == NOT_TESTED:
+                verdict += f": {scenario.undefined or f'fewer than {self.min_clicks} clicks or other rows'}"
+            table.append([scenario.name, *_test_cells(score), verdict])
+        table.append(["weighted mean", *_test_cells(self.means[model]), ""])
+        return table
+
+    def _matrix(self, metric: str, shown: Sequence[Scenario]) -> list[list[str]]:
+        decimals = DECIMALS.get(metric, 4)
+        table = [["scenario", "rows", "share", *self.runs]]
+        for scenario in shown:
+            row = [scenario.name, f"{scenario.rows:,}", percent(scenario.share)]
+            for score in scenario.scores.values():
+                value = score.metrics[metric].value
+                mark = {BETTER: " +", WORSE: " -"}.get(score.verdict(metric, self.confidence), "  ")
+                text = f"not defined: {scenario.undefined}" if math.isnan(value) else number(value, decimals)
+                row.append(text + (mark if self.single is not None and metric in TESTED else ""))
+            table.append(row)
+        padding = "  " if self.single is not None and metric in TESTED else ""
+        means = [number(mean.metrics[metric].value, decimals) + padding for mean in self.means.values()]
+        return [*table, ["weighted mean", f"{self.rows:,}", "100.0 %", *means]]
+
+    def _transfer_lines(self, models: Sequence[str]) -> list[str]:
+        lines = []
+        for model in models:
+            if model == self.single:
+                continue
+            found = {v: self._with_verdict(model, "log_loss", v) for v in (WORSE, BETTER, NOT_TESTED)}
+            lost = f": {', '.join(found[WORSE][:10])}" if found[WORSE] else ""
+            lines.append(
+                f"{model} against {self.single} for each scenario alone, by log loss: worse in {len(found[WORSE])} of "
+                f"{len(self.scenarios)} scenarios{lost}; better in {len(found[BETTER])}; not tested in "
+                f"{len(found[NOT_TESTED])}"
+            )
+        return lines
+
+    def to_json(self) -> str:
+        """Writes the report as a JSON text; what is undefined (NaN) becomes `null`."""
+        return json.dumps(to_plain(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ScenarioReport:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError: Not JSON, or not a report by scenario.
+        """
+        plain = parse_object(text, "report by scenario")
+        scenarios = []
+        for entry in entry_of(plain, "scenarios", "report by scenario"):
+            given = {**entry, "click_rate": as_float(entry_of(entry, "click_rate", "scenario"))}
+            given["scores"] = {model: _score(score) for model, score in entry.get("scores", {}).items()}
+            scenarios.append(build(Scenario, given))
+        means = {model: _score(score) for model, score in entry_of(plain, "means", "report by scenario").items()}
+        report: ScenarioReport = build(cls, {**plain, "scenarios": tuple(scenarios), "means": means})
+        return report
+
+    def save(self, path: str | Path) -> None:
+        """Writes the report to a JSON file."""
+        Path(path).write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> ScenarioReport:
+        """Reads a report from a JSON file.
+
+        Raises:
+            ValueError: As `from_json`, with the file's name.
+        """
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def _gain_cells(score: ScenarioScore, wanted: bool) -> list[str]:
+    if not wanted:
+        return []
+    return ["-", ""] if score.share is None else [percent(score.share.value), percent_range(score.share)]
+
+
+def _test_cells(score: ScenarioScore) -> list[str]:
+    cells: list[str] = []
+    for metric in TESTED:
+        test = score.tests.get(metric)
+        if test is None or math.isnan(test.difference):
+            cells += ["-", "", "-"]
+        else:
+            adjusted = score.adjusted_p_values.get(metric, math.nan)
+            interval = "" if math.isnan(test.lower) else f"[{signed(test.lower)}, {signed(test.upper)}]"
+            cells += [signed(test.difference), interval, p_value(adjusted)]
+    return cells
+
+
+def _score(plain: Mapping[str, Any]) -> ScenarioScore:
+    given = dict(plain)
+    given["metrics"] = estimates_of(entry_of(plain, "metrics", "score"))
+    if given.get("share") is not None:
+        given["share"] = estimate_of(given["share"])
+    given["tests"] = {metric: paired_test_of(test) for metric, test in given.get("tests", {}).items()}
+    given["adjusted_p_values"] = {m: as_float(v) for m, v in given.get("adjusted_p_values", {}).items()}
+    score: ScenarioScore = build(ScenarioScore, given)
+    return score
+
+
+def scenario_report(
+    labels: npt.ArrayLike,
+    predictions: Mapping[str, npt.ArrayLike | Sequence[npt.ArrayLike]],
+    scenario: npt.ArrayLike,
+    *,
+    single: str | None = None,
+    names: Mapping[int, str] | Sequence[str] | None = None,
+    weights: npt.ArrayLike | None = None,
+    true_probability: npt.ArrayLike | None = None,
+    base_rate: float | None = None,
+    min_clicks: int = 10,
+    replicates: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    progress: bool = True,
+) -> ScenarioReport:
+    """Measures models in each scenario, and tests them there against the scenario's own single model.
+
+    Use it on the test rows of data with scenarios: one number over all rows hides a scenario that pays for the
+    others. Give as `single` the predictions in which each row is scored by a model that was trained on its
+    scenario's rows alone; a scenario in which a shared model is worse than that one has suffered negative transfer.
+
+    `mean = sum_s w_s m_s / sum_s w_s`, w_s the weight of the rows of each scenario s in which m is defined
+
+    Each scenario's rows are resampled on their own, so that intervals of the weighted mean are those of a sample that
+    is stratified by scenario. Tests cover rows and, where both models have more than one run, seeds, as
+    `dynctr_tf.metrics.paired_test_over_seeds` explains.
+
+    Args:
+        labels: 0 or 1, `(rows,)` or `(rows, 1)`.
+        predictions: For each model its runs, as in `compare`: a list of arrays of logits, an array `(runs, rows)`,
+            or one array `(rows,)`.
+        scenario: The scenario of each row.
+        single: The model among `predictions` that the others are tested against. Default `None`: no tests.
+        names: Names of the scenarios, where `scenario` holds indices. Default `None`: the values themselves.
+        weights: How much each row counts. Default `None`: 1 each.
+        true_probability: The probability with which each row's label was drawn; adds the share of the attainable
+            gain. Default `None`: not known.
+        base_rate: The click rate of the training rows, from which that gain is counted. Default `None`: that of
+            these rows.
+        min_clicks: A scenario with fewer clicks, or fewer other rows, is shown and not tested, for the test's
+            standard error means nothing then. Default 10.
+        replicates: Number of resamples. Default 1000.
+        confidence: What share of such intervals hold the truth. Default 0.95.
+        seed: Seed of the draws. Default 0.
+        progress: Whether a progress bar is shown on a terminal. Default `True`.
+
+    Returns:
+        A `ScenarioReport`. What is not defined in a scenario (the AUC without clicks) is NaN, and said so in the text.
+
+    Raises:
+        ValueError: As `compare`, a scenario without a name, or a `single` that is not among the models.
+
+    Cost: as `bootstrap_metrics` with as many predictions as there are runs.
+
+    Example:
+
+    >>> labels, page = [0, 1, 1, 0] * 50, [0] * 150 + [1] * 50
+    >>> report = scenario_report(labels, {"shared": [-1.0, 1.0, 0.5, 0.0] * 50, "single": [0.0] * 200}, page,
+    ...                          single="single", names=["home", "search"], replicates=100)
+    >>> report.lost("shared"), report.scenarios[1].name, report.scenarios[1].share
+    ((), 'search', 0.25)
+
+    Reference: the rows-weighted mean and the tests are ours; no paper on several scenarios that we know of reports
+        intervals.
+    """
+    y = checked_labels(labels)
+    weight = checked_weights(weights, y.size)
+    if not predictions:
+        raise ValueError("Give at least one model, such as {'optmsm': logits}.")
+    if single is not None and single not in predictions:
+        raise ValueError(unknown_name_message("single model", str(single), predictions))
+    runs: dict[str, list[str]] = {}
+    logits: dict[str, FloatArray] = {}
+    for model, given in predictions.items():
+        runs[model] = []
+        for index, values in enumerate(model_runs(model, given, y.size)):
+            runs[model].append(f"{model}, run {index}")
+            logits[runs[model][-1]] = as_column(values, f"logits of {runs[model][-1]}", y.size)
+    known = None if true_probability is None else checked_true_probability(true_probability, y.size)
+    if known is not None:
+        refuse_impossible_labels(y, known)
+    rate = product_sum(weight, y) / float(weight.sum()) if base_rate is None else base_rate
+
+    parts: list[tuple[Scenario, Bootstrap | None]] = []
+    for index, (name, chosen) in enumerate(rows_by_scenario(scenario, names, y.size)):
+        own, mass = y[chosen], float(weight[chosen].sum())
+        clicks = product_sum(weight[chosen], own)
+        undefined = None
+        if not mass > 0.0:
+            undefined = "no weight"
+        elif not clicks > 0.0:
+            undefined = "no positives"
+        elif not product_sum(weight[chosen], 1.0 - own) > 0.0:
+            undefined = "no negatives"
+        described = Scenario(
+            name,
+            int(chosen.size),
+            int(own.sum()),
+            clicks / mass if mass else math.nan,
+            mass / float(weight.sum()),
+            undefined,
+        )
+        result = None
+        if mass > 0.0:
+            result = bootstrap_metrics(
+                own,
+                {run: values[chosen] for run, values in logits.items()},
+                weights=weight[chosen],
+                replicates=replicates,
+                confidence=confidence,
+                row_values=_row_losses(known, logits, chosen, rate),
+                seed=seed * 1_000_003 + index,
+                progress=progress,
+            )
+        parts.append((described, result))
+    parts.sort(key=lambda part: (-part[0].rows, part[0].name))
+
+    scores = [_scores(part, result, runs, single, min_clicks) for part, result in parts]
+    for model in runs:
+        for metric in TESTED if single is not None and model != single else ():
+            adjusted = holm_adjusted([of[model].tests[metric].p_value for of in scores])
+            for of, value in zip(scores, adjusted, strict=True):
+                of[model].adjusted_p_values[metric] = value
+    total = _weighted_mean(parts)
+    whole = Scenario("weighted mean", y.size, int(y.sum()), math.nan, 1.0)
+    means = _scores(whole, total, runs, single, min_clicks)
+    for mean in means.values():
+        mean.adjusted_p_values.update({metric: test.p_value for metric, test in mean.tests.items()})
+    return ScenarioReport(
+        rows=y.size,
+        clicks=int(y.sum()),
+        confidence=confidence,
+        replicates=replicates,
+        seed=seed,
+        runs={model: len(of) for model, of in runs.items()},
+        scenarios=tuple(dataclasses.replace(part, scores=of) for (part, _), of in zip(parts, scores, strict=True)),
+        means=means,
+        single=single,
+        min_clicks=min_clicks,
+    )
+
+
+def _row_losses(
+    known: FloatArray | None, logits: Mapping[str, FloatArray], chosen: npt.NDArray[np.int64], rate: float
+) -> dict[str, npt.ArrayLike]:
+    """Returns the losses, averaged over the labels, of which the attainable gain is made."""
+    if known is None:
+        return {}
+    p = known[chosen]
+    constant = np.full(p.size, float(oracle_logits([checked_base_rate(rate)])[0]))
+    losses: dict[str, npt.ArrayLike] = {"base": row_expected_log_losses(p, constant), "best": row_entropies(p)}
+    return {**losses, **{run: row_expected_log_losses(p, values[chosen]) for run, values in logits.items()}}
+
+
+def _scores(
+    scenario: Scenario, result: Bootstrap | None, runs: Mapping[str, Sequence[str]], single: str | None, min_clicks: int
+) -> dict[str, ScenarioScore]:
+    """Returns what each model reaches, and its tests, from the bootstrap of one scenario or of their mean."""
+    nothing = Estimate(math.nan, math.nan, math.nan)
+    if result is None:
+        untested = {metric: _no_test(metric, math.nan) for metric in TESTED}
+        return {
+            model: ScenarioScore(dict.fromkeys(SHOWN, nothing), None, {} if single in (None, model) else dict(untested))
+            for model in runs
+        }
+    few = min(scenario.clicks, scenario.rows - scenario.clicks) < min_clicks
+    scores = {}
+    for model, names in runs.items():
+        metrics = {}
+        for metric in SHOWN:
+            value = float(np.mean([result.values[result.position(run, metric)] for run in names]))
+            metrics[metric] = nothing if math.isnan(value) else estimate_of_runs(result, names, metric)
+        tests = {}
+        for metric in TESTED if single is not None and model != single else ():
+            own = runs[single] if single is not None else ()
+            test = compare_runs(result, names, own, metric)
+            # So few clicks that many resamples have none, or that a standard error means nothing.
+            tests[metric] = _no_test(metric, test.difference) if few or math.isnan(test.p_value) else test
+        share = None
+        if result.row_means:
+            means, samples = result.row_means, result.row_mean_samples
+            value = float(gain_share(means["base"], float(np.mean([means[run] for run in names])), means["best"]))
+            drawn = np.mean([samples[run] for run in names], axis=0)
+            interval = percentile_interval(gain_share(samples["base"], drawn, samples["best"]), result.confidence)
+            share = Estimate(value, *interval)
+        scores[model] = ScenarioScore(metrics, share, tests)
+    return scores
+
+
+def _no_test(metric: str, difference: float) -> PairedTest:
+    return PairedTest(metric, difference, math.nan, math.nan, math.nan, math.nan, "none")
+
+
+def _weighted_mean(parts: Sequence[tuple[Scenario, Bootstrap | None]]) -> Bootstrap:
+    """Returns the mean of the scenarios' metrics, on their rows and on their resamples, where these are defined."""
+    made = [(part.share, result) for part, result in parts if result is not None]
+    first = made[0][1]
+    shares = np.array([share for share, _ in made])
+
+    def mean(values: list[FloatArray]) -> FloatArray:
+        stacked = np.stack(values)  # (scenarios, ...)
+        share = shares.reshape(-1, *[1] * (stacked.ndim - 1)) * ~np.isnan(stacked)
+        total = share.sum(axis=0)
+        sums = (np.nan_to_num(stacked) * share).sum(axis=0)
+        averaged: FloatArray = np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0.0)
+        return averaged
+
+    names = list(first.row_means)
+    return Bootstrap(
+        predictions=first.predictions,
+        metrics=first.metrics,
+        values=mean([result.values for _, result in made]),
+        samples=mean([result.samples for _, result in made]),
+        error_of_true=(),
+        row_means={name: float(mean([np.asarray(result.row_means[name]) for _, result in made])) for name in names},
+        row_mean_samples={name: mean([result.row_mean_samples[name] for _, result in made]) for name in names},
+        confidence=first.confidence,
+    )

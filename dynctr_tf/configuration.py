@@ -41,7 +41,9 @@ class DataSettings:
     """Which rows, and how they become ids."""
 
     name: str = _setting(
-        "synthetic_ctr", "synthetic_ctr, criteo_display_ads, or tabular_file for your own CSV or Parquet file"
+        "synthetic_ctr",
+        "synthetic_ctr, criteo_display_ads, avazu, ali_ccp, amexpert, movielens_tag, movielens_1m, amazon_reviews, or "
+        "tabular_file for your own CSV or Parquet file",
     )
     path: str | None = _setting(None, "the raw file; synthetic_ctr needs none")
     schema: str | None = _setting(None, "the schema file of your own data; draft one with pipelines.schema")
@@ -305,6 +307,10 @@ def to_toml(settings: JobSettings) -> str:
     return "\n".join(lines[:-1]) + "\n"
 
 
+_SHORT = {"data.name": ("--dataset",), "model.name": ("--model",)}
+"""Settings that have a shorter option beside their own."""
+
+
 class SettingsParser(argparse.ArgumentParser):
     """An argument parser with an option for every setting, whose errors name the nearest known option.
 
@@ -354,8 +360,11 @@ class SettingsParser(argparse.ArgumentParser):
                     )
                     continue
                 default = "none" if field.default is None else str(field.default)
+                setting = f"{section}.{field.name}"
                 group.add_argument(
-                    f"--{section}.{field.name}",
+                    f"--{setting}",
+                    *_SHORT.get(setting, ()),
+                    dest=setting,
                     metavar="VALUE",
                     default=argparse.SUPPRESS,
                     help=f"{field.metadata['help']} ({_type_text(hints[field.name])}; default {default})",

@@ -3,12 +3,15 @@
 Importing this package registers the builders, so that `tfds.load` finds them.
 """
 
+from dynctr_tf.datasets.ali_ccp import AliCcp, AliCcpRows, ali_ccp_schema
 from dynctr_tf.datasets.amazon_reviews import (
     AmazonReviews,
     AmazonReviewsConfig,
     amazon_reviews_rows,
     amazon_reviews_schema,
 )
+from dynctr_tf.datasets.amexpert import AmExpert, amexpert_rows, amexpert_schema
+from dynctr_tf.datasets.avazu import Avazu, avazu_rows, avazu_schema
 from dynctr_tf.datasets.column_rows import ColumnRows
 from dynctr_tf.datasets.criteo import CriteoDisplayAds, CriteoDisplayAdsConfig, criteo_rows, criteo_schema
 from dynctr_tf.datasets.draft_schema import DraftedColumn, SchemaDraft, draft_schema
@@ -24,6 +27,7 @@ from dynctr_tf.datasets.real_rows import real_rows
 from dynctr_tf.datasets.registry import ROW_SOURCES, row_source, row_source_options
 from dynctr_tf.datasets.row_checks import BadRowError
 from dynctr_tf.datasets.row_source import RowBatch, RowSource
+from dynctr_tf.datasets.row_source_builder import RowSourceConfig
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, OrderSplit, RandomSplit
 from dynctr_tf.datasets.synthetic_ctr import (
     SyntheticCtr,
@@ -36,8 +40,12 @@ from dynctr_tf.datasets.tabular_file import TabularFile
 __all__ = [
     "DEFAULT_SHARES",
     "ROW_SOURCES",
+    "AliCcp",
+    "AliCcpRows",
+    "AmExpert",
     "AmazonReviews",
     "AmazonReviewsConfig",
+    "Avazu",
     "BadRowError",
     "ColumnRows",
     "CriteoDisplayAds",
@@ -51,13 +59,19 @@ __all__ = [
     "RandomSplit",
     "RowBatch",
     "RowSource",
+    "RowSourceConfig",
     "SchemaDraft",
     "SyntheticCtr",
     "SyntheticCtrConfig",
     "SyntheticCtrRows",
     "TabularFile",
+    "ali_ccp_schema",
     "amazon_reviews_rows",
     "amazon_reviews_schema",
+    "amexpert_rows",
+    "amexpert_schema",
+    "avazu_rows",
+    "avazu_schema",
     "criteo_rows",
     "criteo_schema",
     "draft_schema",

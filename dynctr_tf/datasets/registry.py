@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dynctr_tf.datasets.ali_ccp import AliCcpRows
 from dynctr_tf.datasets.amazon_reviews import amazon_reviews_rows
+from dynctr_tf.datasets.amexpert import amexpert_rows
+from dynctr_tf.datasets.avazu import avazu_rows
 from dynctr_tf.datasets.criteo import criteo_rows
 from dynctr_tf.datasets.movielens_1m import movielens_1m_rows
 from dynctr_tf.datasets.movielens_tag import movielens_tag_rows
@@ -24,7 +27,10 @@ def _tabular_file(path: str | Path, schema: Schema | str | Path, **options: Any)
 
 _MAKERS: Mapping[str, tuple[Callable[..., RowSource], Callable[..., Any]]] = {
     # Name: what makes the source, and whose arguments are its options.
+    "ali_ccp": (AliCcpRows, AliCcpRows),
     "amazon_reviews": (amazon_reviews_rows, amazon_reviews_rows),
+    "amexpert": (amexpert_rows, amexpert_rows),
+    "avazu": (avazu_rows, avazu_rows),
     "criteo_display_ads": (criteo_rows, criteo_rows),
     "movielens_1m": (movielens_1m_rows, movielens_1m_rows),
     "movielens_tag": (movielens_tag_rows, movielens_tag_rows),

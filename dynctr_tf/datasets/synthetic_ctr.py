@@ -24,6 +24,8 @@ _NUM_INTERESTS, _NUM_AGES, _NUM_GENDERS = 8, 7, 3
 _NUM_CATEGORIES, _NUM_BRANDS = 10, 20
 _NUM_HOURS, _NUM_WEEKDAYS, _NUM_DEVICES, _NUM_POSITIONS = 24, 7, 4, 6
 _NUM_FACTORS = 3
+# The fields whose values mean something else in each scenario, with `scenario_order`.
+_SCENARIO_FIELDS = ("user_interest", "user_age", "item_category", "hour")
 
 # Share of cells that are missing, by field.
 _MISSING = {"user_age": 0.10, "user_interest": 0.05, "item_brand": 0.05, "device": 0.02}
@@ -114,20 +116,25 @@ class SyntheticCtrRows:
 
     Formula: with the user's latent vector u, the item's v and the context's m, each with K = 3 dimensions,
 
-        logit = b + s1 f1 + s2 f2 + s3 f3
+        logit = b + s1 f1 + s2 f2 + s3 f3 + s4 f4
         f1 = sum over the fields j of t_j[x_j]                          (first order)
         f2 = (u^T v) + a[user_age] g(item_price)                        (second order)
         f3 = u^T diag(m) v                                              (third order)
+        f4 = sum over some fields j of e^T T_j[x_j] + u^T diag(e) v     (what each scenario has of its own)
         u  = P[user_interest] + P'[user_age]
         v  = Q[item_category] + Q'[item_brand]
         m  = (cos 2 pi scenario_id / S, cos 2 pi (hour - 20) / 24, D[device])
+        e  = E[scenario_id]
 
     that is u^T W v with W = diag(s2' + s3' m) made anew for each instance from its context. The tables t, P,
-    P', Q, Q', D, a hold normal numbers, g is the standardised logarithm, and a missing value has a row of its
+    P', Q, Q', D, a, E, T hold normal numbers, g is the standardised logarithm, and a missing value has a row of its
     own in each table. Users, items and contexts are drawn independently, and u, v and m have mean 0 over
     them. So the mean of f3 given the user and the item is 0, given the user and the context too, and given
     the item and the context too: no sum of functions of pairs of features, such as a factorization machine
-    of any size, is correlated with it. The parts are scaled to the given standard deviations, and b is set to
+    of any size, is correlated with it. f4 is switched off by default: scenarios then differ in their click rate and in
+    one dimension of f3. With it, each has tastes of its own, which K numbers determine, so that scenarios can learn
+    from one another; over the scenarios E has mean 0, so that f4 is what a model without the scenario cannot have.
+    The parts are scaled to the given standard deviations, and b is set to
     the given click rate, on 131 072 rows of their own.
 
     What each order can reach: `gain_by_order` fits, on true probabilities, the best sum of functions of one
@@ -142,11 +149,14 @@ class SyntheticCtrRows:
         seed: Of effects and rows. Default 0.
         num_users: Users, drawn with long-tailed frequencies. Default 2000.
         num_items: Items, likewise. Default 300.
-        num_scenarios: Scenarios; each has half the rows of the one before. Default 3.
+        num_scenarios: Scenarios. Default 3.
+        scenario_size_ratio: What share of the rows of the one before a scenario has, up to 1 for equal ones; with
+            many scenarios take it near 1, lest the last ones have no row. Default 0.5.
         click_rate: Mean click probability. Default 0.22.
         first_order: s1, the standard deviation of the first-order part in the logit. Default 0.85.
         second_order: s2, likewise. Default 0.65.
         third_order: s3, likewise. Default 0.85.
+        scenario_order: s4, likewise. Default 0.0.
 
     Raises:
         ValueError: A number out of range.
@@ -170,10 +180,12 @@ class SyntheticCtrRows:
         num_users: int = 2000,
         num_items: int = 300,
         num_scenarios: int = 3,
+        scenario_size_ratio: float = 0.5,
         click_rate: float = 0.22,
         first_order: float = 0.85,
         second_order: float = 0.65,
         third_order: float = 0.85,
+        scenario_order: float = 0.0,
     ) -> None:
         counts = {
             "num_train": num_train,
@@ -188,17 +200,29 @@ class SyntheticCtrRows:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}.")
         if not 0.0 < click_rate < 1.0:
             raise ValueError(f"click_rate must lie between 0 and 1, got {click_rate!r}.")
-        deviations = {"first_order": first_order, "second_order": second_order, "third_order": third_order}
+        if not 0.0 < scenario_size_ratio <= 1.0:
+            raise ValueError(f"scenario_size_ratio must be above 0 and at most 1, got {scenario_size_ratio!r}.")
+        deviations = {
+            "first_order": first_order,
+            "second_order": second_order,
+            "third_order": third_order,
+            "scenario_order": scenario_order,
+        }
         for name, deviation in deviations.items():
             if not (math.isfinite(deviation) and deviation >= 0.0):
                 raise ValueError(f"{name} must be a standard deviation of at least 0, got {deviation!r}.")
         self.seed = seed
         self.split_sizes = {"train": num_train, "validation": num_validation, "test": num_test}
         self.num_users, self.num_items, self.num_scenarios = num_users, num_items, num_scenarios
+        if scenario_order > 0.0 and num_scenarios == 1:
+            raise ValueError("scenario_order says how scenarios differ; give num_scenarios of at least 2 with it.")
+        self.scenario_size_ratio = scenario_size_ratio
         self._schema = synthetic_ctr_schema()
         self._make_population()
         self._make_effects()
-        self._calibrate(np.array([first_order, second_order, third_order]), click_rate)
+        self._scenario_factors = self._make_scenario_effects() if scenario_order > 0.0 else None
+        wanted = [first_order, second_order, third_order]
+        self._calibrate(np.array(wanted + ([] if self._scenario_factors is None else [scenario_order])), click_rate)
 
     # What a row source gives
 
@@ -256,6 +280,7 @@ class SyntheticCtrRows:
             self._attributes[name] = np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right")
         self._price = np.exp(3.0 + 1.0 * self._normal(self.num_items, 1, 90)[:, 0]).round(2) + 0.5
         hours = 1.2 + np.cos(2 * np.pi * (np.arange(_NUM_HOURS) - 19) / 24)
+        sizes = self.scenario_size_ratio ** np.arange(self.num_scenarios)
         self._shares = {
             "user_id": _zipf(self.num_users, 10.0, 0.8),
             "item_id": _zipf(self.num_items, 5.0, 0.8),
@@ -263,7 +288,7 @@ class SyntheticCtrRows:
             "weekday": np.full(_NUM_WEEKDAYS, 1 / _NUM_WEEKDAYS),
             "device": np.array([0.55, 0.30, 0.10, 0.05]),
             "position": _zipf(_NUM_POSITIONS, 1.0, 0.6),
-            "scenario_id": 0.5 ** np.arange(self.num_scenarios) / (0.5 ** np.arange(self.num_scenarios)).sum(),
+            "scenario_id": sizes / sizes.sum(),
         }
         for name, values in self._attributes.items():
             owner = "user_id" if name in _USER else "item_id"
@@ -324,6 +349,15 @@ class SyntheticCtrRows:
         deviation = np.sqrt(self._shares["item_id"] @ (log_price - mean) ** 2)
         self._price_score = (log_price - mean) / max(float(deviation), 1e-9)
 
+    def _make_scenario_effects(self) -> np.ndarray:
+        """Draws what each scenario has of its own, and how it changes what values of some fields mean."""
+        self._scenario_tables: dict[str, np.ndarray] = {}
+        for table, name in enumerate(_SCENARIO_FIELDS):
+            weights = self._weights(name)
+            self._scenario_tables[name] = _standardised(self._normal(len(weights), _NUM_FACTORS, 40 + table), weights)
+        factors = self._normal(self.num_scenarios, _NUM_FACTORS, 30)
+        return _standardised(factors, self._shares["scenario_id"])
+
     def _draw(self, rows: np.ndarray) -> _Drawn:
         values: dict[str, np.ndarray] = {}
         for name in CATEGORICAL:
@@ -354,7 +388,12 @@ class SyntheticCtrRows:
         second = both.sum(axis=1) + self._price_effect[values["user_age"]] * score
         modulation = np.stack([table[values[name]] for name, table in self._modulators], axis=1)
         third = (both * modulation).sum(axis=1)
-        return _Drawn(values, numbers, np.stack([np.asarray(first), second, third], axis=1))
+        terms = [np.asarray(first), second, third]
+        if self._scenario_factors is not None:
+            factors = self._scenario_factors[values["scenario_id"]]
+            changed = np.asarray(sum(table[values[name]] for name, table in self._scenario_tables.items()))
+            terms.append((factors * (changed + both)).sum(axis=1))
+        return _Drawn(values, numbers, np.stack(terms, axis=1))
 
     def _calibrate(self, deviations: np.ndarray, click_rate: float) -> None:
         terms = self._draw(_CALIBRATION_START + np.arange(_CALIBRATION_ROWS)).terms
@@ -388,11 +427,11 @@ class SyntheticCtrRows:
     def gain_by_order(self, num_rows: int = 262_144, sweeps: int = 12) -> dict[int, float]:
         """Returns which share of the attainable gain in logloss the best predictor of each order reaches.
 
-        The predictor of order 1 is the logistic function of a sum of one free number per value of each
-        feature; that of order 2 has one more for each pair of values of two features, ids excepted (whose
-        attributes stand for them: given these, ids have a first-order effect alone). Numbers enter by 32
-        bins. Both are fitted to the true probabilities, not to clicks, by Newton steps table after table,
-        on rows of their own, and evaluated on others: 1 - (loss - attainable) / (base - attainable).
+        `scenario_order` counts to the third order. The predictor of order 1 is the logistic function of a sum of
+        one free number per value of each feature; that of order 2 has one more for each pair of values of two
+        features, ids excepted (whose attributes stand for them: given these, ids have a first-order effect alone).
+        Numbers enter by 32 bins. Both are fitted to the true probabilities, not to clicks, by Newton steps table
+        after table, on rows of their own, and evaluated on others: 1 - (loss - attainable) / (base - attainable).
 
         Args:
             num_rows: Rows to fit on, and as many to evaluate on. Default `262_144`.
@@ -471,8 +510,9 @@ class SyntheticCtrConfig(tfds.core.BuilderConfig):
 class SyntheticCtr(tfds.core.GeneratorBasedBuilder):
     """TFDS builder `synthetic_ctr`: the rows of `SyntheticCtrRows`, a row in four tensors.
 
-    When to use: `tfds.load("synthetic_ctr")`, for reading the data set as any other. `SyntheticCtrRows` gives
-    the same rows in columns, without a copy on disk, many times faster.
+    When to use: `tfds.load("synthetic_ctr")`, or `/scenarios_3`, `/scenarios_10`, `/scenarios_50`, for reading the
+    data set as any other. `SyntheticCtrRows` gives the same rows in columns, without a copy on disk, many times
+    faster.
 
     Features: `categorical`, the texts of the features `CATEGORICAL` in their order, "" where missing;
     `numeric`, the numbers of the features `NUMERIC`, NaN where missing; `click`, 0 or 1; and
@@ -486,7 +526,17 @@ class SyntheticCtr(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
-    BUILDER_CONFIGS = [SyntheticCtrConfig(name="default", description="Default arguments of SyntheticCtrRows.")]
+    BUILDER_CONFIGS = [
+        SyntheticCtrConfig(name="default", description="Default arguments of SyntheticCtrRows."),
+        *(
+            SyntheticCtrConfig(
+                name=f"scenarios_{count}",
+                arguments={"num_scenarios": count, "scenario_size_ratio": ratio, "scenario_order": 0.85},
+                description=f"{count} scenarios of unequal size, each with tastes of its own.",
+            )
+            for count, ratio in ((3, 0.5), (10, 0.7), (50, 0.93))
+        ),
+    ]
 
     def row_source(self) -> SyntheticCtrRows:
         """The same rows in columnar batches."""

@@ -1,5 +1,7 @@
 """The synthetic rows: known probabilities, long tails, and what low orders can reach."""
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -133,3 +135,45 @@ def test_one_scenario_keeps_three_modulations():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         SyntheticCtrRows(**arguments)
+
+
+def test_default_rows_are_those_of_the_first_version():
+    """Scenarios of their own tastes were added later, and moved no bit of what was there."""
+    digest = hashlib.sha256()
+    for batch in SyntheticCtrRows(num_train=30_000, num_validation=500, num_test=500).batches():
+        for column in batch.columns.columns:
+            plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+            digest.update(repr(plain.to_pylist()).encode())
+    assert digest.hexdigest() == "b7ca227ab2dcbd843a9d3c84a7df19c343d8710ae4b0fbaaa8c121c7fe1339b2"
+
+
+@pytest.mark.parametrize(("count", "ratio"), [(3, 0.5), (10, 0.7), (50, 0.93)])
+def test_scenarios_of_unequal_size_with_tastes_of_their_own(count, ratio):
+    sizes = {"num_train": 1, "num_validation": 1, "num_test": 1}
+    scenarios = {"num_scenarios": count, "scenario_size_ratio": ratio}
+    source = SyntheticCtrRows(**sizes, **scenarios, scenario_order=0.85)
+    rows = 2**62 + 500_000 + np.arange(120_000)
+    drawn = source._draw(rows)
+    expected = ratio ** np.arange(count) / (ratio ** np.arange(count)).sum()
+    shares = np.bincount(drawn.values["scenario_id"], minlength=count) / len(rows)
+    assert np.abs(shares - expected).max() < 0.01 and shares.min() > 0
+    assert abs((drawn.terms[:, 3] * source._scales[3]).std() - 0.85) < 0.03
+    # The other parts are what they are without it.
+    plain = SyntheticCtrRows(**sizes, **scenarios)
+    np.testing.assert_array_equal(drawn.terms[:, :3], plain._draw(rows).terms)
+    assert plain._draw(rows).terms.shape[1] == 3
+    # Whoever does not look at the scenario has none of it: its mean given the rest is 0, and it is not 0 by itself.
+    cells = drawn.values["user_interest"] * 11 + drawn.values["item_category"]
+    fourth = drawn.terms[:, 3] / drawn.terms[:, 3].std()
+    counts = np.maximum(np.bincount(cells), 1)
+    assert (np.bincount(cells, fourth) ** 2 / counts).sum() / len(rows) < 3 * len(counts) / len(rows)
+    by_scenario = cells * count + drawn.values["scenario_id"]
+    counts = np.maximum(np.bincount(by_scenario), 1)
+    assert (np.bincount(by_scenario, fourth) ** 2 / counts).sum() / len(rows) > 0.3
+
+
+def test_bad_scenario_arguments():
+    with pytest.raises(ValueError, match="scenario_size_ratio must be above 0 and at most 1, got 1.5"):
+        SyntheticCtrRows(scenario_size_ratio=1.5)
+    with pytest.raises(ValueError, match="give num_scenarios of at least 2"):
+        SyntheticCtrRows(num_scenarios=1, scenario_order=0.5)

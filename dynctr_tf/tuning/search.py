@@ -34,7 +34,7 @@ _CLEANING_SECONDS = 0.5
 # A worker that ended while it trained a trial gets it once more; after that the trial is the one to blame.
 _CRASHES_PER_TRIAL = 2
 _ENVIRONMENT = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
-_LAUNCHED = "DYNCTR_TF_SEARCH_WORKER"
+_LAUNCHED = "DYNCTR_TF_SEARCH_PROCESS"
 _ENDED = ("COMPLETED", "INVALID", "FAILED")
 
 
@@ -387,7 +387,8 @@ def _end_with_parent() -> None:
     """Ends this process when the search that launched it is gone, so that a killed search leaves nothing running."""
     if _LAUNCHED not in os.environ:
         return
-    parent = os.getppid()
+    # As the search told it: it may be gone before this process has come so far as to ask the system.
+    parent = int(os.environ[_LAUNCHED])
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -440,7 +441,8 @@ def _serve(
     shares = {name: os.environ.get(name, threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
 
     def launch(number: int) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **shares, **addresses, "KERASTUNER_TUNER_ID": f"worker{number}", _LAUNCHED: "1"}
+        environment = {**os.environ, **shares, **addresses, "KERASTUNER_TUNER_ID": f"worker{number}"}
+        environment[_LAUNCHED] = str(os.getpid())
         with (place / f"worker{number}.log").open("ab") as log:
             return subprocess.Popen(list(command), env=environment, stdout=log, stderr=subprocess.STDOUT)
 

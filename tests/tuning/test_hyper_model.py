@@ -28,8 +28,8 @@ def test_it_builds_what_was_drawn(small_data: Any) -> None:
     assert built.get_layer("dgp_1").rank == 4 and [p.name for p in hyperparameters.space] == list(SPACE)
     rates = [float(np.asarray(member.learning_rate)) for member in built.optimizer.members()]
     assert rates[0] == pytest.approx(0.05)
-    with pytest.raises(ValueError, match="Did you mean 'dynint-dgp'"):
-        HyperModel("dynint-dpg", small_data)
+    with pytest.raises(ValueError, match="Did you mean 'deepfm'"):
+        HyperModel("deepmf", small_data)
     with pytest.raises(ValueError, match="monitor must be"):
         HyperModel("fm", small_data, monitor="val_loss")
 

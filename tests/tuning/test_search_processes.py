@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dynctr_tf.stack import KERAS_3
 
 ROOT = Path(__file__).parents[2]
 # Trials of a third of a second; trial 1 ends its process, trial 2 fails.
@@ -69,14 +72,19 @@ def wait_for(ready: Callable[[], Any], process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+def processes_of(folder: Path) -> list[int]:
+    """The processes that run the script of a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if str(folder / "script.py").encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not KERAS_3, reason="processes are the same on every stack")
 def test_workers_a_crash_and_a_kill_of_the_whole_search(tmp_path: Path) -> None:
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     for folder in (alone, shared):
@@ -91,9 +99,8 @@ def test_workers_a_crash_and_a_kill_of_the_whole_search(tmp_path: Path) -> None:
     wait_for(records, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    workers = {int(pid) for file in shared.glob("search/trial_*/begun") for pid in file.read_text().split()}
-    deadline = time.monotonic() + 10
-    while any(map(running, workers)):
+    deadline = time.monotonic() + 30  # a worker that has just been launched must come so far as to notice
+    while processes_of(shared):
         assert time.monotonic() < deadline, "a worker goes on without its search"
         time.sleep(0.05)
     kept = {file: file.stat().st_mtime_ns for file in records()}
@@ -112,6 +119,7 @@ def test_workers_a_crash_and_a_kill_of_the_whole_search(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not KERAS_3, reason="processes are the same on every stack")
 def test_a_worker_that_does_not_start_is_told(tmp_path: Path) -> None:
     code = (
         "from dynctr_tf.models.catalogue import Choice\nfrom dynctr_tf.tuning import search\nimport sys\n"

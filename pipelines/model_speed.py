@@ -105,6 +105,29 @@ def save_for_serving(model: Any, directory: str) -> None:
     tf.saved_model.save(module, directory, signatures={"encoded": module.answer})
 
 
+def compiled_model(name: str, num_ids: int, batch_size: int) -> tuple[Any, Any, np.ndarray]:
+    """Builds a model for the workload, compiled, with its training data without end and the encoded ids of it."""
+    import tensorflow as tf
+    from tensorflow import keras
+
+    from dynctr_tf.encoding.encoded_features import EncodedFeatures
+    from dynctr_tf.models.catalogue import build_model, model_entry
+    from dynctr_tf.optimizers import LazyAdam
+
+    keras.utils.set_random_seed(0)
+    rows = workload.make_rows(num_ids, batch_size)
+    features = EncodedFeatures.from_sizes([num_ids // workload.NUM_FIELDS] * workload.NUM_FIELDS)
+    ids = rows.ids + np.array([field.first_id for field in features.fields], np.int32)
+    # Logistic regression has no embeddings.
+    size = {"embedding_dim": workload.EMBEDDING_DIM} if "embedding_dim" in model_entry(name).defaults else {}
+    model = build_model(name, features, **size, **OPTIONS[name])
+    model.compile(
+        LazyAdam(workload.LEARNING_RATE), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
+    )
+    dataset = tf.data.Dataset.from_tensor_slices(({"fields": ids}, rows.labels))
+    return model, dataset.batch(batch_size).cache().repeat().prefetch(2), ids
+
+
 def time_model(
     name: str, num_ids: int, batch_size: int, steps: int, precision: str = "float32", jit: bool = False
 ) -> None:
@@ -123,23 +146,8 @@ def time_model(
     import tensorflow as tf
     from tensorflow import keras
 
-    from dynctr_tf.encoding.encoded_features import EncodedFeatures
-    from dynctr_tf.models.catalogue import build_model, model_entry
-    from dynctr_tf.optimizers import LazyAdam
-
     keras.mixed_precision.set_global_policy(precision)
-    keras.utils.set_random_seed(0)
-    rows = workload.make_rows(num_ids, batch_size)
-    features = EncodedFeatures.from_sizes([num_ids // workload.NUM_FIELDS] * workload.NUM_FIELDS)
-    ids = rows.ids + np.array([field.first_id for field in features.fields], np.int32)
-    # Logistic regression has no embeddings.
-    size = {"embedding_dim": workload.EMBEDDING_DIM} if "embedding_dim" in model_entry(name).defaults else {}
-    model = build_model(name, features, **size, **OPTIONS[name])
-    model.compile(
-        LazyAdam(workload.LEARNING_RATE), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
-    )
-    dataset = tf.data.Dataset.from_tensor_slices(({"fields": ids}, rows.labels))
-    dataset = dataset.batch(batch_size).cache().repeat().prefetch(2)
+    model, dataset, ids = compiled_model(name, num_ids, batch_size)
     # Each batch once: the first touch of a row of the slots is a page fault, which a long run pays once.
     model.fit(dataset, steps_per_epoch=workload.NUM_BATCHES, verbose=0)
     start = time.perf_counter()

@@ -52,6 +52,26 @@ def test_bi_interaction_is_the_sum_over_pairs() -> None:
     close(output.sum(axis=1, keepdims=True), layers.FactorizationMachine()(tf.constant(x)))
 
 
+def test_sums_over_pairs_by_hand() -> None:
+    x = tf.constant([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])
+    # 1 * 3 + 1 * 5 + 3 * 5 and 2 * 4 + 2 * 6 + 4 * 6
+    assert layers.BiInteraction()(x).numpy().tolist() == [[23.0, 44.0]]
+    assert layers.FactorizationMachine()(x).numpy().tolist() == [[67.0]]
+
+
+def test_split_embedding_by_hand() -> None:
+    left, right = layers.SplitEmbedding(2)(tf.constant([[[1.0, 2.0, 3.0, 4.0]]]))
+    assert (left.numpy().tolist(), right.numpy().tolist()) == ([[[1.0, 2.0]]], [[[3.0, 4.0]]])
+
+
+def test_field_sum_output_by_hand() -> None:
+    layer, x = layers.FieldSumOutput(), tf.constant([[[1.0, 2.0], [3.0, 4.0]]])
+    layer(x)
+    set_weights(layer, [[10.0], [100.0]], [0.5])
+    # 10 * (1 + 2) + 100 * (3 + 4) and the bias once for each of the two entries of an embedding
+    assert layer(x).numpy().tolist() == [[731.0]]
+
+
 @pytest.mark.parametrize("order", [2, 3, 4, 5])
 def test_anova_kernel_is_the_sum_over_all_sets(order: int) -> None:
     x = floats(3, 6, 4)
@@ -133,11 +153,14 @@ def test_cross_mixture_by_hand() -> None:
 
 @pytest.mark.parametrize("sizes", [(3, 2), (8, 6, 2)])  # below and above the number of fields
 @pytest.mark.parametrize("split_half", [False, True])
-def test_compressed_interaction_is_its_equations(sizes: tuple[int, ...], split_half: bool) -> None:
+@pytest.mark.parametrize("activation", ["tanh", None])  # without one, the last layer goes another way
+def test_compressed_interaction_is_its_equations(
+    sizes: tuple[int, ...], split_half: bool, activation: str | None
+) -> None:
     if split_half and sizes == (3, 2):
         sizes = (4, 2)
     x0 = floats(2, 5, 3)
-    layer = layers.CompressedInteraction(sizes, activation="tanh", split_half=split_half)
+    layer = layers.CompressedInteraction(sizes, activation=activation, split_half=split_half)
     weights = with_random_weights(layer, x0)
     x, sums = x0, []
     for k, size in enumerate(sizes, start=1):
@@ -147,7 +170,7 @@ def test_compressed_interaction_is_its_equations(sizes: tuple[int, ...], split_h
             y[n, h, d] = weights[f"bias_{k}"][h]
             for i, j in np.ndindex(x.shape[1], 5):
                 y[n, h, d] += kernel[i, j, h] * x[n, i, d] * x0[n, j, d]
-        y = np.tanh(y)
+        y = np.tanh(y) if activation else y
         halved = split_half and k < len(sizes)
         sums.append(y[:, : size // 2 if halved else size].sum(axis=2))
         x = y[:, size // 2 if halved else 0 :]
@@ -249,6 +272,14 @@ def test_bilinear_interaction_by_hand() -> None:
     layer(x)
     set_weights(layer, [[1.0, 10.0], [100.0, 1000.0]])
     assert layer(x).numpy().tolist() == [[[201.0 * 3, 2010.0 * 4]]]
+
+
+def test_bilinear_dense_by_hand() -> None:
+    layer, x = layers.BilinearDense(2), tf.constant([[[1.0, 2.0], [3.0, 4.0]]])
+    layer(x)
+    set_weights(layer, [[1.0, 10.0], [100.0, 1000.0]], [[1.0, 0.0], [0.5, -1.0]], [7.0, 0.0])
+    # The one product is (603, 8040), as above: 603 + 0.5 * 8040 + 7 and -8040.
+    assert layer(x).numpy().tolist() == [[4630.0, -8040.0]]
 
 
 @pytest.mark.parametrize("mode", ["all", "each", "interaction"])

@@ -25,6 +25,8 @@ class CompressedInteraction(keras.layers.Layer):
     All products of X_(k-1) and X_0 are `H_(k-1) * F` numbers for each entry of the embedding. Where a layer has
     fewer feature maps than that, W_k is first contracted with X_0, which leaves `H_(k-1) * H_k` numbers: the
     same multiply-adds, in one plain matrix product, with less memory (2.3 times faster at 39 fields and 16 maps).
+    Of the last layer only the sums go out. Without an activation these are W_k times the inner products of the
+    rows of X_(k-1) and X_0, which costs about a dim-th.
 
     Args:
         layer_sizes: Numbers H_k of feature maps. Default `(16, 16, 16)`.
@@ -47,7 +49,8 @@ class CompressedInteraction(keras.layers.Layer):
     Raises:
         ValueError: No layer, a size below 1, an odd one with `split_half`, another rank or unknown sizes.
 
-    Cost: `sum_k H_(k-1) * F * H_k` parameters, and dim times as many multiply-adds per row.
+    Cost: `sum_k H_(k-1) * F * H_k` parameters, and dim times as many multiply-adds per row; without an activation
+    `H_(k-1) * F * (dim + H_k)` in the last layer.
 
     Example:
 
@@ -115,6 +118,12 @@ class CompressedInteraction(keras.layers.Layer):
         x, outputs = x0, []
         for layer, size in enumerate(self.layer_sizes):
             kernel = tf.cast(self.kernels[layer], x.dtype)
+            if layer == len(self.layer_sizes) - 1 and self.activation is keras.activations.linear:
+                sums = _summed_products(x, x0, kernel, dim)  # (batch, size)
+                if self.use_bias:
+                    sums = tf.nn.bias_add(sums, dim * tf.cast(self.biases[layer], x.dtype))
+                outputs.append(sums)
+                break
             x = _weighted_products(x, x0, kernel)  # (batch * dim, size)
             if self.use_bias:
                 x = tf.nn.bias_add(x, tf.cast(self.biases[layer], x.dtype))
@@ -149,3 +158,11 @@ def _weighted_products(x: tf.Tensor, x0: tf.Tensor, kernel: tf.Tensor) -> tf.Ten
         return tf.reduce_sum(tf.reshape(mixed, [-1, size, maps]) * x[:, tf.newaxis, :], axis=2)
     products = x[:, :, tf.newaxis] * x0[:, tf.newaxis, :]  # (n, maps, fields)
     return tf.matmul(tf.reshape(products, [-1, maps * fields]), kernel)
+
+
+def _summed_products(x: tf.Tensor, x0: tf.Tensor, kernel: tf.Tensor, dim: int) -> tf.Tensor:
+    """Returns the sums over the embedding of what `_weighted_products` gives, `(batch, size)`."""
+    maps, fields = x.shape[1], x0.shape[1]
+    x, x0 = tf.reshape(x, [-1, dim, maps]), tf.reshape(x0, [-1, dim, fields])
+    inner_products = tf.matmul(x, x0, transpose_a=True)  # (batch, maps, fields)
+    return tf.matmul(tf.reshape(inner_products, [-1, maps * fields]), kernel)

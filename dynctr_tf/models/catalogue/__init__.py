@@ -90,11 +90,20 @@ def describe_models() -> str:
     return "\n\n".join(_described(entry) for entry in CATALOGUE.values())
 
 
+def _described_choice(choice: Choice | LogUniform | Uniform) -> str:
+    if isinstance(choice, Choice):
+        return ", ".join(map(repr, choice.values))
+    scale = "on a logarithmic scale" if isinstance(choice, LogUniform) else "uniformly"
+    return f"{choice.low:g} to {choice.high:g}, {scale}"
+
+
 def _described(entry: ModelEntry) -> str:
     lines = [entry.name, f"  {entry.title}", f"  paper: {entry.paper}"]
     if entry.equation != "none":
         lines.append(f"  equations: {entry.equation}")
     lines.append(f"  optimizer: {entry.optimizer}")
+    if entry.cost:
+        lines.append(f"  cost: {entry.cost}")
     if entry.fixed:
         lines.append("  stands for: " + ", ".join(f"{name}={value!r}" for name, value in entry.fixed.items()))
     # The modules of the models have postponed annotations, so these are texts.
@@ -104,4 +113,7 @@ def _described(entry: ModelEntry) -> str:
         lines.append("  options:")
         widths = [max(len(row[column]) for row in options) for column in range(2)]
         lines += [f"    {name:{widths[0]}}  {kind:{widths[1]}}  default {value}" for name, kind, value in options]
+    if entry.search_space:
+        lines.append("  search space:")
+        lines += [f"    {name}: {_described_choice(choice)}" for name, choice in entry.search_space.items()]
     return "\n".join(lines)

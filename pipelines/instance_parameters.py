@@ -6,6 +6,7 @@ The naive form builds the `(batch, F, F)` matrices that the equations speak of; 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -43,6 +44,32 @@ def instance_bytes(mode: str, form: str, batch: int, fields: int, rank: int) -> 
     return 4 * batch * (rank if mode == "dgp" else 2 * rank * fields)
 
 
+def training_step(layer: Any, apply: Callable[[], tf.Tensor], inputs: Sequence[tf.Tensor] = ()) -> Callable[[], Any]:
+    """One step of a layer: forward, and backward to its weights.
+
+    Args:
+        layer: A layer that is built.
+        apply: Gives its output.
+        inputs: Tensors that the gradient goes back to as well. Default none.
+    """
+
+    @tf.function
+    def step() -> list[Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(list(inputs))
+            loss = tf.reduce_mean(tf.square(apply()))
+        return tape.gradient(loss, [*inputs, *(raw_variable(weight) for weight in layer.trainable_weights)])
+
+    return step
+
+
+def time_and_memory(step: Callable[[], Any], steps: int) -> dict[str, float]:
+    """Milliseconds of a step, and by how many MiB it raised the peak of this process, which is for this step alone."""
+    before = peak_memory_mib()
+    seconds = workload.seconds_of(step, steps)
+    return {"step_ms": 1e3 * seconds, "added_peak_mib": peak_memory_mib() - before}
+
+
 def measure(mode: str, form: str, num_fields: int, num_subspaces: int, batch: int, steps: int) -> dict[str, float]:
     """Times one layer and takes its memory.
 
@@ -62,20 +89,13 @@ def measure(mode: str, form: str, num_fields: int, num_subspaces: int, batch: in
     condition = tf.reshape(x0, (batch, fields * dim))
     layer([x0[:2], x0[:2]], condition[:2])
 
-    @tf.function
-    def step() -> list[Any]:
-        with tf.GradientTape() as tape:
-            output = layer([x0, x0], condition) if form == "low_rank" else naive_form(layer, x0, condition)
-            loss = tf.reduce_mean(tf.square(output))
-        return tape.gradient(loss, [raw_variable(weight) for weight in layer.trainable_weights])
-
-    before = peak_memory_mib()
-    seconds = workload.seconds_of(step, steps)
+    step = training_step(
+        layer, lambda: layer([x0, x0], condition) if form == "low_rank" else naive_form(layer, x0, condition)
+    )
     return {
         "fields": fields,
         "rank": rank,
         "batch": batch,
         "instance_mib": instance_bytes(mode, form, batch, fields, rank) / 2**20,
-        "step_ms": 1e3 * seconds,
-        "added_peak_mib": peak_memory_mib() - before,
+        **time_and_memory(step, steps),
     }

@@ -66,34 +66,36 @@ def test_hyper_dense_by_hand() -> None:
 
 
 def test_cross_layer_is_a_hyper_dense() -> None:
-    n = 6
-    cross = CrossLayer(rank=1)
-    x0 = RANDOM.normal(size=(3, n)).astype(np.float32)
-    cross([X, x0])
-    w, bias = RANDOM.normal(size=n).astype(np.float32), RANDOM.normal(size=n).astype(np.float32)
+    # In float64, so that what remains is no rounding.
+    n, x = 6, X.astype(np.float64)
+    cross = CrossLayer(rank=1, dtype="float64")
+    x0 = RANDOM.normal(size=(3, n))
+    cross([x, x0])
+    w, bias = RANDOM.normal(size=n), RANDOM.normal(size=n)
     # DCN's first version, x_0 (w^T x) + b + x. DCN-V2's layer of rank 1 with U = w and V = 1 has b inside of
     # the product, so that b is added apart.
-    cross.set_weights([w[:, None], np.ones((1, n), np.float32), np.zeros(n, np.float32)])
-    layer = HyperDense(n, dynamic_bias=False)
-    layer(X, x0)
-    kernels = np.zeros((1, n, n, n), np.float32)
+    cross.set_weights([w[:, None], np.ones((1, n)), np.zeros(n)])
+    layer = HyperDense(n, dynamic_bias=False, dtype="float64")
+    layer(x, x0)
+    kernels = np.zeros((1, n, n, n))
     for a in range(n):
         kernels[0, a, :, a] = w
-    layer.set_weights([kernels, np.eye(n, dtype=np.float32)[None, None], bias])
-    np.testing.assert_allclose(layer(X, x0), cross([X, x0]) + bias, atol=1e-5)
-    np.testing.assert_allclose(layer(X, x0), x0 * (X @ w)[:, None] + bias + X, atol=1e-5)
+    layer.set_weights([kernels, np.eye(n)[None, None], bias])
+    np.testing.assert_allclose(layer(x, x0), cross([x, x0]) + bias, atol=1e-12)
+    np.testing.assert_allclose(layer(x, x0), x0 * (x @ w)[:, None] + bias + x, atol=1e-12)
 
 
 def test_dense_on_both_is_a_hyper_dense_without_second_order() -> None:
-    layer = HyperDense(5)
-    layer(X, Z)
+    x, z = X.astype(np.float64), Z.astype(np.float64)
+    layer = HyperDense(5, dtype="float64")
+    layer(x, z)
     w = randomise(layer)
     layer.bank.kernels.assign(np.zeros_like(w["kernels"]))
-    dense = tf.keras.layers.Dense(5)
-    both = np.concatenate([X, Z], axis=1)
+    dense = tf.keras.layers.Dense(5, dtype="float64")
+    both = np.concatenate([x, z], axis=1)
     dense(both)
     dense.set_weights([np.concatenate([w["static_kernel"][0, 0], w["biases"]]), w["static_bias"]])
-    np.testing.assert_allclose(layer(X, Z), dense(both), atol=1e-5)
+    np.testing.assert_allclose(layer(x, z), dense(both), atol=1e-12)
 
 
 @pytest.mark.parametrize("units", [2, 8])

@@ -90,7 +90,7 @@ def test_padding_never_changes_an_output(name: str, training: bool) -> None:
             np.testing.assert_allclose(found[0], expected[row], atol=1e-5)
 
 
-def test_dice_is_equation_3() -> None:
+def test_dice_is_its_formula() -> None:
     layer = Dice()
     layer(X[:, 0])
     layer.alpha.assign(np.array([0.0, 0.5, 1.0, -1.0]))

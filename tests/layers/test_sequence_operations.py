@@ -76,6 +76,22 @@ def test_a_constant_selector_gives_conv1d(kernel_size: int) -> None:
     np.testing.assert_allclose(layer(X), convolution(X), atol=1e-5)
 
 
+@pytest.mark.parametrize("kernel_size", [3, 7])
+@pytest.mark.parametrize("form", ["depthwise", "separable"])
+def test_a_constant_selector_gives_keras_own_convolution_of_that_form(form: str, kernel_size: int) -> None:
+    filters = None if form == "depthwise" else 4
+    layer = DynamicConvolution(filters, kernel_size, form, static_kernel=False, gate_initializer="zeros")
+    layer(X)
+    kernels = [np.array(layer.experts).mean(axis=0)]
+    convolution = keras.layers.DepthwiseConv1D(kernel_size, padding="same", use_bias=False)
+    if form == "separable":
+        convolution = keras.layers.SeparableConv1D(4, kernel_size, padding="same", use_bias=False)
+        kernels.append(np.array(layer.pointwise.kernel)[None])
+    convolution(X)
+    convolution.set_weights(kernels)
+    np.testing.assert_allclose(layer(X), convolution(X), atol=1e-5)
+
+
 def test_by_hand() -> None:
     layer = DynamicConvolution(1, 3, num_kernels=1, static_kernel=False)
     x = np.array([[[1.0], [2.0], [4.0]]], np.float32)

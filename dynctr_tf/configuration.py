@@ -94,6 +94,14 @@ class TrainingSettings:
     deterministic: bool = _setting(True, "same seed, same weights, to the last bit; slower on GPUs")
     mixed_precision: bool = _setting(False, "matrix products in bfloat16, the rest in float32")
     tensorboard: bool = _setting(True, "write TensorBoard event files")
+    strategy: Literal["mirrored", "multi_worker", "parameter_server", "tpu"] | None = _setting(
+        None, "how the training is spread over devices and machines, also --strategy; see dynctr_tf.training.strategies"
+    )
+    replicas: int | None = _setting(
+        None, "GPUs for mirrored, or logical CPU devices where there is no GPU; without it all GPUs"
+    )
+    tpu_address: str | None = _setting(None, "name or address of the TPU; without it that of this machine")
+    max_restarts: int = _setting(3, "how often a multi_worker process starts itself again after it has lost another")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +119,10 @@ class ExportSettings:
 
     directory: str | None = _setting("saved_models", "the model goes to <directory>/<name>/<version>/; none: no export")
     name: str | None = _setting(None, "name of the served model; without it <data set>-<model>")
+    fold: bool = _setting(True, "whether factors that adaptive layers have for training alone are multiplied out")
+    group_tables: bool = _setting(
+        False, "whether group-wise adaptive layers look up what they generate, group by group"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,7 +319,7 @@ def to_toml(settings: JobSettings) -> str:
     return "\n".join(lines[:-1]) + "\n"
 
 
-_SHORT = {"data.name": ("--dataset",), "model.name": ("--model",)}
+_SHORT = {"data.name": ("--dataset",), "model.name": ("--model",), "training.strategy": ("--strategy",)}
 """Settings that have a shorter option beside their own."""
 
 

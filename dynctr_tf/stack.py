@@ -30,9 +30,10 @@ def raw_variable(variable: Any) -> tf.Variable:
     """Returns the `tf.Variable` behind a Keras variable.
 
     A Keras 3 variable that is given to a `tf` operation is read whole, and its gradient is dense; only the
-    `tf.Variable` inside is gathered by row with an `IndexedSlices` gradient. On Keras 2 the two are one.
+    `tf.Variable` inside is gathered by row with an `IndexedSlices` gradient. On Keras 2 the two are one, or,
+    where a table lies on parameter servers, a `ShardedVariable`.
     """
-    return variable if isinstance(variable, tf.Variable) else variable.value
+    return variable.value if KERAS_3 and not isinstance(variable, tf.Variable) else variable
 
 
 def uncast_weight_options() -> dict[str, bool]:

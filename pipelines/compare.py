@@ -102,7 +102,9 @@ def compare_models(
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
-    from pipelines.stages import judge_scenarios, prepare
+    from pipelines.stages import check_one_process, judge_scenarios, prepare
+
+    check_one_process(settings, "pipelines.compare")
 
     variants = {variant.name: variant for variant in map(_variant, models)}
     if len(variants) < len(models):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.configuration import DataSettings, JobSettings
@@ -19,8 +22,9 @@ from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_report
 from dynctr_tf.models.catalogue import build_model, model_entry
 from dynctr_tf.nearest import unknown_name_message
-from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
+from dynctr_tf.optimizers import Adam, LazyAdam, dynint_optimizer
 from dynctr_tf.training import TrainingResult, set_seed, train
+from dynctr_tf.training.strategies import is_chief, make_strategy, prepare_for_tpu, unreplicated_weights
 
 _LEAST_REPLICATES = 40  # so that a replicate lies outside of a 95 % interval on either side
 
@@ -55,9 +59,44 @@ def _data_fingerprint(settings: DataSettings) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def prepare(settings: DataSettings) -> EncodedDataset:
-    """Encodes the raw rows to disk, or opens what an earlier job with the same data settings encoded."""
+@functools.lru_cache(maxsize=1)
+def _strategy(name: str, replicas: int | None, tpu_address: str | None) -> tf.distribute.Strategy:
+    return make_strategy(name, replicas=replicas, tpu_address=tpu_address)
+
+
+def training_strategy(settings: JobSettings) -> tf.distribute.Strategy:
+    """The strategy that the settings name, made once in a process; a job asks for it before anything else.
+
+    Raises:
+        ValueError: What this stack, machine or TF_CONFIG cannot do.
+    """
+    training = settings.training
+    return _strategy(training.strategy or "none", training.replicas, training.tpu_address)
+
+
+def check_one_process(settings: JobSettings, job: str) -> None:
+    """Refuses a strategy of several processes for a job that trains many models one after the other.
+
+    Raises:
+        ValueError: Such a strategy, with what to do.
+    """
+    if settings.training.strategy in ("multi_worker", "parameter_server"):
+        raise ValueError(
+            f"{job} trains many models, one after the other, and each on this machine: the strategy "
+            f"{settings.training.strategy!r} is for one training of pipelines.train. Take mirrored here, or none."
+        )
+
+
+def prepare(settings: DataSettings, strategy: tf.distribute.Strategy | None = None) -> EncodedDataset:
+    """Encodes the raw rows to disk, or opens what an earlier job with the same data settings encoded.
+
+    Of the workers of a multi-worker job the chief encodes and the others wait for it.
+    """
     directory = Path(settings.directory) / f"{settings.name}-{_data_fingerprint(settings)}"
+    if strategy is not None and not is_chief(strategy) and not (directory / "index.json").exists():
+        print(f"waiting for the chief to encode {directory.resolve()}, on a file system that all workers share")
+        while not (directory / "index.json").exists():
+            time.sleep(1.0)
     if (directory / "index.json").exists():
         print(f"encoded data: {directory} (from an earlier run)")
         return EncodedDataset.open(directory)
@@ -110,7 +149,7 @@ def build_optimizer(settings: JobSettings) -> Any:
     try:
         if kind == "group_ftrl":
             return dynint_optimizer(batch_size=settings.training.batch_size, **options)
-        return {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam}[kind](**options)
+        return {"lazy_adam": LazyAdam, "adam": Adam}[kind](**options)
     except TypeError as error:
         raise ValueError(f"Options of the optimizer {kind!r}: {error}.") from error
     except KeyError as error:
@@ -119,15 +158,24 @@ def build_optimizer(settings: JobSettings) -> Any:
 
 
 def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> tuple[keras.Model, TrainingResult]:
-    """Builds the model and trains it, or goes on with the training that `directory` holds."""
+    """Builds the model and trains it, or goes on with the training that `directory` holds.
+
+    The model lives under the strategy that the settings name; `model_for_export` gives one that does not.
+    """
     training = settings.training
+    strategy = training_strategy(settings)
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if training.mixed_precision else "float32")
-    set_seed(training.seed, deterministic=training.deterministic)
-    model = build_model(settings.model.name, data.features, **settings.model.options)
+    # Updates that reach servers out of step cannot be repeated to the bit.
+    set_seed(training.seed, deterministic=training.deterministic and training.strategy != "parameter_server")
+    with strategy.scope():
+        model = build_model(settings.model.name, data.features, **settings.model.options)
+        optimizer = build_optimizer(settings)
+    if training.strategy == "tpu":
+        prepare_for_tpu(model, optimizer)
     result = train(
         model,
         data,
-        build_optimizer(settings),
+        optimizer,
         directory=directory,
         batch_size=training.batch_size,
         epochs=training.epochs,
@@ -138,6 +186,15 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
         tensorboard=training.tensorboard,
     )
     return model, result
+
+
+def model_for_export(settings: JobSettings, data: EncodedDataset, model: keras.Model) -> keras.Model:
+    """The trained model on one device, for what has nothing to do with training; itself, where it lives there."""
+    if settings.training.strategy is None:
+        return model
+    plain = build_model(settings.model.name, data.features, **settings.model.options)
+    plain.set_weights(unreplicated_weights(model))
+    return plain
 
 
 def scenario_names(data: EncodedDataset) -> list[str] | None:

@@ -31,20 +31,24 @@ def run(settings: JobSettings, directory: Path) -> None:
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, sparsity_report
     from dynctr_tf.export import export_model, serving_line
     from dynctr_tf.training import predict_logits
+    from dynctr_tf.training.strategies import is_chief, wait_for_all
     from pipelines.stages import (
         check_evaluation,
         check_model,
         fit_model,
         judge,
         judge_scenarios,
+        model_for_export,
         open_source,
         prepare,
+        training_strategy,
     )
 
     start = time.perf_counter()
     # What is wrong is said before hours of work.
     check_model(settings)
-    data = prepare(settings.data)
+    strategy = training_strategy(settings)
+    data = prepare(settings.data, strategy)
     check_evaluation(settings, data)
     model, result = fit_model(settings, data, directory)
     if result.resumed_at:
@@ -56,6 +60,10 @@ def run(settings: JobSettings, directory: Path) -> None:
     )
 
     logits = predict_logits(model, data, "test", settings.evaluation.batch_size)
+    if not is_chief(strategy):
+        wait_for_all(strategy)  # a worker that leaves early would look like one that is lost
+        return
+    model = model_for_export(settings, data, model)
     np.save(directory / "test_logits.npy", logits)
     evaluation = judge(settings, data, logits)
     evaluation.save(directory / "evaluation.json")
@@ -83,6 +91,24 @@ def run(settings: JobSettings, directory: Path) -> None:
         print(f"SavedModel: {path}")
         print(f"serve it:   {serving_line(path)}")
     print(f"done in {time.perf_counter() - start:.0f} s")
+    wait_for_all(strategy)
+
+
+def run_as_part(settings: JobSettings, directory: Path) -> None:
+    """Runs the job as the part that this process has in it: alone, or as the task that TF_CONFIG gives it."""
+    from dynctr_tf.training.strategies import check_strategy, read_cluster, restart_when_a_worker_is_lost, serve_chief
+
+    check_strategy(settings.training.strategy or "none")
+    if settings.training.strategy == "parameter_server":
+        cluster = read_cluster("parameter_server")
+        if not cluster.is_chief:
+            serve_chief(cluster)
+            return
+    if settings.training.strategy == "multi_worker":
+        with restart_when_a_worker_is_lost(settings.training.max_restarts):
+            run(settings, directory)
+    else:
+        run(settings, directory)
 
 
 class _ListModels(argparse.Action):
@@ -105,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     settings, namespace = parser.parse_settings(arguments)
     with errors_as_messages(parser):
-        run(settings, namespace.run_directory or run_directory(settings))
+        run_as_part(settings, namespace.run_directory or run_directory(settings))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Optimizers whose step costs what the touched rows cost, and one that joins several."""
 
+from dynctr_tf.optimizers.adam import Adam
 from dynctr_tf.optimizers.composite_optimizer import Assignment, CompositeOptimizer
 from dynctr_tf.optimizers.dynint_optimizer import EMBEDDING_PATTERN, dynint_optimizer
 from dynctr_tf.optimizers.group_ftrl import GroupFtrl
@@ -9,6 +10,7 @@ from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, sum_repeated_
 
 __all__ = [
     "EMBEDDING_PATTERN",
+    "Adam",
     "Assignment",
     "CompositeOptimizer",
     "GroupFtrl",

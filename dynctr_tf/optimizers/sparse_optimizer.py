@@ -90,11 +90,13 @@ class SparseOptimizer(stack.RuleOptimizer):
                 )
         super().build(variables)
 
+    static_shapes: bool = False
+    """Whether slices are summed by sorting, in shapes that are known beforehand, as XLA needs them."""
+
     def prepare_gradients(self, gradients: list[Any]) -> list[Any]:
         """Sums the slices of each id, then clips."""
-        gradients = [
-            sum_repeated_ids(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient for gradient in gradients
-        ]
+        summed = sum_repeated_ids_in_place if self.static_shapes else sum_repeated_ids
+        gradients = [summed(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient for gradient in gradients]
         if self.global_clipnorm is not None:
             return list(tf.clip_by_global_norm(gradients, self.global_clipnorm)[0])
         if self.clipnorm is not None:
@@ -137,6 +139,32 @@ def sum_repeated_ids(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
     ids, positions = tf.unique(gradient.indices)
     values = tf.math.unsorted_segment_sum(gradient.values, positions, tf.size(ids))
     return tf.IndexedSlices(values, ids, gradient.dense_shape)
+
+
+def sum_repeated_ids_in_place(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    """Returns the same gradient with the same number of slices, those of an id summed.
+
+    What `sum_repeated_ids` does, in static shapes: the slices that become free repeat the first id and its
+    sum, so that an update which computes new rows from old ones writes the same values once more. Norms of the
+    result count that id more than once.
+
+    Example:
+
+    >>> slices = tf.IndexedSlices(tf.constant([[1.0], [2.0], [4.0]]), tf.constant([7, 3, 7]))
+    >>> summed = sum_repeated_ids_in_place(slices)
+    >>> summed.indices.numpy().tolist(), summed.values.numpy().tolist()
+    ([3, 7, 3], [[2.0], [5.0], [2.0]])
+    """
+    order = tf.argsort(gradient.indices, stable=True)
+    ids = tf.gather(gradient.indices, order)  # (n,) sorted
+    starts = tf.concat([[0], tf.cast(ids[1:] != ids[:-1], tf.int32)], axis=0)
+    places = tf.cumsum(starts)  # (n,) the place of each slice's id among the distinct ones
+    count = tf.shape(ids)[0]
+    values = tf.math.unsorted_segment_sum(tf.gather(gradient.values, order), places, count)
+    distinct = tf.math.unsorted_segment_max(ids, places, count)
+    slots = tf.range(count)
+    taken = tf.where(slots <= places[-1], slots, 0)
+    return tf.IndexedSlices(tf.gather(values, taken), tf.gather(distinct, taken), gradient.dense_shape)
 
 
 def _ids_are_unique(ids: tf.Tensor) -> bool:

@@ -1,16 +1,34 @@
-"""Fitting models: seeds, rounds of steps with exact validation, early stopping, resume."""
+"""Fitting models: seeds, rounds of steps with exact validation, early stopping, resume, several devices or machines."""
 
 from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, peak_memory_mib, predict_logits, train
 from dynctr_tf.training.reproducibility import set_seed
+from dynctr_tf.training.strategies import (
+    STRATEGIES,
+    BytesPerStep,
+    Cluster,
+    bytes_per_step,
+    make_strategy,
+    prepare_for_tpu,
+    read_cluster,
+    serve_chief,
+)
 from dynctr_tf.training.training_log import TrainingLog, Validation
 
 __all__ = [
+    "STRATEGIES",
+    "BytesPerStep",
+    "Cluster",
     "NonFiniteLossError",
     "TrainingLog",
     "TrainingResult",
     "Validation",
+    "bytes_per_step",
+    "make_strategy",
     "peak_memory_mib",
     "predict_logits",
+    "prepare_for_tpu",
+    "read_cluster",
+    "serve_chief",
     "set_seed",
     "train",
 ]

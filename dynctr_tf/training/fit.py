@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import resource
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from tqdm.auto import tqdm
 
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
-from dynctr_tf.stack import random_states
+from dynctr_tf.stack import random_states, raw_variable
+from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_batches
+from dynctr_tf.training.strategies import in_step, is_chief, is_multi_worker, is_parameter_server, wait_for_all
 from dynctr_tf.training.training_log import TrainingLog, Validation
 
 
@@ -62,10 +66,72 @@ def model_inputs(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Datase
     return batches.map(select)
 
 
+class _Forward:
+    """The logits of encoded batches under the strategy of a model, traced once."""
+
+    def __init__(self, model: keras.Model) -> None:
+        strategy = model.distribute_strategy
+        self.model = model
+        self.strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync if in_step(strategy) else 1
+
+        @tf.function(reduce_retracing=True)
+        def forward(inputs: dict[str, tf.Tensor]) -> Any:
+            if in_step(strategy):
+                parts = strategy.run(lambda own: model(own, training=False), args=(inputs,))
+                # In the order of the replicas, which is that of the rows.
+                return strategy.gather(parts, axis=0)
+            return model(inputs, training=False)
+
+        self.forward = forward
+
+    def logits(self, data: EncodedDataset, split: str, batch_size: int) -> np.ndarray:
+        rows = data.num_rows(split)
+        batch_size = -(-min(batch_size, rows) // self.replicas) * self.replicas
+        batches = model_inputs(self.model, data.batches(split, batch_size))
+        if in_step(self.strategy):
+            batches = replica_batches(self.strategy, batches, batch_size)
+        parts = [self.forward(inputs).numpy() for inputs, *_ in batches]
+        # What filled the last batch up stands at the end.
+        return np.concatenate(parts).astype(np.float64).reshape(-1)[:rows]
+
+
 def predict_logits(model: keras.Model, data: EncodedDataset, split: str, batch_size: int = 16384) -> np.ndarray:
-    """The model's logits for all rows of a split, float64 `(rows,)`, in the order of `data.column(split, ...)`."""
+    """The model's logits for all rows of a split, float64 `(rows,)`, in the order of `data.column(split, ...)`.
+
+    A model that was built in the scope of a strategy has the rows scored by all replicas; the workers of a
+    multi-worker job must all call it, and each gets all logits. With parameter servers the chief scores.
+    """
+    strategy = model.distribute_strategy
+    if in_step(strategy) or is_parameter_server(strategy):
+        return _Forward(model).logits(data, split, batch_size)
     batches = model_inputs(model, data.batches(split, batch_size))
     return model.predict(batches, verbose=0).astype(np.float64).reshape(-1)
+
+
+def _save_weights(model: keras.Model, directory: Path, step: int) -> None:
+    """Saves the weights: in the file that Keras reads anywhere, under a strategy in a checkpoint.
+
+    Keras 2 cannot read its file back under a strategy, and a checkpoint leaves the shards of a table where they are.
+    """
+    strategy = model.distribute_strategy
+    if in_step(strategy) or is_parameter_server(strategy):
+        _weights_alone(model).write(str(directory / f"{step:09d}.weights"))
+    else:
+        model.save_weights(directory / f"{step:09d}.weights.h5")
+
+
+def _load_weights(model: keras.Model, directory: Path, step: int) -> None:
+    strategy = model.distribute_strategy
+    if in_step(strategy) or is_parameter_server(strategy):
+        with strategy.scope():
+            _weights_alone(model).read(str(directory / f"{step:09d}.weights")).assert_consumed()
+    else:
+        model.load_weights(directory / f"{step:09d}.weights.h5")
+
+
+def _weights_alone(model: keras.Model) -> tf.train.Checkpoint:
+    return tf.train.Checkpoint(weights=[raw_variable(weight) for weight in model.weights])
 
 
 class _Rounds(keras.callbacks.Callback):
@@ -96,9 +162,18 @@ class _Rounds(keras.callbacks.Callback):
         self.labels = data.column("validation", "label")
         self.weights = data.column("validation", "weight") if data.schema.weight else None
         self.step_seconds: list[float] = []
+        self._forward: _Forward | None = None
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self.bar = tqdm(total=self.total_steps, initial=self.step, unit="step", desc="training", mininterval=1.0)
+        self.chief = is_chief(self.model.distribute_strategy)
+        self.bar = tqdm(
+            total=self.total_steps,
+            initial=self.step,
+            unit="step",
+            desc="training",
+            mininterval=1.0,
+            disable=not self.chief,
+        )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.step_seconds.clear()
@@ -111,7 +186,17 @@ class _Rounds(keras.callbacks.Callback):
         self.step += 1
         self.bar.update()
         # The running mean of the round, which stays finite for as long as every step's loss is.
-        loss = float((logs or {})["loss"])
+        self._check(float((logs or {})["loss"]))
+
+    def finish_round(self, steps: int, loss: float) -> None:
+        """Counts the steps of a round whose steps had no order, so that none had a time of its own."""
+        seconds = (time.perf_counter() - self.last_time) / steps
+        self.step_seconds.extend([seconds] * steps)
+        self.step += steps
+        self.bar.update(steps)
+        self._check(loss)
+
+    def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
             self._refuse(f"The training loss is {loss}")
 
@@ -121,9 +206,17 @@ class _Rounds(keras.callbacks.Callback):
             f"checkpoint is {self.manager.latest_checkpoint or 'none yet'}."
         )
 
+    def _validation_logits(self) -> np.ndarray:
+        strategy = self.model.distribute_strategy
+        if not (in_step(strategy) or is_parameter_server(strategy)):
+            return predict_logits(self.model, self.data, "validation")
+        if self._forward is None:
+            self._forward = _Forward(self.model)
+        return self._forward.logits(self.data, "validation", 16384)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
-        logits = predict_logits(self.model, self.data, "validation")
+        logits = self._validation_logits()
         if not np.isfinite(logits).all():
             # The last update of the round has spoilt the weights, which no training loss has seen yet.
             self._refuse("The validation split has logits that are not finite")
@@ -134,17 +227,19 @@ class _Rounds(keras.callbacks.Callback):
             train_loss=float(logs["loss"]),
             val_logloss=log_loss(self.labels, logits, self.weights),
             val_auc=auc(self.labels, logits, self.weights),
-            learning_rate=float(np.asarray(self.model.optimizer.learning_rate)),
+            learning_rate=float(tf.convert_to_tensor(self.model.optimizer.learning_rate).numpy()),
             rows_per_second=rate,
         )
         logs.update(val_logloss=validation.val_logloss, val_auc=validation.val_auc)
         self.log.append(validation)
+        # Every worker of a multi-worker job saves, the chief alone where it is kept: to read some variables takes
+        # all of them.
         if self.log.best is validation:
-            self.model.save_weights(self.best_directory / f"{self.step:09d}.weights.h5")
+            _save_weights(self.model, self.best_directory, self.step)
         self.done.assign(self.step)
         self.manager.save(checkpoint_number=self.step)
-        for file in self.best_directory.glob("*.weights.h5"):
-            if self.log.best is not None and file.name != f"{self.log.best.step:09d}.weights.h5":
+        for file in self.best_directory.iterdir():
+            if self.log.best is not None and not file.name.startswith(f"{self.log.best.step:09d}."):
                 file.unlink()
         self.bar.set_postfix(
             loss=f"{validation.train_loss:.4f}",
@@ -169,6 +264,62 @@ def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
         ) from error
 
 
+def _check_same_step(strategy: tf.distribute.Strategy, step: int, directory: Path) -> None:
+    """Refuses workers that found different checkpoints."""
+    if not is_multi_worker(strategy):
+        return
+
+    @tf.function
+    def steps_of_all() -> tf.Tensor:
+        return strategy.gather(strategy.run(lambda: tf.constant([step], tf.int64)), axis=0)
+
+    steps = steps_of_all().numpy()
+    if len(set(steps.tolist())) > 1:
+        raise ValueError(
+            f"The workers found checkpoints of different steps under {directory}: {steps.tolist()}. All of them must "
+            "see the same directory, on a file system that they share."
+        )
+
+
+def _fit_on_servers(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    rounds: _Rounds,
+    first: int,
+    count: int,
+    steps: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """What `fit` does, with each batch given to the worker that is free.
+
+    `fit` lets each worker read a data set of its own, so that a fast worker would read its rows again before a
+    slow one has read its own once, and rows that a worker had read ahead would be lost with it.
+    """
+    strategy = model.distribute_strategy
+    coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+
+    @tf.function
+    def step(*batch: Any) -> None:
+        strategy.run(lambda *own: model.train_step(own), args=batch)
+
+    listed = keras.callbacks.CallbackList(callbacks, model=model)
+    model.stop_training = False
+    listed.on_train_begin()
+    rows = iter(batches)
+    for epoch in range(first, first + count):
+        listed.on_epoch_begin(epoch)
+        model.reset_metrics()
+        for _ in range(steps):
+            coordinator.schedule(step, args=next(rows))
+        coordinator.join()
+        loss = float(model.metrics[0].result().numpy())
+        rounds.finish_round(steps, loss)
+        listed.on_epoch_end(epoch, {"loss": loss})
+        if model.stop_training:
+            break
+    listed.on_train_end()
+
+
 def train(
     model: keras.Model,
     data: EncodedDataset,
@@ -190,6 +341,14 @@ def train(
     checkpoint of everything (weights, optimizer state, random state, step) are kept under `directory`, and
     the log is written. A run that was killed goes on from its last checkpoint at the same row of the data and
     gives the numbers that it would have given. At the end the model has the weights of the best validation.
+
+    A model that was built, like its optimizer, in the scope of a strategy of `make_strategy` is trained by it.
+    Mirrored, multi-worker and TPU replicas share each batch evenly, and end with the weights that one would
+    have had, but for rounding (batch normalization and dropout apart, which each replica does for its own rows).
+    The workers of a multi-worker job must all see `directory`; the chief writes it. With parameter servers
+    the chief reads the rows and hands each batch to the next worker that is free, so that a row is read
+    once, also where a worker dies: its batch goes to another. The order in which updates reach the servers is
+    then not repeatable.
 
     Args:
         model: A model whose output is the logit, `(batch, 1)`, built after `set_seed`, without which a resumed
@@ -228,52 +387,70 @@ def train(
                 f"The {split} split has no rows; rows per split: "
                 f"{ {name: data.num_rows(name) for name in data.split_names} }."
             )
+    strategy = model.distribute_strategy
+    if in_step(strategy):
+        check_divisible(batch_size, strategy.num_replicas_in_sync)
     directory = Path(directory)
-    log = TrainingLog(directory / "log.csv", monitor, patience)
-    best_directory = directory / "best"
-    best_directory.mkdir(parents=True, exist_ok=True)
-    steps_per_epoch = math.ceil(data.num_rows("train") / batch_size)
-    total_steps = epochs * steps_per_epoch
-    round_steps = min(evaluate_every or max(1, math.ceil(steps_per_epoch / 4)), total_steps)
+    with contextlib.ExitStack() as cleared:
+        # Where this process writes: the chief's directory is the run's, that of another worker passes.
+        own = directory
+        if not is_chief(strategy):
+            own = Path(cleared.enter_context(tempfile.TemporaryDirectory(prefix="worker-")))
+        log = TrainingLog(own / "log.csv", monitor, patience)
+        best_directory = own / "best"
+        best_directory.mkdir(parents=True, exist_ok=True)
+        steps_per_epoch = math.ceil(data.num_rows("train") / batch_size)
+        total_steps = epochs * steps_per_epoch
+        round_steps = min(evaluate_every or max(1, math.ceil(steps_per_epoch / 4)), total_steps)
 
-    model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
-    optimizer.build(model.trainable_variables)
-    done = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps_done")
-    checkpoint = tf.train.Checkpoint(
-        model=model, optimizer=optimizer, steps_done=done, random_states=random_states(model)
-    )
-    manager = tf.train.CheckpointManager(checkpoint, str(directory / "checkpoints"), max_to_keep=1)
-    if manager.latest_checkpoint:
-        _restore(checkpoint, manager.latest_checkpoint)
-    resumed_at = int(done.numpy())
-    log.read(up_to_step=resumed_at)
+        model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+        with strategy.scope():
+            optimizer.build(model.trainable_variables)
+        done = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps_done")
+        checkpoint = tf.train.Checkpoint(
+            model=model, optimizer=optimizer, steps_done=done, random_states=random_states(model)
+        )
+        manager = tf.train.CheckpointManager(checkpoint, str(own / "checkpoints"), max_to_keep=1)
+        latest = tf.train.latest_checkpoint(str(directory / "checkpoints"))
+        if latest:
+            _restore(checkpoint, latest)
+        resumed_at = int(done.numpy())
+        _check_same_step(strategy, resumed_at, directory)
+        log.read(up_to_step=resumed_at, path=directory / "log.csv")
 
-    rounds = _Rounds(data, log, manager, done, best_directory, batch_size, steps_per_epoch, total_steps)
-    while rounds.step < total_steps and not log.should_stop:
-        # All rounds but the last have the same number of steps; fit takes one number, so the rest is a second call.
-        count, steps = divmod(total_steps - rounds.step, round_steps)
-        count, steps = (count, round_steps) if count else (1, steps)
-        batches = data.batches("train", batch_size, shuffle=True, seed=seed, start_step=rounds.step, epochs=None)
-        callbacks: list[Any] = [rounds]
-        if tensorboard:
-            callbacks.append(keras.callbacks.TensorBoard(str(directory / "tensorboard"), write_graph=False))
-        first = len(log.validations)
-        try:
-            model.fit(
-                model_inputs(model, batches).prefetch(2),
-                steps_per_epoch=steps,
-                initial_epoch=first,
-                epochs=first + count,
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=0,
+        rounds = _Rounds(data, log, manager, done, best_directory, batch_size, steps_per_epoch, total_steps)
+        while rounds.step < total_steps and not log.should_stop:
+            # All rounds but the last have the same number of steps; fit takes one number, so the rest is a second call.
+            count, steps = divmod(total_steps - rounds.step, round_steps)
+            count, steps = (count, round_steps) if count else (1, steps)
+            batches = data.batches("train", batch_size, shuffle=True, seed=seed, start_step=rounds.step, epochs=None)
+            batches = model_inputs(model, batches)
+            callbacks: list[Any] = [rounds]
+            if tensorboard and is_chief(strategy):
+                callbacks.append(keras.callbacks.TensorBoard(str(directory / "tensorboard"), write_graph=False))
+            first = len(log.validations)
+            try:
+                if is_parameter_server(strategy):
+                    _fit_on_servers(model, even_batches(batches, batch_size), rounds, first, count, steps, callbacks)
+                else:
+                    model.fit(
+                        replica_batches(strategy, batches, batch_size) if in_step(strategy) else batches.prefetch(2),
+                        steps_per_epoch=steps,
+                        initial_epoch=first,
+                        epochs=first + count,
+                        callbacks=callbacks,
+                        shuffle=False,
+                        verbose=0,
+                    )
+            finally:
+                rounds.bar.close()
+        best = log.best
+        if best is None:
+            raise ValueError(
+                f"{directory} holds a checkpoint of step {resumed_at} but no log; remove it to start anew."
             )
-        finally:
-            rounds.bar.close()
-    best = log.best
-    if best is None:
-        raise ValueError(f"{directory} holds a checkpoint of step {resumed_at} but no log; remove it to start anew.")
-    model.load_weights(best_directory / f"{best.step:09d}.weights.h5")
+        wait_for_all(strategy)  # for the chief, to have written the best weights
+        _load_weights(model, directory / "best", best.step)
     return TrainingResult(
         steps=rounds.step,
         resumed_at=resumed_at,

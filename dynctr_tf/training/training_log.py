@@ -51,12 +51,18 @@ class TrainingLog:
         self.patience = patience
         self.validations: list[Validation] = []
 
-    def read(self, up_to_step: int) -> None:
-        """Takes over what the file holds up to a step; later lines belong to work that was lost."""
-        if not self.path.exists():
+    def read(self, up_to_step: int, path: Path | None = None) -> None:
+        """Takes over what the file holds up to a step; later lines belong to work that was lost.
+
+        Args:
+            up_to_step: The last step to take over.
+            path: Another file to read. Default `None`: the log's own.
+        """
+        path = self.path if path is None else path
+        if not path.exists():
             return
         lines = []
-        with self.path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 numbers = {name: float(value) for name, value in row.items() if name != "step"}
                 lines.append(Validation(step=int(row["step"]), **numbers))

@@ -126,11 +126,18 @@ class FieldEmbedding(keras.layers.Layer):
         )
         self.built = True
 
-    def _initial_table(self, shape: Any, dtype: Any = None, **_: Any) -> tf.Tensor:
-        uniform = keras.initializers.RandomUniform(-self.initial_scale, self.initial_scale, seed=self.seed)
-        rows = uniform((self.num_ids - 1, self.output_dim), dtype="float32")
+    def _initial_table(
+        self, shape: Any, dtype: Any = None, partition_shape: Any = None, partition_offset: Any = None, **_: Any
+    ) -> tf.Tensor:
+        # A table on parameter servers is made shard by shard, of which one at a time fits into memory.
+        first = int(partition_offset[0]) if partition_offset is not None else 0
+        count = int(partition_shape[0]) if partition_shape is not None else self.num_ids
+        seed = None if self.seed is None else self.seed + first
+        uniform = keras.initializers.RandomUniform(-self.initial_scale, self.initial_scale, seed=seed)
+        padding = int(first == 0)
+        rows = uniform((count - padding, self.output_dim), dtype="float32")
         # A row of zeros for the padding id before, a column of zeros for the first-order weights behind.
-        return tf.pad(rows, [[1, 0], [0, int(self.linear)]])
+        return tf.pad(rows, [[padding, 0], [0, int(self.linear)]])
 
     def call(self, inputs: Any) -> Any:
         parts = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
@@ -148,7 +155,8 @@ class FieldEmbedding(keras.layers.Layer):
         distinct_ids, positions = tf.unique(flat_ids)
         rows = _gather_trainable(table, distinct_ids)  # (distinct, D or D + 1)
         if self.row_regularizer_l2:
-            self.add_loss(self.row_regularizer_l2 * tf.reduce_sum(tf.square(rows)))
+            squares = tf.reduce_sum(tf.square(rows), axis=1) * _share_of_replica(distinct_ids)
+            self.add_loss(self.row_regularizer_l2 * tf.reduce_sum(squares))
         return self._outputs(rows, ids, lambda part: expand_rows(part, positions))
 
     def _outputs(self, rows: tf.Tensor, ids: tf.Tensor, expand: Callable[[tf.Tensor], tf.Tensor]) -> Any:
@@ -212,7 +220,23 @@ def expand_rows(rows: tf.Tensor, positions: tf.Tensor) -> Any:
 def _gather_trainable(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
     """Gathers rows; that of the padding id is 0 and gets a gradient of 0."""
     is_value = tf.cast(tf.not_equal(ids, 0), table.dtype)
-    return tf.gather(table, ids) * is_value[:, tf.newaxis]
+    # Of a table on parameter servers this look-up asks each server for its own rows.
+    rows = tf.gather(table, ids) if isinstance(table, tf.Variable) else tf.nn.embedding_lookup(table, ids)
+    return rows * is_value[:, tf.newaxis]
+
+
+def _share_of_replica(distinct_ids: tf.Tensor) -> tf.Tensor:
+    """The part of a row's penalty that is this replica's, times the number of replicas; float32 `(distinct,)`.
+
+    Keras takes the mean of the replicas' penalties, while a row counts once, however many replicas have it.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tf.ones_like(distinct_ids, tf.float32)
+    of_all = context.all_gather(distinct_ids, axis=0)
+    _, places, counts = tf.unique_with_counts(tf.concat([distinct_ids, of_all], axis=0))
+    replicas_with_row = tf.gather(counts, places[: tf.size(distinct_ids)]) - 1
+    return tf.cast(context.num_replicas_in_sync, tf.float32) / tf.cast(replicas_with_row, tf.float32)
 
 
 def _width(ids: tf.Tensor) -> Any:

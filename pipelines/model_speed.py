@@ -175,7 +175,7 @@ def time_model(
     if forward:
         # Forward, gradient by the weights, gradient by the inputs: three products, two operations each.
         figures["matmul_limit_rows_per_s"] = matmul_rate() / (6 * forward)
-    workload.print_figures(OURS, name, num_ids, variant=variant_name(precision, jit), **figures)
+    workload.print_figures(OURS, name, num_ids, figures, variant_name(precision, jit))
 
 
 def variant_name(precision: str, jit: bool) -> str:

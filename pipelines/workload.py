@@ -12,7 +12,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,7 +74,7 @@ def peak_memory_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def print_figures(peer: str, model: str, num_ids: int, variant: str = "float32", **figures: float) -> None:
+def print_figures(peer: str, model: str, num_ids: int, figures: Mapping[str, float], variant: str = "float32") -> None:
     """Prints the figures of one contender as one line of JSON; the peak of memory is added where it is not given."""
     peak = {"peak_memory_mib": peak_memory_mib()}
     print(json.dumps({"library": peer, "model": model, "num_ids": num_ids, "variant": variant, **peak, **figures}))

@@ -54,8 +54,8 @@ class Ours:
         histories = (History("history", "user", history, 1, FIELD_SIZES[0], field="f0"),) if history else ()
         self.features = EncodedFeatures(tuple(fields), histories)
         # Logistic regression has no embeddings.
-        size = {"embedding_dim": EMBEDDING_DIM} if "embedding_dim" in model_entry(name).defaults else {}
-        self.model = build_model(name, self.features, **size, **options)
+        width = {"embedding_dim": EMBEDDING_DIM} if "embedding_dim" in model_entry(name).defaults else {}
+        self.model = build_model(name, self.features, **width, **options)
         random = np.random.default_rng(len(name))
         self.model.set_weights([self._drawn(weight, random) for weight in self.model.weights])
         self.ids = np.stack([random.integers(0, size, ROWS) for size in FIELD_SIZES], axis=1)

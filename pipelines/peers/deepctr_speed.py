@@ -63,7 +63,7 @@ def main() -> None:
     for size, calls in workload.LATENCY_BATCHES:
         small = {key: tf.constant(value[:size]) for key, value in inputs.items()}
         figures[f"latency_ms_{size}"] = 1e3 * workload.latency_of(lambda small=small: predict(small), calls)  # type: ignore[misc]
-    workload.print_figures("DeepCTR", name, num_ids, **figures)
+    workload.print_figures("DeepCTR", name, num_ids, figures)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def main() -> None:
         for size, calls in workload.LATENCY_BATCHES:
             small = batch(0, size)
             figures[f"latency_ms_{size}"] = 1e3 * workload.latency_of(lambda small=small: model.forward(small), calls)  # type: ignore[misc]
-    workload.print_figures("FuxiCTR", name, num_ids, **figures)
+    workload.print_figures("FuxiCTR", name, num_ids, figures)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow import keras
 
+from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.encoding.encoded_features import Sequence as History
-from dynctr_tf.models import dien, din, dpn, dpn_field, dyjoint, dymlp, kfatt, sdpn, transformer
+from dynctr_tf.models import CATALOGUE, build_model, dien, din, dpn, dpn_field, dyjoint, dymlp, kfatt, sdpn, transformer
 from pipelines.parameter_counts import PRINTED, count_parameters
 
 FEATURES = EncodedFeatures(
@@ -60,6 +63,73 @@ def test_only_the_fields_of_the_context_steer() -> None:
     assert generator.kernels[0].shape[0] == 2  # one field
     table = model.get_layer("embedding").table
     assert tuple(table.shape) == (FEATURES.num_ids, 4)  # two embeddings of 2 in a row
+
+
+@pytest.mark.parametrize("layers", [(), (1,), (2,), (1, 3), (1, 2, 3)])
+def test_any_subset_of_the_layers_can_be_dynamic(layers: tuple[int, ...]) -> None:
+    contexts = ["x0" if index in layers else None for index in (1, 2, 3)]
+    model = dpn(FEATURES, embedding_dim=2, hidden_units=(4, 3, 2), contexts=contexts)
+    names = {layer.name for layer in model.layers}
+    assert {f"dynamic_{index}" if index in layers else f"dense_{index}" for index in (1, 2, 3)} <= names
+
+
+def test_defaults_are_those_of_the_papers_setting() -> None:
+    for name in ("dpn", "dymlp", "dyjoint"):
+        defaults = CATALOGUE[name].defaults
+        assert (defaults["embedding_dim"], defaults["hidden_units"], defaults["batch_norm"]) == (10, (400,) * 3, True)
+        assert (defaults["num_kernels"], defaults["gate"], defaults["activation"]) == (4, "softmax", "relu")
+    assert CATALOGUE["dpn_field"].defaults["hidden_units"] == (100, 100)
+
+
+@pytest.mark.parametrize("name", ["din", "dien", "transformer", "kfatt"])
+def test_the_catalogue_lets_any_model_of_behaviours_have_both_operations(name: str) -> None:
+    assert CATALOGUE[name].defaults["homogeneous"] is CATALOGUE[name].defaults["heterogeneous"] is False
+    model = build_model(name, FEATURES, **SMALL, homogeneous=True, heterogeneous=True)
+    assert {"homogeneous", "heterogeneous"} <= {layer.name for layer in model.layers}
+
+
+def test_the_auxiliary_loss_of_dien_is_there_unless_it_has_no_weight() -> None:
+    found = []
+    for weight in (1.0, 0.5, 0.0):
+        keras.utils.set_random_seed(3)
+        model = dien(FEATURES, **SMALL, auxiliary_weight=weight)
+        model(BATCH, training=True)
+        found.append(float(tf.add_n(model.losses)) if model.losses else 0.0)
+    assert found[0] > 0 and found[1] == pytest.approx(found[0] / 2, rel=1e-5) and found[2] == 0
+
+
+OURS = ["dpn", "dpn_field", "dymlp", "dyjoint", "sdpn", "din-heter", "dien-heter", "transformer-homo", "kfatt"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_gradients_are_the_slope_of_the_loss(name: str) -> None:
+    keras.utils.set_random_seed(1)
+    random = np.random.default_rng(1)
+    model = build_model(name, FEATURES, **SMALL, **({"contexts": "z0"} if name == "dpn" else {}))
+    batch = {key: tf.constant(value) for key, value in BATCH.items()}
+
+    def loss() -> tf.Tensor:
+        logits = model(batch, training=False)
+        return tf.add_n([tf.reduce_sum(tf.constant([[1.0], [-2.0], [1.5]]) * logits), *model.losses])
+
+    weights = [stack.raw_variable(weight) for weight in model.trainable_weights]
+    for weight in weights:
+        weight.assign_add(random.normal(0, 0.2, weight.shape).astype(np.float32))
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = [tf.convert_to_tensor(g).numpy().astype(np.float64) for g in tape.gradient(value, weights)]
+    # Each weight goes along its own gradient by the same length, so that small gradients count as large ones do.
+    directions = [gradient / np.linalg.norm(gradient) for gradient in gradients]
+    starts, slopes = [weight.numpy() for weight in weights], []
+    for step in (2e-3, 2e-4):  # the larger one may cross the kink of a ReLU, the smaller one drowns in rounding
+        losses = []
+        for sign in (1, -1):
+            for weight, start, direction in zip(weights, starts, directions, strict=True):
+                weight.assign((start + sign * step * direction).astype(np.float32))
+            losses.append(float(loss()))
+        slopes.append((losses[0] - losses[1]) / (2 * step))
+    expected = sum(np.linalg.norm(gradient) for gradient in gradients)
+    assert any(slope == pytest.approx(expected, rel=0.02) for slope in slopes), (expected, slopes)
 
 
 @pytest.mark.parametrize("make", [din, dien, transformer, kfatt])

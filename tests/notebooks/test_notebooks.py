@@ -1,0 +1,75 @@
+"""Every notebook runs from its first cell to its last, alone in a process, with fewer rows than it has for a reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynctr_tf.stack import KERAS_3
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Variables that the notebooks document, each in its first cells.
+SMALL = {"NOTEBOOK_ROWS": "4000", "NOTEBOOK_TRIALS": "3", "NOTEBOOK_SETTINGS": "1"}
+LONGEST = 180.0
+
+
+def cells(path: Path, kind: str) -> list[dict[str, Any]]:
+    book = json.loads(path.read_text(encoding="utf-8"))
+    assert book["nbformat"] == 4
+    return [cell for cell in book["cells"] if cell["cell_type"] == kind]
+
+
+def source(cell: dict[str, Any]) -> str:
+    return "".join(cell["source"])
+
+
+def test_there_is_a_notebook_for_each_question() -> None:
+    wanted = {
+        "trusted_metrics",
+    }
+    assert wanted <= {path.stem for path in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_reads_like_a_page(path: Path) -> None:
+    assert path.stat().st_size < 200_000, "save its pictures at a lower resolution"
+    first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
+    assert first["cell_type"] == "markdown" and source(first).startswith("# ")
+    assert len(cells(path, "markdown")) >= 4
+    outputs = [output for cell in cells(path, "code") for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert any("image/png" in output.get("data", {}) for output in outputs), "it was saved without its pictures"
+    # What it is run with here is documented where a reader sees it.
+    text = "\n".join(source(cell) for cell in cells(path, "code"))
+    for name in SMALL:
+        if name in text:
+            line = next(number for number, line in enumerate(text.splitlines()) if name in line)
+            before = text.splitlines()[max(0, line - 3) : line]
+            assert any(words.startswith("#") and "tests" in words for words in before), f"{name} is not explained"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not KERAS_3, reason="the notebooks are run on the default stack")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs(path: Path, tmp_path: Path) -> None:
+    code = "\n\n".join(source(cell) for cell in cells(path, "code"))
+    script = tmp_path / f"{path.stem}.py"
+    # Notebooks show what a magic command would, without one.
+    assert not any(line.lstrip().startswith(("%", "!")) for line in code.splitlines())
+    script.write_text(code, encoding="utf-8")
+    packages = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, **SMALL, "MPLBACKEND": "Agg", "PYTHONPATH": packages, "TMPDIR": str(tmp_path)}
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONGEST
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert time.monotonic() - begin < LONGEST and done.stdout

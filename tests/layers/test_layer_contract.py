@@ -12,12 +12,19 @@ import interaction_cases
 import numpy as np
 import operation_cases
 import pytest
+import scenario_cases
 from layer_contract import CASES as FIRST_CASES
 from layer_contract import as_model, check_layer, listed, model_inputs
 
 from dynctr_tf import layers
 
-CASES = {**FIRST_CASES, **operation_cases.CASES, **interaction_cases.CASES, **adaptive_cases.CASES}
+CASES = {
+    **FIRST_CASES,
+    **operation_cases.CASES,
+    **interaction_cases.CASES,
+    **adaptive_cases.CASES,
+    **scenario_cases.CASES,
+}
 ROOT = Path(__file__).parents[2]
 LOADER = """
 import json, sys

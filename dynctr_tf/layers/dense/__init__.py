@@ -1,7 +1,17 @@
 """Dense parts and the sum that makes the logit."""
 
+from dynctr_tf.layers.dense.expert_mixture import ExpertMixture
 from dynctr_tf.layers.dense.logit_sum import LogitSum
 from dynctr_tf.layers.dense.mlp import MLP
+from dynctr_tf.layers.dense.parallel_mlp import ParallelMLP
 from dynctr_tf.layers.dense.residual_unit import ResidualUnit
+from dynctr_tf.layers.dense.stop_gradient import StopGradient
 
-__all__ = ["MLP", "LogitSum", "ResidualUnit"]
+__all__ = [
+    "ExpertMixture",
+    "LogitSum",
+    "MLP",
+    "ParallelMLP",
+    "ResidualUnit",
+    "StopGradient",
+]

@@ -1,0 +1,148 @@
+"""A perceptron whose hidden layers are scaled by generated gates: POSO's, and PEPNet's PPNet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from dynctr_tf import stack
+from dynctr_tf.layers.dense.initializers import distinct_initializer
+from dynctr_tf.layers.dynamic.gate_unit import GateUnit
+
+
+@keras.saving.register_keras_serializable(package="dynctr_tf")
+class PersonalizedMLP(stack.ConditionedLayer):
+    """A perceptron each of whose hidden layers is scaled by a `GateUnit` of its own.
+
+    Use it in place of `MLP` to personalise a deep part by few features: those that tell new users from old ones (POSO),
+    or the ids of user and item (PPNet).
+
+    `x <- dropout(gate_l(z) * activation(W_l x + b_l))` for each l, z the condition. All gates start at 1, where it is
+    the plain perceptron.
+
+    Args:
+        hidden_units: Widths of the layers. Default `(400, 400, 400)`.
+        activation: A Keras activation. Default `"relu"`.
+        dropout: Share of the outputs of each layer dropped in training. Default 0.0.
+        scale: As `GateUnit`. Default 2.0.
+        reduction_ratio: As `GateUnit`. Default 4.0.
+        stop_gradient: As `GateUnit`. Default `False`.
+        output_initializer: As `GateUnit`. Default `"zeros"`.
+        kernel_initializer: Start of the W_l, a Keras initializer; each has one of its own. Default `"glorot_uniform"`.
+        kernel_regularizer: A Keras regularizer of the W_l. Default `None`.
+
+    Call arguments:
+        inputs: x, float.
+        condition: z, float.
+        training: Whether dropout drops. Default `None`: Keras decides.
+
+    Input shape:
+        `(batch, m)` and `(batch, n)`.
+
+    Output shape:
+        `(batch, hidden_units[-1])`.
+
+    Raises:
+        ValueError: No layer, widths below 1, no condition, or tensors of another rank.
+
+    Cost: that of `MLP`, and of a gate for each layer.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> PersonalizedMLP(hidden_units=(8, 4))(tf.ones((2, 3)), tf.ones((2, 5))).shape
+    TensorShape([2, 4])
+
+    Reference:
+        Dai et al., POSO, arXiv 2108.04690, section 3.3; Chang et al., PEPNet, KDD 2023, section 3.4. The gates act on
+        the outputs of the layers.
+    """
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int] = (400, 400, 400),
+        activation: Any = "relu",
+        dropout: float = 0.0,
+        scale: float = 2.0,
+        reduction_ratio: float = 4.0,
+        stop_gradient: bool = False,
+        output_initializer: Any = "zeros",
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not hidden_units or any(units < 1 for units in hidden_units):
+            raise ValueError(f"hidden_units must be one or more widths of at least 1, got {hidden_units!r}.")
+        self.hidden_units = tuple(int(units) for units in hidden_units)
+        self.activation = keras.activations.get(activation)
+        self.dropout = dropout
+        self.scale = scale
+        self.reduction_ratio = reduction_ratio
+        self.stop_gradient = stop_gradient
+        self.output_initializer = keras.initializers.get(output_initializer)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
+        self.dense_layers = [
+            keras.layers.Dense(
+                units,
+                activation=self.activation,
+                kernel_initializer=distinct_initializer(self.kernel_initializer, index),
+                kernel_regularizer=self.kernel_regularizer,
+                dtype=self.dtype_policy,
+                name=f"dense_{index + 1}",
+            )
+            for index, units in enumerate(self.hidden_units)
+        ]
+        self.gates = [
+            GateUnit(
+                scale=scale,
+                reduction_ratio=reduction_ratio,
+                stop_gradient=stop_gradient,
+                output_initializer=self.output_initializer,
+                dtype=self.dtype_policy,
+                name=f"gate_{index + 1}",
+            )
+            for index in range(len(self.hidden_units))
+        ]
+
+    def build_weights(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
+        shapes = (inputs_shape, condition_shape or ())
+        if any(len(shape) != 2 or shape[-1] is None for shape in shapes):
+            raise ValueError(
+                f"{self.name} takes inputs (batch, m) and a condition (batch, n) of known widths, got {inputs_shape} "
+                f"and {condition_shape}; flatten a field map first with keras.layers.Flatten()."
+            )
+        width = inputs_shape[-1]
+        for dense, gate in zip(self.dense_layers, self.gates, strict=True):
+            dense.build((None, width))
+            width = dense.units
+            gate.build((None, width), shapes[1])
+
+    def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None, training: bool | None = None) -> tf.Tensor:
+        x = inputs
+        for dense, gate in zip(self.dense_layers, self.gates, strict=True):
+            x = gate(dense(x), condition)
+            x = x if self._drop is None else self._drop(x, training=training)
+        return x
+
+    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
+        return (inputs_shape[0], self.hidden_units[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "hidden_units": self.hidden_units,
+            "activation": keras.activations.serialize(self.activation),
+            "dropout": self.dropout,
+            "scale": self.scale,
+            "reduction_ratio": self.reduction_ratio,
+            "stop_gradient": self.stop_gradient,
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }

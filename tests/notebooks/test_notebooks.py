@@ -34,6 +34,7 @@ def source(cell: dict[str, Any]) -> str:
 def test_there_is_a_notebook_for_each_question() -> None:
     wanted = {
         "trusted_metrics",
+        "your_own_data",
     }
     assert wanted <= {path.stem for path in NOTEBOOKS}
 

@@ -3,6 +3,7 @@
 from dynctr_tf.export.folding import fold
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
 from dynctr_tf.export.saved_model import ParityError, export_model, next_version, serving_line
+from dynctr_tf.export.scenario_tables import with_scenario_tables
 
 __all__ = [
     "ParityError",
@@ -14,4 +15,5 @@ __all__ = [
     "raw_tensors",
     "serialized_examples",
     "serving_line",
+    "with_scenario_tables",
 ]

@@ -3,6 +3,7 @@
 from dynctr_tf.models.afm import afm
 from dynctr_tf.models.afn import afn
 from dynctr_tf.models.autoint import autoint
+from dynctr_tf.models.can import can
 from dynctr_tf.models.catalogue import (
     CATALOGUE,
     OPTIMIZER_SEARCH_SPACES,
@@ -27,14 +28,26 @@ from dynctr_tf.models.dymlp import dymlp
 from dynctr_tf.models.dynint import dynint
 from dynctr_tf.models.factorization_machine import fm
 from dynctr_tf.models.fibinet import fibinet
+from dynctr_tf.models.gatenet import gatenet
 from dynctr_tf.models.hofm import hofm
 from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
 from dynctr_tf.models.kfatt import kfatt
+from dynctr_tf.models.lhuc import lhuc
 from dynctr_tf.models.logistic_regression import lr
+from dynctr_tf.models.m2m import m2m
 from dynctr_tf.models.make_adaptive import make_adaptive
+from dynctr_tf.models.masknet import masknet
+from dynctr_tf.models.mmoe import mmoe
 from dynctr_tf.models.nfm import nfm
+from dynctr_tf.models.optmsm import optmsm
+from dynctr_tf.models.pepnet import pepnet
+from dynctr_tf.models.per_scenario import per_scenario
+from dynctr_tf.models.ple import ple
 from dynctr_tf.models.pnn import pnn
+from dynctr_tf.models.poso import poso
 from dynctr_tf.models.sdpn import sdpn
+from dynctr_tf.models.shared_bottom import shared_bottom
+from dynctr_tf.models.star import star
 from dynctr_tf.models.transformer import transformer
 from dynctr_tf.models.wide_deep import wide_deep
 from dynctr_tf.models.xdeepfm import xdeepfm
@@ -79,4 +92,17 @@ __all__ = [
     "wide_deep",
     "xdeepfm",
     "xdeepint",
+    "can",
+    "gatenet",
+    "lhuc",
+    "m2m",
+    "masknet",
+    "mmoe",
+    "optmsm",
+    "pepnet",
+    "per_scenario",
+    "ple",
+    "poso",
+    "shared_bottom",
+    "star",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.models.catalogue.dynamic_models import DYNAMIC_MODELS
 from dynctr_tf.models.catalogue.entry import Choice, LogUniform, ModelEntry, SearchSpace, Uniform
+from dynctr_tf.models.catalogue.multi_scenario_models import MULTI_SCENARIO_MODELS
 from dynctr_tf.models.catalogue.search_spaces import OPTIMIZER_SEARCH_SPACES
 from dynctr_tf.models.catalogue.sequence_models import SEQUENCE_MODELS
 from dynctr_tf.models.catalogue.static_models import STATIC_MODELS
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 CATALOGUE: Mapping[str, ModelEntry] = MappingProxyType(
-    {entry.name: entry for entry in (*STATIC_MODELS, *DYNAMIC_MODELS, *SEQUENCE_MODELS)}
+    {entry.name: entry for entry in (*STATIC_MODELS, *DYNAMIC_MODELS, *SEQUENCE_MODELS, *MULTI_SCENARIO_MODELS)}
 )
 """All models, by name."""
 

@@ -1,0 +1,83 @@
+"""LHUC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensorflow import keras
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.layers import HiddenUnitContributions
+from dynctr_tf.models.deep_part import deep_part
+from dynctr_tf.models.scenario_inputs import scenario_batch
+
+
+def lhuc(
+    features: EncodedFeatures,
+    *,
+    embedding_dim: int = 16,
+    hidden_units: Sequence[int] = (256, 128, 64),
+    activation: str = "relu",
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    kernel_regularizer_l2: float = 0.0,
+    pooling: str = "mean",
+    initial_scale: float = 0.05,
+    row_regularizer_l2: float = 0.0,
+    name: str = "lhuc",
+) -> Any:
+    """A plain deep network whose hidden units each scenario scales.
+
+    Use it as the cheapest way to make a network depend on the scenario; it starts as `dnn`.
+
+    `x <- 2 sigmoid(r_sl) * activation(W_l x + b_l)` for each layer, r_sl free, s the row's scenario; `logit = w^T x +
+    b`.
+
+    Args:
+        features: The description that the encoder gives.
+        embedding_dim: Size of an embedding. Default 16.
+        hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
+        activation: Activation of the dense layers. Default `"relu"`.
+        batch_norm: Whether they are normalised over the batch. Default `False`.
+        dropout: Share of their outputs dropped in training. Default 0.0.
+        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
+        initial_scale: The embeddings start uniform within it. Default 0.05.
+        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
+        name: The model's name. Default `"lhuc"`.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: The data has no scenarios.
+
+    Cost: that of `dnn`, and one parameter per scenario and hidden unit. A missing or unknown scenario has amplitudes of
+    its own, which stay at 1 if no row ever trains them.
+
+    Example:
+
+    >>> from dynctr_tf.encoding.encoded_features import Field
+    >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
+    >>> features = EncodedFeatures(fields, num_scenarios=5)
+    >>> lhuc(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    (None, 1)
+
+    Reference:
+        Swietojanski et al., Learning Hidden Unit Contributions for Unsupervised Acoustic Model Adaptation, arXiv
+        1601.02828, equations 2 and 3, with scenarios in the place of speakers, trained with the network.
+    """
+    batch = scenario_batch(
+        features,
+        embedding_dim,
+        "lhuc",
+        pooling=pooling,
+        initial_scale=initial_scale,
+        row_regularizer_l2=row_regularizer_l2,
+    )
+    x = batch.flat
+    for index, units in enumerate(hidden_units, start=1):
+        x = deep_part(x, (units,), activation, batch_norm, dropout, kernel_regularizer_l2, name=f"mlp_{index}")
+        x = HiddenUnitContributions(features.num_scenarios, name=f"contributions_{index}")(x, batch.scenario)
+    return keras.Model(batch.inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)

@@ -1,0 +1,102 @@
+"""MaskNet, serial and parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensorflow import keras
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.layers import MaskBlock
+from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
+from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.nearest import unknown_name_message
+
+
+def masknet(
+    features: EncodedFeatures,
+    *,
+    embedding_dim: int = 16,
+    mode: str = "serial",
+    block_units: Sequence[int] = (400, 400, 400),
+    hidden_units: Sequence[int] = (400, 400),
+    reduction_ratio: float = 2.0,
+    activation: str = "relu",
+    dropout: float = 0.0,
+    kernel_regularizer_l2: float = 0.0,
+    pooling: str = "mean",
+    initial_scale: float = 0.05,
+    row_regularizer_l2: float = 0.0,
+    name: str = "masknet",
+) -> Any:
+    """MaskNet: dense layers whose inputs are masked by what all embeddings generate.
+
+    Use it as a strong model whose layers multiply, without products of pairs of fields.
+
+    With `V = [e_1; ...; e_F]` and `LN` per field: serial, `h_0 = LN(V)`, `h_l = relu(LN(W_l (mask_l(V) * h_(l-1))))`,
+    `logit = w^T h_L + b`; parallel, all blocks on `LN(V)`, `logit = w^T MLP([h_1; ...; h_B]) + b`.
+
+    Args:
+        features: The description that the encoder gives.
+        embedding_dim: Size of an embedding. Default 16.
+        mode: `"serial"` or `"parallel"`. Default `"serial"`.
+        block_units: Widths of the blocks, one for each. Default `(400, 400, 400)`.
+        hidden_units: Widths of the dense layers behind parallel blocks, possibly none. Default `(400, 400)`.
+        reduction_ratio: As `MaskBlock`. Default 2.0.
+        activation: Activation of the dense layers. Default `"relu"`.
+        dropout: Share of their outputs dropped in training. Default 0.0.
+        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
+        initial_scale: The embeddings start uniform within it. Default 0.05.
+        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
+        name: The model's name. Default `"masknet"`.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: An unknown mode, or no block.
+
+    Cost: with N embedded numbers and blocks of m inputs, `(N + m) * m * reduction_ratio` multiply-adds for each mask.
+
+    Example:
+
+    >>> masknet(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, block_units=(8, 8)).output_shape
+    (None, 1)
+
+    Reference:
+        Wang et al., MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask,
+        arXiv 2102.07619, equations 3 to 14. All fields share the scale and shift of their norm.
+    """
+    if mode not in ("serial", "parallel"):
+        raise ValueError(unknown_name_message("mode of masknet", str(mode), ("serial", "parallel")))
+    if not block_units:
+        raise ValueError("block_units must name the width of at least one block, got none.")
+    inputs = encoded_inputs(features)
+    field_map = embedded_fields(
+        inputs,
+        features,
+        embedding_dim,
+        pooling=pooling,
+        initial_scale=initial_scale,
+        row_regularizer_l2=row_regularizer_l2,
+    )
+    embeddings = keras.layers.Flatten(name="flatten")(field_map)
+    normalised = keras.layers.LayerNormalization(epsilon=1e-6, name="field_norm")(field_map)
+    x = first = keras.layers.Flatten(name="flatten_norm")(normalised)
+    blocks = []
+    for index, units in enumerate(block_units, start=1):
+        block = MaskBlock(
+            units,
+            reduction_ratio,
+            dropout,
+            kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
+            name=f"block_{index}",
+        )
+        x = block(x if mode == "serial" else first, embeddings)
+        blocks.append(x)
+    if mode == "parallel":
+        x = keras.layers.Concatenate(name="blocks")(blocks) if len(blocks) > 1 else blocks[0]
+        x = deep_part(x, hidden_units, activation, False, dropout, kernel_regularizer_l2)
+    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)

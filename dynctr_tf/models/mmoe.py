@@ -1,0 +1,101 @@
+"""MMoE, and POSO's form of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensorflow import keras
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.layers import ExpertMixture, GateUnit, ParallelMLP, SeparateTowers
+from dynctr_tf.models.deep_part import kernel_regularizer
+from dynctr_tf.models.scenario_inputs import positions_of, scenario_batch
+
+
+def mmoe(
+    features: EncodedFeatures,
+    *,
+    embedding_dim: int = 16,
+    num_experts: int = 4,
+    expert_units: Sequence[int] = (256, 128),
+    tower_units: Sequence[int] = (64,),
+    personal: Sequence[str] = (),
+    activation: str = "relu",
+    dropout: float = 0.0,
+    kernel_regularizer_l2: float = 0.0,
+    unknown: str = "mean",
+    pooling: str = "mean",
+    initial_scale: float = 0.05,
+    row_regularizer_l2: float = 0.0,
+    name: str = "mmoe",
+) -> Any:
+    """MMoE: experts that all scenarios share, weighed by a gate for each scenario.
+
+    Use it where some scenarios resemble each other and others do not. With one expert it is `shared_bottom`.
+
+    `logit = tower_s(sum_e softmax(W_s x)_e expert_e(x))`, `x = [e_1; ...; e_F]`, s the row's scenario. With `personal`,
+    expert e is first multiplied by a gate between 0 and 2, generated from these fields.
+
+    Args:
+        features: The description that the encoder gives.
+        embedding_dim: Size of an embedding. Default 16.
+        num_experts: Number of experts. Default 4.
+        expert_units: Widths of the layers of an expert. Default `(256, 128)`.
+        tower_units: Widths of the hidden layers of a tower, possibly none. Default `(64,)`.
+        personal: Roles or names of the fields by which experts are personalised, as POSO does for new users. Default
+            `()`: none.
+        activation: Activation of the dense layers. Default `"relu"`.
+        dropout: Share of their outputs dropped in training. Default 0.0.
+        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
+            `"error"`, an error while running. Default `"mean"`.
+        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
+        initial_scale: The embeddings start uniform within it. Default 0.05.
+        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
+        name: The model's name. Default `"mmoe"`.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: The data has no scenarios, or a width or choice is refused by a layer.
+
+    Cost: that of all experts, and of `SeparateTowers`.
+
+    Example:
+
+    >>> from dynctr_tf.encoding.encoded_features import Field
+    >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
+    >>> features = EncodedFeatures(fields, num_scenarios=5)
+    >>> mmoe(features, embedding_dim=4, num_experts=2, expert_units=(8,), tower_units=(4,)).output_shape
+    (None, 1)
+
+    Reference:
+        Ma et al., Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts, KDD 2018,
+        equations 5 to 7, with scenarios in the place of tasks; Dai et al., POSO, arXiv 2108.04690, section 3.5.
+    """
+    batch = scenario_batch(
+        features,
+        embedding_dim,
+        "mmoe",
+        pooling=pooling,
+        initial_scale=initial_scale,
+        row_regularizer_l2=row_regularizer_l2,
+    )
+    regularizer = kernel_regularizer(kernel_regularizer_l2)
+    tower = {
+        "activation": activation,
+        "dropout": dropout,
+        "kernel_regularizer": regularizer,
+    }
+    experts = ParallelMLP(num_experts, expert_units, name="experts", **tower)(batch.flat)
+    if personal:
+        condition = batch.vector(positions_of(features, personal, "personal"), "personal")
+        experts = GateUnit(granularity="position", name="personal_gate")(experts, condition)
+    gates = SeparateTowers(
+        features.num_scenarios, (), num_experts, unknown=unknown, kernel_regularizer=regularizer, name="gates"
+    )
+    mixed = ExpertMixture(name="mixture")([experts, gates(batch.flat, batch.scenario)])
+    towers = SeparateTowers(features.num_scenarios, tower_units, unknown=unknown, name="towers", **tower)
+    return keras.Model(batch.inputs, towers(mixed, batch.scenario), name=name)

@@ -1,0 +1,92 @@
+"""POSO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensorflow import keras
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.layers import FieldSelection, PersonalizedMLP
+from dynctr_tf.models.deep_part import kernel_regularizer
+from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.scenario_inputs import positions_of
+
+
+def poso(
+    features: EncodedFeatures,
+    *,
+    embedding_dim: int = 16,
+    hidden_units: Sequence[int] = (256, 128, 64),
+    personal: Sequence[str] = ("user",),
+    reduction_ratio: float = 4.0,
+    activation: str = "relu",
+    dropout: float = 0.0,
+    kernel_regularizer_l2: float = 0.0,
+    pooling: str = "mean",
+    initial_scale: float = 0.05,
+    row_regularizer_l2: float = 0.0,
+    name: str = "poso",
+) -> Any:
+    """A deep network whose hidden layers are gated by few features that personalise it.
+
+    Use it where a few features, such as whether a user is new, shall decide on how the network works, and would be lost
+    among the others; it starts as `dnn`.
+
+    `x <- 2 sigmoid(W' relu(W z + b) + b') * activation(W_l x + b_l)` for each layer, z the embeddings of the personal
+    features; `logit = w^T x + b`.
+
+    Args:
+        features: The description that the encoder gives.
+        embedding_dim: Size of an embedding. Default 16.
+        hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
+        personal: Roles or names of the fields that personalise. Default `("user",)`.
+        reduction_ratio: As `GateUnit`. Default 4.0.
+        activation: Activation of the dense layers. Default `"relu"`.
+        dropout: Share of their outputs dropped in training. Default 0.0.
+        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
+        initial_scale: The embeddings start uniform within it. Default 0.05.
+        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
+        name: The model's name. Default `"poso"`.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: A role or field that there is not.
+
+    Cost: that of `dnn`, and a small gate for each hidden layer.
+
+    Example:
+
+    >>> from dynctr_tf.encoding.encoded_features import Field
+    >>> features = EncodedFeatures((Field("user", "user", 1, 9), Field("item", "item", 10, 9)))
+    >>> poso(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    (None, 1)
+
+    Reference:
+        Dai et al., POSO: Personalized Cold Start Modules for Large-scale Recommender Systems, arXiv 2108.04690, section
+        3.3.
+    """
+    inputs = encoded_inputs(features)
+    field_map = embedded_fields(
+        inputs,
+        features,
+        embedding_dim,
+        pooling=pooling,
+        initial_scale=initial_scale,
+        row_regularizer_l2=row_regularizer_l2,
+    )
+    selected = FieldSelection(positions_of(features, personal, "personal"), name="select_personal")(field_map)
+    mlp = PersonalizedMLP(
+        hidden_units,
+        activation=activation,
+        dropout=dropout,
+        reduction_ratio=reduction_ratio,
+        kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
+        name="mlp",
+    )
+    x = mlp(keras.layers.Flatten(name="flatten")(field_map), keras.layers.Flatten(name="flatten_personal")(selected))
+    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)

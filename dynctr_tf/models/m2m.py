@@ -96,7 +96,7 @@ def m2m(
         "dropout": dropout,
         "kernel_regularizer": regularizer,
     }
-    meta = {"rank": rank, "scenario_dim": scenario_dim, "code_units": code_units, "unknown": unknown}
+    meta: dict[str, Any] = {"rank": rank, "scenario_dim": scenario_dim, "code_units": code_units, "unknown": unknown}
     meta["kernel_regularizer"] = regularizer
     scenarios = features.num_scenarios
     experts = ParallelMLP(num_experts, expert_units, name="experts", **tower)(batch.flat)

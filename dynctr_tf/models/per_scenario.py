@@ -71,7 +71,7 @@ def per_scenario(
     """
     check_has_scenarios(features, "per_scenario")
     inputs = encoded_inputs(features)
-    names = [entry.name for entry in (*features.multi_valued, *features.sequences)]
+    names = [field.name for field in features.multi_valued] + [sequence.name for sequence in features.sequences]
     pooled = [inputs[key] for key in names]
     ids = [inputs["fields"], *pooled] if features.single_valued else pooled
     embedding = ScenarioFieldEmbedding(

@@ -44,6 +44,9 @@ class ExpertMixture(keras.layers.Layer):
         equations 6 and 7.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
     def build(self, input_shape: Any) -> None:
         shapes = [tuple(shape) if hasattr(shape, "__len__") else () for shape in input_shape]
         if [len(shape) for shape in shapes] != [3, 2] or shapes[0][1] != shapes[1][1]:

@@ -39,6 +39,9 @@ class StopGradient(keras.layers.Layer):
     [[1.0, 2.0]]
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
     def build(self, input_shape: Any) -> None:
         if len(input_shape) < 1:
             raise ValueError(f"{self.name} takes a tensor (batch, ...), got a scalar.")

@@ -90,7 +90,7 @@ class PartitionedNormalization(stack.ConditionedLayer):
                 f"{inputs_shape}; flatten a field map first with keras.layers.Flatten()."
             )
         width = int(inputs_shape[-1])
-        shapes = {"gamma": (width,), "beta": (width,)}
+        shapes: dict[str, tuple[int, ...]] = {"gamma": (width,), "beta": (width,)}
         shapes |= {"scenario_gamma": (self.num_real, width), "scenario_beta": (self.num_real, width)}
         self.parameters = {
             name: self.add_weight(

@@ -66,6 +66,9 @@ class _WholeFiles(keras_tuner.Oracle):  # type: ignore[misc]
     way, so that a kill in between loses a trial or repeats it.
     """
 
+    start_order: list[str]
+    end_order: list[str]
+
     def save(self) -> None:
         """Writes the state of the search in one move."""
         file = Path(self._get_oracle_fname())

@@ -87,7 +87,14 @@ def run(settings: JobSettings, directory: Path) -> None:
     if settings.export.directory is not None:
         name = settings.export.name or f"{settings.data.name}-{settings.model.name}"
         sample = first_rows(open_source(settings.data), "test", 1000)
-        path = export_model(model, data.encoder(), Path(settings.export.directory) / name, sample)
+        path = export_model(
+            model,
+            data.encoder(),
+            Path(settings.export.directory) / name,
+            sample,
+            fold=settings.export.fold,
+            group_tables=settings.export.group_tables,
+        )
         print(f"SavedModel: {path}")
         print(f"serve it:   {serving_line(path)}")
     print(f"done in {time.perf_counter() - start:.0f} s")

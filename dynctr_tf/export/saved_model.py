@@ -16,7 +16,10 @@ from tensorflow import keras
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.feature_encoder import fill_missing_features
+from dynctr_tf.export.folding import fold as folded_model
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
+from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
+from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
 from dynctr_tf.stack import track_for_export, write_quietly
 from dynctr_tf.version import __version__
 
@@ -42,6 +45,8 @@ def export_model(
     sample: pa.RecordBatch,
     *,
     version: int | None = None,
+    fold: bool = True,
+    group_tables: bool = False,
 ) -> Path:
     """Writes `<directory>/<version>/`, a SavedModel that answers raw features and needs neither Keras nor this library.
 
@@ -55,12 +60,19 @@ def export_model(
     Before the export counts, it is loaded anew and answers the sample through all three signatures; the largest
     difference from the trained model must not exceed 1e-5.
 
+    What adaptive layers have for training alone is folded away first, as `dynctr_tf.export.fold` does; the comparison
+    is with the trained model as it was. Towers of scenarios are computed into tables, as
+    `dynctr_tf.export.with_scenario_tables` does: serving generates none.
+
     Args:
         model: The trained model.
         encoder: The encoder that its data was encoded with.
         directory: The folder of the served model, such as `saved_models/my_model`.
         sample: Some raw rows for the comparison, columns as in `RowBatch.columns`.
         version: The version's number. Default `None`: one more than the largest there is.
+        fold: Whether the factors of over-parameterised adaptive layers are multiplied out. Default `True`.
+        group_tables: Whether what group-wise adaptive layers generate is looked up in tables, a row for each group, in
+            place of being generated; needs `fold`. Default `False`.
 
     Returns:
         The folder of this version.
@@ -68,7 +80,7 @@ def export_model(
     Raises:
         FileExistsError: The version exists.
         ParityError: The export differs from the trained model; it is removed.
-        ValueError: The sample has no row.
+        ValueError: The sample has no row, or tables are asked for and cannot be made.
     """
     directory = Path(directory)
     target = directory / str(next_version(directory) if version is None else version)
@@ -76,11 +88,14 @@ def export_model(
         raise FileExistsError(f"{target} exists; versions are never overwritten. Leave version out for the next one.")
     if not sample.num_rows:
         raise ValueError("The sample of raw rows is empty; the export is compared with the trained model on it.")
+    if group_tables and not fold:
+        raise ValueError("group_tables=True makes tables while folding; leave fold at True, or leave group_tables out.")
+    served = _served(model, fold, group_tables)
     directory.mkdir(parents=True, exist_ok=True)
     # Not a number, so that a server which watches the folder does not take it for a version.
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=directory))
     try:
-        _write(model, encoder, partial)
+        _write(served, encoder, partial)
         _compare(model, encoder, partial, sample)
         partial.rename(target)
     finally:
@@ -92,6 +107,13 @@ def serving_line(path: str | Path) -> str:
     """The command that serves an exported model with TF Serving."""
     folder = Path(path).resolve().parent
     return f"tensorflow_model_server --rest_api_port=8501 --model_name={folder.name} --model_base_path={folder}"
+
+
+def _served(model: keras.Model, fold: bool, group_tables: bool) -> keras.Model:
+    """The model that is written: the trained one, or a folded copy where there is something to fold."""
+    adaptive = any(isinstance(layer, (AdaptiveDense, AdaptiveMLP)) for layer in model._flatten_layers())
+    served = folded_model(model, group_tables=group_tables) if fold and (adaptive or group_tables) else model
+    return with_scenario_tables(served) if has_scenario_towers(served) else served
 
 
 def _write(model: keras.Model, encoder: Encoder, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dynctr_tf.models.afm import afm
 from dynctr_tf.models.afn import afn
+from dynctr_tf.models.apg import apg
 from dynctr_tf.models.autoint import autoint
 from dynctr_tf.models.can import can
 from dynctr_tf.models.catalogue import (
@@ -61,6 +62,7 @@ __all__ = [
     "ModelEntry",
     "afm",
     "afn",
+    "apg",
     "autoint",
     "build_model",
     "dcn",

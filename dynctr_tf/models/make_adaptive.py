@@ -39,8 +39,9 @@ def make_adaptive(
             `keras.layers.Dense` and `MLP` layers. Default `None`: all that have more than one unit.
         condition: A layer that makes the condition, such as `GroupCondition(10)` or `MixCondition()`.
             Default `None`: what `condition_of` names is the condition itself.
-        condition_of: Where the condition comes from: the name of an input or of a layer whose output it is, a new
-            `keras.Input`, or a list of these for a condition layer. Default `None`: self-wise.
+        condition_of: Where the condition comes from: the name of an input or of a layer whose output it is (the first,
+            where there are several), a new `keras.Input`, or a list of these for a condition layer. Default `None`:
+            self-wise.
         name: Name of the new model. Default `None`: that of the given one.
         **adaptive: Other arguments of `AdaptiveDense`, such as `rank=8` or `over_parameterisation=64`; for the layers
             of an `MLP` rank and over-parameterisation may be lists. `bias="generated"` turns static biases into
@@ -199,8 +200,8 @@ class _Conversion:
                 outputs = self.made[id(layer)]([*flat, *conditions])
             else:
                 outputs = self.made[id(layer)](*arguments, *conditions, **keywords)
-            if named is not None and not isinstance(outputs, (list, tuple, dict)):
-                named.setdefault(layer.name, outputs)
+            if named is not None and not isinstance(outputs, dict):
+                named.setdefault(layer.name, outputs[0] if isinstance(outputs, (list, tuple)) else outputs)
             return outputs
 
         return call_layer

@@ -41,6 +41,9 @@ CASES: dict[str, Case] = {
     "AdaptiveDense, several conditions": Case(
         of(dynamic.AdaptiveDense, 8, 3, aggregation="attention", depth=3, hidden_units=4), VECTOR, FIELD_MAP, SEVERAL
     ),
+    "AdaptiveDense, a table of groups": Case(
+        of(dynamic.AdaptiveDense, 8, 3, num_groups=4, bias="generated"), VECTOR, FIELD_MAP, GROUPS
+    ),
     "AdaptiveMLP": Case(
         of(dynamic.AdaptiveMLP, (8, 4), "tanh", dropout=0.3, adaptive={"rank": [3, 2], "bias": "generated"}),
         VECTOR,
@@ -53,6 +56,10 @@ CASES: dict[str, Case] = {
         FIELD_MAP,
     ),
     "GroupCondition": Case(of(dynamic.GroupCondition, 4, 3), GROUPS, VECTOR),
+    "GroupCondition, of one column": Case(
+        of(dynamic.GroupCondition, 4, 3, column=1, first_id=7), np.stack([GROUPS, GROUPS + 7], axis=1), GROUPS
+    ),
+    "MixCondition, of a field map": Case(of(dynamic.MixCondition, "attention", [2, 0]), FIELD_MAP, VECTOR),
     **{
         f"MixCondition, {mode}": Case(of(dynamic.MixCondition, mode), [CONDITION, SEVERAL[:, 0]], CONDITION)
         for mode in ("concatenate", "mean", "attention", "stack")

@@ -190,9 +190,38 @@ def test_mixed_conditions_follow_their_equations() -> None:
     np.testing.assert_allclose(mixed, (scores / scores.sum(1, keepdims=True) * stacked).sum(1), rtol=1e-4, atol=1e-5)
 
 
+def test_columns_and_positions_choose_the_conditions() -> None:
+    ids = np.array([[3, 12], [4, 10], [3, 11]], np.int32)
+    layer = GroupCondition(3, 2, column=1, first_id=10)
+    np.testing.assert_array_equal(layer(ids).numpy(), layer.get_weights()[0][[2, 0, 1]])
+    field_map = floats(4, 3, 5)
+    chosen = [field_map[:, 2], field_map[:, 0]]
+    for mode in ("concatenate", "mean", "stack"):
+        np.testing.assert_allclose(
+            MixCondition(mode, [2, 0])(field_map).numpy(), MixCondition(mode)(chosen).numpy(), rtol=1e-6
+        )
+
+
+def test_table_of_groups_gives_what_was_generated() -> None:
+    groups = np.array([2, 0, 2, 1], np.int32)
+    for options in ({}, {"over_parameterisation": 5}, {"factors": "generated"}, {"rank": None}):
+        layer = built(bias="generated", **options)
+        table = AdaptiveDense.from_config(layer.folded_config(num_groups=3))
+        table(X, groups)
+        table.set_weights(layer.folded_weights(Z[:3]))
+        np.testing.assert_allclose(table(X, groups).numpy(), layer(X, Z[groups]).numpy(), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: AdaptiveDense(3, num_groups=0), "num_groups must be at least 1"),
+        (lambda: AdaptiveDense(3, num_groups=2)(X, Z), "group numbers"),
+        (lambda: AdaptiveDense(3, num_groups=2)(X), "group numbers"),
+        (lambda: GroupCondition(3, column=2)(np.zeros((4, 2), np.int32)), "that have column 2"),
+        (lambda: GroupCondition(3)(np.zeros((4, 2), np.int32)), "name the column"),
+        (lambda: MixCondition("mean", [1]), "two or more rows"),
+        (lambda: MixCondition("mean", [0, 3])(floats(4, 3, 5)), "there are 3 conditions"),
         (lambda: AdaptiveMLP(()), "hidden_units"),
         (lambda: AdaptiveMLP((4, 3), adaptive={"rank": [3]}), "one value for each of its 2 layers"),
         (lambda: GroupCondition(0), "num_groups"),

@@ -82,6 +82,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "fibinet": {"embedding_dim": 4, "hidden_units": (8, 4)},
     "afn": {"embedding_dim": 4, "num_neurons": 5, "hidden_units": (8, 4)},
     "afn-plus": {"embedding_dim": 4, "num_neurons": 5, "hidden_units": (8, 4), "dnn_hidden_units": (8,)},
+    **{
+        f"apg-{base}": {"embedding_dim": 4, "hidden_units": (8, 4), "rank": 2, "over_parameterisation": 3}
+        for base in ("wide_deep", "pnn", "fibinet", "deepfm", "dcn", "dcn_v2", "autoint", "dnn")
+    },
     "optmsm": {"embedding_dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "hyper_units": 3},
     "shared_bottom": {"embedding_dim": 4, "bottom_units": (8,), "tower_units": (4,)},
     "mmoe": {"embedding_dim": 4, "num_experts": 2, "expert_units": (8, 4), "tower_units": (), "personal": ("user",)},

@@ -86,16 +86,20 @@ class AdaptiveDense(stack.ConditionedLayer):
         aggregation: How the generated numbers of several conditions become one set: `"mean"`, or `"attention"`, a
             learnt softmax over the conditions. Default `"mean"`.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
+        num_groups: Number of groups whose numbers are the condition. What would be generated then stands in a table
+            with a row for each group, and there is no generator: `fold` makes such layers out of group-wise ones, and
+            trained anew it is a core per group that knows nothing of the others. Default `None`: generated.
         kernel_initializer: Start of the factors and of the generator, a Keras initializer; each has one of its own.
             Default `"glorot_uniform"`.
         kernel_regularizer: A Keras regularizer of the shared factors. Default `None`.
 
     Call arguments:
         inputs: x, float.
-        condition: z, float. Default: x, self-wise.
+        condition: z, float; with `num_groups` a group's number, int32 or int64. Default: x, self-wise.
 
     Input shape:
-        `(batch, m)` with a condition `(batch, n)`, or `(batch, c, n)` for c conditions.
+        `(batch, m)` with a condition `(batch, n)`, or `(batch, c, n)` for c conditions; with
+        `num_groups` the condition is `(batch,)`.
 
     Output shape:
         `(batch, units)`.
@@ -107,6 +111,7 @@ class AdaptiveDense(stack.ConditionedLayer):
     row. v5 has `(m + units + 2 K) * P` in place of `(m + units) * K` parameters, and
     `(m + units) * P * K` multiply-adds more per batch. v3: `((m + units) * K + K^2) * (n + 2)` multiply-adds; v2
     `units * K * (K + m)` more than its generation; v1 `m * units * (n + 2)`: `HyperDense` is the same in less memory.
+    With `num_groups` nothing is generated: one look-up per row, `num_groups * K^2` parameters in v4.
 
     Example:
 
@@ -135,6 +140,7 @@ class AdaptiveDense(stack.ConditionedLayer):
         identity_start: bool = False,
         aggregation: str = "mean",
         stop_gradient: bool = False,
+        num_groups: int | None = None,
         kernel_initializer: Any = "glorot_uniform",
         kernel_regularizer: Any = None,
         **kwargs: Any,
@@ -161,6 +167,10 @@ class AdaptiveDense(stack.ConditionedLayer):
             raise ValueError("over_parameterisation is of shared factors; leave it out with factors='generated'.")
         if materialise and factors != "generated":
             raise ValueError("materialise=True multiplies generated factors; give factors='generated' with it.")
+        if num_groups is not None and num_groups < 1:
+            raise ValueError(
+                f"num_groups must be at least 1, or None to generate from the condition; got {num_groups}."
+            )
         self.units = int(units)
         self.rank = rank
         self.over_parameterisation = over_parameterisation
@@ -174,10 +184,14 @@ class AdaptiveDense(stack.ConditionedLayer):
         self.identity_start = identity_start
         self.aggregation = aggregation
         self.stop_gradient = stop_gradient
+        self.num_groups = num_groups
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build_weights(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
+        if self.num_groups is not None:
+            self._check_group_shapes(inputs_shape, condition_shape)
+            condition_shape = (None, 1)
         condition_shape = condition_shape or inputs_shape
         ranks = (len(inputs_shape), len(condition_shape))
         if ranks not in ((2, 2), (2, 3)) or None in (inputs_shape[-1], condition_shape[-1]):
@@ -230,8 +244,19 @@ class AdaptiveDense(stack.ConditionedLayer):
                 initializer=distinct_initializer(self.kernel_initializer, 2_000),
                 trainable=True,
             )
+        generated = sum(self.generated_sizes.values())
+        self.generator: ParameterGenerator | None = None
+        self.table = None
+        if self.num_groups is not None:
+            self.table = self.add_weight(
+                name="table",
+                shape=(self.num_groups, generated),
+                initializer=distinct_initializer(self.kernel_initializer, 3_000),
+                trainable=True,
+            )
+            return
         self.generator = ParameterGenerator(
-            sum(self.generated_sizes.values()),
+            generated,
             depth=self.depth,
             reduction_ratio=self.reduction_ratio,
             hidden_units=self.hidden_units,
@@ -242,23 +267,38 @@ class AdaptiveDense(stack.ConditionedLayer):
         )
         self.generator.build((None, condition_width))
 
+    def _check_group_shapes(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
+        if len(inputs_shape) != 2 or inputs_shape[-1] is None or condition_shape is None or len(condition_shape) != 1:
+            raise ValueError(
+                f"{self.name} with num_groups={self.num_groups} takes inputs (batch, m) of known width and group "
+                f"numbers (batch,), got {inputs_shape} and {condition_shape}."
+            )
+
+    def generated_numbers(self, condition: tf.Tensor) -> tf.Tensor:
+        """Returns all that the condition generates as one vector `(batch, generated)`, before it is cut into parts.
+
+        Args:
+            condition: z, `(batch, n)` or `(batch, c, n)`, or group numbers `(batch,)`; the layer must be built.
+        """
+        if self.generator is None:
+            return tf.cast(tf.gather(tf.convert_to_tensor(self.table), condition), self.compute_dtype)
+        if condition.shape.rank == 2:
+            return self.generator(condition)
+        several = self.generator(tf.reshape(condition, [-1, condition.shape[-1]]))  # (batch * c, generated)
+        several = tf.reshape(several, [-1, tf.shape(condition)[1], several.shape[-1]])  # (batch, c, generated)
+        if self.attention is None:
+            return tf.reduce_mean(several, axis=1)
+        z = tf.stop_gradient(condition) if self.stop_gradient else condition
+        scores = tf.cast(tf.matmul(z, tf.cast(self.attention, z.dtype)), tf.float32)  # (batch, c, 1)
+        return tf.reduce_sum(several * tf.cast(tf.nn.softmax(scores, axis=1), several.dtype), axis=1)
+
     def generate(self, condition: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what the condition generates, by name: the core `(batch, K, K)` and what else the version has.
 
         Args:
-            condition: z, `(batch, n)` or `(batch, c, n)`; the layer must be built.
+            condition: z, `(batch, n)` or `(batch, c, n)`, or group numbers `(batch,)`; the layer must be built.
         """
-        if condition.shape.rank == 2:
-            numbers = self.generator(condition)  # (batch, generated)
-        else:
-            several = self.generator(tf.reshape(condition, [-1, condition.shape[-1]]))  # (batch * c, generated)
-            several = tf.reshape(several, [-1, tf.shape(condition)[1], several.shape[-1]])  # (batch, c, generated)
-            if self.attention is None:
-                numbers = tf.reduce_mean(several, axis=1)
-            else:
-                z = tf.stop_gradient(condition) if self.stop_gradient else condition
-                scores = tf.cast(tf.matmul(z, tf.cast(self.attention, z.dtype)), tf.float32)  # (batch, c, 1)
-                numbers = tf.reduce_sum(several * tf.cast(tf.nn.softmax(scores, axis=1), several.dtype), axis=1)
+        numbers = self.generated_numbers(condition)
         pieces = tf.split(numbers, list(self.generated_sizes.values()), axis=-1)
         parts = dict(zip(self.generated_sizes, pieces, strict=True))
         if "core" in parts:
@@ -287,7 +327,9 @@ class AdaptiveDense(stack.ConditionedLayer):
         return tf.cast(down, dtype), tf.cast(up, dtype)
 
     def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
-        parts = self.generate(inputs if condition is None else tf.cast(condition, inputs.dtype))
+        if condition is not None and self.num_groups is None:
+            condition = tf.cast(condition, inputs.dtype)
+        parts = self.generate(inputs if condition is None else condition)
         if self.rank is None:
             y = apply_each(inputs, parts["kernel"])
         elif self.factors == "shared":
@@ -305,18 +347,33 @@ class AdaptiveDense(stack.ConditionedLayer):
             y += parts["bias"]
         return self.activation(y)
 
-    def folded_config(self) -> dict[str, Any]:
-        """Returns the configuration of the same layer without over-parameterisation."""
-        # A share of the layer's size stays one: the width that it stands for is the same.
-        return {**self.get_config(), "over_parameterisation": None}
+    def folded_config(self, num_groups: int | None = None) -> dict[str, Any]:
+        """Returns the configuration of the same layer without over-parameterisation.
 
-    def folded_weights(self) -> list[Any]:
-        """Returns the weights of the layer that `folded_config` makes, in the order of its `get_weights`."""
-        if self.over_parameterisation is None:
-            return list(self.get_weights())
-        down, up = self.shared_factors(tf.float32)
-        # Four matrices come first, then whatever there is.
-        return [down.numpy(), up.numpy(), *self.get_weights()[4:]]
+        Args:
+            num_groups: Number of groups whose tables take the place of the generator. Default `None`: it stays.
+        """
+        # A share of the layer's size stays one: the width that it stands for is the same.
+        config = {**self.get_config(), "over_parameterisation": None}
+        return config if num_groups is None else {**config, "num_groups": num_groups}
+
+    def folded_weights(self, group_conditions: Any = None) -> list[Any]:
+        """Returns the weights of the layer that `folded_config` makes, in the order of its `get_weights`.
+
+        Args:
+            group_conditions: The condition of each group, `(groups, n)`, where tables take the place of the
+                generator. Default `None`: it stays.
+        """
+        weights = list(self.get_weights())
+        if self.over_parameterisation is not None:
+            down, up = self.shared_factors(tf.float32)
+            # Four matrices come first, then whatever there is.
+            weights = [down.numpy(), up.numpy(), *weights[4:]]
+        if group_conditions is None:
+            return weights
+        numbers = tf.cast(self.generated_numbers(tf.cast(group_conditions, self.compute_dtype)), tf.float32)
+        kept = (2 if self.matrices else 0) + (self.static_bias is not None)
+        return [*weights[:kept], numbers.numpy()]
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
         return (inputs_shape[0], self.units)
@@ -337,6 +394,7 @@ class AdaptiveDense(stack.ConditionedLayer):
             "identity_start": self.identity_start,
             "aggregation": self.aggregation,
             "stop_gradient": self.stop_gradient,
+            "num_groups": self.num_groups,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -147,9 +147,16 @@ class AdaptiveMLP(stack.ConditionedLayer):
                 x = step(x)
         return x
 
-    def folded_config(self) -> dict[str, Any]:
-        """Returns the configuration of the same layer without over-parameterisation."""
-        return {**self.get_config(), "adaptive": {**self.adaptive, "over_parameterisation": None}}
+    def folded_config(self, num_groups: int | None = None) -> dict[str, Any]:
+        """Returns the configuration of the same layer without over-parameterisation.
+
+        Args:
+            num_groups: As `AdaptiveDense.folded_config`. Default `None`.
+        """
+        adaptive = {**self.adaptive, "over_parameterisation": None}
+        if num_groups is not None:
+            adaptive["num_groups"] = num_groups
+        return {**self.get_config(), "adaptive": adaptive}
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
         return (inputs_shape[0], self.hidden_units[-1])

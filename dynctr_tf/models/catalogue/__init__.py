@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.models.catalogue.adaptive_models import ADAPTIVE_MODELS
 from dynctr_tf.models.catalogue.dynamic_models import DYNAMIC_MODELS
 from dynctr_tf.models.catalogue.entry import Choice, LogUniform, ModelEntry, SearchSpace, Uniform
 from dynctr_tf.models.catalogue.multi_scenario_models import MULTI_SCENARIO_MODELS
@@ -30,7 +31,10 @@ __all__ = [
 ]
 
 CATALOGUE: Mapping[str, ModelEntry] = MappingProxyType(
-    {entry.name: entry for entry in (*STATIC_MODELS, *DYNAMIC_MODELS, *SEQUENCE_MODELS, *MULTI_SCENARIO_MODELS)}
+    {
+        entry.name: entry
+        for entry in (*STATIC_MODELS, *DYNAMIC_MODELS, *SEQUENCE_MODELS, *ADAPTIVE_MODELS, *MULTI_SCENARIO_MODELS)
+    }
 )
 """All models, by name."""
 

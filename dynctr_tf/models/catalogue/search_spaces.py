@@ -66,3 +66,12 @@ HISTORY: SearchSpace = MappingProxyType(
         "context": Choice(("none", "convolution", "separable")),
     }
 )
+# Of APG's layers; ranks and inner widths as shares of the smaller side, since the widths of layers are searched too.
+ADAPTIVE: SearchSpace = MappingProxyType(
+    {
+        "rank": Choice((0.02, 0.04, 0.08)),
+        "over_parameterisation": Choice((None, 0.1, 0.2, 0.4)),
+        "generated_bias": Choice((False, True)),
+        "identity_start": Choice((False, True)),
+    }
+)

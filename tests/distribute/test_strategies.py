@@ -1,0 +1,183 @@
+"""What is refused and how it is said; that rows are shared out exactly once; what a step moves."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dynctr_tf import stack
+from dynctr_tf.configuration import SettingsParser
+from dynctr_tf.optimizers import Adam
+from dynctr_tf.optimizers.sparse_optimizer import sum_repeated_ids, sum_repeated_ids_in_place
+from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_parts
+from dynctr_tf.training.strategies import (
+    check_strategy,
+    make_strategy,
+    read_cluster,
+    serve_chief,
+)
+
+WORKERS = {"worker": ["a:1", "b:2"]}
+SERVERS = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
+
+
+def config(cluster: Any, kind: Any = "worker", index: Any = 0, **more: Any) -> dict[str, str]:
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}, **more})}
+
+
+def test_a_whole_tf_config() -> None:
+    first, second = (read_cluster("multi_worker", config(WORKERS, index=index)) for index in (0, 1))
+    assert first.is_chief and not second.is_chief and second.jobs == {"worker": ("a:1", "b:2")}
+    with_chief = {"chief": ["c:1"], **WORKERS}
+    assert not read_cluster("multi_worker", config(with_chief)).is_chief
+    assert read_cluster("multi_worker", config(with_chief, "chief")).is_chief
+    assert not read_cluster("parameter_server", config(SERVERS, "ps")).is_chief
+
+
+@pytest.mark.parametrize(
+    ("strategy", "environment", "message"),
+    [
+        ("multi_worker", {}, r"TF_CONFIG for the strategy 'multi_worker' is not set\..*host1:2222"),
+        ("multi_worker", {"TF_CONFIG": "{'a'"}, "is not JSON"),
+        ("multi_worker", {"TF_CONFIG": "[1]"}, r"must be a JSON object, got \[1\]"),
+        ("multi_worker", {"TF_CONFIG": json.dumps({"cluster": WORKERS})}, "lacks 'task'"),
+        ("multi_worker", {"TF_CONFIG": json.dumps({"task": {"type": "worker", "index": 0}})}, "lacks 'cluster'"),
+        ("multi_worker", config({"wroker": ["a:1"]}), "job that the strategy does not use.*worker"),
+        ("multi_worker", config(SERVERS), "job that the strategy does not use"),
+        ("multi_worker", config({"worker": "a:1"}), "cluster.worker as a list of host:port, got 'a:1'"),
+        ("multi_worker", config({"worker": ["a:1", "b"]}), "each process of cluster.worker as host:port, got 'b'"),
+        ("multi_worker", config({"worker": ["a:1", "b:0"]}), "host:port, got 'b:0'"),
+        ("multi_worker", config({"worker": ["a:1", "a:1"]}), "the address 'a:1' to more than one process"),
+        ("multi_worker", config({"chief": ["a:1"]}, "chief"), "lacks the job 'worker' in its cluster"),
+        ("multi_worker", config({"chief": ["a:1", "c:1"], "worker": ["b:1"]}), "must have one chief"),
+        ("multi_worker", config(WORKERS, index=2), "task index 2, but cluster.worker has the processes 0 to 1"),
+        ("multi_worker", config(WORKERS, index="0"), "task index '0'"),
+        ("multi_worker", config(WORKERS, "chief"), r"a task of type 'chief', which its cluster lacks"),
+        (
+            "multi_worker",
+            {"TF_CONFIG": json.dumps({"cluster": WORKERS, "task": {"type": "worker"}})},
+            "lacks 'index' in its task",
+        ),
+        ("parameter_server", config(WORKERS), r"lacks the jobs 'chief', 'ps' in its cluster\..*\"ps\""),
+        ("parameter_server", config({"chief": ["a:1"], "ps": ["b:1"]}, "chief"), "lacks the job 'worker'"),
+    ],
+)
+def test_a_wrong_or_partial_tf_config(strategy: str, environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_cluster(strategy, environment)
+
+
+def test_what_a_stack_cannot_do_is_refused_with_the_lines_that_make_it_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name in ("multi_worker", "parameter_server"):
+        message = r"dynctr_tf\[tf_keras\](.|\n)*TF_USE_LEGACY_KERAS=1" if stack.KERAS_3 else "TF_CONFIG .* is not set"
+        with pytest.raises(ValueError, match=message):
+            make_strategy(name)
+    with pytest.raises(ValueError, match="'miror'.*mirrored"):
+        check_strategy("miror")
+
+
+def test_arguments_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="replicas belongs to the strategy 'mirrored', got 2 with 'none'"):
+        make_strategy("none", replicas=2)
+    with pytest.raises(ValueError, match="tpu_address belongs to the strategy 'tpu'"):
+        make_strategy("mirrored", replicas=2, tpu_address="grpc://somewhere")
+    with pytest.raises(ValueError, match="replicas must be at least 1, got 0"):
+        make_strategy("mirrored", replicas=0)
+    if not tf.config.list_physical_devices("GPU"):
+        with pytest.raises(ValueError, match="no GPU on this machine.*--training.replicas 2"):
+            make_strategy("mirrored")
+        tf.zeros([])
+        with pytest.raises(ValueError, match="before anything else uses TensorFlow"):
+            make_strategy("mirrored", replicas=2)
+    with pytest.raises(ValueError, match="does not serve itself"):
+        serve_chief(read_cluster("parameter_server", config(SERVERS, "chief")))
+    if not stack.KERAS_3:
+        monkeypatch.setenv("TF_CONFIG", config(SERVERS)["TF_CONFIG"])
+        with pytest.raises(ValueError, match="worker 0, which serves the chief"):
+            make_strategy("parameter_server")
+
+
+def test_the_settings() -> None:
+    parser = SettingsParser("a job")
+    assert parser.parse_settings([])[0].training.strategy is None
+    assert parser.parse_settings(["--strategy", "none"])[0].training.strategy is None
+    given = parser.parse_settings(["--strategy", "mirrored", "--training.replicas", "2"])[0].training
+    assert (given.strategy, given.replicas) == ("mirrored", 2)
+    assert parser.parse_settings(["--training.strategy", "tpu"])[0].training.strategy == "tpu"
+
+
+def rows_of(batches: Any) -> list[tuple[Any, ...]]:
+    rows = []
+    for inputs, labels, weights in batches:
+        for fields, label, weight in zip(inputs["fields"].numpy(), labels.numpy(), weights.numpy(), strict=True):
+            if weight > 0:
+                rows.append((*fields.tolist(), float(label)))
+    return rows
+
+
+@pytest.mark.parametrize("files", [1, 2, 7, 40])
+def test_each_row_of_an_epoch_is_read_once(files: int, small_source: Any, tmp_path: Any) -> None:
+    from dynctr_tf.encoding import Encoder, write_encoded_dataset
+
+    encoder = Encoder.fit(small_source, progress=False)
+    block = -(-3000 // files)
+    data = write_encoded_dataset(small_source, encoder, tmp_path / "data", progress=False, rows_per_block=block)
+    expected = Counter(rows_of(even_batches(data.batches("train", 3000), 3000)))
+    batch = 96  # 31 batches and one of 24 rows: some of eight workers get filling alone
+    for workers, local in ((1, 2), (2, 1), (2, 2), (3, 1), (8, 1)):
+        read: Counter[tuple[Any, ...]] = Counter()
+        weight = 0.0
+        for worker in range(workers):
+            even = even_batches(data.batches("train", batch, shuffle=True, seed=5), batch)
+            parts = replica_parts(even, workers * local, range(worker * local, (worker + 1) * local))
+            assert parts.element_spec[1].shape == (batch // (workers * local),)
+            batches = list(parts)
+            read.update(rows_of(batches))
+            weight += sum(float(weights.numpy().sum()) for _, _, weights in batches)
+        assert sum(read.values()) == 3000 and read == expected, (workers, local)
+        # Each batch weighs as much as a full one, for the mean over its rows.
+        assert weight == pytest.approx(32 * batch, rel=1e-6)
+
+
+def test_batches_that_replicas_cannot_share() -> None:
+    check_divisible(96, 8)
+    with pytest.raises(ValueError, match="batch of 100 rows cannot be shared evenly by 8 replicas; take 96 or 104"):
+        check_divisible(100, 8)
+    with pytest.raises(ValueError, match="take 8"):
+        check_divisible(3, 8)
+
+
+def test_adam_is_right_with_ids_that_repeat() -> None:
+    values = tf.constant([[3.0, 1.0], [-1.0, 2.0], [0.5, 0.5]])
+    repeated = tf.IndexedSlices(values, tf.constant([1, 1, 3]), tf.constant([4, 2]))
+    found = []
+    for gradient in (repeated, tf.convert_to_tensor(repeated)):
+        table = tf.Variable(tf.ones([4, 2]))
+        optimizer = Adam(0.1)
+        for _ in range(3):
+            optimizer.apply_gradients([(gradient, table)])
+        found.append(table.numpy())
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    assert Adam.from_config(Adam(0.3, beta_1=0.8).get_config()).get_config()["beta_1"] == 0.8
+
+
+def test_slices_summed_in_place_give_the_same_rows() -> None:
+    generator = np.random.default_rng(3)
+    for count in (1, 2, 30):
+        slices = tf.IndexedSlices(
+            tf.constant(generator.normal(size=(count, 3)), tf.float32),
+            tf.constant(generator.integers(0, 6, count), tf.int32),
+            tf.constant([6, 3]),
+        )
+        free, fixed = sum_repeated_ids(slices), sum_repeated_ids_in_place(slices)
+        assert fixed.indices.shape == (count,)
+        expected = dict(zip(free.indices.numpy().tolist(), free.values.numpy(), strict=True))
+        assert set(fixed.indices.numpy().tolist()) == set(expected)
+        for row, value in zip(fixed.indices.numpy().tolist(), fixed.values.numpy(), strict=True):
+            np.testing.assert_allclose(value, expected[row], rtol=1e-5, atol=1e-6)

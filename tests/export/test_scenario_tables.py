@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow import keras
+from test_export import Rows
 
+from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
+from dynctr_tf.export import export_model
 from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
 from dynctr_tf.layers import GeneratedTowers, SeparateTowers, StarTowers
 from dynctr_tf.models import build_model, dnn
@@ -81,9 +84,21 @@ def test_written_graph_holds_tables_and_no_generator(tmp_path: Path) -> None:
     loaded = tf.saved_model.load(str(tmp_path / "served"))
     found = loaded.score({key: tf.constant(value) for key, value in BATCH.items()}).numpy()
     np.testing.assert_allclose(found, logits(model), rtol=1e-5, atol=1e-5)
-    shapes = {tuple(weight.shape) for weight in loaded.model.variables}
+    files = str(tmp_path / "served" / "variables" / "variables")
+    shapes = {tuple(shape) for _, shape in tf.train.list_variables(files)}
     assert (4, 2, 2) in shapes  # three scenarios and their mean, a core of rank 2 each
     assert (1, 8, 2, 2) not in shapes  # the kernels that the hypernetwork mixes
+
+
+def test_exported_model_generates_nothing(tmp_path: Path) -> None:
+    source = Rows()
+    encoder = Encoder.fit(source, progress=False)
+    model = build_model("optmsm", encoder.features, **SMALL, **OPTIONS["optmsm"])
+    path = export_model(model, encoder, tmp_path / "clicks", source.columns.slice(0, 20))
+    # Of four axes are the kernels that a hypernetwork mixes. That the answers agree, the export has checked itself.
+    shapes = [shape for _, shape in tf.train.list_variables(str(path / "variables" / "variables"))]
+    assert any(len(shape) == 3 and shape[0] == encoder.features.num_scenarios - 1 for shape in shapes)
+    assert not any(len(shape) == 4 for shape in shapes)
 
 
 def test_models_without_scenarios_are_left_alone() -> None:

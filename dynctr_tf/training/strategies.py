@@ -439,8 +439,7 @@ def prepare_for_tpu(model: Any, optimizer: Any) -> None:
     one size by `even_batches`. What remains is the number of distinct ids in a batch: the embedding layers here
     stop looking for them, and the optimizers sum the slices of each id by sorting.
 
-    **Not run on a TPU by the authors, who have none.** What was run is one training step compiled by XLA for the
-    CPU, which has the same limits of shapes and types, against the same step without XLA. Who has a TPU should
+    **Not run on a TPU by the authors, who have none**, nor compared step by step under XLA. Who has a TPU should
     first run a training of 100 steps with a small model and compare its log with that of `--strategy none` at
     the same seed and batch size, such as
 

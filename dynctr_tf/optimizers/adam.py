@@ -32,7 +32,7 @@ class Adam(keras.optimizers.Adam):  # type: ignore[misc]
     >>> optimizer = Adam(0.1, epsilon=1.0)
     >>> _ = optimizer.apply_gradients([(slices, table)])
     >>> [round(float(x), 4) for x in table.numpy()[:, 0]]
-    [1.0, 0.9939]
+    [1.0, 0.9941]
 
     Reference: Kingma and Ba, arXiv 1412.6980.
     """

@@ -24,7 +24,7 @@ from tensorflow import keras
 device = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from test_models import FEATURES, SMALL, batch_of, labels_of
+from small_models import FEATURES, SMALL, batch_of, labels_of
 
 from dynctr_tf.models import build_model
 from dynctr_tf.optimizers import LazyAdam

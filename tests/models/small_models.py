@@ -1,0 +1,102 @@
+"""Data with all kinds of features, and every model of the catalogue in a size that a test can afford."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
+
+FEATURES = EncodedFeatures(
+    fields=(
+        Field("user", "user", 1, 20),
+        Field("scenario_id", "scenario", 21, 5),
+        Field("item", "item", 26, 10),
+        Field("hour of day/UTC", "context", 36, 24),
+        Field("tags", "item", 60, 9, max_values=3),
+    ),
+    sequences=(Sequence("last items/30d", "user", 4, 26, 10, field="item"),),
+    num_scenarios=5,
+    num_groups=3,
+)
+_INTERESTS = ("din", "din-heter", "dien", "dien-heter")
+SMALL: dict[str, dict[str, Any]] = {
+    "lr": {},
+    "fm": {"embedding_dim": 4},
+    "dnn": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "dcn_v2": {"embedding_dim": 4, "hidden_units": (8, 4), "num_layers": 2},
+    **{
+        name: {"embedding_dim": 4, "num_layers": 2, "num_subspaces": 2}
+        for name in ("xdeepint", "dynint-da", "dynint-dgp", "dynint-dwp")
+    },
+    "dpn": {"embedding_dim": 4, "hidden_units": (8, 4), "contexts": ("z0", "y1")},
+    "dpn_field": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "dymlp": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "dyjoint": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "sdpn": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    **{name: {"embedding_dim": 4, "hidden_units": (8,), "attention_units": (4,)} for name in _INTERESTS},
+    **{
+        name: {"embedding_dim": 4, "hidden_units": (8,)}
+        for name in ("transformer", "transformer-homo", "transformer-heter", "kfatt")
+    },
+    "afm": {"embedding_dim": 4, "attention_dim": 3},
+    "hofm": {"embedding_dim": 4},
+    **{
+        name: {"embedding_dim": 4, "hidden_units": (8, 4)}
+        for name in ("nfm", "wide_deep", "deepfm", "deep_crossing", "dcn")
+    },
+    "crossnet": {"embedding_dim": 4},
+    "dcn_v2_mix": {"embedding_dim": 4, "hidden_units": (8, 4), "rank": 3, "num_experts": 2},
+    "crossmix": {"embedding_dim": 4, "rank": 3, "num_experts": 2},
+    "pnn": {"embedding_dim": 4, "hidden_units": (8, 4), "product": "both", "outer_mode": "kernel"},
+    "xdeepfm": {"embedding_dim": 4, "hidden_units": (8, 4), "layer_sizes": (3, 2)},
+    "cin": {"embedding_dim": 4, "layer_sizes": (3, 2)},
+    "autoint": {"embedding_dim": 4, "head_dim": 3},
+    "autoint-plus": {"embedding_dim": 4, "head_dim": 3, "hidden_units": (8, 4)},
+    "fibinet": {"embedding_dim": 4, "hidden_units": (8, 4)},
+    "afn": {"embedding_dim": 4, "num_neurons": 5, "hidden_units": (8, 4)},
+    "afn-plus": {"embedding_dim": 4, "num_neurons": 5, "hidden_units": (8, 4), "dnn_hidden_units": (8,)},
+    **{
+        f"apg-{base}": {"embedding_dim": 4, "hidden_units": (8, 4), "rank": 2, "over_parameterisation": 3}
+        for base in ("wide_deep", "pnn", "fibinet", "deepfm", "dcn", "dcn_v2", "autoint", "dnn")
+    },
+    "optmsm": {"embedding_dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "hyper_units": 3},
+    "shared_bottom": {"embedding_dim": 4, "bottom_units": (8,), "tower_units": (4,)},
+    "mmoe": {"embedding_dim": 4, "num_experts": 2, "expert_units": (8, 4), "tower_units": (), "personal": ("user",)},
+    "ple": {"embedding_dim": 4, "num_levels": 2, "expert_units": (8,), "tower_units": ()},
+    "star": {"embedding_dim": 4, "hidden_units": (8,), "auxiliary_units": (4,)},
+    "can": {"embedding_dim": 4, "hidden_units": (8,), "attention_units": (4,), "co_action_dim": 3, "orders": 2},
+    "m2m": {"embedding_dim": 4, "num_experts": 2, "expert_units": (8, 4), "attention_units": 3},
+    **{
+        name: {"embedding_dim": 4, "hidden_units": (8, 4)}
+        for name in ("pepnet", "per_scenario", "lhuc", "poso", "gatenet")
+    },
+    **{f"masknet-{mode}": {"embedding_dim": 4, "block_units": (8, 4)} for mode in ("serial", "parallel")},
+}
+
+
+def batch_of(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+
+    def ids(first: int, count: int, width: int, padded: bool = False) -> np.ndarray:
+        drawn = random.integers(first, first + count, (rows, width)).astype(np.int32)
+        return np.where(np.arange(width) < random.integers(0, width + 1, (rows, 1)), drawn, 0) if padded else drawn
+
+    single = [ids(field.first_id, field.num_ids, 1) for field in FEATURES.single_valued]
+    return {
+        "fields": np.concatenate(single, axis=1),
+        "tags": ids(60, 9, 3, padded=True).astype(np.int32),
+        "last items/30d": ids(26, 10, 4, padded=True).astype(np.int32),
+        "scenario": single[1][:, 0] - 21,
+        "group": random.integers(0, 3, rows).astype(np.int32),
+    }
+
+
+def labels_of(batch: dict[str, np.ndarray]) -> np.ndarray:
+    return (batch["fields"][:, 0] % 2).astype(np.float32)
+
+
+def logits(model: Any, batch: dict[str, np.ndarray]) -> np.ndarray:
+    return model({key: tf.constant(value) for key, value in batch.items()}, training=False).numpy()

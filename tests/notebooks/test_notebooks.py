@@ -33,6 +33,7 @@ def source(cell: dict[str, Any]) -> str:
 
 def test_there_is_a_notebook_for_each_question() -> None:
     wanted = {
+        "optimizers_and_sparsity",
         "quick_start",
         "trusted_metrics",
         "your_own_data",

@@ -15,6 +15,7 @@ import pytest
 import scenario_cases
 from layer_contract import CASES as FIRST_CASES
 from layer_contract import as_model, check_layer, listed, model_inputs
+from tensorflow import keras
 
 from dynctr_tf import layers
 
@@ -42,6 +43,12 @@ for index, name in enumerate(json.loads((folder / "names.json").read_text())):
     differences[name] = max(float(np.abs(o.numpy() - stored[f"out{k}"]).max()) for k, o in enumerate(outputs))
 (folder / "differences.json").write_text(json.dumps(differences))
 """
+
+
+@pytest.fixture(autouse=True)
+def same_start_each_time() -> None:
+    """Rounding to bfloat16 is judged by the size of the outputs, and some starts leave outputs that nearly cancel."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.mark.parametrize("name", CASES)

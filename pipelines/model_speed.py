@@ -107,7 +107,6 @@ def save_for_serving(model: Any, directory: str) -> None:
 
 def compiled_model(name: str, num_ids: int, batch_size: int) -> tuple[Any, Any, np.ndarray]:
     """Builds a model for the workload, compiled, with its training data without end and the encoded ids of it."""
-    import tensorflow as tf
     from tensorflow import keras
 
     from dynctr_tf.encoding.encoded_features import EncodedFeatures
@@ -124,10 +123,7 @@ def compiled_model(name: str, num_ids: int, batch_size: int) -> tuple[Any, Any, 
     model.compile(
         LazyAdam(workload.LEARNING_RATE), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
     )
-    # An element is a whole batch: cutting one row by row costs more than a step of a small model, and a cache is
-    # thrown away where an epoch was not read to its end.
-    whole = ({"fields": ids.reshape(-1, batch_size, ids.shape[1])}, rows.labels.reshape(-1, batch_size))
-    return model, tf.data.Dataset.from_tensor_slices(whole).repeat().prefetch(2), ids
+    return model, workload.endless_batches({"fields": ids}, rows.labels, batch_size), ids
 
 
 def time_model(

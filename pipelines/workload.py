@@ -74,6 +74,26 @@ def peak_memory_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def endless_batches(inputs: Any, labels: np.ndarray, batch_size: int) -> Any:
+    """A `tf.data.Dataset` of the rows without end; an element is a whole batch.
+
+    Cutting a batch row by row costs more than a step of a small model. The tuner of tf.data is off: an iterator
+    that goes away waits for the tuner's sleep, which doubles up to a minute, so that some runs of `fit` were timed
+    as 5.1 or 10.2 seconds, whatever they did.
+
+    Args:
+        inputs: One array `(rows, fields)`, or arrays by name.
+        labels: `(rows, ...)`.
+        batch_size: Rows of a batch; must divide the rows.
+    """
+    import tensorflow as tf
+
+    whole = tf.nest.map_structure(lambda values: values.reshape(-1, batch_size, *values.shape[1:]), (inputs, labels))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensor_slices(whole).repeat().prefetch(2).with_options(options)
+
+
 def print_figures(peer: str, model: str, num_ids: int, figures: Mapping[str, float], variant: str = "float32") -> None:
     """Prints the figures of one contender as one line of JSON; the peak of memory is added where it is not given."""
     peak = {"peak_memory_mib": peak_memory_mib()}

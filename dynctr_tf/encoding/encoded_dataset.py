@@ -490,6 +490,8 @@ class EncodedDataset:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
         options = tf.data.Options()
         options.deterministic = True
+        # There is nothing to tune, and an iterator that goes away waits for the tuner's sleep of up to a minute.
+        options.autotune.enabled = False
         # A worker's slice must not be cut again; a data set that is whole may be, by rows.
         policy = tf.data.experimental.AutoShardPolicy
         options.experimental_distribute.auto_shard_policy = policy.OFF if workers > 1 else policy.DATA

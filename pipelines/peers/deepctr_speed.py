@@ -46,9 +46,7 @@ def main() -> None:
     model = getattr(deepctr.models, class_name)(*[columns] * (1 + linear), **arguments)
     model.compile(tf.keras.optimizers.Adam(workload.LEARNING_RATE), "binary_crossentropy")
     inputs = {f"f{i}": rows.ids[:, i] for i in range(workload.NUM_FIELDS)}
-    # An element is a whole batch, as ours have it.
-    whole = {name: column.reshape(-1, batch_size, *column.shape[1:]) for name, column in inputs.items()}
-    dataset = tf.data.Dataset.from_tensor_slices((whole, rows.labels.reshape(-1, batch_size, 1))).repeat().prefetch(2)
+    dataset = workload.endless_batches(inputs, rows.labels.reshape(-1, 1), batch_size)
     model.fit(dataset, steps_per_epoch=workload.NUM_BATCHES, verbose=0)
     start = time.perf_counter()
     model.fit(dataset, steps_per_epoch=steps, verbose=0)

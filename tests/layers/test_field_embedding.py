@@ -55,6 +55,24 @@ def test_gradient_has_each_row_once_already_summed() -> None:
     np.testing.assert_allclose(tf.convert_to_tensor(repeated).numpy(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("linear", [False, True])
+def test_reading_alone_finds_no_distinct_rows_and_gives_the_same(linear: bool) -> None:
+    layer = built(linear=linear)
+    kinds = {}
+    for training in (True, False):
+        graph = (
+            tf.function(lambda ids, training=training: layer(ids, training=training)).get_concrete_function(IDS).graph
+        )
+        kinds[training] = {operation.type for operation in graph.get_operations()}
+    assert "Unique" in kinds[True] and "Unique" not in kinds[False]
+    for one, other in zip(
+        tf.nest.flatten(layer(tf.constant(IDS), training=True)),
+        tf.nest.flatten(layer(tf.constant(IDS), training=False)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_gradient_indices_come_straight_out_of_unique_and_nothing_is_made_dense() -> None:
     layer = built(linear=True)
     operations = []

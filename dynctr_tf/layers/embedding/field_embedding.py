@@ -44,6 +44,8 @@ class FieldEmbedding(keras.layers.Layer):
 
     Call arguments:
         inputs: ids, int32 or int64, or a list of such tensors, which are joined along axis 1.
+        training: Boolean. With `False` rows are gathered as they come, repeated or not, which is faster; a
+            gradient taken through such a call repeats rows. Default `None`: rows are made distinct.
 
     Input shape:
         `(batch, n)`, or a list of `(batch, n_j)` with n = sum of n_j.
@@ -139,7 +141,7 @@ class FieldEmbedding(keras.layers.Layer):
         # A row of zeros for the padding id before, a column of zeros for the first-order weights behind.
         return tf.pad(rows, [[padding, 0], [0, int(self.linear)]])
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         parts = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         for part in parts:
             if not part.dtype.is_integer:
@@ -150,7 +152,9 @@ class FieldEmbedding(keras.layers.Layer):
         ids = tf.concat([tf.cast(part, tf.int32) for part in parts], axis=1)  # (batch, n)
         flat_ids = tf.reshape(ids, [-1])
         table = stack.raw_variable(self.table)
-        if not self.deduplicate:
+        # Without a gradient there is nothing to sum; on parameter servers a distinct row still travels once.
+        only_read = training is False and not self.row_regularizer_l2 and isinstance(table, tf.Variable)
+        if only_read or not self.deduplicate:
             return self._outputs(_gather_trainable(table, flat_ids), ids, lambda rows: rows)
         distinct_ids, positions = tf.unique(flat_ids)
         rows = _gather_trainable(table, distinct_ids)  # (distinct, D or D + 1)

@@ -3,10 +3,10 @@
 `python -m pipelines.compare --config pipelines/configs/criteo_display_ads.toml --models lr fm --output runs/lr-fm`
 searches each model's hyper-parameters on the validation split with `pipelines.tune`, trains the best of each with
 every seed, and prints AUC and logloss with intervals and tests against the reference, rows/s, memory and zero rows.
-Each training runs in its own process. Started again after a kill, it goes on where it was. A model may come several
-times with options of its own: `--models dpn "dpn-tag=dpn contexts=x:tag"` compares two under these names. Where the
-data has scenarios, a table and pictures say what each model reaches in each; with `per_scenario` among the models the
-others are tested there against it, scenario by scenario.
+Each training runs in its own process, `--workers` of them at a time. Started again after a kill, it goes on where
+it was. A model may come several times with options of its own: `--models dpn "dpn-tag=dpn contexts=x:tag"` compares
+two under these names. Where the data has scenarios, a table and pictures say what each model reaches in each; with
+`per_scenario` among the models the others are tested there against it, scenario by scenario.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,18 +31,52 @@ from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
 
 
-def _run(module: str, *words: str, log: Path) -> None:
-    """Runs a pipeline in its own process, which finds this one's packages; what it prints goes to a file."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with log.open("w", encoding="utf-8") as file:
-        done = subprocess.run(
-            [sys.executable, "-m", module, *words], stdout=file, stderr=subprocess.STDOUT, check=False, env=environment
-        )
-    if done.returncode:
-        raise RuntimeError(
-            f"{module} {' '.join(words)} ended with {done.returncode}; its end says:\n"
-            + "\n".join(log.read_text(encoding="utf-8").splitlines()[-15:])
-        )
+class _Job(NamedTuple):
+    """A pipeline with its options, run in a process of its own; what it prints goes to the file `log`."""
+
+    model: str
+    words: tuple[str, ...]
+    log: Path
+
+    def run(self, environment: dict[str, str]) -> None:
+        """Runs it; the process finds this one's packages."""
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment}
+        with self.log.open("w", encoding="utf-8") as file:
+            command = [sys.executable, "-m", *self.words]
+            done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False, env=environment)
+        if done.returncode:
+            raise RuntimeError(
+                f"{' '.join(self.words)} ended with {done.returncode}; its end says:\n"
+                + "\n".join(self.log.read_text(encoding="utf-8").splitlines()[-15:])
+            )
+
+
+def _run_all(phases: Sequence[Sequence[_Job]], total: int, workers: int) -> None:
+    """Runs the jobs of each phase, some at a time, each with its share of the cores; the first failure ends it.
+
+    Args:
+        phases: A phase begins when the one before has ended.
+        total: How many jobs there are with those that an earlier run has done.
+        workers: Jobs at a time.
+
+    Raises:
+        RuntimeError: A job failed. Those that run then are waited for.
+    """
+    from dynctr_tf.tuning.search import share_of_cores
+
+    environment = share_of_cores(workers) if workers > 1 else {}
+    done = total - sum(map(len, phases))
+    with tqdm(total=total, initial=done, desc="trainings", unit="job") as bar, ThreadPoolExecutor(workers) as pool:
+        for jobs in phases:
+            running = {pool.submit(job.run, environment): job for job in jobs}
+            try:
+                for ended in as_completed(running):
+                    ended.result()
+                    bar.set_postfix_str(running[ended].model)
+                    bar.update()
+            finally:
+                for future in running:
+                    future.cancel()
 
 
 class _Variant(NamedTuple):
@@ -99,6 +134,7 @@ def compare_models(
     reference: str,
     output: Path,
     single: str | None = None,
+    workers: int = 1,
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
@@ -116,32 +152,35 @@ def compare_models(
         single = next((variant.name for variant in variants.values() if variant.model == "per_scenario"), None)
     elif single not in models:
         raise ValueError(unknown_name_message("model for --single", single, models))
-    if seeds < 1 or trials < 0:
-        raise ValueError(f"A comparison needs at least one seed and no negative trials, got {seeds} and {trials}.")
+    if seeds < 1 or trials < 0 or workers < 1:
+        raise ValueError(
+            "A comparison needs at least one seed, one worker and no negative trials, "
+            f"got {seeds}, {workers} and {trials}."
+        )
     output.mkdir(parents=True, exist_ok=True)
     data = prepare(settings.data)
-    runs: dict[str, list[dict[str, Any]]] = {model: [] for model in models}
-    predictions: dict[str, list[np.ndarray]] = {model: [] for model in models}
-    with tqdm(total=len(models) * (seeds + (trials > 0)), desc="trainings", unit="job") as bar:
-        for model in models:
-            bar.set_postfix_str(model)
-            file = _base_file(settings, variants[model], output)
-            if trials:
-                folder = output / f"tune-{model}"
-                if not (folder / "best.toml").exists():
-                    words = ["--config", str(file), "--trials", str(trials), "--output", str(folder)]
-                    _run("pipelines.tune", *words, log=output / f"tune-{model}.log")
-                file = folder / "best.toml"
-                bar.update()
-            for seed in range(seeds):
-                folder = output / f"{model}-seed{seed}"
-                if not (folder / "result.json").exists():
-                    words = ["--config", str(file), "--training.seed", str(seed), "--export.directory", "none"]
-                    _run("pipelines.train", *words, "--run-directory", str(folder), log=output / f"{folder.name}.log")
-                runs[model].append(json.loads((folder / "result.json").read_text(encoding="utf-8")))
-                predictions[model].append(np.load(folder / "test_logits.npy"))
-                bar.update()
-
+    searches, trainings = [], []
+    for model in models:
+        file = _base_file(settings, variants[model], output)
+        if trials:
+            folder = output / f"tune-{model}"
+            words = ("pipelines.tune", "--config", str(file), "--trials", str(trials), "--output", str(folder))
+            if not (folder / "best.toml").exists():
+                searches.append(_Job(model, words, output / f"tune-{model}.log"))
+            file = folder / "best.toml"
+        for seed in range(seeds):
+            folder = output / f"{model}-seed{seed}"
+            words = ("pipelines.train", "--config", str(file), "--training.seed", str(seed))
+            words = (*words, "--export.directory", "none", "--run-directory", str(folder))
+            if not (folder / "result.json").exists():
+                trainings.append(_Job(model, words, output / f"{folder.name}.log"))
+    _run_all([searches, trainings], len(models) * (seeds + (trials > 0)), workers)
+    folders = {model: [output / f"{model}-seed{seed}" for seed in range(seeds)] for model in models}
+    runs = {
+        model: [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in of]
+        for model, of in folders.items()
+    }
+    predictions = {model: [np.load(folder / "test_logits.npy") for folder in of] for model, of in folders.items()}
     schema = data.schema
     comparison = compare(
         data.column("test", "label"),
@@ -192,6 +231,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=8, help="searched settings per model, 0 for defaults (default 8)")
     parser.add_argument("--reference", help="model that the others are tested against (default the first)")
     parser.add_argument("--single", help="model that is one per scenario (default per_scenario, if it is among them)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="trainings at a time, each with its share of the cores; rows/s are then those of a share (default 1)",
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of everything that comes out")
     settings, namespace = parser.parse_settings(arguments)
     reference = namespace.reference or namespace.models[0].split()[0].partition("=")[0]
@@ -204,6 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             reference,
             namespace.output,
             namespace.single,
+            namespace.workers,
         )
 
 

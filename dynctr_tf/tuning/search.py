@@ -430,6 +430,16 @@ def _chief_of_workers(workers: int, role: str) -> Iterator[dict[str, str] | None
             del os.environ[name]
 
 
+def share_of_cores(workers: int) -> dict[str, str]:
+    """The environment in which one of several processes that train at a time keeps to its part of the cores.
+
+    Args:
+        workers: How many train at a time. What the user's environment sets stays.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    return {name: os.environ.get(name, threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
+
+
 def _serve(
     loop: keras_tuner.Tuner,
     workers: int,
@@ -440,8 +450,7 @@ def _serve(
 ) -> None:
     """Starts the workers, answers them as keras-tuner's chief until all have ended, and starts anew what crashed."""
     oracle = loop.oracle
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
-    shares = {name: os.environ.get(name, threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
+    shares = share_of_cores(workers)
 
     def launch(number: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **shares, **addresses, "KERASTUNER_TUNER_ID": f"worker{number}"}

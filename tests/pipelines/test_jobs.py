@@ -249,7 +249,7 @@ def test_a_trial_that_fails_is_never_best(here: Path, capsys: pytest.CaptureFixt
 @pytest.mark.slow
 def test_compare_two_models(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*SMALL, *SHORT, "--models", "lr", "fm", "--seeds", "1", "--trials", "0", "--output", "compared"]
-    compare.main(words)
+    compare.main([*words, "--workers", "2"])
     text = capsys.readouterr().out
     assert re.search(r"^lr .*\d", text, re.M) and re.search(r"^fm .*\d", text, re.M)
     assert "by scenario: 400 rows" in text and (here / "compared" / "scenarios-fm.png").exists()

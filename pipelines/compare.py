@@ -35,11 +35,15 @@ class _Job(NamedTuple):
     """A pipeline with its options, run in a process of its own; what it prints goes to the file `log`."""
 
     model: str
-    words: tuple[str, ...]
+    words: Sequence[str]
     log: Path
 
     def run(self, environment: dict[str, str]) -> None:
-        """Runs it; the process finds this one's packages."""
+        """Runs it; the process finds this one's packages.
+
+        Raises:
+            RuntimeError: It failed; the end of what it said is in the message.
+        """
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment}
         with self.log.open("w", encoding="utf-8") as file:
             command = [sys.executable, "-m", *self.words]
@@ -110,7 +114,7 @@ def _variant(text: str) -> _Variant:
     return _Variant(name, model, options)
 
 
-def _base_file(settings: JobSettings, variant: _Variant, output: Path) -> Path:
+def _write_settings(settings: JobSettings, variant: _Variant, file: Path) -> None:
     """Writes the settings of one model; options of models that this one has not are left out."""
     from dynctr_tf.models.catalogue import model_entry
 
@@ -121,9 +125,7 @@ def _base_file(settings: JobSettings, variant: _Variant, output: Path) -> Path:
     space = mapping["search"]["space"]
     if isinstance(space.get("model"), dict):
         space["model"] = {name: value for name, value in space["model"].items() if name in known}
-    file = output / f"{variant.name}.toml"
     file.write_text(to_toml(job_settings(mapping)), encoding="utf-8")
-    return file
 
 
 def compare_models(
@@ -138,9 +140,9 @@ def compare_models(
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
-    from pipelines.stages import check_one_process, judge_scenarios, prepare
+    from pipelines.stages import check_one_at_a_time, judge_scenarios, prepare, task_of_cluster
 
-    check_one_process(settings, "pipelines.compare")
+    check_one_at_a_time(settings, workers)
 
     variants = {variant.name: variant for variant in map(_variant, models)}
     if len(variants) < len(models):
@@ -157,24 +159,31 @@ def compare_models(
             "A comparison needs at least one seed, one worker and no negative trials, "
             f"got {seeds}, {workers} and {trials}."
         )
+    cluster = task_of_cluster(settings)
     output.mkdir(parents=True, exist_ok=True)
-    data = prepare(settings.data)
+    chief = cluster is None or cluster.is_chief
+    data = prepare(settings.data, cluster)
+    # All processes of a cluster write into one folder.
+    part = "" if cluster is None or chief else f"-{cluster.task_type}{cluster.task_index}"
     searches, trainings = [], []
     for model in models:
-        file = _base_file(settings, variants[model], output)
+        settings_file = output / f"{model}{part}.toml"
+        _write_settings(settings, variants[model], settings_file)
         if trials:
             folder = output / f"tune-{model}"
-            words = ("pipelines.tune", "--config", str(file), "--trials", str(trials), "--output", str(folder))
             if not (folder / "best.toml").exists():
-                searches.append(_Job(model, words, output / f"tune-{model}.log"))
-            file = folder / "best.toml"
+                words = ["--config", settings_file, "--trials", trials, "--output", folder]
+                searches.append(_Job(model, ["pipelines.tune", *map(str, words)], output / f"tune-{model}{part}.log"))
+            settings_file = folder / "best.toml"
         for seed in range(seeds):
             folder = output / f"{model}-seed{seed}"
-            words = ("pipelines.train", "--config", str(file), "--training.seed", str(seed))
-            words = (*words, "--export.directory", "none", "--run-directory", str(folder))
             if not (folder / "result.json").exists():
-                trainings.append(_Job(model, words, output / f"{folder.name}.log"))
+                words = ["--config", settings_file, "--training.seed", seed, "--export.directory", "none"]
+                words = ["pipelines.train", *words, "--run-directory", folder]
+                trainings.append(_Job(model, [*map(str, words)], output / f"{folder.name}{part}.log"))
     _run_all([searches, trainings], len(models) * (seeds + (trials > 0)), workers)
+    if not chief:
+        return
     folders = {model: [output / f"{model}-seed{seed}" for seed in range(seeds)] for model in models}
     runs = {
         model: [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in of]
@@ -241,15 +250,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings, namespace = parser.parse_settings(arguments)
     reference = namespace.reference or namespace.models[0].split()[0].partition("=")[0]
     with errors_as_messages(parser):
-        compare_models(
+        from pipelines.stages import as_part_of_cluster
+
+        as_part_of_cluster(
             settings,
-            namespace.models,
-            namespace.seeds,
-            namespace.trials,
-            reference,
-            namespace.output,
-            namespace.single,
-            namespace.workers,
+            lambda: compare_models(
+                settings,
+                namespace.models,
+                namespace.seeds,
+                namespace.trials,
+                reference,
+                namespace.output,
+                namespace.single,
+                namespace.workers,
+            ),
+            grace_seconds=600.0,  # between two trainings there is no chief
         )
 
 

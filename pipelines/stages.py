@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,16 @@ from dynctr_tf.models.catalogue import build_model, model_entry
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers import Adam, LazyAdam, dynint_optimizer
 from dynctr_tf.training import TrainingResult, set_seed, train
-from dynctr_tf.training.strategies import is_chief, make_strategy, prepare_for_tpu, unreplicated_weights
+from dynctr_tf.training.strategies import (
+    Cluster,
+    check_strategy,
+    make_strategy,
+    prepare_for_tpu,
+    read_cluster,
+    restart_when_a_worker_is_lost,
+    serve_chief,
+    unreplicated_weights,
+)
 
 _LEAST_REPLICATES = 40  # so that a replicate lies outside of a 95 % interval on either side
 
@@ -74,26 +83,58 @@ def training_strategy(settings: JobSettings) -> tf.distribute.Strategy:
     return _strategy(training.strategy or "none", training.replicas, training.tpu_address)
 
 
-def check_one_process(settings: JobSettings, job: str) -> None:
-    """Refuses a strategy of several processes for a job that trains many models one after the other.
+def as_part_of_cluster(settings: JobSettings, job: Callable[[], Any], *, grace_seconds: float = 60.0) -> None:
+    """Runs a job as the part that this process has in it: alone, or as the task that TF_CONFIG gives it.
+
+    Args:
+        settings: The settings of the job.
+        job: The job; workers and servers of parameter-server training serve the chief in place of it.
+        grace_seconds: How long these wait for a chief that has gone. Default 60.0.
 
     Raises:
-        ValueError: Such a strategy, with what to do.
+        ValueError: A strategy that this stack cannot do, or a wrong TF_CONFIG.
     """
-    if settings.training.strategy in ("multi_worker", "parameter_server"):
+    strategy = settings.training.strategy or "none"
+    check_strategy(strategy)
+    if strategy == "parameter_server":
+        cluster = read_cluster(strategy)
+        if not cluster.is_chief:
+            serve_chief(cluster, grace_seconds=grace_seconds)
+            return
+    if strategy == "multi_worker":
+        with restart_when_a_worker_is_lost(settings.training.max_restarts):
+            job()
+    else:
+        job()
+
+
+def task_of_cluster(settings: JobSettings) -> Cluster | None:
+    """The cluster that TF_CONFIG names and this process's place in it; `None` where a job has one process."""
+    strategy = settings.training.strategy
+    return read_cluster(strategy) if strategy in ("multi_worker", "parameter_server") else None
+
+
+def check_one_at_a_time(settings: JobSettings, workers: int) -> None:
+    """Refuses several trainings at a time where each takes a whole cluster.
+
+    Raises:
+        ValueError: More than one, with what to do.
+    """
+    strategy = settings.training.strategy
+    if workers > 1 and strategy in ("multi_worker", "parameter_server"):
         raise ValueError(
-            f"{job} trains many models, one after the other, and each on this machine: the strategy "
-            f"{settings.training.strategy!r} is for one training of pipelines.train. Take mirrored here, or none."
+            f"Each training takes the whole cluster under the strategy {strategy!r}; got --workers {workers}, "
+            "take --workers 1."
         )
 
 
-def prepare(settings: DataSettings, strategy: tf.distribute.Strategy | None = None) -> EncodedDataset:
+def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDataset:
     """Encodes the raw rows to disk, or opens what an earlier job with the same data settings encoded.
 
     Of the workers of a multi-worker job the chief encodes and the others wait for it.
     """
     directory = Path(settings.directory) / f"{settings.name}-{_data_fingerprint(settings)}"
-    if strategy is not None and not is_chief(strategy) and not (directory / "index.json").exists():
+    if cluster is not None and not cluster.is_chief and not (directory / "index.json").exists():
         print(f"waiting for the chief to encode {directory.resolve()}, on a file system that all workers share")
         while not (directory / "index.json").exists():
             time.sleep(1.0)

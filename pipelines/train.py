@@ -41,6 +41,7 @@ def run(settings: JobSettings, directory: Path) -> None:
         model_for_export,
         open_source,
         prepare,
+        task_of_cluster,
         training_strategy,
     )
 
@@ -48,7 +49,7 @@ def run(settings: JobSettings, directory: Path) -> None:
     # What is wrong is said before hours of work.
     check_model(settings)
     strategy = training_strategy(settings)
-    data = prepare(settings.data, strategy)
+    data = prepare(settings.data, task_of_cluster(settings))
     check_evaluation(settings, data)
     model, result = fit_model(settings, data, directory)
     if result.resumed_at:
@@ -101,23 +102,6 @@ def run(settings: JobSettings, directory: Path) -> None:
     wait_for_all(strategy)
 
 
-def run_as_part(settings: JobSettings, directory: Path) -> None:
-    """Runs the job as the part that this process has in it: alone, or as the task that TF_CONFIG gives it."""
-    from dynctr_tf.training.strategies import check_strategy, read_cluster, restart_when_a_worker_is_lost, serve_chief
-
-    check_strategy(settings.training.strategy or "none")
-    if settings.training.strategy == "parameter_server":
-        cluster = read_cluster("parameter_server")
-        if not cluster.is_chief:
-            serve_chief(cluster)
-            return
-    if settings.training.strategy == "multi_worker":
-        with restart_when_a_worker_is_lost(settings.training.max_restarts):
-            run(settings, directory)
-    else:
-        run(settings, directory)
-
-
 class _ListModels(argparse.Action):
     """Prints the models and ends the program, as `--help` does."""
 
@@ -138,7 +122,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     settings, namespace = parser.parse_settings(arguments)
     with errors_as_messages(parser):
-        run_as_part(settings, namespace.run_directory or run_directory(settings))
+        from pipelines.stages import as_part_of_cluster
+
+        directory = namespace.run_directory or run_directory(settings)
+        as_part_of_cluster(settings, lambda: run(settings, directory))
 
 
 if __name__ == "__main__":

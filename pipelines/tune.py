@@ -9,14 +9,21 @@ goes on where it was when the same command is started again. `--workers 2` train
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynctr_tf.configuration import JobSettings, SearchSettings, SettingsParser, to_toml
 from pipelines import PAIRS, errors_as_messages
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from dynctr_tf.encoding import EncodedDataset
+    from dynctr_tf.models.catalogue import SearchSpace
 
 
 def with_values(settings: JobSettings, values: Mapping[str, Any]) -> JobSettings:
@@ -65,20 +72,44 @@ def tune(settings: JobSettings, directory: Path, command: Sequence[str] = ()) ->
     Returns:
         The settings of the best trial; `None` in a process that only trains trials for another.
     """
-    from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
-    from pipelines.stages import check_model, check_one_process, fit_model, prepare, training_strategy
+    from dynctr_tf.training.strategies import is_chief, text_of_chief
+    from pipelines.stages import check_model, check_one_at_a_time, prepare, task_of_cluster, training_strategy
 
     check_model(settings)
-    check_one_process(settings, "pipelines.tune")
-    training_strategy(settings)
-    options = settings.search
+    check_one_at_a_time(settings, settings.search.workers)
+    strategy = training_strategy(settings)
     kind, space, settings = search_space(settings)
-    data = prepare(settings.data)
-    monitor = settings.training.monitor
+    data = prepare(settings.data, task_of_cluster(settings))
     print(f"searching {', '.join(space)} under {kind}")
+    if not is_chief(strategy):
+        _train_with_chief(settings, data, strategy)
+        return None
+    try:
+        return _search(settings, space, data, strategy, directory, command)
+    finally:
+        # The other workers of a multi-worker job end too, now that everything is written.
+        text_of_chief(strategy, "null")
+
+
+def _search(
+    settings: JobSettings,
+    space: SearchSpace,
+    data: EncodedDataset,
+    strategy: tf.distribute.Strategy,
+    directory: Path,
+    command: Sequence[str],
+) -> JobSettings | None:
+    from dynctr_tf.training.strategies import lost_workers_end_the_process, text_of_chief, wait_for_all
+    from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
+    from pipelines.stages import fit_model
+
+    options, monitor = settings.search, settings.training.monitor
 
     def train(values: Mapping[str, Any], folder: Path) -> dict[str, float]:
-        _, result = fit_model(with_values(settings, values), data, folder)
+        with lost_workers_end_the_process(strategy):
+            text_of_chief(strategy, json.dumps({"values": values, "folder": str(folder)}))
+            _, result = fit_model(with_values(settings, values), data, folder)
+            wait_for_all(strategy)  # for the other workers, to have read the best weights
         if options.tuner != "hyperband":  # which may train further from the checkpoint
             _remove_checkpoints(folder)
         score = result.best.val_auc if monitor == "auc" else result.best.val_logloss
@@ -124,6 +155,20 @@ def tune(settings: JobSettings, directory: Path, command: Sequence[str] = ()) ->
     return best
 
 
+def _train_with_chief(settings: JobSettings, data: EncodedDataset, strategy: tf.distribute.Strategy) -> None:
+    """Trains, as another worker of a multi-worker job, each trial that the chief draws, until it says that is all."""
+    from dynctr_tf.training.strategies import text_of_chief, wait_for_all
+    from pipelines.stages import fit_model
+
+    while trial := json.loads(text_of_chief(strategy)):
+        try:
+            fit_model(with_values(settings, trial["values"]), data, Path(trial["folder"]))
+            wait_for_all(strategy)
+        except (ValueError, ArithmeticError) as error:
+            # The same happened to the chief, whose table names it.
+            print(f"{Path(trial['folder']).name} failed: {type(error).__name__}: {error}")
+
+
 def _remove_checkpoints(folder: Path) -> None:
     for part in ("checkpoints", "best"):
         shutil.rmtree(folder / part, ignore_errors=True)
@@ -145,7 +190,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fingerprint = dataclasses.replace(settings, search=same).fingerprint()
     directory = namespace.output or Path("runs") / f"tune-{settings.data.name}-{settings.model.name}-{fingerprint}"
     with errors_as_messages(parser):
-        tune(settings, directory, [sys.executable, "-m", "pipelines.tune", *words])
+        from pipelines.stages import as_part_of_cluster
+
+        command = [sys.executable, "-m", "pipelines.tune", *words]
+        as_part_of_cluster(settings, lambda: tune(settings, directory, command))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,14 @@ from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.stack import random_states, raw_variable
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_batches
-from dynctr_tf.training.strategies import in_step, is_chief, is_multi_worker, is_parameter_server, wait_for_all
+from dynctr_tf.training.strategies import (
+    in_step,
+    is_chief,
+    is_multi_worker,
+    is_parameter_server,
+    make_coordinator,
+    wait_for_all,
+)
 from dynctr_tf.training.training_log import TrainingLog, Validation
 
 
@@ -296,7 +303,7 @@ def _fit_on_servers(
     slow one has read its own once, and rows that a worker had read ahead would be lost with it.
     """
     strategy = model.distribute_strategy
-    coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+    coordinator = make_coordinator(strategy)
 
     @tf.function
     def step(*batch: Any) -> None:

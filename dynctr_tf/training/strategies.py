@@ -49,6 +49,7 @@ shared by five tables.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import json
 import os
@@ -361,6 +362,18 @@ def serve_chief(cluster: Cluster, *, grace_seconds: float = 60.0, poll_seconds: 
         time.sleep(poll_seconds)
 
 
+def make_coordinator(strategy: tf.distribute.Strategy) -> Any:
+    """Makes the `ClusterCoordinator` of a chief, whose process ends even while a killed worker is awaited.
+
+    TensorFlow's destructor of it takes a lock that the thread which waits for a lost worker holds. When Python ends,
+    that thread is frozen with the lock, and the destructor would wait for ever; so it is never called: what it stops
+    ends with the process.
+    """
+    coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(coordinator))
+    return coordinator
+
+
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Returns when all workers of a multi-worker job have called it; at once under other strategies."""
     if is_multi_worker(strategy):
@@ -372,7 +385,56 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
         int(count())
 
 
+def text_of_chief(strategy: tf.distribute.Strategy, text: str = "") -> str:
+    """Gives every worker of a multi-worker job the text that the chief passes; all must call it, and wait in it.
+
+    Args:
+        strategy: The strategy; under others than multi-worker the text comes back as it is.
+        text: The chief's text; what other workers pass is not used.
+    """
+    if not is_multi_worker(strategy):
+        return text
+
+    def total(own: np.ndarray) -> np.ndarray:
+        @tf.function
+        def reduced() -> tf.Tensor:
+            return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(own)), axis=None)
+
+        return np.asarray(reduced())
+
+    letters = np.frombuffer(text.encode() if is_chief(strategy) else b"", np.uint8)
+    size = int(total(np.array(len(letters), np.int32)))
+    own = np.zeros(size, np.int32)
+    own[: len(letters)] = letters
+    return total(own).astype(np.uint8).tobytes().decode()
+
+
 _RESTARTS = "DYNCTR_TF_RESTARTS"
+# What TensorFlow's collectives raise for want of a worker.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.UnknownError,
+)
+
+
+class WorkerLost(BaseException):
+    """Another worker of the job is gone. Not an `Exception`, as it ends the process and is no failed trial."""
+
+
+@contextlib.contextmanager
+def lost_workers_end_the_process(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turns the errors of a lost worker into `WorkerLost`, where several workers train in step."""
+    try:
+        yield
+    except _LOST as error:
+        if is_multi_worker(strategy):
+            raise WorkerLost(str(error)) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -386,18 +448,9 @@ def restart_when_a_worker_is_lost(max_restarts: int) -> Iterator[None]:
     Args:
         max_restarts: How often; the count goes from process to process in the environment.
     """
-    lost = (
-        tf.errors.UnavailableError,
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-        tf.errors.FailedPreconditionError,
-        tf.errors.InternalError,
-        tf.errors.UnknownError,
-    )
     try:
         yield
-    except lost as error:
+    except (*_LOST, WorkerLost) as error:
         done = int(os.environ.get(_RESTARTS, "0"))
         reason = str(error).strip().splitlines()[0][:200]
         if done >= max_restarts:

@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.configuration import SettingsParser
-from dynctr_tf.optimizers import Adam
+from dynctr_tf.models.catalogue import build_model
+from dynctr_tf.optimizers import Adam, CompositeOptimizer, LazyAdam, SparseAdagrad, dynint_optimizer
 from dynctr_tf.optimizers.sparse_optimizer import sum_repeated_ids, sum_repeated_ids_in_place
+from dynctr_tf.training import set_seed
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_parts
 from dynctr_tf.training.strategies import (
+    bytes_per_step,
     check_strategy,
     make_strategy,
+    prepare_for_tpu,
     read_cluster,
     serve_chief,
 )
+from pipelines import compare, train, tune
 
 WORKERS = {"worker": ["a:1", "b:2"]}
 SERVERS = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
@@ -181,3 +187,104 @@ def test_slices_summed_in_place_give_the_same_rows() -> None:
         assert set(fixed.indices.numpy().tolist()) == set(expected)
         for row, value in zip(fixed.indices.numpy().tolist(), fixed.values.numpy(), strict=True):
             np.testing.assert_allclose(value, expected[row], rtol=1e-5, atol=1e-6)
+
+
+def step_of(model: Any, optimizer: Any, weights: Any) -> Any:
+    """A training step; what it trains is not among its arguments, as TensorFlow shows compiled code of such alone."""
+    loss_of = keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def step(inputs: Any, labels: Any, sample: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_of(labels[:, tf.newaxis], model(inputs, training=True), sample)
+        gradients = tape.gradient(loss, weights)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return loss
+
+    return step
+
+
+@pytest.mark.parametrize("kind", ["lazy_adam", "group_ftrl"])
+def test_a_step_with_static_shapes_compiles_and_equals_the_ordinary_one(kind: str, small_data: Any) -> None:
+    """What a TPU asks for, on the CPU: XLA compiles the whole step, for shapes that are known, without strings."""
+    makers = {"lazy_adam": lambda: LazyAdam(0.01), "group_ftrl": lambda: dynint_optimizer(batch_size=64)}
+    found, text = [], ""
+    for static in (False, True):
+        set_seed(0, deterministic=False)
+        model = build_model("deepfm", small_data.features, embedding_dim=4, hidden_units=(8,), dropout=0.0)
+        optimizer = makers[kind]()
+        if static:
+            prepare_for_tpu(model, optimizer)
+        optimizer.build(model.trainable_variables)
+        names = list(model.input)
+        weights = [stack.raw_variable(variable) for variable in model.trainable_variables]
+
+        run = tf.function(step_of(model, optimizer, weights), jit_compile=static)
+        losses = []
+        for inputs, labels, sample in even_batches(small_data.batches("train", 64), 64).take(5):
+            own = {name: inputs[name] for name in names}
+            losses.append(float(run(own, labels, sample)))
+            if static and not text:
+                text = run.experimental_get_compiler_ir(own, labels, sample)(stage="hlo")
+        found.append(([np.array(weight) for weight in weights], losses))
+    assert losses[-1] != losses[0]
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-4)
+    for free, fixed in zip(found[0][0], found[1][0], strict=True):
+        np.testing.assert_allclose(fixed, free, atol=2e-5)
+    # Bounded dynamic shapes would be written as s32[<=n].
+    assert "ENTRY" in text and "[<=" not in text
+
+
+def test_what_a_tpu_cannot_train(small_data: Any) -> None:
+    features = small_data.features
+    with pytest.raises(ValueError, match="take LazyAdam, GroupFtrl or SparseAdagrad"):
+        prepare_for_tpu(build_model("fm", features), Adam())
+    mixed = CompositeOptimizer([(".*embedding.*/.*", LazyAdam()), (".*", "sgd")])
+    with pytest.raises(ValueError, match="SGD is not right"):
+        prepare_for_tpu(build_model("fm", features), mixed)
+    with pytest.raises(ValueError, match="has clipnorm"):
+        prepare_for_tpu(build_model("fm", features), SparseAdagrad(0.1, clipnorm=1.0))
+    with pytest.raises(ValueError, match="row_regularizer_l2=0.1"):
+        prepare_for_tpu(build_model("fm", features, row_regularizer_l2=0.1), LazyAdam())
+
+
+def test_bytes_of_a_step() -> None:
+    sizes = {"columns": 16, "dense_weights": 400_000, "batch_rows": 8192, "fields": 39, "workers": 4}
+    small = bytes_per_step(num_ids=1_000_000, distinct_rows=20_000, **sizes)
+    large = bytes_per_step(num_ids=10_000_000_000, distinct_rows=20_000, **sizes)
+    assert small.replicated == large.replicated and small.served == large.served
+    assert large.all_reduce_table == 10_000 * small.all_reduce_table
+    assert small.all_gather_rows == 2 * 3 * 20_000 * (16 * 4 + 8)
+    assert large.table_and_slots == 3 * 10_000_000_000 * 16 * 4
+    alone = bytes_per_step(num_ids=10, distinct_rows=5, **{**sizes, "workers": 1})
+    assert alone.replicated == alone.all_reduce_table == 0
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+        bytes_per_step(num_ids=10, distinct_rows=5, **{**sizes, "workers": 0})
+
+
+@pytest.mark.skipif(not stack.KERAS_3, reason="Keras 2 can")
+@pytest.mark.parametrize("name", ["multi_worker", "parameter_server"])
+def test_every_job_refuses_at_once(name: str, tmp_path: Any, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    for job, words in ((train, ()), (tune, ()), (compare, ("--models", "lr", "--output", "out"))):
+        with pytest.raises(SystemExit) as stopped:
+            job.main(["--strategy", name, *words])
+        said = capsys.readouterr().err
+        assert stopped.value.code == 2
+        assert "pip install 'dynctr_tf[tf_keras]'" in said and "TF_USE_LEGACY_KERAS=1" in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(stack.KERAS_3, reason="Keras 3 cannot, and says so before this")
+def test_a_cluster_trains_one_model_at_a_time(tmp_path: Any, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TF_CONFIG", config(WORKERS)["TF_CONFIG"])
+    for job, words in ((tune, ()), (compare, ("--models", "lr", "--output", "out"))):
+        with pytest.raises(SystemExit) as stopped:
+            job.main(["--strategy", "multi_worker", "--workers", "2", *words])
+        assert stopped.value.code == 2 and "take --workers 1" in capsys.readouterr().err
+    monkeypatch.delenv("TF_CONFIG")
+    for job, words in ((train, ()), (tune, ()), (compare, ("--models", "lr", "--output", "out"))):
+        with pytest.raises(SystemExit) as stopped:
+            job.main(["--strategy", "multi_worker", *words])
+        assert stopped.value.code == 2 and "is not set" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

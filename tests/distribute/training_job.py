@@ -29,7 +29,7 @@ def main() -> None:
         if not cluster.is_chief:
             serve_chief(cluster, grace_seconds=20.0)
             return
-        strategy = make_strategy(name, shard_rows=50)
+        strategy = make_strategy(name, shard_rows=100)
     else:
         strategy = make_strategy(name, replicas=2 if name == "mirrored" else None)
 

@@ -396,11 +396,8 @@ def text_of_chief(strategy: tf.distribute.Strategy, text: str = "") -> str:
         return text
 
     def total(own: np.ndarray) -> np.ndarray:
-        @tf.function
-        def reduced() -> tf.Tensor:
-            return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(own)), axis=None)
-
-        return np.asarray(reduced())
+        parts = strategy.experimental_distribute_values_from_function(lambda _: tf.constant(own))
+        return np.asarray(strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None))
 
     letters = np.frombuffer(text.encode() if is_chief(strategy) else b"", np.uint8)
     size = int(total(np.array(len(letters), np.int32)))

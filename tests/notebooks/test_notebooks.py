@@ -33,9 +33,13 @@ def source(cell: dict[str, Any]) -> str:
 
 def test_there_is_a_notebook_for_each_question() -> None:
     wanted = {
+        "distribution",
+        "dynamic_layers",
+        "make_your_model_adaptive",
         "optimizers_and_sparsity",
         "quick_start",
         "trusted_metrics",
+        "tuning",
         "your_own_data",
     }
     assert wanted <= {path.stem for path in NOTEBOOKS}

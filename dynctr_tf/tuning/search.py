@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import fcntl
 import gc
@@ -293,10 +294,17 @@ def _trained(
     except Exception as caught:  # whatever it was, the trial has failed and its record says why
         error = _described(caught)
     if time.perf_counter() - begin > _CLEANING_SECONDS:
-        keras.backend.clear_session()
-        gc.collect()
+        _clean_up()
     figures.update(seconds=time.perf_counter() - begin, memory_mib=_resident_memory_mib())
     return _write_record(place, folder.name, values, score, error, figures)
+
+
+def _clean_up() -> None:
+    """Lets go of a trial's model, and gives what it had back to the system where the C library can (glibc)."""
+    keras.backend.clear_session()
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _write_record(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -53,6 +55,22 @@ def test_gradient_has_each_row_once_already_summed() -> None:
     repeated = gradient_of(built(deduplicate=False), IDS, upstream)
     assert len(repeated.indices) == IDS.size
     np.testing.assert_allclose(tf.convert_to_tensor(repeated).numpy(), expected, rtol=1e-6)
+
+
+def test_a_step_that_is_gone_leaves_no_graph_behind() -> None:
+    layer = built()
+
+    @tf.function
+    def step(ids: tf.Tensor) -> tf.IndexedSlices:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(ids, training=True))
+        return tape.gradient(loss, stack.raw_variable(layer.table))
+
+    graph = weakref.ref(step.get_concrete_function(tf.constant(IDS)).graph)
+    assert graph() is not None
+    del step
+    gc.collect()
+    assert graph() is None
 
 
 @pytest.mark.parametrize("linear", [False, True])

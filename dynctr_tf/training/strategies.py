@@ -344,11 +344,14 @@ def serve_chief(cluster: Cluster, *, grace_seconds: float = 60.0, poll_seconds: 
     """
     if cluster.is_chief:
         raise ValueError("The chief does not serve itself: make the strategy with make_strategy.")
+    # A step waits for servers in a thread; on few cores TensorFlow would have no other for what they answer.
+    threads = max(os.cpu_count() or 1, len(cluster.jobs["worker"]) + 1, 4)
     server = tf.distribute.Server(
         tf.train.ClusterSpec({job: list(addresses) for job, addresses in cluster.jobs.items()}),
         job_name=cluster.task_type,
         task_index=cluster.task_index,
         protocol="grpc",
+        config=tf.compat.v1.ConfigProto(inter_op_parallelism_threads=threads),
     )
     print(f"{cluster.task_type} {cluster.task_index} serves the chief at {server.target}", flush=True)
     host, _, port = cluster.jobs["chief"][0].rpartition(":")

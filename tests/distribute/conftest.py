@@ -14,7 +14,7 @@ def uneven_data(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from dynctr_tf.datasets import SyntheticCtrRows
     from dynctr_tf.encoding import Encoder, write_encoded_dataset
 
-    source = SyntheticCtrRows(num_train=3183, num_validation=333, num_test=333, num_users=100, num_items=50)
+    source = SyntheticCtrRows(num_train=3183, num_validation=2000, num_test=2000, num_users=100, num_items=50)
     directory: Path = tmp_path_factory.mktemp("uneven") / "encoded"
     encoder = Encoder.fit(source, progress=False)
     return write_encoded_dataset(source, encoder, directory, progress=False, rows_per_block=500)

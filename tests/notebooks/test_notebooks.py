@@ -35,6 +35,7 @@ def test_there_is_a_notebook_for_each_question() -> None:
     wanted = {
         "distribution",
         "dynamic_layers",
+        "dynint_figures",
         "make_your_model_adaptive",
         "optimizers_and_sparsity",
         "quick_start",

@@ -199,7 +199,8 @@ def make_strategy(
 
     * `"none"`: one device.
     * `"mirrored"`: all GPUs of this machine, a copy of the weights on each. Without a GPU, `replicas` logical CPU
-      devices, with which a job is tried before it goes to the machine that has them.
+      devices, with which a job is tried before it goes to the machine that has them. The logged training loss counts
+      penalties that layers add more than once, as Keras keeps those of all replicas in one list; gradients do not.
     * `"multi_worker"`: the same over several machines in step, each started with its TF_CONFIG. Keras 2.
     * `"parameter_server"`: weights on servers, large tables cut into a shard per server, workers out of step.
       The chief, the workers and the servers are all started with the same command and their TF_CONFIG. Keras 2.

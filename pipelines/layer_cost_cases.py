@@ -243,7 +243,7 @@ def _dense_cases(units: int, rank: int, hyper_dense: bool) -> tuple[Case, ...]:
 
 def _field_cases() -> tuple[Case, ...]:
     operation = functools.partial(Case, replaces="Dense per field", naive=naive_fields)
-    bank = "t l m + t l m c + t m c"
+    of_row, of_field = "l m c + 2 t m c", "t l m + t l m c + t m c"
     return (
         Case("Dense per field", lambda: keras.layers.Dense(32), "t m c"),
         *(
@@ -252,11 +252,11 @@ def _field_cases() -> tuple[Case, ...]:
                 functools.partial(layers.FieldOperation, 32, aggregator),
                 f"t n l + {more} + {bank}",
             )
-            for aggregator, more in (
-                ("summation", "l c"),
-                ("self", "t l c"),
-                ("attention", "t n + t l + l c"),
-                ("concat", "l c"),
+            for aggregator, more, bank in (
+                ("summation", "l c", of_row),
+                ("self", "t l c", of_field),
+                ("attention", "t n + t l + l c", of_row),
+                ("concat", "l c", of_row),
             )
         ),
     )

@@ -68,7 +68,8 @@ class FieldOperation(stack.ConditionedLayer):
             of another rank.
 
     Cost: `l * (m + 1) * c + (n + 1) * l` parameters, `(m + 1) * c` more with the implicit part, t2 * (n + 1) more for
-    attention and `t2 * n * l` for concat; `t1 * l * m * c` multiply-adds per row.
+    attention and `t2 * n * l` for concat; `(l + t1) * m * c` multiply-adds per row, `t1 * l * m * c` where fields have
+    kernels of their own (`"self"`, `exclude_self`).
 
     Example:
 

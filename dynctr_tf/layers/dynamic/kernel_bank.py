@@ -53,6 +53,13 @@ def bilinear(weights: tf.Tensor, x: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(weights[..., :, tf.newaxis] * parts, axis=-2)
 
 
+def _mixed_kernel(weights: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
+    """Sums kernels `(l, m, c)` under the weights `(batch, l)` of each row: `(batch, m, c)`."""
+    count, width, units = kernels.shape
+    kernel = tf.matmul(weights, tf.reshape(kernels, [count, width * units]))
+    return tf.reshape(kernel, [-1, width, units])
+
+
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class KernelBank(stack.ConditionedLayer):
     """A bank of dense kernels and biases, mixed per instance by weights that come from elsewhere.
@@ -91,7 +98,9 @@ class KernelBank(stack.ConditionedLayer):
 
     Cost: `l * m * c / h` multiply-adds per row and position, as many parameters (1 / h of them with shared
     heads) and `l * c` of the biases; K_0 counts as one more kernel. Per row it holds `l * min(m, c)` numbers,
-    not the `m * c` of a kernel per instance.
+    not the `m * c` of a kernel per instance. Where t positions share one mixture, and `max(m, c) <= t * l`, the
+    kernel of the row is the smaller: it is mixed once, `l * m * c + t * m * c` multiply-adds in place of
+    `t * l * m * c`.
 
     Example:
 
@@ -193,7 +202,9 @@ class KernelBank(stack.ConditionedLayer):
             # A kernel that no weight scales is one more, whose weight is 1.
             weights = tf.concat([gates, tf.ones_like(gates[..., :1])], axis=-1)
             kernels = tf.concat([kernels, tf.cast(self.unmixed_kernel, x.dtype)], axis=1)
-        if self.num_heads == 1:
+        if self._mixes_once(x, weights):
+            y = tf.matmul(x, _mixed_kernel(weights[:, 0], kernels[0]))
+        elif self.num_heads == 1:
             y = bilinear(weights, x, kernels[0])
         elif self.heads == "block_diagonal":
             pieces = tf.split(x, self.num_heads, axis=-1)
@@ -212,6 +223,12 @@ class KernelBank(stack.ConditionedLayer):
         if self.unmixed_bias is not None:
             y += tf.cast(self.unmixed_bias, x.dtype)
         return y
+
+    def _mixes_once(self, x: tf.Tensor, weights: tf.Tensor) -> bool:
+        """Whether all positions of a row take one mixture, and its kernel holds no more numbers than their products."""
+        if self.num_heads > 1 or x.shape.rank != 3 or weights.shape[1] != 1 or x.shape[1] is None:
+            return False
+        return bool(x.shape[1] > 1 and max(x.shape[2], self.units) <= x.shape[1] * weights.shape[2])
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
         return (*tuple(inputs_shape)[:-1], self.units)

@@ -221,8 +221,11 @@ def fitted_constants(matrix: np.ndarray, times: np.ndarray) -> np.ndarray:
 
     Args:
         matrix: The terms, `(cases, terms)`.
-        times: What was measured, `(cases,)`.
+        times: What was measured, `(cases,)`. Cases of 0, which were below what can be measured, are left out.
     """
+    matrix, times = matrix[times > 0], times[times > 0]
+    if not len(times):
+        return np.zeros(matrix.shape[1])
     used = list(range(matrix.shape[1]))
     while True:
         scaled = matrix[:, used] / times[:, np.newaxis]

@@ -85,10 +85,13 @@ def tune(settings: JobSettings, directory: Path, command: Sequence[str] = ()) ->
         _train_with_chief(settings, data, strategy)
         return None
     try:
-        return _search(settings, space, data, strategy, directory, command)
-    finally:
-        # The other workers of a multi-worker job end too, now that everything is written.
+        best = _search(settings, space, data, strategy, directory, command)
+    except Exception:  # not a lost worker, with whom there is no talking
         text_of_chief(strategy, "null")
+        raise
+    # The other workers of a multi-worker job end too, now that everything is written.
+    text_of_chief(strategy, "null")
+    return best
 
 
 def _search(

@@ -151,6 +151,20 @@ def test_a_gate_of_one_kernel_chooses_its_dense_layer() -> None:
     np.testing.assert_allclose(layer(X, chosen), X @ w["kernels"][0, 2] + w["biases"][2], atol=1e-5)
 
 
+@pytest.mark.parametrize(("units", "once"), [(5, True), (30, False)])  # below and above 5 positions x 4 kernels
+@pytest.mark.parametrize("static_kernel", [False, True])
+def test_positions_that_share_a_mixture(units: int, once: bool, static_kernel: bool) -> None:
+    layer = KernelBank(units, static_kernel=static_kernel)
+    x = RANDOM.normal(size=(3, 5, 6)).astype(np.float32)
+    layer(x, Z)
+    w = randomise(layer)
+    kinds = {op.type for op in tf.function(layer).get_concrete_function(x, Z).graph.get_operations()}
+    assert ("BatchMatMulV2" in kinds) == once  # a kernel of each row, or one product for all
+    kernel = np.einsum("be,emc->bmc", Z, w["kernels"][0]) + (w["static_kernel"][0, 0] if static_kernel else 0.0)
+    expected = np.einsum("btm,bmc->btc", x, kernel) + (Z @ w["biases"])[:, np.newaxis]
+    np.testing.assert_allclose(layer(x, Z), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_a_constant_condition_gives_a_static_layer() -> None:
     layer = MixtureOfKernels(5)
     z = np.tile(Z[:1], (3, 1))

@@ -10,7 +10,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.generator import ParameterGenerator
-from dynctr_tf.layers.dynamic.kernel_bank import bilinear
+from dynctr_tf.layers.dynamic.kernel_bank import bilinear, mixed_kernel
 from dynctr_tf.layers.sequence.sequence_context import SequenceContext
 from dynctr_tf.nearest import unknown_name_message
 
@@ -187,11 +187,8 @@ class DynamicConvolution(stack.ConditionedLayer):
             if self.form == "full" and self.mix == "outputs":
                 y += bilinear(gates[:, tf.newaxis, :], shifted, bank)
                 continue
-            mixed = tf.matmul(gates, tf.reshape(bank, [bank.shape[0], bank.shape[1] * bank.shape[2]]))
-            if self.form == "full":
-                y += tf.matmul(shifted, tf.reshape(mixed, [-1, *bank.shape[1:]]))  # (batch, t, c)
-            else:
-                y += shifted * mixed[:, tf.newaxis, :]
+            mixed = mixed_kernel(gates, bank)  # (batch, n, c)
+            y += tf.matmul(shifted, mixed) if self.form == "full" else shifted * mixed[:, tf.newaxis, :, 0]
         if self.pointwise is not None:
             y = self.pointwise(y)
         return y if mask is None else tf.where(mask, y, tf.zeros_like(y))

@@ -53,7 +53,7 @@ def bilinear(weights: tf.Tensor, x: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(weights[..., :, tf.newaxis] * parts, axis=-2)
 
 
-def _mixed_kernel(weights: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
+def mixed_kernel(weights: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
     """Sums kernels `(l, m, c)` under the weights `(batch, l)` of each row: `(batch, m, c)`."""
     count, width, units = kernels.shape
     kernel = tf.matmul(weights, tf.reshape(kernels, [count, width * units]))
@@ -203,7 +203,7 @@ class KernelBank(stack.ConditionedLayer):
             weights = tf.concat([gates, tf.ones_like(gates[..., :1])], axis=-1)
             kernels = tf.concat([kernels, tf.cast(self.unmixed_kernel, x.dtype)], axis=1)
         if self._mixes_once(x, weights):
-            y = tf.matmul(x, _mixed_kernel(weights[:, 0], kernels[0]))
+            y = tf.matmul(x, mixed_kernel(weights[:, 0], kernels[0]))
         elif self.num_heads == 1:
             y = bilinear(weights, x, kernels[0])
         elif self.heads == "block_diagonal":

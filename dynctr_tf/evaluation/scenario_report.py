@@ -123,6 +123,8 @@ class ScenarioReport:
         runs: The models, and how many runs each has.
         scenarios: The scenarios, the largest first.
         means: For each model the mean over the scenarios, weighted by their rows, of what is defined.
+        small_means: The same over the smaller half of the scenarios, which the mean over all hardly shows. Default
+            none: there is one scenario only.
         single: The model that was trained for each scenario alone. Default `None`: there is none.
         min_clicks: A scenario with fewer clicks, or fewer other rows, is not tested. Default 10.
     """
@@ -135,8 +137,23 @@ class ScenarioReport:
     runs: dict[str, int]
     scenarios: tuple[Scenario, ...]
     means: dict[str, ScenarioScore]
+    small_means: dict[str, ScenarioScore] = dataclasses.field(default_factory=dict)
     single: str | None = None
     min_clicks: int = 10
+
+    @property
+    def smaller_half(self) -> tuple[Scenario, ...]:
+        """The smaller half of the scenarios; of an odd number the one in the middle is not among them."""
+        return self.scenarios[len(self.scenarios) - len(self.scenarios) // 2 :]
+
+    def _summaries(self) -> list[tuple[list[str], dict[str, ScenarioScore]]]:
+        """The rows below the scenarios: name, rows and share, and the mean of each model."""
+        found = [(["weighted mean", f"{self.rows:,}", "100.0 %"], self.means)]
+        if self.small_means:
+            half = self.smaller_half
+            counts = [f"{sum(part.rows for part in half):,}", percent(sum(part.share for part in half))]
+            found.append((["mean of the smaller half", *counts], self.small_means))
+        return found
 
     def checked_model(self, model: str | None = None) -> str:
         """Returns a model's name, the first one that is not the single one where none is given.
@@ -192,6 +209,8 @@ class ScenarioReport:
         else:
             for metric in SHOWN:
                 lines += ["", TITLES[metric], *align(self._matrix(metric, shown))]
+            if any(mean.share is not None for mean in self.means.values()):
+                lines += ["", "share of the attainable gain", *align(self._gain_matrix(shown))]
         if len(self.scenarios) > len(shown):
             lines.append(f"... and {len(self.scenarios) - len(shown)} smaller scenarios")
         if self.single is not None:
@@ -216,12 +235,14 @@ class ScenarioReport:
             for metric in SHOWN:
                 row += self._value_cells(scenario, score, metric)
             table.append([*row, *_gain_cells(score, gain)])
-        mean = self.means[model]
-        row = ["weighted mean", f"{self.rows:,}", "100.0 %", percent(self.clicks / self.rows, 2)]
-        for metric in SHOWN:
-            estimate = mean.metrics[metric]
-            row += [number(estimate.value, DECIMALS.get(metric, 4)), range_text(metric, estimate)]
-        table.append([*row, *_gain_cells(mean, gain)])
+        for (name, rows, share), means in self._summaries():
+            half = self.scenarios if means is self.means else self.smaller_half
+            clicks = sum(part.clicks for part in half) / sum(part.rows for part in half)
+            row = [name, rows, share, percent(clicks, 2)]
+            for metric in SHOWN:
+                estimate = means[model].metrics[metric]
+                row += [number(estimate.value, DECIMALS.get(metric, 4)), range_text(metric, estimate)]
+            table.append([*row, *_gain_cells(means[model], gain)])
         return table
 
     def _difference_table(self, model: str, shown: Sequence[Scenario]) -> list[list[str]]:
@@ -235,7 +256,8 @@ class ScenarioReport:
             if verdict == NOT_TESTED:
                 verdict += f": {scenario.undefined or f'fewer than {self.min_clicks} clicks or other rows'}"
             table.append([scenario.name, *_test_cells(score), verdict])
-        table.append(["weighted mean", *_test_cells(self.means[model]), ""])
+        for (name, *_), means in self._summaries():
+            table.append([name, *_test_cells(means[model]), ""])
         return table
 
     def _matrix(self, metric: str, shown: Sequence[Scenario]) -> list[list[str]]:
@@ -250,8 +272,18 @@ class ScenarioReport:
                 row.append(text + (mark if self.single is not None and metric in TESTED else ""))
             table.append(row)
         padding = "  " if self.single is not None and metric in TESTED else ""
-        means = [number(mean.metrics[metric].value, decimals) + padding for mean in self.means.values()]
-        return [*table, ["weighted mean", f"{self.rows:,}", "100.0 %", *means]]
+        for head, means in self._summaries():
+            table.append([*head, *(number(mean.metrics[metric].value, decimals) + padding for mean in means.values())])
+        return table
+
+    def _gain_matrix(self, shown: Sequence[Scenario]) -> list[list[str]]:
+        table = [["scenario", "rows", "share", *self.runs]]
+        for scenario in shown:
+            cells = [_gain_cells(score, True)[0] for score in scenario.scores.values()]
+            table.append([scenario.name, f"{scenario.rows:,}", percent(scenario.share), *cells])
+        for head, means in self._summaries():
+            table.append([*head, *(" ".join(_gain_cells(mean, True)) for mean in means.values())])
+        return table
 
     def _transfer_lines(self, models: Sequence[str]) -> list[str]:
         lines = []
@@ -285,7 +317,9 @@ class ScenarioReport:
             given["scores"] = {model: _score(score) for model, score in entry.get("scores", {}).items()}
             scenarios.append(build(Scenario, given))
         means = {model: _score(score) for model, score in entry_of(plain, "means", "report by scenario").items()}
-        report: ScenarioReport = build(cls, {**plain, "scenarios": tuple(scenarios), "means": means})
+        small = {model: _score(score) for model, score in plain.get("small_means", {}).items()}
+        given = {**plain, "scenarios": tuple(scenarios), "means": means, "small_means": small}
+        report: ScenarioReport = build(cls, given)
         return report
 
     def save(self, path: str | Path) -> None:
@@ -459,11 +493,15 @@ def scenario_report(
             adjusted = holm_adjusted([of[model].tests[metric].p_value for of in scores])
             for of, value in zip(scores, adjusted, strict=True):
                 of[model].adjusted_p_values[metric] = value
-    total = _weighted_mean(parts)
-    whole = Scenario("weighted mean", y.size, int(y.sum()), math.nan, 1.0)
-    means = _scores(whole, total, runs, single, min_clicks)
-    for mean in means.values():
-        mean.adjusted_p_values.update({metric: test.p_value for metric, test in mean.tests.items()})
+
+    def mean_scores(of: Sequence[tuple[Scenario, Bootstrap | None]]) -> dict[str, ScenarioScore]:
+        whole = Scenario("mean", sum(p.rows for p, _ in of), sum(p.clicks for p, _ in of), math.nan, 1.0)
+        means = _scores(whole, _weighted_mean(of), runs, single, min_clicks)
+        for mean in means.values():
+            mean.adjusted_p_values.update({metric: test.p_value for metric, test in mean.tests.items()})
+        return means
+
+    small = parts[len(parts) - len(parts) // 2 :]
     return ScenarioReport(
         rows=y.size,
         clicks=int(y.sum()),
@@ -472,7 +510,8 @@ def scenario_report(
         seed=seed,
         runs={model: len(of) for model, of in runs.items()},
         scenarios=tuple(dataclasses.replace(part, scores=of) for (part, _), of in zip(parts, scores, strict=True)),
-        means=means,
+        means=mean_scores(parts),
+        small_means=mean_scores(small) if small else {},
         single=single,
         min_clicks=min_clicks,
     )
@@ -529,9 +568,14 @@ def _no_test(metric: str, difference: float) -> PairedTest:
     return PairedTest(metric, difference, math.nan, math.nan, math.nan, math.nan, "none")
 
 
-def _weighted_mean(parts: Sequence[tuple[Scenario, Bootstrap | None]]) -> Bootstrap:
-    """Returns the mean of the scenarios' metrics, on their rows and on their resamples, where these are defined."""
+def _weighted_mean(parts: Sequence[tuple[Scenario, Bootstrap | None]]) -> Bootstrap | None:
+    """Returns the mean of the scenarios' metrics, on their rows and on their resamples, where these are defined.
+
+    `None` where no scenario has weight.
+    """
     made = [(part.share, result) for part, result in parts if result is not None]
+    if not made:
+        return None
     first = made[0][1]
     shares = np.array([share for share, _ in made])
 

@@ -65,6 +65,26 @@ def test_weighted_mean(report: ScenarioReport) -> None:
             assert mean.lower < mean.value < mean.upper
 
 
+def test_mean_of_the_smaller_half(report: ScenarioReport) -> None:
+    assert [entry.name for entry in report.smaller_half] == [entry.name for entry in report.scenarios[2:]]
+    third, fourth = report.smaller_half
+    assert fourth.undefined == "no positives"
+    for model in ("shared", "single"):
+        mean = report.small_means[model].metrics
+        assert mean["auc"].value == pytest.approx(third.scores[model].metrics["auc"].value)
+        losses = [entry.scores[model].metrics["log_loss"].value for entry in (third, fourth)]
+        assert mean["log_loss"].value == pytest.approx(np.average(losses, weights=[third.share, fourth.share]))
+        assert mean["log_loss"].lower < mean["log_loss"].value < mean["log_loss"].upper
+    line = next(line for line in report.to_text().splitlines() if line.startswith("mean of the smaller half"))
+    assert f"{third.rows + fourth.rows:,}" in line and f"{mean['auc'].value:.4f}" in report.to_text("single")
+
+
+def test_one_scenario_has_no_smaller_half() -> None:
+    labels, _, predictions, _ = some_rows(300)
+    report = scenario_report(labels, predictions, np.zeros(300, int), replicates=60)
+    assert report.smaller_half == () and not report.small_means and "smaller half" not in report.to_text()
+
+
 def test_negative_transfer_is_found_where_it_is(report: ScenarioReport) -> None:
     assert report.lost("shared") == ("cart",) == report.lost(metric="auc")
     for entry in report.scenarios[:2]:
@@ -178,6 +198,11 @@ def test_share_of_the_attainable_gain() -> None:
     assert share.value == pytest.approx(gain / (metrics.expected_log_loss(q, base[chosen]) - best))
     assert share.lower < share.value < share.upper
     assert "attainable gain" in report.to_text("single")
+    table = report.to_text().split("share of the attainable gain\n")[1].splitlines()
+    assert f"{100 * share.value:.1f} %" in next(line for line in table if line.startswith(report.scenarios[1].name))
+    smallest = report.scenarios[2].scores["single"].share
+    last = next(line for line in table if line.startswith("mean of the smaller half"))
+    assert f"{100 * smallest.value:.1f} % [" in last
 
 
 def test_rows_without_weight_do_not_count() -> None:

@@ -100,8 +100,8 @@ def measure(version: str, widths: Sequence[int], rank: int, inner: int, batch: i
     from tensorflow import keras
 
     from dynctr_tf.stack import raw_variable
-    from dynctr_tf.training import peak_memory_mib
     from pipelines import workload
+    from pipelines.instance_parameters import time_and_memory
 
     keras.utils.set_random_seed(0)
     rows = kernel_batch(widths, batch) if version == "v1" else batch
@@ -125,16 +125,18 @@ def measure(version: str, widths: Sequence[int], rank: int, inner: int, batch: i
     def serve() -> Any:
         return model(data, training=False)
 
-    before = peak_memory_mib()
     # Folded layers are for serving; training goes on with what they were folded from.
-    training = None if version == "folded" else workload.seconds_of(train, steps) / rows
-    added_peak = peak_memory_mib() - before
+    training = None if version == "folded" else time_and_memory(train, steps)
     serving = workload.seconds_of(serve, steps) / rows
     parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights[:-2])
     figures: dict[str, Any] = {"parameters": parameters, "rows": rows, "inference_s_per_1000": 1000 * batch * serving}
     figures["weights_mb"] = 4e-6 * parameters
     if training is not None:
-        figures.update(train_s_per_1000=1000 * batch * training, training_mb=12e-6 * parameters, peak_mib=added_peak)
+        figures.update(
+            train_s_per_1000=training["step_ms"] * batch / rows,
+            training_mb=12e-6 * parameters,
+            peak_mib=training["added_peak_mib"],
+        )
     return figures
 
 
@@ -195,12 +197,13 @@ def terms(sizes: dict[str, int]) -> np.ndarray:
     """What the time of a step is a sum of, each times a constant of the machine.
 
     A constant; the multiply-adds of products with shared matrices, forward and twice backward, those of
-    over-parameterised factors once a batch; the numbers of the generated cores, which pass through memory.
+    over-parameterised factors once a batch; the numbers of the generated cores and those of inputs and outputs, which
+    pass through memory.
     """
     inputs, units, rank, inner = (sizes[key] for key in ("inputs", "units", "rank", "inner"))
     products = 3 * sizes["batch"] * (forward_multiply_adds(inputs, units, rank, CONDITION_WIDTH) + units)
     products += 3 * (inputs + units) * inner * rank
-    return np.array([1.0, products, sizes["batch"] * rank**2])
+    return np.array([1.0, products, sizes["batch"] * rank**2, sizes["batch"] * (inputs + units)])
 
 
 def layer_parameters(sizes: dict[str, int]) -> int:
@@ -273,10 +276,11 @@ def draw(path: Path, cases: Sequence[dict[str, Any]], constants: np.ndarray, mem
         color=INK,
         fontsize=11,
     )
-    fixed, product, core = constants
+    fixed, product, core, outer = constants
     figure.supxlabel(
         f"ms = {fixed:.2f} + {1e9 * product:.3g}e-9 x 3 [B ((m + N) K + D K² + N) + (m + N) P K] "
-        f"+ {1e9 * core:.3g}e-9 x B K²\nparameters = (m + N) K, with P (m + N + 2 K) P, + (D + 1) K² + N;   "
+        f"+ {1e9 * core:.3g}e-9 x B K² + {1e9 * outer:.3g}e-9 x B (m + N)\n"
+        "parameters = (m + N) K, with P (m + N + 2 K) P, + (D + 1) K² + N;   "
         f"MiB = {memory[0]:.0f} + {memory[1]:.2f} x 4 B (N + K² + 2 K) / 2^20",
         color=CLICK_COLOUR,
         fontsize=9,

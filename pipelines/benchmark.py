@@ -39,6 +39,8 @@ PEER_MODELS = {
         "wide_deep", "deepfm", "nfm", "afm", "dcn", "dcn_v2", "dcn_v2_mix", "pnn", "xdeepfm", "autoint-plus", "fibinet",
     ),
 }  # fmt: skip
+# Peers run as they come: without the settings of TensorFlow that `pipelines` makes for its own jobs.
+PEER_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPU_ALLOCATOR_USE_BFC": "false"}
 # A step of these takes a peer seconds; this many times fewer are timed, by all contenders.
 FEWER_STEPS = {"fibinet": 4, "xdeepfm": 2}
 
@@ -112,7 +114,8 @@ def speed(arguments: argparse.Namespace) -> None:
             command = [sys.executable, "-m", "pipelines.benchmark", "one", *words, *flags]
         else:
             command = [interpreters[library], "-m", modules[library], *words]
-        runs[contender].append(run_contender(command, environment))
+        settings = environment if library == OURS else {**environment, **PEER_ENVIRONMENT}
+        runs[contender].append(run_contender(command, settings))
         # Written after each run, so that what was measured outlives a run that fails.
         write_json(arguments.output / "speed.json", [medians(of) for of in runs.values() if of])
     result = [medians(of) for of in runs.values()]

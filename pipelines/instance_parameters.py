@@ -14,7 +14,6 @@ from tensorflow import keras
 
 from dynctr_tf.layers import GeneratedParameters, WeightedParameters
 from dynctr_tf.stack import raw_variable
-from dynctr_tf.training import peak_memory_mib
 from pipelines import workload
 
 
@@ -64,10 +63,10 @@ def training_step(layer: Any, apply: Callable[[], tf.Tensor], inputs: Sequence[t
 
 
 def time_and_memory(step: Callable[[], Any], steps: int) -> dict[str, float]:
-    """Milliseconds of a step, and by how many MiB it raised the peak of this process, which is for this step alone."""
-    before = peak_memory_mib()
-    seconds = workload.seconds_of(step, steps)
-    return {"step_ms": 1e3 * seconds, "added_peak_mib": peak_memory_mib() - before}
+    """Milliseconds of a step, and by how many MiB steps raise the memory of this process at its highest."""
+    taken: list[float] = []
+    added = workload.added_peak_mib(lambda: taken.append(workload.seconds_of(step, steps)))
+    return {"step_ms": 1e3 * taken[0], "added_peak_mib": added}
 
 
 def measure(mode: str, form: str, num_fields: int, num_subspaces: int, batch: int, steps: int) -> dict[str, float]:

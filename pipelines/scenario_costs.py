@@ -29,8 +29,8 @@ from dynctr_tf.layers import GeneratedTowers, SeparateTowers, StarTowers
 from dynctr_tf.layers.dynamic.orthogonal_set import FORMS, orthogonality
 from dynctr_tf.models import optmsm
 from dynctr_tf.stack import raw_variable
-from dynctr_tf.training import peak_memory_mib
-from pipelines import errors_as_messages, workload
+from pipelines import errors_as_messages
+from pipelines.instance_parameters import time_and_memory
 
 INPUTS, HIDDEN_UNITS = 128, (64, 32)
 SCENARIO_DIM, CODE_UNITS, RANK = 16, 8, 8
@@ -91,7 +91,6 @@ def measure(kind: str, scenarios: int, batch: int, steps: int) -> dict[str, Any]
     layer = make_towers(kind, scenarios)
     x = tf.random.normal((batch, INPUTS))
     scenario = tf.random.uniform((batch,), FIRST_VALUE_OFFSET, scenarios + FIRST_VALUE_OFFSET, tf.int32)
-    before = peak_memory_mib()
     layer(x[:2], scenario[:2])
     variables = [raw_variable(weight) for weight in layer.trainable_weights]
 
@@ -101,13 +100,11 @@ def measure(kind: str, scenarios: int, batch: int, steps: int) -> dict[str, Any]
             loss = tf.reduce_mean(tf.square(layer(x, scenario)))
         return tape.gradient(loss, variables)
 
-    seconds = workload.seconds_of(step, steps)
     return {
         "kind": kind,
         "scenarios": scenarios,
         "parameters": int(layer.count_params()),
-        "step_ms": 1e3 * seconds,
-        "added_peak_mib": peak_memory_mib() - before,
+        **time_and_memory(step, steps),
     }
 
 

@@ -31,6 +31,8 @@ _ENCODER = "encoder"
 _ROWS_PER_BLOCK = 1 << 16
 _BYTES_PER_NUMBER = 4
 _GATHERED_ROWS = 1 << 14
+# Nothing here branches on tensors; the rewriting of functions that do would take longer than tracing them.
+_AS_IT_IS = tf.autograph.experimental.do_not_convert
 
 _LOG = logging.getLogger(__name__)
 
@@ -462,11 +464,13 @@ class EncodedDataset:
         first_epoch, steps_done = divmod(start_step, steps)
         first_window, rows_done = reader.find(first_epoch, steps_done * batch_size)
 
+        @_AS_IT_IS
         def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
             resumed = epoch == first_epoch
             begin = tf.where(resumed, tf.constant(first_window, tf.int64), 0)
             skipped = tf.where(resumed, tf.constant(rows_done, tf.int64), 0)
 
+            @_AS_IT_IS
             def read(window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
                 rows, order = reader.read(epoch, window)
                 return rows, order[tf.where(window == begin, skipped, 0) :]
@@ -475,6 +479,7 @@ class EncodedDataset:
             windows = tf.data.Dataset.range(begin, reader.num_windows).map(read).prefetch(1).flat_map(_in_order)
             return windows.rebatch(batch_size, drop_remainder=drop_remainder)
 
+        @_AS_IT_IS
         def to_batch(rows: tf.Tensor) -> tuple[Any, ...]:
             if workers > 1:
                 count = tf.shape(rows)[0]
@@ -553,7 +558,12 @@ class _WindowReader:
         return rows, places
 
 
+@_AS_IT_IS
 def _in_order(rows: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
     """Gathers the rows of a window some at a time: large tensors cost more to allocate than to fill."""
-    begins = tf.data.Dataset.range(0, tf.size(order, tf.int64), _GATHERED_ROWS)
-    return begins.map(lambda begin: tf.gather(rows, order[begin : begin + _GATHERED_ROWS]))
+
+    @_AS_IT_IS
+    def gather(begin: tf.Tensor) -> tf.Tensor:
+        return tf.gather(rows, order[begin : begin + _GATHERED_ROWS])
+
+    return tf.data.Dataset.range(0, tf.size(order, tf.int64), _GATHERED_ROWS).map(gather)

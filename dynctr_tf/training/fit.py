@@ -67,20 +67,27 @@ def model_inputs(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Datase
     """Keeps of every encoded batch the entries that the model takes."""
     names = sorted(model.input)
 
+    @tf.autograph.experimental.do_not_convert
     def select(inputs: dict[str, tf.Tensor], *rest: tf.Tensor) -> tuple[Any, ...]:
         return ({name: inputs[name] for name in names}, *rest)
 
     return batches.map(select)
 
 
-class _Forward:
-    """The logits of encoded batches under the strategy of a model, traced once."""
+class _Scorer:
+    """Gives the logits of a split under the strategy of a model; what it traces serves every call.
 
-    def __init__(self, model: keras.Model) -> None:
+    Keras' `predict` would make the data set and its iterator's graph anew for each validation.
+    """
+
+    def __init__(self, model: keras.Model, data: EncodedDataset, split: str, batch_size: int) -> None:
         strategy = model.distribute_strategy
-        self.model = model
-        self.strategy = strategy
-        self.replicas = strategy.num_replicas_in_sync if in_step(strategy) else 1
+        replicas = strategy.num_replicas_in_sync if in_step(strategy) else 1
+        self.rows = data.num_rows(split)
+        batch_size = -(-min(batch_size, self.rows) // replicas) * replicas
+        self.batches = model_inputs(model, data.batches(split, batch_size))
+        if in_step(strategy):
+            self.batches = replica_batches(strategy, self.batches, batch_size)
 
         @tf.function(reduce_retracing=True)
         def forward(inputs: dict[str, tf.Tensor]) -> Any:
@@ -92,15 +99,10 @@ class _Forward:
 
         self.forward = forward
 
-    def logits(self, data: EncodedDataset, split: str, batch_size: int) -> np.ndarray:
-        rows = data.num_rows(split)
-        batch_size = -(-min(batch_size, rows) // self.replicas) * self.replicas
-        batches = model_inputs(self.model, data.batches(split, batch_size))
-        if in_step(self.strategy):
-            batches = replica_batches(self.strategy, batches, batch_size)
-        parts = [self.forward(inputs).numpy() for inputs, *_ in batches]
+    def logits(self) -> np.ndarray:
+        parts = [self.forward(inputs).numpy() for inputs, *_ in self.batches]
         # What filled the last batch up stands at the end.
-        return np.concatenate(parts).astype(np.float64).reshape(-1)[:rows]
+        return np.concatenate(parts).astype(np.float64).reshape(-1)[: self.rows]
 
 
 def predict_logits(model: keras.Model, data: EncodedDataset, split: str, batch_size: int = 16384) -> np.ndarray:
@@ -109,11 +111,7 @@ def predict_logits(model: keras.Model, data: EncodedDataset, split: str, batch_s
     A model that was built in the scope of a strategy has the rows scored by all replicas; the workers of a
     multi-worker job must all call it, and each gets all logits. With parameter servers the chief scores.
     """
-    strategy = model.distribute_strategy
-    if in_step(strategy) or is_parameter_server(strategy):
-        return _Forward(model).logits(data, split, batch_size)
-    batches = model_inputs(model, data.batches(split, batch_size))
-    return model.predict(batches, verbose=0).astype(np.float64).reshape(-1)
+    return _Scorer(model, data, split, batch_size).logits()
 
 
 def _save_weights(model: keras.Model, directory: Path, step: int) -> None:
@@ -169,7 +167,7 @@ class _Rounds(keras.callbacks.Callback):
         self.labels = data.column("validation", "label")
         self.weights = data.column("validation", "weight") if data.schema.weight else None
         self.step_seconds: list[float] = []
-        self._forward: _Forward | None = None
+        self._scorer: _Scorer | None = None
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.chief = is_chief(self.model.distribute_strategy)
@@ -214,12 +212,9 @@ class _Rounds(keras.callbacks.Callback):
         )
 
     def _validation_logits(self) -> np.ndarray:
-        strategy = self.model.distribute_strategy
-        if not (in_step(strategy) or is_parameter_server(strategy)):
-            return predict_logits(self.model, self.data, "validation")
-        if self._forward is None:
-            self._forward = _Forward(self.model)
-        return self._forward.logits(self.data, "validation", 16384)
+        if self._scorer is None:
+            self._scorer = _Scorer(self.model, self.data, "validation", 16384)
+        return self._scorer.logits()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs

@@ -178,7 +178,7 @@ def draw(curves: dict[str, list[float]], path: Path) -> None:
             if name.startswith(form):
                 axes.plot(values, label=name.removeprefix(f"{form}, "))
         style_axes(axes)
-        label_axes(axes, "tenths of an epoch", f"orthogonality of shared embeddings, {form}")
+        label_axes(axes, "tenths of an epoch", f"{form} penalty, 0 if orthogonal")
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
     figure.savefig(path, dpi=130)
@@ -224,8 +224,9 @@ def main(arguments: list[str] | None = None) -> None:
                 )
         (options.output / "towers.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         curves = orthogonality_curves(options.rows, 5, options.epochs, options.weight)
+        print("penalty of the shared embeddings, 0 if they are orthogonal")
         for name, values in curves.items():
-            print(f"orthogonality, {name}: {values[0]:.3f} at the start, {values[-1]:.3f} at the end")
+            print(f"  {name}: {values[0]:.3f} at the start, {values[-1]:.3f} at the end")
         (options.output / "orthogonality.json").write_text(json.dumps(curves) + "\n", encoding="utf-8")
         draw(curves, options.output / "orthogonality.png")
         print(f"picture: {options.output / 'orthogonality.png'}")

@@ -106,8 +106,13 @@ def measure(version: str, widths: Sequence[int], rank: int, inner: int, batch: i
     keras.utils.set_random_seed(0)
     rows = kernel_batch(widths, batch) if version == "v1" else batch
     model = built_model(version, widths, rank, inner)
-    data = {"x": tf.random.normal((rows, widths[0])), "z": tf.random.normal((rows, CONDITION_WIDTH))}
-    labels = tf.cast(tf.random.uniform((rows, 1)) < 0.5, tf.float32)
+    # Made outside TensorFlow, whose allocator would keep the memory for it and give it to the steps.
+    rng = np.random.default_rng(0)
+    data = {
+        name: tf.constant(rng.standard_normal((rows, width), dtype=np.float32))
+        for name, width in (("x", widths[0]), ("z", CONDITION_WIDTH))
+    }
+    labels = tf.constant(rng.integers(0, 2, (rows, 1)).astype(np.float32))
     optimizer = keras.optimizers.Adam(1e-3)
     optimizer.build(model.trainable_variables)
     weights = [raw_variable(weight) for weight in model.trainable_weights]

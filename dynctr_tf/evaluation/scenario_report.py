@@ -27,11 +27,11 @@ from dynctr_tf.evaluation.text_table import (
     DECIMALS,
     TITLES,
     align,
+    metric_cells,
     number,
     p_value,
     percent,
     percent_range,
-    range_text,
     signed,
 )
 from dynctr_tf.metrics.attainable import (
@@ -146,13 +146,11 @@ class ScenarioReport:
         """The smaller half of the scenarios; of an odd number the one in the middle is not among them."""
         return self.scenarios[len(self.scenarios) - len(self.scenarios) // 2 :]
 
-    def _summaries(self) -> list[tuple[list[str], dict[str, ScenarioScore]]]:
-        """The rows below the scenarios: name, rows and share, and the mean of each model."""
-        found = [(["weighted mean", f"{self.rows:,}", "100.0 %"], self.means)]
+    def _summaries(self) -> list[tuple[str, tuple[Scenario, ...], dict[str, ScenarioScore]]]:
+        """What stands below the scenarios: a name, the scenarios that it covers, and the mean of each model."""
+        found = [("weighted mean", self.scenarios, self.means)]
         if self.small_means:
-            half = self.smaller_half
-            counts = [f"{sum(part.rows for part in half):,}", percent(sum(part.share for part in half))]
-            found.append((["mean of the smaller half", *counts], self.small_means))
+            found.append(("mean of the smaller half", self.smaller_half, self.small_means))
         return found
 
     def checked_model(self, model: str | None = None) -> str:
@@ -221,7 +219,7 @@ class ScenarioReport:
         estimate = score.metrics[metric]
         if math.isnan(estimate.value):
             return [f"not defined: {scenario.undefined}", ""]
-        return [number(estimate.value, DECIMALS.get(metric, 4)), range_text(metric, estimate)]
+        return metric_cells(metric, estimate)
 
     def _score_table(self, model: str, shown: Sequence[Scenario]) -> list[list[str]]:
         gain = self.means[model].share is not None
@@ -235,13 +233,11 @@ class ScenarioReport:
             for metric in SHOWN:
                 row += self._value_cells(scenario, score, metric)
             table.append([*row, *_gain_cells(score, gain)])
-        for (name, rows, share), means in self._summaries():
-            half = self.scenarios if means is self.means else self.smaller_half
-            clicks = sum(part.clicks for part in half) / sum(part.rows for part in half)
-            row = [name, rows, share, percent(clicks, 2)]
+        for name, covered, means in self._summaries():
+            clicks = sum(part.clicks for part in covered) / sum(part.rows for part in covered)
+            row = [*_head(name, covered), percent(clicks, 2)]
             for metric in SHOWN:
-                estimate = means[model].metrics[metric]
-                row += [number(estimate.value, DECIMALS.get(metric, 4)), range_text(metric, estimate)]
+                row += metric_cells(metric, means[model].metrics[metric])
             table.append([*row, *_gain_cells(means[model], gain)])
         return table
 
@@ -256,7 +252,7 @@ class ScenarioReport:
             if verdict == NOT_TESTED:
                 verdict += f": {scenario.undefined or f'fewer than {self.min_clicks} clicks or other rows'}"
             table.append([scenario.name, *_test_cells(score), verdict])
-        for (name, *_), means in self._summaries():
+        for name, _, means in self._summaries():
             table.append([name, *_test_cells(means[model]), ""])
         return table
 
@@ -264,7 +260,7 @@ class ScenarioReport:
         decimals = DECIMALS.get(metric, 4)
         table = [["scenario", "rows", "share", *self.runs]]
         for scenario in shown:
-            row = [scenario.name, f"{scenario.rows:,}", percent(scenario.share)]
+            row = _head(scenario.name, [scenario])
             for score in scenario.scores.values():
                 value = score.metrics[metric].value
                 mark = {BETTER: " +", WORSE: " -"}.get(score.verdict(metric, self.confidence), "  ")
@@ -272,7 +268,8 @@ class ScenarioReport:
                 row.append(text + (mark if self.single is not None and metric in TESTED else ""))
             table.append(row)
         padding = "  " if self.single is not None and metric in TESTED else ""
-        for head, means in self._summaries():
+        for name, covered, means in self._summaries():
+            head = _head(name, covered)
             table.append([*head, *(number(mean.metrics[metric].value, decimals) + padding for mean in means.values())])
         return table
 
@@ -280,9 +277,9 @@ class ScenarioReport:
         table = [["scenario", "rows", "share", *self.runs]]
         for scenario in shown:
             cells = [_gain_cells(score, True)[0] for score in scenario.scores.values()]
-            table.append([scenario.name, f"{scenario.rows:,}", percent(scenario.share), *cells])
-        for head, means in self._summaries():
-            table.append([*head, *(" ".join(_gain_cells(mean, True)) for mean in means.values())])
+            table.append([*_head(scenario.name, [scenario]), *cells])
+        for name, covered, means in self._summaries():
+            table.append([*_head(name, covered), *(" ".join(_gain_cells(mean, True)) for mean in means.values())])
         return table
 
     def _transfer_lines(self, models: Sequence[str]) -> list[str]:
@@ -337,6 +334,11 @@ class ScenarioReport:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+
+
+def _head(name: str, covered: Sequence[Scenario]) -> list[str]:
+    """The first cells of a row: name, number of rows and share of them."""
+    return [name, f"{sum(part.rows for part in covered):,}", percent(sum(part.share for part in covered))]
 
 
 def _gain_cells(score: ScenarioScore, wanted: bool) -> list[str]:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from dynctr_tf.evaluation.plots import CLICK_COLOUR, GRID, INK, MODEL_COLOUR, MUTED
 from dynctr_tf.evaluation.text_table import align
 from pipelines import errors_as_messages
-from pipelines.benchmark import run_contender, write_result
+from pipelines.benchmark import run_step_case, write_result
 
 WIDTHS = (393, 1024, 512, 256)
 CONDITION_WIDTH = 32
@@ -101,18 +101,13 @@ def measure(version: str, widths: Sequence[int], rank: int, inner: int, batch: i
 
     from dynctr_tf.stack import raw_variable
     from pipelines import workload
-    from pipelines.instance_parameters import time_and_memory
+    from pipelines.step_costs import time_and_memory
 
     keras.utils.set_random_seed(0)
     rows = kernel_batch(widths, batch) if version == "v1" else batch
     model = built_model(version, widths, rank, inner)
-    # Made outside TensorFlow, whose allocator would keep the memory for it and give it to the steps.
-    rng = np.random.default_rng(0)
-    data = {
-        name: tf.constant(rng.standard_normal((rows, width), dtype=np.float32))
-        for name, width in (("x", widths[0]), ("z", CONDITION_WIDTH))
-    }
-    labels = tf.constant(rng.integers(0, 2, (rows, 1)).astype(np.float32))
+    data = {"x": tf.random.normal((rows, widths[0])), "z": tf.random.normal((rows, CONDITION_WIDTH))}
+    labels = tf.cast(tf.random.uniform((rows, 1)) < 0.5, tf.float32)
     optimizer = keras.optimizers.Adam(1e-3)
     optimizer.build(model.trainable_variables)
     weights = [raw_variable(weight) for weight in model.trainable_weights]
@@ -140,16 +135,16 @@ def measure(version: str, widths: Sequence[int], rank: int, inner: int, batch: i
         figures.update(
             train_s_per_1000=training["step_ms"] * batch / rows,
             training_mb=12e-6 * parameters,
-            peak_mib=training["added_peak_mib"],
+            added_peak_mib=training["added_peak_mib"],
         )
     return figures
 
 
 def run_case(name: str, widths: Sequence[int], rank: int, inner: int, batch: int, steps: int) -> dict[str, Any]:
-    """Measures one case in a process of its own."""
+    """Measures one case in processes of its own."""
     words = [name, ",".join(map(str, widths)), str(rank), str(inner), str(batch), str(steps)]
     command = [sys.executable, "-m", "pipelines.adaptive_costs", "--one", *words]
-    return run_contender(command, {"TF_CPP_MIN_LOG_LEVEL": "3"})
+    return run_step_case(command)
 
 
 def change(value: float, reference: float) -> str:
@@ -262,7 +257,7 @@ def draw(path: Path, cases: Sequence[dict[str, Any]], constants: np.ndarray, mem
              [float(terms(case["sizes"]) @ constants) for case in chosen]),
             ("parameters, MB", [case["weights_mb"] for case in chosen],
              [4e-6 * layer_parameters(case["sizes"]) for case in chosen]),
-            ("MiB that a training step adds", [case["peak_mib"] for case in chosen],
+            ("MiB that a training step adds", [case["added_peak_mib"] for case in chosen],
              [float(memory_terms(case["sizes"]) @ memory) for case in chosen]),
         )  # fmt: skip
         for axes, (label, measured, formula) in zip(grid[:, column], rows, strict=True):
@@ -348,7 +343,8 @@ def run(arguments: argparse.Namespace) -> None:
             np.stack([terms(case["sizes"]) for case in cases]), np.array([case["step_ms"] for case in cases])
         )
         memory = fitted_constants(
-            np.stack([memory_terms(case["sizes"]) for case in cases]), np.array([case["peak_mib"] for case in cases])
+            np.stack([memory_terms(case["sizes"]) for case in cases]),
+            np.array([case["added_peak_mib"] for case in cases]),
         )
         errors = [abs(float(terms(case["sizes"]) @ constants) / case["step_ms"] - 1) for case in cases]
         print(

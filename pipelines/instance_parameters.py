@@ -6,15 +6,14 @@ The naive form builds the `(batch, F, F)` matrices that the equations speak of; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.layers import GeneratedParameters, WeightedParameters
-from dynctr_tf.stack import raw_variable
 from pipelines import workload
+from pipelines.step_costs import time_and_memory, training_step
 
 
 def naive_matrices(layer: Any, condition: tf.Tensor) -> tf.Tensor:
@@ -41,32 +40,6 @@ def instance_bytes(mode: str, form: str, batch: int, fields: int, rank: int) -> 
     if form == "naive":
         return 4 * batch * fields * fields
     return 4 * batch * (rank if mode == "dgp" else 2 * rank * fields)
-
-
-def training_step(layer: Any, apply: Callable[[], tf.Tensor], inputs: Sequence[tf.Tensor] = ()) -> Callable[[], Any]:
-    """One step of a layer: forward, and backward to its weights.
-
-    Args:
-        layer: A layer that is built.
-        apply: Gives its output.
-        inputs: Tensors that the gradient goes back to as well. Default none.
-    """
-
-    @tf.function
-    def step() -> list[Any]:
-        with tf.GradientTape() as tape:
-            tape.watch(list(inputs))
-            loss = tf.reduce_mean(tf.square(apply()))
-        return tape.gradient(loss, [*inputs, *(raw_variable(weight) for weight in layer.trainable_weights)])
-
-    return step
-
-
-def time_and_memory(step: Callable[[], Any], steps: int) -> dict[str, float]:
-    """Milliseconds of a step, and by how many MiB steps raise the memory of this process at its highest."""
-    taken: list[float] = []
-    added = workload.added_peak_mib(lambda: taken.append(workload.seconds_of(step, steps)))
-    return {"step_ms": 1e3 * taken[0], "added_peak_mib": added}
 
 
 def measure(mode: str, form: str, num_fields: int, num_subspaces: int, batch: int, steps: int) -> dict[str, float]:

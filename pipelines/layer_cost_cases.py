@@ -22,7 +22,8 @@ from tensorflow import keras
 
 from dynctr_tf import layers
 from dynctr_tf.nearest import unknown_name_message
-from pipelines.instance_parameters import naive_form, time_and_memory, training_step
+from pipelines.instance_parameters import naive_form
+from pipelines.step_costs import time_and_memory, training_step
 
 FORMS = ("layer", "naive")
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from dynctr_tf.evaluation.plots import CLICK_COLOUR, GRID, INK, MODEL_COLOUR, MUTED, TRAINING_COLOUR
 from dynctr_tf.evaluation.text_table import align
 from pipelines import errors_as_messages
-from pipelines.benchmark import run_contender, write_result
+from pipelines.benchmark import MEMORY_ENVIRONMENT, run_contender, write_result
 from pipelines.layer_cost_cases import GROUPS, Group, evaluate, group_of
 
 _FIGURES = ("multiply_adds", "forward_ms", "step_ms", "added_peak_mib")
@@ -54,7 +54,7 @@ def measure(name: str, batch_size: int, steps: int, rounds: int, progress: Any) 
         # What a naive form multiplies has no formula here; its count stands for it.
         formula = evaluate(case.formula, group.sizes) if figures["form"] == "layer" else None
         figures["multiply_adds"] = figures["counted_multiply_adds"] if formula is None else formula
-        memory = run_contender([*command, "--memory", case.name, figures["form"]], quiet)
+        memory = run_contender([*command, "--memory", case.name, figures["form"]], MEMORY_ENVIRONMENT)
         figures["added_peak_mib"] = memory["added_peak_mib"]
         progress.update()
     return list(result)

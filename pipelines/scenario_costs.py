@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,8 @@ from dynctr_tf.layers.dynamic.orthogonal_set import FORMS, orthogonality
 from dynctr_tf.models import optmsm
 from dynctr_tf.stack import raw_variable
 from pipelines import errors_as_messages
-from pipelines.instance_parameters import time_and_memory
+from pipelines.benchmark import run_step_case
+from pipelines.step_costs import time_and_memory
 
 INPUTS, HIDDEN_UNITS = 128, (64, 32)
 SCENARIO_DIM, CODE_UNITS, RANK = 16, 8, 8
@@ -212,10 +212,7 @@ def main(arguments: list[str] | None = None) -> None:
             for kind in KINDS:
                 command = [sys.executable, "-m", "pipelines.scenario_costs", "--one", kind, str(scenarios)]
                 command += ["--batch", str(options.batch), "--steps", str(options.steps)]
-                ran = subprocess.run(command, capture_output=True, text=True)
-                if ran.returncode:
-                    raise RuntimeError(f"{kind}, {scenarios} scenarios: {ran.stderr[-2000:]}")
-                result = {**json.loads(ran.stdout.splitlines()[-1]), "formula": formula(kind, scenarios)}
+                result = {**run_step_case(command), "formula": formula(kind, scenarios)}
                 results.append(result)
                 print(
                     f"{kind:20}{scenarios:>10}{result['parameters']:>12}{result['formula']:>12}"

@@ -7,15 +7,12 @@ Every contender, ours or a peer's, makes its batches here, so that all of them s
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import json
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,31 +72,6 @@ def latency_of(call: Callable[[], Any], calls: int, seconds: float = 5.0) -> flo
 def peak_memory_mib() -> int:
     """The largest resident memory of this process so far, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def added_peak_mib(call: Callable[[], Any]) -> float:
-    """By how many MiB a call raises the resident memory of this process at its highest.
-
-    On Linux the peak of what ran before is forgotten first, and free memory goes back to the system, so that neither
-    hides what the call takes. Elsewhere a call that stays below the former peak adds 0.
-    """
-    forget = Path("/proc/self/clear_refs")
-    if not forget.exists():
-        former = peak_memory_mib()
-        call()
-        return peak_memory_mib() - former
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    forget.write_text("5", encoding="ascii")
-    before = _resident_mib("VmRSS")
-    call()
-    return _resident_mib("VmHWM") - before
-
-
-def _resident_mib(which: str) -> float:
-    """Resident memory of this process now (`VmRSS`) or at its highest (`VmHWM`), as Linux counts it."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith(f"{which}:")).split()[1]) / 1024
 
 
 def endless_batches(inputs: Any, labels: np.ndarray, batch_size: int) -> Any:

@@ -1,6 +1,7 @@
 """Fitting models: seeds, rounds of steps with exact validation, early stopping, resume, several devices or machines."""
 
-from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, peak_memory_mib, predict_logits, train
+from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, predict_logits, train
+from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.reproducibility import set_seed
 from dynctr_tf.training.strategies import (
     STRATEGIES,

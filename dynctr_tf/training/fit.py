@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +18,7 @@ from tqdm.auto import tqdm
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.stack import random_states, raw_variable
+from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_batches
 from dynctr_tf.training.strategies import (
     in_step,
@@ -55,12 +54,6 @@ class TrainingResult:
     stopped_early: bool
     rows_per_second: float
     peak_memory_mib: float
-
-
-def peak_memory_mib() -> float:
-    """The largest resident memory of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024.0 * 1024.0 if sys.platform == "darwin" else 1024.0)
 
 
 def model_inputs(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Dataset:

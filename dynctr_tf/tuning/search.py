@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import fcntl
-import gc
 import json
 import math
 import os
@@ -24,6 +22,7 @@ from tqdm.auto import tqdm
 
 from dynctr_tf.models.catalogue import SearchSpace
 from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.training.memory import give_back_memory, resident_memory_mib
 from dynctr_tf.tuning.search_space import declare, drawn_values
 
 TunerName = Literal["random", "bayesian", "hyperband"]
@@ -295,16 +294,14 @@ def _trained(
         error = _described(caught)
     if time.perf_counter() - begin > _CLEANING_SECONDS:
         _clean_up()
-    figures.update(seconds=time.perf_counter() - begin, memory_mib=_resident_memory_mib())
+    figures.update(seconds=time.perf_counter() - begin, memory_mib=resident_memory_mib())
     return _write_record(place, folder.name, values, score, error, figures)
 
 
 def _clean_up() -> None:
-    """Lets go of a trial's model, and gives what it had back to the system where the C library can (glibc)."""
+    """Lets go of a trial's model, and gives what it had back to the system."""
     keras.backend.clear_session()
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back_memory()
 
 
 def _write_record(
@@ -338,14 +335,6 @@ def _described(error: Exception) -> str:
     """The error in one line of bounded length: TensorFlow's come with the graph."""
     line = " ".join(f"{type(error).__name__}: {error}".split())
     return line if len(line) <= 500 else line[:497] + "..."
-
-
-def _resident_memory_mib() -> float:
-    """What this process holds in memory now, MiB; `nan` where the system does not tell."""
-    status = Path("/proc/self/statm")
-    if not status.exists():
-        return math.nan
-    return int(status.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2.0**20
 
 
 def _results(

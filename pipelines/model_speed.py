@@ -73,7 +73,7 @@ def matmul_multiply_adds(model: Any, inputs: dict[str, np.ndarray]) -> float:
 
     Args:
         model: Any model.
-        inputs: A small batch of an even number of rows; the sizes of the products are those that it really has.
+        inputs: A small batch of at least two rows; the sizes of the products are those that it really has.
     """
     import tensorflow as tf
 

@@ -26,19 +26,10 @@ from tqdm import tqdm
 from dynctr_tf.evaluation.text_table import align
 from pipelines import workload
 from pipelines.model_speed import OPTIONS, OURS, PRECISIONS, time_model
+from pipelines.peers import PEER_MODELS
 from pipelines.speed_picture import draw_speed
 
 ROOT = Path(__file__).parent.parent
-# Which models of the comparison each peer has; pipelines/peers knows what it calls them.
-PEER_MODELS = {
-    "FuxiCTR": (
-        "lr", "fm", "dnn", "wide_deep", "deepfm", "nfm", "afm", "deep_crossing", "dcn", "dcn_v2", "dcn_v2_mix",
-        "pnn", "xdeepfm", "autoint-plus", "fibinet", "apg-deepfm", "afn-plus",
-    ),
-    "DeepCTR": (
-        "wide_deep", "deepfm", "nfm", "afm", "dcn", "dcn_v2", "dcn_v2_mix", "pnn", "xdeepfm", "autoint-plus", "fibinet",
-    ),
-}  # fmt: skip
 # Peers run as they come: without the settings of TensorFlow that `pipelines` makes for its own jobs.
 PEER_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPU_ALLOCATOR_USE_BFC": "false"}
 # Memory is that of the C library's allocator: TensorFlow's keeps what was freed, and hides what a step adds.
@@ -148,14 +139,13 @@ def speed_table(result: Sequence[dict[str, Any]]) -> str:
         peers = [other for other in same if other["library"] != OURS]
 
         def ratio(key: str, best: Callable[..., float], figures: Any = figures, peers: Any = peers) -> float | str:
-            if figures["library"] != OURS or not peers:
-                return ""
-            return float(figures[key] / best(peer[key] for peer in peers))
+            known = [peer[key] for peer in peers if key in peer]
+            return float(figures[key] / best(known)) if figures["library"] == OURS and known else ""
 
         limit = figures.get("matmul_limit_rows_per_s")
         latencies = []
         for size, _ in workload.LATENCY_BATCHES:
-            latencies += [figures[f"latency_ms_{size}"], ratio(f"latency_ms_{size}", min)]
+            latencies += [figures.get(f"latency_ms_{size}", ""), ratio(f"latency_ms_{size}", min)]
         rows.append([
             figures["library"], figures["variant"], figures["model"], f"{figures['num_ids']:,}",
             figures["train_rows_per_s"], ratio("train_rows_per_s", max),

@@ -6,7 +6,8 @@ every seed, and prints AUC and logloss with intervals and tests against the refe
 Each training runs in its own process, `--workers` of them at a time. Started again after a kill, it goes on where
 it was. A model may come several times with options of its own: `--models dpn "dpn-tag=dpn contexts=x:tag"` compares
 two under these names. Where the data has scenarios, a table and pictures say what each model reaches in each; with
-`per_scenario` among the models the others are tested there against it, scenario by scenario.
+`per_scenario` among the models the others are tested there against it, scenario by scenario. With `--fuxictr-python`
+each model that FuxiCTR has is trained there too, on the same encoded rows: `fuxictr-dnn` beside `dnn`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, p
 from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
+from pipelines.peers import PEER_MODELS
 
 
 class _Job(NamedTuple):
@@ -37,16 +39,18 @@ class _Job(NamedTuple):
     model: str
     words: Sequence[str]
     log: Path
+    interpreter: str = sys.executable
+    environment: Mapping[str, str] = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
-    def run(self, environment: dict[str, str]) -> None:
-        """Runs it; the process finds this one's packages.
+    def run(self, environment: Mapping[str, str]) -> None:
+        """Runs it; the process of this interpreter finds this one's packages.
 
         Raises:
             RuntimeError: It failed; the end of what it said is in the message.
         """
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment}
+        environment = {**os.environ, **self.environment, **environment}
         with self.log.open("w", encoding="utf-8") as file:
-            command = [sys.executable, "-m", *self.words]
+            command = [self.interpreter, "-m", *self.words]
             done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False, env=environment)
         if done.returncode:
             raise RuntimeError(
@@ -114,8 +118,8 @@ def _variant(text: str) -> _Variant:
     return _Variant(name, model, options)
 
 
-def _write_settings(settings: JobSettings, variant: _Variant, file: Path) -> None:
-    """Writes the settings of one model; options of models that this one has not are left out."""
+def _settings_of(settings: JobSettings, variant: _Variant) -> JobSettings:
+    """The settings of one model; options of models that this one has not are left out."""
     from dynctr_tf.models.catalogue import model_entry
 
     known = model_entry(variant.model).defaults
@@ -125,7 +129,20 @@ def _write_settings(settings: JobSettings, variant: _Variant, file: Path) -> Non
     space = mapping["search"]["space"]
     if isinstance(space.get("model"), dict):
         space["model"] = {name: value for name, value in space["model"].items() if name in known}
-    file.write_text(to_toml(job_settings(mapping)), encoding="utf-8")
+    return job_settings(mapping)
+
+
+class FuxiCTR(NamedTuple):
+    """Where FuxiCTR is: an interpreter that has it, and the folder of its models."""
+
+    interpreter: str
+    zoo: str
+
+    def job(self, name: str, file: Path, folder: Path) -> _Job:
+        """The training that the file describes."""
+        environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "FUXICTR_ZOO": self.zoo}
+        words = ["pipelines.peers.fuxictr_train", str(file), str(folder)]
+        return _Job(name, words, folder.with_suffix(".log"), self.interpreter, environment)
 
 
 def compare_models(
@@ -137,9 +154,11 @@ def compare_models(
     output: Path,
     single: str | None = None,
     workers: int = 1,
+    fuxictr: FuxiCTR | None = None,
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
+    from pipelines.peers.fuxictr_comparison import write_job, write_rows
     from pipelines.stages import check_one_at_a_time, judge_scenarios, prepare, task_of_cluster
 
     check_one_at_a_time(settings, workers)
@@ -159,6 +178,11 @@ def compare_models(
             "A comparison needs at least one seed, one worker and no negative trials, "
             f"got {seeds}, {workers} and {trials}."
         )
+    # Ours -> the name of FuxiCTR's beside it.
+    peers = {name: f"fuxictr-{name}" for name, variant in variants.items() if variant.model in PEER_MODELS["FuxiCTR"]}
+    peers = {} if fuxictr is None else peers
+    if set(peers.values()) & set(models):
+        raise ValueError(f"These names are for FuxiCTR's models: {sorted(set(peers.values()) & set(models))}.")
     cluster = task_of_cluster(settings)
     output.mkdir(parents=True, exist_ok=True)
     chief = cluster is None or cluster.is_chief
@@ -168,7 +192,8 @@ def compare_models(
     searches, trainings = [], []
     for model in models:
         settings_file = output / f"{model}{part}.toml"
-        _write_settings(settings, variants[model], settings_file)
+        own_settings = _settings_of(settings, variants[model])
+        settings_file.write_text(to_toml(own_settings), encoding="utf-8")
         if trials:
             folder = output / f"tune-{model}"
             if not (folder / "best.toml").exists():
@@ -181,7 +206,14 @@ def compare_models(
                 words = ["--config", settings_file, "--training.seed", seed, "--export.directory", "none"]
                 words = ["pipelines.train", *words, "--run-directory", folder]
                 trainings.append(_Job(model, [*map(str, words)], output / f"{folder.name}{part}.log"))
-    _run_all([searches, trainings], len(models) * (seeds + (trials > 0)), workers)
+        if fuxictr is not None and model in peers and chief:
+            write_rows(data, output / "rows")
+            folder = output / peers[model]
+            if not (folder / "result.json").exists():
+                file = folder.with_suffix(".json")
+                write_job(own_settings, data, output / "rows", seeds, trials, file)
+                trainings.append(fuxictr.job(peers[model], file, folder))
+    _run_all([searches, trainings], len(models) * (seeds + (trials > 0)) + len(peers), workers)
     if not chief:
         return
     folders = {model: [output / f"{model}-seed{seed}" for seed in range(seeds)] for model in models}
@@ -190,6 +222,10 @@ def compare_models(
         for model, of in folders.items()
     }
     predictions = {model: [np.load(folder / "test_logits.npy") for folder in of] for model, of in folders.items()}
+    peer_runs = {}
+    for peer in peers.values():
+        peer_runs[peer] = json.loads((output / peer / "result.json").read_text(encoding="utf-8"))
+        predictions[peer] = [np.load(output / peer / f"seed{seed}.npy") for seed in range(seeds)]
     schema = data.schema
     comparison = compare(
         data.column("test", "label"),
@@ -210,14 +246,23 @@ def compare_models(
             f"{statistics.mean(run['zero_rows'] for run in figures):.1%}",
             ", ".join(str(run["best"]["step"]) for run in figures),
         ])  # fmt: skip
+    for peer, result in peer_runs.items():
+        rows.append([
+            peer,
+            f"{result['parameters']:,}",
+            f"{statistics.median(result['rows_per_second']):,.0f}",
+            f"{result['peak_memory_mib']:,.0f}",
+            "",
+            ", ".join(map(str, result["best_steps"])),
+        ])  # fmt: skip
     text = comparison.to_text() + "\n" + "\n".join(align(rows)) + "\n"
     (output / "comparison.txt").write_text(text, encoding="utf-8")
     (output / "comparison.json").write_text(comparison.to_json(), encoding="utf-8")
     print(text)
-    if len(models) > 1:
+    if len(predictions) > 1:
         plot_comparison(output / "comparison.png", comparison)
         print(f"picture: {output / 'comparison.png'}")
-    scenarios = judge_scenarios(settings, data, predictions, single=single)
+    scenarios = judge_scenarios(settings, data, {model: predictions[model] for model in models}, single=single)
     if scenarios is not None:
         scenarios.save(output / "scenarios.json")
         (output / "scenarios.txt").write_text(scenarios.to_text(max_scenarios=10_000), encoding="utf-8")
@@ -230,6 +275,8 @@ def compare_models(
     for model in models:
         found = read_file(output / f"tune-{model}" / "best.toml") if trials else {}
         print(f"  {model}: {found.get('model', {}).get('options', {})} {found.get('optimizer', {}).get('options', {})}")
+    for peer, result in peer_runs.items():
+        print(f"  {peer}: {result['found']}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -246,8 +293,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=1,
         help="trainings at a time, each with its share of the cores; rows/s are then those of a share (default 1)",
     )
+    parser.add_argument("--fuxictr-python", help="interpreter that has torch and fuxictr, to train its models too")
+    parser.add_argument("--fuxictr-zoo", help="the model_zoo folder of a FuxiCTR checkout")
     parser.add_argument("--output", type=Path, required=True, help="folder of everything that comes out")
     settings, namespace = parser.parse_settings(arguments)
+    if (namespace.fuxictr_python is None) != (namespace.fuxictr_zoo is None):
+        parser.error("--fuxictr-python and --fuxictr-zoo go together: the package lacks most of its models")
+    fuxictr = FuxiCTR(namespace.fuxictr_python, namespace.fuxictr_zoo) if namespace.fuxictr_python else None
     reference = namespace.reference or namespace.models[0].split()[0].partition("=")[0]
     with errors_as_messages(parser):
         from pipelines.stages import as_part_of_cluster
@@ -263,6 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 namespace.output,
                 namespace.single,
                 namespace.workers,
+                fuxictr,
             ),
             grace_seconds=600.0,  # between two trainings there is no chief
         )

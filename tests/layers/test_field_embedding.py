@@ -30,15 +30,17 @@ def gradient_of(layer: FieldEmbedding, ids: np.ndarray, upstream: np.ndarray) ->
     return tape.gradient(loss, stack.raw_variable(layer.table))
 
 
+@pytest.mark.parametrize("training", [None, False])
 @pytest.mark.parametrize("deduplicate", [True, False])
-def test_looks_up_rows_and_gives_zeros_for_padding(deduplicate: bool) -> None:
+def test_looks_up_rows_and_gives_zeros_for_padding(deduplicate: bool, training: bool | None) -> None:
     layer = built(deduplicate=deduplicate)
     table = np.arange(40, dtype=np.float32).reshape(10, 4) + 1  # the padding row is not 0 here, on purpose
     layer.set_weights([table])
-    output = layer(tf.constant(IDS)).numpy()
-    for row, column in np.ndindex(IDS.shape):
-        expected = table[IDS[row, column]] if IDS[row, column] else np.zeros(4)
-        np.testing.assert_array_equal(output[row, column], expected)
+    for ids in (IDS, IDS + 1 - IDS // 9):  # with padding and without
+        output = layer(tf.constant(ids), training=training).numpy()
+        for row, column in np.ndindex(ids.shape):
+            expected = table[ids[row, column]] if ids[row, column] else np.zeros(4)
+            np.testing.assert_array_equal(output[row, column], expected)
 
 
 def test_gradient_has_each_row_once_already_summed() -> None:
@@ -167,7 +169,7 @@ def test_expanded_rows_have_the_gradient_of_a_gather() -> None:
     positions = tf.constant(random.integers(0, 50, 400).astype(np.int32))
     upstream = random.normal(size=(400, 3)).astype(np.float32)
     gradients = []
-    for gather in (expand_rows, tf.gather):
+    for gather in (lambda rows, positions: expand_rows(rows, positions, tf.ones(400)), tf.gather):
         with tf.GradientTape() as tape:
             tape.watch(rows)
             loss = tf.reduce_sum(gather(rows, positions) * upstream)

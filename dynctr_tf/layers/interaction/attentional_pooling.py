@@ -91,8 +91,8 @@ class AttentionalPooling(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         _, fields, dim = inputs.shape
         pairs = number_of_pairs(fields)
-        flat, single = tf.reshape(inputs, [-1, fields * dim]), tf.unstack(inputs, axis=1)
-        blocks = [tf.tile(single[i], [1, fields - 1 - i]) * rest for i, rest in later_fields(flat, fields, dim)]
+        flat = tf.reshape(inputs, [-1, fields * dim])
+        blocks = [tf.tile(x, [1, rest.shape[1] // dim]) * rest for x, rest in later_fields(flat, fields, dim)]
         products = tf.reshape(tf.concat(blocks, axis=1), [-1, dim])  # (batch * pairs, dim)
         kernel, bias, score = (tf.cast(weight, inputs.dtype) for weight in (self.kernel, self.bias, self.score))
         hidden = tf.nn.relu(tf.nn.bias_add(tf.matmul(products, kernel), bias))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import tensorflow as tf
@@ -48,5 +47,6 @@ def bilinear_blocks(field_map: tf.Tensor, matrices: list[tf.Tensor]) -> list[tf.
     """
     _, fields, dim = field_map.shape
     flat = tf.reshape(field_map, [-1, fields * dim])
-    rests = itertools.islice(later_fields(flat, fields, dim), len(matrices))
-    return [tf.matmul(flat[:, i * dim : (i + 1) * dim], matrices[i]) * rest for i, rest in rests]
+    # The matrices may end before the fields do.
+    pairs = zip(matrices, later_fields(flat, fields, dim), strict=False)
+    return [tf.matmul(x, matrix) * rest for matrix, (x, rest) in pairs]

@@ -1,0 +1,89 @@
+"""Our side of FuxiCTR in `pipelines.compare`: the rows that it trains on, and the job that says how."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dynctr_tf.configuration import JobSettings
+from pipelines import workload
+
+if TYPE_CHECKING:
+    from dynctr_tf.encoding import EncodedDataset
+
+_SPLITS = ("train", "validation", "test")
+
+
+def write_rows(data: EncodedDataset, folder: Path) -> None:
+    """Writes encoded rows as plain arrays: `<split>_ids.npy`, each field counting from 0, and `<split>_labels.npy`.
+
+    Args:
+        data: The encoded rows; each split is in memory once.
+        folder: Where the arrays go; what an earlier call wrote for the same rows stays.
+
+    Raises:
+        ValueError: Fields of several values, sequences or row weights, which this comparison does not pass on.
+    """
+    fields = data.features.single_valued
+    several = [entry.name for entry in data.features.entries if entry not in fields]
+    if several or data.schema.weight:
+        raise ValueError(
+            "FuxiCTR is compared on single-valued fields without row weights; this data set has "
+            f"{', '.join(several) or 'row weights'}. Compare without --fuxictr-python."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in _SPLITS:
+        file = folder / f"{split}_ids.npy"
+        if file.exists():
+            continue
+        np.save(folder / f"{split}_labels.npy", data.column(split, "label"))
+        ids = np.stack([data.column(split, field.name) - field.first_id for field in fields], axis=1)
+        partial = folder / "ids.partial.npy"
+        np.save(partial, ids)
+        partial.replace(file)
+
+
+def write_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int, trials: int, file: Path) -> None:
+    """Writes what FuxiCTR has to train, for `pipelines.peers.fuxictr_train`.
+
+    Args:
+        settings: Those of our model of the same name.
+        data: The encoded rows.
+        rows: Where `write_rows` wrote them.
+        seeds: Trainings with the best hyper-parameters.
+        trials: Hyper-parameters drawn, beside the given ones.
+        file: Where the job goes.
+    """
+    from dynctr_tf.models.catalogue import LogUniform, model_entry
+    from dynctr_tf.tuning import catalogue_space, with_own_space
+
+    name, training = settings.model.name, settings.training
+    options = {**model_entry(name).defaults, **settings.model.options}
+    # It trains with Adam, whatever ours takes.
+    adam = settings.optimizer.name in ("lazy_adam", "adam")
+    space = catalogue_space(name, "lazy_adam")
+    if adam:
+        space, _ = with_own_space(space, settings.search.space, name, settings.optimizer.name)
+    rate = settings.optimizer.options.get("learning_rate") if adam else None
+    drawn = space.get("optimizer.learning_rate")
+    bounds = (drawn.low, drawn.high) if rate is None and isinstance(drawn, LogUniform) else (rate, rate)
+    job: dict[str, Any] = {
+        "model": name,
+        "rows": str(rows.absolute()),
+        "sizes": [field.num_ids for field in data.features.single_valued],
+        "embedding_dim": options.get("embedding_dim", workload.EMBEDDING_DIM),
+        "hidden_units": list(options.get("hidden_units", ())),
+        "learning_rate": workload.LEARNING_RATE if rate is None else rate,
+        "learning_rates": bounds,
+        "trials": trials,
+        "seeds": seeds,
+        "search_seed": training.seed,
+        "batch_size": training.batch_size,
+        "epochs": training.epochs,
+        "evaluate_every": training.evaluate_every,
+        "patience": training.patience,
+    }
+    file.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")

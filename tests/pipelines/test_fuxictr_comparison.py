@@ -1,0 +1,107 @@
+"""What FuxiCTR gets to train beside our models, and where it is installed, that it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dynctr_tf.configuration import DataSettings, JobSettings, ModelSettings, OptimizerSettings, SearchSettings
+from dynctr_tf.schema import Feature, Schema
+from pipelines import compare
+from pipelines.peers.fuxictr_comparison import write_job, write_rows
+from pipelines.stages import prepare
+
+DNN = JobSettings(model=ModelSettings("dnn", {"embedding_dim": 4, "hidden_units": (8, 6)}))
+
+
+def test_rows_are_ours_and_each_field_counts_from_0(small_data: Any, tmp_path: Path) -> None:
+    write_rows(small_data, tmp_path)
+    for split, rows in (("train", 3000), ("validation", 500), ("test", 500)):
+        ids = np.load(tmp_path / f"{split}_ids.npy")
+        assert ids.shape == (rows, small_data.features.num_fields)
+        for column, field in zip(ids.T, small_data.features.single_valued, strict=True):
+            assert column.min() >= 0 and column.max() < field.num_ids
+            np.testing.assert_array_equal(column + field.first_id, small_data.column(split, field.name))
+        np.testing.assert_array_equal(np.load(tmp_path / f"{split}_labels.npy"), small_data.column(split, "label"))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "space", "rate", "bounds"),
+    [
+        (OptimizerSettings("lazy_adam"), {}, 1e-3, [1e-4, 1e-3]),
+        (
+            OptimizerSettings("adam"),
+            {"optimizer": {"learning_rate": {"low": 0.002, "high": 0.02}}},
+            1e-3,
+            [0.002, 0.02],
+        ),
+        (OptimizerSettings("lazy_adam", {"learning_rate": 0.005}), {}, 0.005, [0.005, 0.005]),
+        # FuxiCTR trains with Adam, so that a rate of another optimizer says nothing.
+        (OptimizerSettings("group_ftrl", {"learning_rate": 0.3}), {}, 1e-3, [1e-4, 1e-3]),
+    ],
+)
+def test_job_has_our_batches_and_bounds(
+    small_data: Any,
+    tmp_path: Path,
+    optimizer: OptimizerSettings,
+    space: dict[str, Any],
+    rate: float,
+    bounds: list[float],
+) -> None:
+    settings = dataclasses.replace(DNN, optimizer=optimizer, search=SearchSettings(space=space))
+    write_job(settings, small_data, tmp_path, seeds=2, trials=3, file=tmp_path / "job.json")
+    job = json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))
+    assert (job["learning_rate"], job["learning_rates"]) == (rate, bounds)
+    assert (job["embedding_dim"], job["hidden_units"], job["seeds"], job["trials"]) == (4, [8, 6], 2, 3)
+    assert (job["batch_size"], job["epochs"], job["patience"]) == (4096, 3, 4)
+    assert sum(job["sizes"]) == small_data.features.num_ids - 1, "all ids but padding"
+
+
+def test_rows_that_it_does_not_take_are_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{row % 2},{row % 7},{row % 3}|{row % 5}\n" for row in range(90))
+    (tmp_path / "clicks.csv").write_text("click,item,history\n" + rows, encoding="utf-8")
+    features = (Feature("item", "categorical"), Feature("history", "sequence", max_length=3))
+    Schema(features, label="click").save(tmp_path / "clicks.json")
+    file, schema = str(tmp_path / "clicks.csv"), str(tmp_path / "clicks.json")
+    histories = prepare(DataSettings("tabular_file", path=file, schema=schema, directory=str(tmp_path / "data")))
+    with pytest.raises(ValueError, match="history.*without --fuxictr-python"):
+        write_rows(histories, tmp_path / "rows")
+    assert not (tmp_path / "rows").exists()
+
+
+def test_zoo_and_interpreter_go_together(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        compare.main(["--models", "dnn", "--output", "nowhere", "--fuxictr-python", "python"])
+    assert "--fuxictr-zoo go together" in capsys.readouterr().err
+
+
+@pytest.mark.skipif("FUXICTR_PYTHON" not in os.environ, reason="FUXICTR_PYTHON names no interpreter that has FuxiCTR")
+def test_trained_there_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--data.options.num_train", "4000", "--data.options.num_validation", "1000"]
+    words += ["--data.options.num_test", "1000", "--training.batch_size", "64", "--training.epochs", "4"]
+    words += ["--model.options.embedding_dim", "4", "--model.options.hidden_units", "[16]", "--trials", "1"]
+    words += ["--training.tensorboard", "false", "--evaluation.replicates", "100", "--seeds", "2"]
+    words += ["--models", "lr", "hofm", "dnn", "--output", "compared", "--optimizer.name", "lazy_adam"]
+    words += ["--fuxictr-python", os.environ["FUXICTR_PYTHON"], "--fuxictr-zoo", os.environ["FUXICTR_ZOO"]]
+    compare.main(words)
+    text = capsys.readouterr().out
+    assert "fuxictr-lr" in text and "fuxictr-dnn" in text and "fuxictr-hofm" not in text
+    comparison = json.loads((tmp_path / "compared" / "comparison.json").read_text(encoding="utf-8"))
+    assert "fuxictr-dnn" in json.dumps(comparison)
+    result = json.loads((tmp_path / "compared" / "fuxictr-lr" / "result.json").read_text(encoding="utf-8"))
+    assert len(result["best_steps"]) == 2 and set(result["found"]) <= {"learning_rate", "regularizer"}
+    # Two seeds are two models of one kind, on rows in our order.
+    first, second = (np.load(tmp_path / "compared" / "fuxictr-dnn" / f"seed{seed}.npy") for seed in range(2))
+    ours = np.load(tmp_path / "compared" / "dnn-seed0" / "test_logits.npy")
+    assert np.any(first != second) and np.corrcoef(first, second)[0, 1] > 0.5 < np.corrcoef(first, ours)[0, 1]
+    compare.main(words)
+    assert "fuxictr-lr" in capsys.readouterr().out, "started again, it has nothing left to train"

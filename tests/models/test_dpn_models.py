@@ -118,8 +118,10 @@ def test_gradients_are_the_slope_of_the_loss(name: str) -> None:
     with tf.GradientTape() as tape:
         value = loss()
     gradients = [tf.convert_to_tensor(g).numpy().astype(np.float64) for g in tape.gradient(value, weights)]
-    # Each weight goes along its own gradient by the same length, so that small gradients count as large ones do.
-    directions = [gradient / np.linalg.norm(gradient) for gradient in gradients]
+    # Each weight goes along its own gradient by the same length, so that small gradients count as large ones do; one
+    # whose gradient is 0, behind units that answer none of the rows, goes anywhere, which must change nothing.
+    lines = [gradient if gradient.any() else random.normal(size=gradient.shape) for gradient in gradients]
+    directions = [line / np.linalg.norm(line) for line in lines]
     starts, slopes = [weight.numpy() for weight in weights], []
     for step in (2e-3, 2e-4):  # the larger one may cross the kink of a ReLU, the smaller one drowns in rounding
         losses = []

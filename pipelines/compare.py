@@ -7,7 +7,8 @@ Each training runs in its own process, `--workers` of them at a time. Started ag
 it was. A model may come several times with options of its own: `--models dpn "dpn-tag=dpn contexts=x:tag"` compares
 two under these names. Where the data has scenarios, a table and pictures say what each model reaches in each; with
 `per_scenario` among the models the others are tested there against it, scenario by scenario. With `--fuxictr-python`
-each model that FuxiCTR has is trained there too, on the same encoded rows: `fuxictr-dnn` beside `dnn`.
+each model that FuxiCTR has is trained there too, on the same encoded rows: `fuxictr-dnn` beside `dnn`, with our
+embedding size and hidden units and otherwise the network of the speed benchmark.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class _Job(NamedTuple):
     words: Sequence[str]
     log: Path
     interpreter: str = sys.executable
-    environment: Mapping[str, str] = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment: Mapping[str, str] | None = None
 
     def run(self, environment: Mapping[str, str]) -> None:
         """Runs it; the process of this interpreter finds this one's packages.
@@ -48,7 +49,8 @@ class _Job(NamedTuple):
         Raises:
             RuntimeError: It failed; the end of what it said is in the message.
         """
-        environment = {**os.environ, **self.environment, **environment}
+        own = self.environment or {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environment = {**os.environ, **own, **environment}
         with self.log.open("w", encoding="utf-8") as file:
             command = [self.interpreter, "-m", *self.words]
             done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False, env=environment)

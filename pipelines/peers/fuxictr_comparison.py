@@ -56,11 +56,19 @@ def write_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: in
         seeds: Trainings with the best hyper-parameters.
         trials: Hyper-parameters drawn, beside the given ones.
         file: Where the job goes.
+
+    Raises:
+        ValueError: Another validation metric than logloss picks the best checkpoint.
     """
     from dynctr_tf.models.catalogue import LogUniform, model_entry
     from dynctr_tf.tuning import catalogue_space, with_own_space
 
     name, training = settings.model.name, settings.training
+    if training.monitor != "logloss":
+        raise ValueError(
+            f"FuxiCTR's best checkpoint is picked by validation logloss, ours by {training.monitor!r}; compare with "
+            "--training.monitor logloss, or without --fuxictr-python."
+        )
     options = {**model_entry(name).defaults, **settings.model.options}
     # It trains with Adam, whatever ours takes.
     adam = settings.optimizer.name in ("lazy_adam", "adam")

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dynctr_tf.configuration import DataSettings, JobSettings, ModelSettings, OptimizerSettings, SearchSettings
+from dynctr_tf.configuration import (
+    DataSettings,
+    JobSettings,
+    ModelSettings,
+    OptimizerSettings,
+    SearchSettings,
+    TrainingSettings,
+)
 from dynctr_tf.schema import Feature, Schema
 from pipelines import compare
 from pipelines.peers.fuxictr_comparison import write_job, write_rows
@@ -73,6 +80,12 @@ def test_rows_that_it_does_not_take_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="history.*without --fuxictr-python"):
         write_rows(histories, tmp_path / "rows")
     assert not (tmp_path / "rows").exists()
+
+
+def test_another_validation_metric_is_refused(small_data: Any, tmp_path: Path) -> None:
+    settings = dataclasses.replace(DNN, training=TrainingSettings(monitor="auc"))
+    with pytest.raises(ValueError, match="--training.monitor logloss"):
+        write_job(settings, small_data, tmp_path, seeds=1, trials=0, file=tmp_path / "job.json")
 
 
 def test_zoo_and_interpreter_go_together(capsys: pytest.CaptureFixture[str]) -> None:

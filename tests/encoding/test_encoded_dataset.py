@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -159,8 +160,9 @@ def test_memory_does_not_depend_on_the_number_of_rows(tmp_path: Path) -> None:
     encoder = Encoder.fit(Drawn(3), progress=False)
     encoder.encode_matrix(random_columns(10, 0))  # what is made once
     peaks = []
-    for batches in (10, 60):
+    for batches in (10, 250):
         source = Drawn(batches)
+        gc.collect()
         tracemalloc.start()
         data = write_encoded_dataset(source, encoder, tmp_path / str(batches), rows_per_block=256, progress=False)
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -127,11 +127,15 @@ def train(job: Mapping[str, Any], splits: Mapping[str, Split], drawn: Mapping[st
 def draw(job: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     """Draws the learning rate between the bounds of ours, dropout, and the penalty on the embedding tables."""
     low, high = job["learning_rates"]
-    drawn = {"learning_rate": float(math.exp(rng.uniform(math.log(low), math.log(high))))}
+    drawn: dict[str, Any] = {"learning_rate": float(math.exp(rng.uniform(math.log(low), math.log(high))))}
     folder, class_name, _ = zoo_model(job["model"], job["hidden_units"])
     dropout, penalty = float(rng.choice(_DROPOUTS)), float(rng.choice(_REGULARIZERS))
     known = inspect.signature(model_class(folder, class_name)).parameters
-    drawn.update({name: dropout for name in known if name.endswith("dropout")})
+    for name, parameter in known.items():
+        if name.endswith("dropout"):
+            # Some models take a rate for each of the places where they drop.
+            places = parameter.default
+            drawn[name] = [dropout] * len(places) if isinstance(places, list) else dropout
     # Models without a network call the penalty on their tables so.
     drawn.update({name: penalty for name in known if name in ("embedding_regularizer", "regularizer")})
     return drawn

@@ -103,7 +103,7 @@ def test_trained_there_beside_ours(
     words += ["--data.options.num_test", "1000", "--training.batch_size", "64", "--training.epochs", "4"]
     words += ["--model.options.embedding_dim", "4", "--model.options.hidden_units", "[16]", "--trials", "1"]
     words += ["--training.tensorboard", "false", "--evaluation.replicates", "100", "--seeds", "2"]
-    words += ["--models", "lr", "hofm", "dnn", "--output", "compared", "--optimizer.name", "lazy_adam"]
+    words += ["--models", "lr", "hofm", "dnn", "afm", "--output", "compared", "--optimizer.name", "lazy_adam"]
     words += ["--fuxictr-python", os.environ["FUXICTR_PYTHON"], "--fuxictr-zoo", os.environ["FUXICTR_ZOO"]]
     compare.main(words)
     text = capsys.readouterr().out

@@ -193,7 +193,6 @@ def time_model(
     """
     if jit:
         use_xla()
-    import tensorflow as tf
     from tensorflow import keras
 
     keras.mixed_precision.set_global_policy(precision)

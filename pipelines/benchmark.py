@@ -67,11 +67,9 @@ def run_step_case(command: Sequence[str]) -> dict[str, Any]:
 
 
 def medians(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The median of every figure over the runs of one contender."""
-    return {
-        key: statistics.median(run[key] for run in runs) if isinstance(value, (int, float)) else value
-        for key, value in runs[0].items()
-    }
+    """The median of every figure over the runs of one contender; what is the same in all of them stays as it is."""
+    columns = {key: [run[key] for run in runs] for key in runs[0]}
+    return {key: values[0] if len(set(values)) == 1 else statistics.median(values) for key, values in columns.items()}
 
 
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:

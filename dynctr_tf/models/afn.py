@@ -85,7 +85,9 @@ def afn(
     )(maps[0])
     x = keras.layers.Flatten(name="flatten_products")(products)
     x = deep_part(x, hidden_units, activation, batch_norm, dropout, kernel_regularizer_l2)
-    parts = [unbiased_logit(x, "adaptive")]
+    # Products of powers of embeddings that mean nothing yet are noise of variance 1, through which a DNN beside
+    # them would not be heard.
+    parts = [unbiased_logit(x, "adaptive", initial_size=0.1 if dnn_hidden_units else 1.0)]
     if dnn_hidden_units:
         x = keras.layers.Flatten(name="flatten")(maps[1])
         x = deep_part(x, dnn_hidden_units, activation, batch_norm, dropout, kernel_regularizer_l2, name="dnn")

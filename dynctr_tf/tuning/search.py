@@ -150,7 +150,8 @@ def search(
         The trials that succeeded, the best first, then those that failed; none in a process that is a worker.
 
     Raises:
-        ValueError: An unknown tuner, an empty space, fewer than one trial or worker, hyperband without a budget.
+        ValueError: An unknown tuner, an empty space, fewer than one trial or worker, hyperband without a budget;
+            the start is refused with a `ValueError`, as options of a model are that do not go together.
         RuntimeError: No trial succeeded, the message has the error of each; the workers end before they train;
             another search runs in the directory.
     """
@@ -208,7 +209,7 @@ def search(
                 oracle.reload()
             bar.update(_ended(oracle))
             if start is not None:
-                _trained(train, start, place / "trial_start", place / "trial_start")
+                _train_start(train, start, place / "trial_start")
             if environment is None:
                 loop.search(verbose=0)
             else:
@@ -296,6 +297,29 @@ def _trained(
         _clean_up()
     figures.update(seconds=time.perf_counter() - begin, memory_mib=resident_memory_mib())
     return _write_record(place, folder.name, values, score, error, figures)
+
+
+def _train_start(
+    train: Callable[[Mapping[str, Any], Path], float | Mapping[str, float]], values: Mapping[str, Any], place: Path
+) -> None:
+    """Trains the values that a search starts from. Where they are refused, the search is: they are what was asked for.
+
+    Raises:
+        ValueError: They are refused; there is no record of it, so that the mended call begins with them anew.
+    """
+    refused: list[ValueError] = []
+
+    def train_or_note(values: Mapping[str, Any], folder: Path) -> float | Mapping[str, float]:
+        try:
+            return train(values, folder)
+        except ValueError as error:
+            refused.append(error)
+            raise
+
+    _trained(train_or_note, values, place, place)
+    if refused:
+        (place / "record.json").unlink()
+        raise ValueError(f"What the search starts from cannot be trained: {refused[0]}") from refused[0]
 
 
 def _clean_up() -> None:

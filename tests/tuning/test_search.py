@@ -99,6 +99,18 @@ def test_the_start_is_trained_beside_the_draws(tmp_path: Path) -> None:
     assert len(trials) == 3 and trials[0].values == {"rate": 0.01, "units": (8,)} and trials[0].score == 1.0
 
 
+def test_a_start_that_is_refused_ends_the_search(tmp_path: Path) -> None:
+    def train(values: Mapping[str, Any], folder: Path) -> float:
+        if values["units"] == (7,):
+            raise ValueError("units must be even, got (7,).")
+        return distance(values, folder)
+
+    with pytest.raises(ValueError, match=r"starts from cannot be trained: units must be even, got \(7,\)"):
+        search(train, SPACE, trials=2, directory=tmp_path / "search", start={"rate": 0.01, "units": (7,)})
+    trials = search(train, SPACE, trials=2, directory=tmp_path / "search", start={"rate": 0.01, "units": (8,)})
+    assert [trial.error for trial in trials] == [None] * 3 and trials[0].values["units"] == (8,)
+
+
 @pytest.mark.slow
 def test_the_gaussian_process_learns_where_the_good_values_are(tmp_path: Path) -> None:
     space = {name: LogUniform(1e-4, 1.0) for name in ("a", "b")}

@@ -33,6 +33,15 @@ def _keep_memory() -> None:
         os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(max(2**16, mebibytes)))
 
 
+def allow_xla_on_cpu() -> None:
+    """Lets `tf.config.optimizer.set_jit` reach the CPU; call it before TensorFlow's import.
+
+    A whole step cannot be compiled (`jit_compile=True`): how many distinct ids a batch has is known only when it
+    is there. `set_jit("autoclustering")` compiles what it can of the rest.
+    """
+    os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} --tf_xla_cpu_global_jit".strip()
+
+
 _prefer_faster_products()
 _keep_memory()
 

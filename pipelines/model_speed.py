@@ -7,14 +7,13 @@ of matrix products a row takes, which with the machine's rate of such products g
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from typing import Any
 
 import numpy as np
 
-from pipelines import workload
+from pipelines import allow_xla_on_cpu, workload
 
 OURS = "dynctr_tf"
 _DENSE = {"hidden_units": workload.HIDDEN_UNITS}
@@ -44,15 +43,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """The networks of the comparison: models of the catalogue, and the options with which they are the peers' networks."""
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-
-
-def use_xla() -> None:
-    """Lets TensorFlow compile what XLA can take, on the CPU too; call it before TensorFlow is first imported.
-
-    A whole step cannot be compiled (`jit_compile=True`): how many distinct ids a batch has is known only when it
-    is there. This clusters the rest of the graph.
-    """
-    os.environ["TF_XLA_FLAGS"] = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
 
 
 def matmul_rate(dtype: str = "float32") -> float:
@@ -193,11 +183,14 @@ def time_model(
         jit: Whether XLA compiles what it can. Default `False`.
     """
     if jit:
-        use_xla()
+        allow_xla_on_cpu()
+    import tensorflow as tf
     from tensorflow import keras
 
     keras.mixed_precision.set_global_policy(precision)
     model, dataset, ids = compiled_model(name, num_ids, batch_size)
+    if jit:
+        tf.config.optimizer.set_jit("autoclustering")
     # Each batch once: the first touch of a row of the slots is a page fault, which a long run pays once.
     model.fit(dataset, steps_per_epoch=workload.NUM_BATCHES, verbose=0)
     start = time.perf_counter()

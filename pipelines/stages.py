@@ -213,6 +213,8 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
         optimizer = build_optimizer(settings)
     if training.strategy == "tpu":
         prepare_for_tpu(model, optimizer)
+    # From here on: functions that make weights and rows take shapes as arguments, which XLA cannot.
+    tf.config.optimizer.set_jit("autoclustering" if training.xla else False)
     result = train(
         model,
         data,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dynctr_tf.configuration import JobSettings, SettingsParser
-from pipelines import PAIRS, errors_as_messages
+from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
 
 
 def run_directory(settings: JobSettings, runs: Path = Path("runs")) -> Path:
@@ -121,6 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--list-models", action=_ListModels, nargs=0, help="list the models with their options and stop"
     )
     settings, namespace = parser.parse_settings(arguments)
+    if settings.training.xla:
+        allow_xla_on_cpu()
     with errors_as_messages(parser):
         from pipelines.stages import as_part_of_cluster
 

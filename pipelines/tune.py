@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynctr_tf.configuration import JobSettings, SearchSettings, SettingsParser, to_toml
-from pipelines import PAIRS, errors_as_messages
+from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -192,6 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     same = dataclasses.replace(settings.search, trials=SearchSettings().trials, workers=SearchSettings().workers)
     fingerprint = dataclasses.replace(settings, search=same).fingerprint()
     directory = namespace.output or Path("runs") / f"tune-{settings.data.name}-{settings.model.name}-{fingerprint}"
+    if settings.training.xla:
+        allow_xla_on_cpu()
     with errors_as_messages(parser):
         from pipelines.stages import as_part_of_cluster
 

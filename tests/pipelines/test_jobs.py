@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,21 @@ def refused(job: Any, words: list[str], capsys: pytest.CaptureFixture[str], stat
     text = text[text.index(f"\npython -m {job.__name__}: ") :]
     assert "Traceback" not in text
     return " ".join(text.split())
+
+
+def test_train_compiled_by_xla(here: Path) -> None:
+    """In processes of their own: TensorFlow reads its flags of XLA once."""
+    logits = []
+    for xla in ("true", "false"):
+        words = [*TINY_DNN, *SMALL, *SHORT, "--export.directory", "none", "--training.xla", xla]
+        command = [sys.executable, "-m", "pipelines.train", *words, "--run-directory", f"run-{xla}"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "0"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert ("Compiled cluster using XLA" in done.stderr) == (xla == "true")
+        logits.append(np.load(here / f"run-{xla}" / "test_logits.npy"))
+    np.testing.assert_allclose(logits[0], logits[1], rtol=1e-3, atol=1e-4)
+    assert np.any(logits[0] != logits[0][0])
 
 
 def test_train_from_rows_to_served_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

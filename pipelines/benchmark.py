@@ -163,6 +163,7 @@ def profile(arguments: argparse.Namespace) -> None:
     result = []
     for model in tqdm(arguments.models, desc="models", unit="run"):
         words = [model, str(arguments.ids[0]), str(arguments.batch_size), str(arguments.steps)]
+        words += ["--precision", arguments.precision]
         command = [sys.executable, "-m", "pipelines.benchmark", "one-profile", *words]
         result.append(run_contender(command, {"TF_CPP_MIN_LOG_LEVEL": "3"}))
     rows = []
@@ -179,7 +180,7 @@ def print_one_profile(arguments: argparse.Namespace) -> None:
     """Profiles one model and prints one line of JSON."""
     from pipelines.step_profile import profile_model
 
-    profile_model(arguments.model, arguments.num_ids, arguments.batch_size, arguments.steps)
+    profile_model(arguments.model, arguments.num_ids, arguments.batch_size, arguments.steps, arguments.precision)
 
 
 def growth(arguments: argparse.Namespace) -> None:
@@ -341,7 +342,8 @@ def main(words: Sequence[str] | None = None) -> None:
         default="off",
         help="whether XLA compiles what it can of ours (default off)",
     )
-    command("profile", profile, [1_000_000], ["dnn", "deepfm", "dcn_v2", "xdeepfm", "autoint-plus", "fibinet"])
+    sub = command("profile", profile, [1_000_000], ["dnn", "deepfm", "dcn_v2", "xdeepfm", "autoint-plus", "fibinet"])
+    sub.add_argument("--precision", choices=PRECISIONS, default="float32", help="of matrix products")
     command("growth", growth, [100_000, 1_000_000, 10_000_000], ["dnn"], steps=40)
     command("reading", reading, [0], ["dnn"]).add_argument(
         "--rows", type=int, default=4_000_000, help="rows to write and read (default 4 000 000)"
@@ -359,8 +361,8 @@ def main(words: Sequence[str] | None = None) -> None:
         single.add_argument("model", choices=sorted(OPTIONS))
         for size in ("num_ids", "batch_size", "steps"):
             single.add_argument(size, type=int)
+        single.add_argument("--precision", choices=PRECISIONS, default="float32")
     one_profile.set_defaults(job=print_one_profile)
-    one.add_argument("--precision", choices=PRECISIONS, default="float32")
     one.add_argument("--jit", action="store_true")
     one.set_defaults(job=lambda a: time_model(a.model, a.num_ids, a.batch_size, a.steps, a.precision, a.jit))
     arguments = parser.parse_args(words)

@@ -21,7 +21,10 @@ from pipelines.model_speed import compiled_model
 
 # Kind of work -> kinds of operations; what is in none of them is "other".
 GROUPS: dict[str, tuple[str, ...]] = {
-    "matrix products": ("MatMul", "_FusedMatMul", "BatchMatMul", "BatchMatMulV2", "Einsum", "_MklFusedMatMul"),
+    "matrix products": (
+        "MatMul", "_FusedMatMul", "BatchMatMul", "BatchMatMulV2", "Einsum", "_MklMatMul", "_MklFusedMatMul",
+        "_MklNativeFusedMatMul", "_MklBatchMatMulV2", "_MklFusedBatchMatMulV2",
+    ),
     "distinct ids": ("Unique", "UniqueV2"),
     "gathering rows": ("ResourceGather", "GatherV2", "GatherNd"),
     "summing gradients of rows": ("SparseTensorDenseMatMul", "UnsortedSegmentSum", "SegmentSum"),
@@ -75,10 +78,12 @@ def grouped(times: dict[str, float]) -> dict[str, float]:
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
-def profile_model(name: str, num_ids: int, batch_size: int, steps: int) -> None:
+def profile_model(name: str, num_ids: int, batch_size: int, steps: int, precision: str = "float32") -> None:
     """Profiles training steps of a model on the workload and prints one line of JSON: milliseconds per step."""
     import tensorflow as tf
+    from tensorflow import keras
 
+    keras.mixed_precision.set_global_policy(precision)
     model, dataset, _ = compiled_model(name, num_ids, batch_size)
     model.fit(dataset, steps_per_epoch=workload.NUM_BATCHES, verbose=0)
     with tempfile.TemporaryDirectory() as directory:

@@ -1,10 +1,17 @@
-"""What the speed benchmark takes as the limit of a model: the multiply-adds of its rows."""
+"""The speed benchmark: a model's limit, the multiply-adds of its rows, and where the time of a step goes."""
+
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
+import pytest
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.models.catalogue import build_model
-from pipelines.model_speed import matmul_multiply_adds
+from pipelines.model_speed import PRECISIONS, matmul_multiply_adds
+from pipelines.step_profile import grouped
 
 FEATURES = EncodedFeatures.from_sizes([5] * 3)
 ROWS = {"fields": np.tile(np.array([field.first_id for field in FEATURES.fields], np.int32), (2, 1))}
@@ -21,3 +28,27 @@ def test_what_a_batch_costs_once_is_no_rows() -> None:
     )
     # U, the generator of the core, the core, V, and the output; not U = U^l U^r (12 x 5 x 2) and V = V^l V^r.
     assert matmul_multiply_adds(model, ROWS) == 12 * 2 + 12 * 4 + 2 * 2 + 2 * 7 + 7
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_profile_of_a_perceptron_has_its_products(precision: str) -> None:
+    command = [sys.executable, "-m", "pipelines.benchmark", "one-profile", "dnn", "3900", "2048", "3"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [*command, "--precision", precision], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["work"]["matrix products"] > 0
+    assert "Cast" in figures["largest"] or precision == "float32"
+
+
+def test_products_count_as_products_under_each_of_their_names() -> None:
+    times = {
+        "MatMul": 1.0,
+        "_FusedMatMul": 2.0,
+        "_MklNativeFusedMatMul": 4.0,
+        "SparseTensorDenseMatMul": 8.0,
+        "X": 16.0,
+    }
+    assert grouped(times) == {"other": 16.0, "summing gradients of rows": 8.0, "matrix products": 7.0}

@@ -1,6 +1,6 @@
 """Keras layers: embedding, dense and interaction parts, and the dynamic layers that replace them."""
 
-from dynctr_tf.layers.dense import MLP, ExpertMixture, LogitSum, ParallelMLP, ResidualUnit, StopGradient
+from dynctr_tf.layers.dense import MLP, Dense, ExpertMixture, LogitSum, ParallelMLP, ResidualUnit, StopGradient
 from dynctr_tf.layers.dynamic import (
     AdaptiveDense,
     AdaptiveMLP,
@@ -85,6 +85,7 @@ __all__ = [
     "CrossLayer",
     "CrossMixtureLayer",
     "DecomposedDense",
+    "Dense",
     "Dice",
     "DynamicActivation",
     "DynamicConvolution",

@@ -9,7 +9,7 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import DecomposedDense, FieldSelection, HyperDense, MixtureOfKernels
+from dynctr_tf.layers import DecomposedDense, Dense, FieldSelection, HyperDense, MixtureOfKernels
 from dynctr_tf.models.inputs import embedded_fields
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import ROLES
@@ -176,7 +176,7 @@ def dynamic_tower(
         zip(hidden_units, contexts_per_layer(contexts, len(hidden_units)), strict=True), start=1
     ):
         if context is None:
-            x = keras.layers.Dense(units, kernel_regularizer=regularizer, name=f"dense_{index}")(x)
+            x = Dense(units, kernel_regularizer=regularizer, name=f"dense_{index}")(x)
         else:
             earlier = re.fullmatch(r"y(\d+)", context)
             if earlier and not 1 <= int(earlier[1]) <= len(outputs):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
@@ -73,7 +74,7 @@ class MLP(keras.layers.Layer):
         self._steps: list[Any] = []
         for index, units in enumerate(self.hidden_units):
             self._steps.append(
-                keras.layers.Dense(
+                Dense(
                     units,
                     activation=None if batch_norm else self.activation,
                     use_bias=not batch_norm,

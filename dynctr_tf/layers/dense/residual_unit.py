@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
@@ -96,9 +97,9 @@ class ResidualUnit(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         dtype = inputs.dtype
         first, second = (tf.cast(kernel, dtype) for kernel in self.kernels)
-        first_bias, second_bias = (tf.cast(bias, dtype) for bias in self.biases)
-        hidden = self.activation(tf.nn.bias_add(tf.matmul(inputs, first), first_bias))
-        output = self.activation(inputs + tf.nn.bias_add(tf.matmul(hidden, second), second_bias))
+        first_bias, second_bias = self.biases
+        hidden = self.activation(add_bias(tf.matmul(inputs, first), first_bias))
+        output = self.activation(inputs + add_bias(tf.matmul(hidden, second), second_bias))
         return output if self._drop is None else self._drop(output, training=training)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

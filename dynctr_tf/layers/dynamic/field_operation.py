@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
@@ -139,7 +140,7 @@ class FieldOperation(stack.ConditionedLayer):
         )
         self.static: Any = None
         if implicit:
-            self.static = keras.layers.Dense(
+            self.static = Dense(
                 self.units,
                 kernel_initializer=distinct_initializer(self.kernel_initializer, 2_000_003),
                 kernel_regularizer=self.kernel_regularizer,

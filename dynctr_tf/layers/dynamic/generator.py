@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
@@ -136,7 +137,7 @@ class ParameterGenerator(keras.layers.Layer):
         for index, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
             if index:
                 x = self.activation(x)
-            x = tf.nn.bias_add(tf.matmul(x, tf.cast(kernel, x.dtype)), tf.cast(bias, x.dtype))
+            x = add_bias(tf.matmul(x, tf.cast(kernel, x.dtype)), bias)
         x = tf.cast(tf.reshape(x, [-1, *self.output_size]), tf.float32)
         x = self.output_activation(x)
         x = x if self.scale == 1.0 else self.scale * x

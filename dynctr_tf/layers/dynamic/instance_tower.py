@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
@@ -137,7 +138,7 @@ class InstanceTower(stack.ConditionedLayer):
             width = units
 
     def _factor(self, name: str, index: int, units: int, policy: Any, width: int) -> Any:
-        dense = keras.layers.Dense(
+        dense = Dense(
             units,
             use_bias=name == "up",
             kernel_initializer=distinct_initializer(self.kernel_initializer, 100 * (index + 1) + (name == "up")),

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.sequence.masked_reductions import presence
 
@@ -90,7 +91,7 @@ class LightConvolution(stack.MaskedLayer):
         if self.generated:
             sizes["taps"] = self.num_heads * self.kernel_size
         for index, (name, units) in enumerate(sizes.items()):
-            dense = keras.layers.Dense(
+            dense = Dense(
                 units,
                 use_bias=name != "taps",
                 kernel_initializer=distinct_initializer(self.kernel_initializer, index),

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 
 
@@ -95,7 +96,7 @@ class MaskBlock(stack.ConditionedLayer):
             name="generator",
         )
         self.generator.build(shapes[1])
-        self.dense = keras.layers.Dense(
+        self.dense = Dense(
             self.units,
             use_bias=False,
             kernel_initializer=self.kernel_initializer,

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.gate_unit import GateUnit
 from dynctr_tf.layers.dynamic.generator import ParameterGenerator
@@ -90,7 +91,7 @@ class PersonalizedAttention(stack.ConditionedLayer):
             raise ValueError(f"num_heads={self.num_heads} must divide the width of the inputs, got {width}.")
         self.projections, self.gates = {}, {}
         for index, name in enumerate(("query", "key", "output")):
-            dense = keras.layers.Dense(
+            dense = Dense(
                 width,
                 use_bias=name == "output",
                 kernel_initializer=distinct_initializer(self.kernel_initializer, index),

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.gate_unit import GateUnit
 
@@ -88,7 +89,7 @@ class PersonalizedMLP(stack.ConditionedLayer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
         self.dense_layers = [
-            keras.layers.Dense(
+            Dense(
                 units,
                 activation=self.activation,
                 kernel_initializer=distinct_initializer(self.kernel_initializer, index),

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import field_map_sizes, later_fields, number_of_pairs
 
@@ -95,7 +96,7 @@ class AttentionalPooling(keras.layers.Layer):
         blocks = [tf.tile(x, [1, rest.shape[1] // dim]) * rest for x, rest in later_fields(flat, fields, dim)]
         products = tf.reshape(tf.concat(blocks, axis=1), [-1, dim])  # (batch * pairs, dim)
         kernel, bias, score = (tf.cast(weight, inputs.dtype) for weight in (self.kernel, self.bias, self.score))
-        hidden = tf.nn.relu(tf.nn.bias_add(tf.matmul(products, kernel), bias))
+        hidden = tf.nn.relu(add_bias(tf.matmul(products, kernel), bias))
         scores = tf.cast(tf.reshape(tf.matmul(hidden, score), [-1, 1, pairs]), tf.float32)
         weights = tf.cast(tf.nn.softmax(scores), inputs.dtype)
         pooled = tf.matmul(weights, tf.reshape(products, [-1, pairs, dim]))[:, 0, :]  # (batch, dim)

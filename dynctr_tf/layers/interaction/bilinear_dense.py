@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.bilinear_products import (
     BILINEAR_MODES,
@@ -124,7 +125,7 @@ class BilinearDense(keras.layers.Layer):
             parts.append(_dense_on_products(inputs[:, first:], kernel, *matrices[first:end]))
         output = tf.add_n(parts)
         if self.use_bias:
-            output = tf.nn.bias_add(output, tf.cast(self.bias, output.dtype))
+            output = add_bias(output, self.bias)
         return self.activation(output)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

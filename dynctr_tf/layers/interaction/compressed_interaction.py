@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
@@ -121,12 +122,12 @@ class CompressedInteraction(keras.layers.Layer):
             if layer == len(self.layer_sizes) - 1 and self.activation is keras.activations.linear:
                 sums = _summed_products(x, x0, kernel, dim)  # (batch, size)
                 if self.use_bias:
-                    sums = tf.nn.bias_add(sums, dim * tf.cast(self.biases[layer], x.dtype))
+                    sums = add_bias(sums, dim * self.biases[layer])
                 outputs.append(sums)
                 break
             x = _weighted_products(x, x0, kernel)  # (batch * dim, size)
             if self.use_bias:
-                x = tf.nn.bias_add(x, tf.cast(self.biases[layer], x.dtype))
+                x = add_bias(x, self.biases[layer])
             x = self.activation(x)
             kept = self._kept(layer)
             sums = tf.reduce_sum(tf.reshape(x[:, :kept], [-1, dim, kept]), axis=1)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
@@ -99,7 +100,7 @@ class CrossLayer(keras.layers.Layer):
         for kernel in self.kernels:
             crossed = tf.matmul(crossed, tf.cast(kernel, crossed.dtype))
         if self.use_bias:
-            crossed = tf.nn.bias_add(crossed, tf.cast(self.bias, crossed.dtype))
+            crossed = add_bias(crossed, self.bias)
         return x0 * crossed + x
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

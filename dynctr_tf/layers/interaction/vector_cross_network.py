@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
@@ -99,7 +100,7 @@ class VectorCrossNetwork(keras.layers.Layer):
             shift = tf.reduce_sum(kernels[layer][:, 0] * beta)
             alpha = alpha * (1.0 + products[:, layer : layer + 1]) + shift
             beta = beta + tf.cast(self.biases[layer], tf.float32)
-        return tf.nn.bias_add(tf.cast(alpha, inputs.dtype) * inputs, tf.cast(beta, inputs.dtype))
+        return add_bias(tf.cast(alpha, inputs.dtype) * inputs, beta)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return tuple(input_shape)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.sequence.masked_reductions import presence
 
 
@@ -104,8 +105,8 @@ class SelfAttentionEncoder(stack.MaskedLayer):
         hidden = width if self.feed_forward_units is None else self.feed_forward_units
         if hidden:
             self._feed_forward = [
-                keras.layers.Dense(hidden, activation="relu", dtype=self.dtype_policy, name="dense_1"),
-                keras.layers.Dense(width, dtype=self.dtype_policy, name="dense_2"),
+                Dense(hidden, activation="relu", dtype=self.dtype_policy, name="dense_1"),
+                Dense(width, dtype=self.dtype_policy, name="dense_2"),
             ]
             self._feed_forward[0].build(shape)
             self._feed_forward[1].build((*shape[:-1], hidden))

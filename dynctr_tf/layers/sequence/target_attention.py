@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.sequence.dice import Dice
 from dynctr_tf.layers.sequence.masked_reductions import masked_softmax, presence
 
@@ -76,7 +77,7 @@ class TargetAttention(stack.MaskedLayer):
         self.supports_jit = False
         self._steps: list[Any] = []
         for index, units in enumerate(self.hidden_units):
-            self._steps.append(keras.layers.Dense(units, dtype=self.dtype_policy, name=f"dense_{index + 1}"))
+            self._steps.append(Dense(units, dtype=self.dtype_policy, name=f"dense_{index + 1}"))
             if activation == "dice":
                 self._steps.append(Dice(dtype=self.dtype_policy, name=f"dice_{index + 1}"))
             else:
@@ -84,7 +85,7 @@ class TargetAttention(stack.MaskedLayer):
                     keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=f"activation_{index + 1}")
                 )
         # What is added to all weights alike, a softmax takes away again.
-        self._steps.append(keras.layers.Dense(1, use_bias=not softmax, dtype=self.dtype_policy, name="weight"))
+        self._steps.append(Dense(1, use_bias=not softmax, dtype=self.dtype_policy, name="weight"))
 
     def build(self, input_shape: Any) -> None:
         shapes = [

@@ -92,8 +92,10 @@ class TrainingSettings:
     patience: int = _setting(4, "stop after this many validations without a better one; 0 for never")
     seed: int = _setting(0, "seed of initial weights, row order and dropout")
     deterministic: bool = _setting(True, "same seed, same weights, to the last bit; slower on GPUs")
-    mixed_precision: bool = _setting(False, "matrix products in bfloat16, the rest in float32")
-    xla: bool = _setting(False, "let XLA compile what it can of a step; on CPUs it is slower, see the README")
+    mixed_precision: bool = _setting(
+        False, "matrix products in bfloat16, the rest in float32; for processors that have bfloat16"
+    )
+    xla: bool = _setting(False, "let XLA compile what it can of a step; on CPUs it was slower, see the README")
     tensorboard: bool = _setting(True, "write TensorBoard event files")
     strategy: Literal["mirrored", "multi_worker", "parameter_server", "tpu"] | None = _setting(
         None, "how the training is spread over devices and machines, also --strategy; see dynctr_tf.training.strategies"

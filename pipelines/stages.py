@@ -213,21 +213,24 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
         optimizer = build_optimizer(settings)
     if training.strategy == "tpu":
         prepare_for_tpu(model, optimizer)
-    # From here on: functions that make weights and rows take shapes as arguments, which XLA cannot.
+    # For these steps alone: functions that make weights take shapes as arguments, which XLA cannot.
     tf.config.optimizer.set_jit("autoclustering" if training.xla else False)
-    result = train(
-        model,
-        data,
-        optimizer,
-        directory=directory,
-        batch_size=training.batch_size,
-        epochs=training.epochs,
-        evaluate_every=training.evaluate_every,
-        monitor=training.monitor,
-        patience=training.patience,
-        seed=training.seed,
-        tensorboard=training.tensorboard,
-    )
+    try:
+        result = train(
+            model,
+            data,
+            optimizer,
+            directory=directory,
+            batch_size=training.batch_size,
+            epochs=training.epochs,
+            evaluate_every=training.evaluate_every,
+            monitor=training.monitor,
+            patience=training.patience,
+            seed=training.seed,
+            tensorboard=training.tensorboard,
+        )
+    finally:
+        tf.config.optimizer.set_jit(False)
     return model, result
 
 

@@ -32,7 +32,10 @@ from dynctr_tf.optimizers import LazyAdam
 # What a batch does to these depends on which rows stand in it together: batch normalisation, Dice, drawn negatives.
 OWN_BATCHES = {"afn", "afn-plus", "din", "din-heter", "dien", "dien-heter"}
 # Some are normalised over the batch unless asked not to be.
-WITHOUT = {name: {"batch_norm": False} for name, entry in CATALOGUE.items() if "batch_norm" in entry.defaults}
+WITHOUT = {
+    name: {option: False for option in ("batch_norm", "partitioned_norm") if option in entry.defaults}
+    for name, entry in CATALOGUE.items()
+}
 batch = batch_of(32)
 rows = tf.data.Dataset.from_tensor_slices((batch, labels_of(batch))).batch(16, drop_remainder=True)
 options = tf.data.Options()
@@ -45,7 +48,7 @@ two_replicas = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 def train(strategy, name, start):
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = build_model(name, FEATURES, **SMALL[name], **WITHOUT.get(name, {}))
+        model = build_model(name, FEATURES, **SMALL[name], **WITHOUT[name])
         model.compile(LazyAdam(0.01), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     before = model.get_weights() if start is None else start
     model.set_weights(before)

@@ -138,13 +138,19 @@ def test_bad_arguments(arguments, message):
 
 
 def test_default_rows_are_those_of_the_first_version():
-    """Scenarios of their own tastes were added later, and moved no bit of what was there."""
+    """Scenarios of their own tastes were added later, and moved nothing of what was there.
+
+    To six digits: the last bits of NumPy's functions are those of the processor's instructions.
+    """
     digest = hashlib.sha256()
     for batch in SyntheticCtrRows(num_train=30_000, num_validation=500, num_test=500).batches():
         for column in batch.columns.columns:
             plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-            digest.update(repr(plain.to_pylist()).encode())
-    assert digest.hexdigest() == "b7ca227ab2dcbd843a9d3c84a7df19c343d8710ae4b0fbaaa8c121c7fe1339b2"
+            values = plain.to_pylist()
+            if pa.types.is_floating(column.type):
+                values = [None if value is None else f"{value:.6g}" for value in values]
+            digest.update(repr(values).encode())
+    assert digest.hexdigest() == "9e13460ecb7cee82ffa6fc92688f49d771a5d87e61ae4f74112a306c3753c80f"
 
 
 @pytest.mark.parametrize(("count", "ratio"), [(3, 0.5), (10, 0.7), (50, 0.93)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,16 @@ def build_optimizer(settings: JobSettings) -> Any:
         raise ValueError(unknown_name_message("optimizer", kind, known)) from error
 
 
+@contextlib.contextmanager
+def _xla_clusters() -> Iterator[None]:
+    """Lets XLA compile what it can, within: functions that make weights take shapes as arguments, which it cannot."""
+    tf.config.optimizer.set_jit("autoclustering")
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_jit(False)
+
+
 def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> tuple[keras.Model, TrainingResult]:
     """Builds the model and trains it, or goes on with the training that `directory` holds.
 
@@ -213,9 +224,7 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
         optimizer = build_optimizer(settings)
     if training.strategy == "tpu":
         prepare_for_tpu(model, optimizer)
-    # For these steps alone: functions that make weights take shapes as arguments, which XLA cannot.
-    tf.config.optimizer.set_jit("autoclustering" if training.xla else False)
-    try:
+    with _xla_clusters() if training.xla else contextlib.nullcontext():
         result = train(
             model,
             data,
@@ -229,8 +238,6 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
             seed=training.seed,
             tensorboard=training.tensorboard,
         )
-    finally:
-        tf.config.optimizer.set_jit(False)
     return model, result
 
 

@@ -126,6 +126,9 @@ class ExportSettings:
     group_tables: bool = _setting(
         False, "whether group-wise adaptive layers look up what they generate, group by group"
     )
+    constant_weights: bool = _setting(
+        True, "whether kernels are constants of the served graph, which answers small requests faster"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -94,19 +94,23 @@ def matmul_multiply_adds(model: Any, inputs: dict[str, np.ndarray]) -> float:
 
 
 def save_for_serving(model: Any, directory: str) -> None:
-    """Writes a SavedModel whose one signature, `"encoded"`, takes encoded ids and gives the click probability."""
+    """Writes a SavedModel whose one signature, `"encoded"`, takes encoded ids and gives the click probability.
+
+    Kernels are constants of its graph, as in what `dynctr_tf.export.export_model` writes.
+    """
     import tensorflow as tf
     from tensorflow import keras
 
+    from dynctr_tf.export import with_constant_weights
     from dynctr_tf.stack import track_for_export, write_quietly
 
+    signature = tf.TensorSpec((None, workload.NUM_FIELDS), tf.int32, name="fields")
+    answer = with_constant_weights(
+        lambda fields: {"ctr": tf.sigmoid(model({"fields": fields}, training=False))}, signature
+    )
     archive = keras.export.ExportArchive()
     track_for_export(archive, model)
-    archive.add_endpoint(
-        "encoded",
-        lambda fields: {"ctr": tf.sigmoid(model({"fields": fields}, training=False))},
-        input_signature=[tf.TensorSpec((None, workload.NUM_FIELDS), tf.int32, name="fields")],
-    )
+    archive.add_endpoint("encoded", answer, input_signature=[signature])
     write_quietly(archive, directory)
 
 

@@ -95,6 +95,7 @@ def run(settings: JobSettings, directory: Path) -> None:
             sample,
             fold=settings.export.fold,
             group_tables=settings.export.group_tables,
+            constant_weights=settings.export.constant_weights,
         )
         print(f"SavedModel: {path}")
         print(f"serve it:   {serving_line(path)}")

@@ -1,5 +1,6 @@
 """SavedModels that serve raw features."""
 
+from dynctr_tf.export.constant_weights import with_constant_weights
 from dynctr_tf.export.folding import fold
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
 from dynctr_tf.export.saved_model import ParityError, export_model, next_version, serving_line
@@ -15,5 +16,6 @@ __all__ = [
     "raw_tensors",
     "serialized_examples",
     "serving_line",
+    "with_constant_weights",
     "with_scenario_tables",
 ]

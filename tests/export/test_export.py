@@ -17,7 +17,7 @@ from tensorflow import keras
 from dynctr_tf.datasets.row_source import RowBatch, first_rows
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.vocabulary import FittedVocabulary
-from dynctr_tf.export import ParityError, export_model, next_version, serving_line
+from dynctr_tf.export import ParityError, export_model, next_version, saved_model, serving_line
 from dynctr_tf.export.raw_requests import raw_tensors, serialized_examples
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.schema import Feature, Schema, Vocabulary
@@ -305,12 +305,27 @@ def test_a_model_that_answers_nan_is_not_exported(exported: Exported, tmp_path: 
 def test_a_model_in_bfloat16(exported: Exported, tmp_path: Path) -> None:
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        model = telling_model(exported.encoder)
+        set_seed(1)
+        options = {"embedding_dim": 4, "hidden_units": (64, 32), "initial_scale": 1.0}
+        model = build_model("dnn", exported.encoder.features, **options)
     finally:
         keras.mixed_precision.set_global_policy("float32")
+    draw = np.random.default_rng(0)
+    for weight in model.weights[1:]:  # also the biases, with which TensorFlow fuses products and rounds elsewhere
+        weight.assign(draw.normal(0.0, 0.2, weight.shape))
     path = export_model(model, exported.encoder, tmp_path / "clicks", exported.sample)
     answer = tf.saved_model.load(str(path)).signatures["serving_default"](**raw_tensors(exported.sample, SCHEMA))
     assert answer["logit"].dtype == answer["ctr"].dtype == tf.float32
+    # One row of sixty that is encoded otherwise is noticed all the same.
+    wrong = exported.sample.slice(0, ROWS)
+    index = wrong.schema.get_field_index("site")
+    sites = wrong.column(index).to_pylist()
+    assert sites[7] != "söme-1"
+    turned = wrong.set_column(index, "site", pa.array([*sites[:7], "söme-1", *sites[8:]]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saved_model, "raw_tensors", lambda sample, schema: raw_tensors(turned, schema))
+        with pytest.raises(ParityError, match=r"'serving_default' differs from signature 'encoded' .*worst in row 7 "):
+            export_model(model, exported.encoder, tmp_path / "clicks", exported.sample)
 
 
 def test_the_synthetic_rows_and_dynint(small_source: Any, small_data: Any, tmp_path: Path) -> None:

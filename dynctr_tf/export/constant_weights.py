@@ -1,0 +1,98 @@
+"""Serving graphs whose kernels are constants, which TensorFlow prepares for products once and not in each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+LARGEST = 2**26
+"""Bytes of the largest variable that becomes a constant; a graph cannot hold tables, whose rows are gathered anyway."""
+
+_LARGEST_GRAPH = 2**29  # Bytes of all constants: a graph of 2 GiB cannot be written.
+
+
+def with_constant_weights(function: Callable[..., Any], *signature: Any) -> Any:
+    """Traces a function once, with the weights that it reads as constants of its graph.
+
+    Use it on what a SavedModel answers with. Behind variables TensorFlow has to expect other numbers in each
+    request: it casts kernels to bfloat16 and lays them out for products anew. Constants it casts, packs and
+    folds once. `export_model` does so.
+
+    Variables whose rows are gathered, as those of embedding tables, stay variables, and so does every one of
+    more than `LARGEST` bytes. Where all that would become constants is more than 512 MiB, all stay variables.
+
+    Args:
+        function: Answers tensors, or dicts of them, with tensors or a dict of them.
+        *signature: For each argument a `tf.TensorSpec`, or a dict of them.
+
+    Returns:
+        A `tf.types.experimental.ConcreteFunction` of the same arguments, which keeps the weights as they are now; it
+        has no gradients.
+
+    Cost: the graph holds the constants, so that a SavedModel with its variables has them twice.
+
+    Example:
+
+    >>> kernel = tf.Variable([[2.0], [3.0]])
+    >>> answer = with_constant_weights(lambda x: x @ kernel, tf.TensorSpec((None, 2)))
+    >>> _ = kernel.assign([[0.0], [0.0]])
+    >>> answer(tf.constant([[1.0, 1.0]])).numpy().tolist()
+    [[5.0]]
+    """
+    traced = tf.function(function).get_concrete_function(*signature)
+    graph = traced.graph
+    variables = {id(variable.handle): variable for variable in traced.variables}
+    placeholders = {inner.op.name: variables.get(id(outer)) for outer, inner in graph.captures}
+    constants = {name: variable for name, variable in placeholders.items() if _is_small_kernel(graph, name, variable)}
+    if sum(_bytes(variable) for variable in constants.values()) > _LARGEST_GRAPH:
+        constants = {}
+    definition = _with_constants(graph.as_graph_def(), constants)
+    results = [tensor.name for tensor in traced.outputs]
+
+    def answer(*arguments: Any) -> Any:
+        given = tf.nest.flatten(arguments)
+        inside = {inner.name: outer for inner, outer in zip(traced.inputs[: len(given)], given, strict=True)}
+        served = tf.compat.v1.get_default_graph()
+        for outer, inner in graph.captures:
+            if inner.op.name in constants:
+                continue
+            inside[inner.name] = served.capture(outer)
+            if id(outer) in variables:
+                served.watch_variable(variables[id(outer)])  # without it a SavedModel does not restore the variable
+        outputs = tf.graph_util.import_graph_def(definition, inside, results, name="")
+        return tf.nest.pack_sequence_as(traced.structured_outputs, outputs)
+
+    return tf.function(answer).get_concrete_function(*signature)
+
+
+def _is_small_kernel(graph: tf.Graph, name: str, variable: tf.Variable | None) -> bool:
+    """Whether a placeholder stands for a variable that is only ever read as a whole, and is not too large."""
+    if variable is None or _bytes(variable) > LARGEST:
+        return False
+    users = graph.get_operation_by_name(name).outputs[0].consumers()
+    return all(operation.type == "ReadVariableOp" for operation in users)
+
+
+def _with_constants(definition: Any, constants: dict[str, tf.Variable]) -> Any:
+    """The graph with the reads of some variables replaced; `constants`: the variables by their placeholder's name."""
+    replaced = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
+    for node in definition.node:
+        if node.name in constants:
+            continue
+        if node.op == "ReadVariableOp" and node.input[0] in constants:
+            value = constants[node.input[0]].numpy()
+            constant = replaced.node.add(name=node.name, op="Const")
+            constant.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
+            constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+        else:
+            replaced.node.add().CopyFrom(node)
+    # The gradients that `tf.custom_gradient` registered belong to the graph that was traced, and nobody asks for them.
+    for node in (*replaced.node, *(node for function in replaced.library.function for node in function.node_def)):
+        node.attr.pop("_gradient_op_type", None)
+    return replaced
+
+
+def _bytes(variable: tf.Variable) -> int:
+    return int(variable.shape.num_elements()) * int(variable.dtype.size)

@@ -339,12 +339,14 @@ def test_squeeze_excitation_by_hand() -> None:
     assert layer(tf.constant([[[1.0, 3.0], [2.0, 4.0]]])).numpy().tolist() == [[[5.0, 15.0], [10.0, 20.0]]]
 
 
-def test_attentional_pooling_is_its_equations() -> None:
-    x = floats(3, 5, 4)
-    layer = layers.AttentionalPooling(6)
+# The second sizes are those that are computed unit by unit.
+@pytest.mark.parametrize(("fields", "dim", "units"), [(5, 4, 6), (24, 6, 3)])
+def test_attentional_pooling_is_its_equations(fields: int, dim: int, units: int) -> None:
+    x = floats(3, fields, dim)
+    layer = layers.AttentionalPooling(units)
     weights = with_random_weights(layer, x)
     for n in range(3):
-        products = [x[n, i] * x[n, j] for i, j in pairs_of(5)]
+        products = [x[n, i] * x[n, j] for i, j in pairs_of(fields)]
         scores = [np.maximum(p @ weights["kernel"] + weights["bias"], 0) @ weights["score"][:, 0] for p in products]
         expected = sum(a * p for a, p in zip(softmax(np.array(scores)), products, strict=True))
         close(layer(tf.constant(x))[n], expected)

@@ -17,6 +17,7 @@ from dynctr_tf.stack import raw_variable
 RNG = np.random.default_rng(0)
 VECTORS = RNG.uniform(0.2, 1.0, size=(4096, 8)).astype(np.float32)
 FIELD_MAPS = RNG.uniform(0.2, 1.0, size=(4096, 8, 4)).astype(np.float32)
+MANY_FIELDS = RNG.uniform(0.2, 1.0, size=(4096, 24, 4)).astype(np.float32)
 GROUPS = RNG.integers(2, 4, size=4096).astype(np.int32)
 # Layer and what it is called with: an array, a list of them, or inputs and condition.
 CASES: dict[str, tuple[Any, Any]] = {
@@ -26,6 +27,8 @@ CASES: dict[str, tuple[Any, Any]] = {
     "VectorCrossNetwork": (lambda **k: layers.VectorCrossNetwork(2, **k), VECTORS),
     "CrossLayer": (lambda **k: layers.CrossLayer(**k), [VECTORS, VECTORS]),
     "CompressedInteraction": (lambda **k: layers.CompressedInteraction((6, 5), **k), FIELD_MAPS),
+    "AttentionalPooling": (lambda **k: layers.AttentionalPooling(3, **k), FIELD_MAPS),
+    "AttentionalPooling by unit": (lambda **k: layers.AttentionalPooling(2, **k), MANY_FIELDS),
     "ScenarioEmbedding": (lambda **k: layers.ScenarioEmbedding(4, 6, **k), GROUPS),
     "GroupCondition": (lambda **k: layers.GroupCondition(4, 6, **k), GROUPS),
     "StarTowers": (lambda **k: layers.StarTowers(4, hidden_units=(6,), activation="softplus", **k), (VECTORS, GROUPS)),

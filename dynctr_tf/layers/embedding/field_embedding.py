@@ -154,12 +154,14 @@ class FieldEmbedding(keras.layers.Layer):
         table = stack.raw_variable(self.table)
         # Without a gradient there is nothing to sum; on parameter servers a distinct row still travels once.
         only_read = training is False and not self.row_regularizer_l2 and isinstance(table, tf.Variable)
-        is_value = tf.not_equal(flat_ids, 0)
         if only_read:
             rows = _gather(table, flat_ids)
             # Batches of single-valued fields have no padding, and a pass over all their rows is not free.
-            rows = tf.cond(tf.reduce_all(is_value), lambda: rows, lambda: _without_padding(rows, is_value))
+            rows = tf.cond(
+                tf.reduce_min(flat_ids) > 0, lambda: rows, lambda: _without_padding(rows, tf.not_equal(flat_ids, 0))
+            )
             return self._outputs(rows, ids, lambda part: part)
+        is_value = tf.not_equal(flat_ids, 0)
         if not self.deduplicate:
             return self._outputs(_without_padding(_gather(table, flat_ids), is_value), ids, lambda part: part)
         distinct_ids, positions = tf.unique(flat_ids)

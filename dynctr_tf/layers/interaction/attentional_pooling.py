@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
@@ -42,7 +43,9 @@ class AttentionalPooling(keras.layers.Layer):
         ValueError: A width below 1, fewer than two fields, another rank or unknown sizes.
 
     Cost: `(dim + 2) * attention_dim` parameters; about `(attention_dim + 2) * dim` multiply-adds per row for
-    each of the `fields * (fields - 1) / 2` pairs, whose products stay in memory for the backward pass.
+    each of the `fields * (fields - 1) / 2` pairs, whose products stay in memory for the backward pass. With 24 fields
+    or more and `attention_dim` at most half of `dim`, scores are computed without them, in
+    `attention_dim * fields ** 2 * (dim + 1)` multiply-adds of larger matrix products.
 
     Example:
 
@@ -91,6 +94,15 @@ class AttentionalPooling(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         _, fields, dim = inputs.shape
+        # A step of 4096 rows of 39 fields and dim 16, on two cores with AVX-512: attention_dim 8 takes 173 ms in place
+        # of 218, in bfloat16 151 in place of 220; attention_dim 16 takes 333 in place of 270; 10 fields 31 of 20.
+        few_units = 2 * self.attention_dim <= dim and fields >= 24
+        pooled = self._pooled_by_unit(inputs) if few_units else self._pooled_products(inputs)
+        return pooled if self._drop is None else self._drop(pooled, training=training)
+
+    def _pooled_products(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The equations as they stand: every product, the network on it, the weighted sum of products."""
+        _, fields, dim = inputs.shape
         pairs = number_of_pairs(fields)
         flat = tf.reshape(inputs, [-1, fields * dim])
         blocks = [tf.tile(x, [1, rest.shape[1] // dim]) * rest for x, rest in later_fields(flat, fields, dim)]
@@ -99,8 +111,29 @@ class AttentionalPooling(keras.layers.Layer):
         hidden = tf.nn.relu(add_bias(tf.matmul(products, kernel), bias))
         scores = tf.cast(tf.reshape(tf.matmul(hidden, score), [-1, 1, pairs]), tf.float32)
         weights = tf.cast(tf.nn.softmax(scores), inputs.dtype)
-        pooled = tf.matmul(weights, tf.reshape(products, [-1, pairs, dim]))[:, 0, :]  # (batch, dim)
-        return pooled if self._drop is None else self._drop(pooled, training=training)
+        return tf.matmul(weights, tf.reshape(products, [-1, pairs, dim]))[:, 0, :]  # (batch, dim)
+
+    def _pooled_by_unit(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The same without the products, from products of matrices.
+
+        Unit u of the network sees `e_i^T diag(w_u) e_j + b_u`, and the output is `sum_i e_i * (sum_j a_ij e_j)`.
+        """
+        _, fields, dim = inputs.shape
+        units = self.attention_dim
+        extended = tf.concat([inputs, tf.ones_like(inputs[:, :, :1])], axis=2)  # a last entry that meets the bias
+        unit_rows = tf.concat([tf.transpose(self.kernel), tf.expand_dims(self.bias, 1)], axis=1)  # (units, dim + 1)
+        # Repeated for each field before the product: its gradient is then a sum over the batch alone, which is faster.
+        unit_rows = tf.reshape(tf.tile(tf.expand_dims(unit_rows, 1), [1, fields, 1]), [1, units, fields * (dim + 1)])
+        scaled = tf.reshape(extended, [-1, 1, fields * (dim + 1)]) * tf.cast(unit_rows, inputs.dtype)
+        scaled = tf.reshape(scaled, [-1, units * fields, dim + 1])
+        hidden = tf.nn.relu(tf.matmul(scaled, extended, transpose_b=True))  # (batch, units * fields, fields)
+        score = tf.transpose(tf.cast(self.score, inputs.dtype))
+        hidden = tf.reshape(hidden, [-1, units, fields * fields])
+        scores = tf.matmul(score[tf.newaxis], hidden)  # (batch, 1, fields * fields)
+        later = np.triu(np.ones((fields, fields), bool), 1).reshape(1, 1, -1)
+        weights = tf.nn.softmax(tf.where(later, tf.cast(scores, tf.float32), -np.inf))
+        weights = tf.cast(tf.reshape(weights, [-1, fields, fields]), inputs.dtype)
+        return tf.reduce_sum(inputs * tf.matmul(weights, inputs), axis=1)  # (batch, dim)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return (input_shape[0], input_shape[2])

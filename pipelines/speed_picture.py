@@ -16,7 +16,8 @@ def draw_speed(results: Sequence[dict[str, Any]], num_ids: int, path: Path) -> N
     """Draws the medians of one number of ids as a PNG file.
 
     Args:
-        results: The figures of all contenders, as `pipelines.benchmark speed` writes them.
+        results: The figures of all contenders, as `pipelines.benchmark speed` writes them. Where one lacks a figure,
+            as FuxiCTR's mixture of cross experts does that of one row, its bar is missing.
         num_ids: Which of them are drawn.
         path: The file.
     """
@@ -34,7 +35,8 @@ def draw_speed(results: Sequence[dict[str, Any]], num_ids: int, path: Path) -> N
     height = 0.85 / len(contenders)
     for axes, (key, title) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
         for index, contender in enumerate(contenders):
-            found = {result["model"]: result[key] for result in shown if contender_name(result) == contender}
+            of_contender = [result for result in shown if contender_name(result) == contender and key in result]
+            found = {result["model"]: result[key] for result in of_contender}
             places = [models.index(model) + index * height for model in found]
             bars = axes.barh(places, list(found.values()), height, label=contender, color=_COLOURS[index % 6])
             axes.bar_label(bars, fmt=lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.2g}", fontsize=6)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.models.catalogue import build_model
 from pipelines.model_speed import PRECISIONS, matmul_multiply_adds
+from pipelines.speed_picture import draw_speed
 from pipelines.step_profile import grouped
 
 FEATURES = EncodedFeatures.from_sizes([5] * 3)
@@ -52,3 +54,20 @@ def test_products_count_as_products_under_each_of_their_names() -> None:
         "X": 16.0,
     }
     assert grouped(times) == {"other": 16.0, "summing gradients of rows": 8.0, "matrix products": 7.0}
+
+
+def test_a_contender_that_lacks_a_figure_lacks_its_bar(tmp_path: Path) -> None:
+    measured = {
+        "model": "dcn_v2_mix",
+        "num_ids": 1000,
+        "variant": "float32",
+        "train_rows_per_s": 20.0,
+        "inference_rows_per_s": 90.0,
+        "latency_ms_512": 4.0,
+    }
+    draw_speed(
+        [{**measured, "library": "dynctr_tf", "latency_ms_1": 0.5}, {**measured, "library": "FuxiCTR"}],
+        1000,
+        tmp_path / "speed.png",
+    )
+    assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")

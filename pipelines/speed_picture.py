@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 _COLOURS = ("#0969da", "#54aeff", "#8250df", "#bf8700", "#e16f24", "#9aa4af")
 
@@ -48,6 +49,8 @@ def draw_speed(results: Sequence[dict[str, Any]], num_ids: int, path: Path) -> N
             if ours:
                 axes.plot([], [], color="black", lw=1, label="limit of float32 matrix products")
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(x=0.15, y=0.01)  # room for the numbers behind the longest bars
         axes.set_title(title, fontsize=9)
         axes.grid(axis="x", color="#e6e8eb")
         axes.set_axisbelow(True)

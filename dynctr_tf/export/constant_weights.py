@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import tensorflow as tf
@@ -77,7 +78,9 @@ def _is_small_kernel(graph: tf.Graph, name: str, variable: tf.Variable | None) -
 
 def _with_constants(definition: Any, constants: dict[str, tf.Variable]) -> Any:
     """The graph with the reads of some variables replaced; `constants`: the variables by their placeholder's name."""
-    replaced = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
+    replaced = tf.compat.v1.GraphDef()
+    replaced.CopyFrom(definition)
+    del replaced.node[:]
     for node in definition.node:
         if node.name in constants:
             continue
@@ -89,8 +92,9 @@ def _with_constants(definition: Any, constants: dict[str, tf.Variable]) -> Any:
         else:
             replaced.node.add().CopyFrom(node)
     # The gradients that `tf.custom_gradient` registered belong to the graph that was traced, and nobody asks for them.
-    for node in (*replaced.node, *(node for function in replaced.library.function for node in function.node_def)):
-        node.attr.pop("_gradient_op_type", None)
+    for body in (replaced.node, *(function.node_def for function in attrgetter("library.function")(replaced))):
+        for node in body:
+            node.attr.pop("_gradient_op_type", None)
     return replaced
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,3 +72,22 @@ def test_kernels_in_bfloat16_are_cast_when_the_graph_is_made_ready() -> None:
     expected = np.asarray(model(IDS, training=False), np.float64)
     np.testing.assert_allclose(answer(IDS).numpy().astype(np.float64), expected, rtol=0.02, atol=0.02)
     assert variables_read(answer) == ["ResourceGather"]
+
+
+@tf.custom_gradient
+def square(x: tf.Tensor) -> Any:
+    return x * x, lambda upstream: 2.0 * x * upstream
+
+
+def test_custom_gradients_do_not_keep_a_graph_from_being_saved(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.kernel = tf.Variable([[2.0], [3.0]])
+
+    def answer(x: tf.Tensor) -> tf.Tensor:
+        y = square(x @ module.kernel)
+        return tf.cond(tf.reduce_sum(x) > 0.0, lambda: square(y + 1.0), lambda: y)  # and one in a nested function
+
+    constant = with_constant_weights(answer, tf.TensorSpec((None, 2)))
+    module.answer = tf.function(lambda x: constant(x), input_signature=[tf.TensorSpec((None, 2))])
+    tf.saved_model.save(module, str(tmp_path / "saved"))
+    assert tf.saved_model.load(str(tmp_path / "saved")).answer(tf.ones((1, 2))).numpy().tolist() == [[676.0]]

@@ -8,32 +8,68 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from dynctr_tf.nearest import unknown_name_message
 
 Kind = Literal["categorical", "numeric", "multi_valued", "sequence"]
 Role = Literal["user", "item", "query", "context", "scenario", "group"]
 Binning = Literal["log_squared", "log_squared_plus_one", "quantile"]
+ListFormat = Literal["separated", "brackets"]
+Comparison = Literal["==", "!=", ">", ">=", "<", "<="]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 ROLES: tuple[str, ...] = get_args(Role)
 BINNINGS: tuple[str, ...] = get_args(Binning)
+LIST_FORMATS: tuple[str, ...] = get_args(ListFormat)
+
+_MOST = 1 << 20
+_COMPARISON = re.compile(r"\s*(==|!=|>=|<=|>|<)(.*)", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 RESERVED_NAMES = frozenset({"fields", "scenario", "group", "label", "weight", "true_probability", "split"})
 """Names of entries of an encoded batch, which no feature may take."""
 
 
 def _choice(what: str, given: Any, known: tuple[str, ...]) -> None:
+    if not isinstance(given, str):
+        raise ValueError(f"The {what} must be one of {', '.join(known)}, got {_shown(given)}.")
     if given not in known:
-        raise ValueError(unknown_name_message(what, str(given), known))
+        raise ValueError(unknown_name_message(what, given, known))
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _text(what: str, given: Any, *, may_be_empty: bool = False) -> None:
+    """Refuses what is no text that a file can hold."""
+    if not isinstance(given, str):
+        raise ValueError(f"{what} must be a text, got {type(given).__name__}: {_shown(given)}.")
+    if not given and not may_be_empty:
+        raise ValueError(f"{what} must be a non-empty text, got {given!r}.")
+    if any("\ud800" <= letter <= "\udfff" for letter in given):
+        raise ValueError(f"{what} must be a text that UTF-8 can hold, got {_shown(given)}.")
+
+
+def _truth(what: str, given: Any) -> None:
+    if not isinstance(given, bool):
+        raise ValueError(f"{what} must be true or false, got {_shown(given)}.")
+
+
+def _whole_number(what: str, given: Any, most: int) -> None:
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= most:
+        raise ValueError(f"{what} must be a whole number of at least 1 and at most {most}, got {_shown(given)}.")
 
 
 def _from_mapping(cls: type, mapping: Any, what: str) -> Any:
     """Builds a dataclass from a JSON object, refusing keys that the class has not."""
     if not isinstance(mapping, dict):
-        raise ValueError(f"{what} must be a JSON object, got {type(mapping).__name__}: {mapping!r}")
+        raise ValueError(f"{what} must be a JSON object, got {type(mapping).__name__}: {_shown(mapping)}.")
     known = [field.name for field in dataclasses.fields(cls)]
     for key in mapping:
         if key not in known:
@@ -61,7 +97,7 @@ class Vocabulary:
         hash_buckets: Hash values into this many buckets in place of a vocabulary. Default `None`: a vocabulary.
 
     Raises:
-        ValueError: A number below 1, or hashing together with a vocabulary rule.
+        ValueError: No whole number, one below 1, or hashing together with a vocabulary rule.
     """
 
     min_count: int = 1
@@ -73,8 +109,7 @@ class Vocabulary:
             value = getattr(self, name)
             if value is None and name != "min_count":
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"vocabulary.{name} must be a whole number of at least 1, got {value!r}.")
+            _whole_number(f"vocabulary.{name}", value, 2**31 - 1)
         if self.hash_buckets is not None and (self.min_count > 1 or self.max_size is not None):
             raise ValueError(
                 "A hashed feature keeps no vocabulary: give either hash_buckets, or min_count and max_size, "
@@ -100,7 +135,12 @@ class Feature:
             equally filled bins fitted on the training rows. Bins are values like others: they get ids by
             the vocabulary rule. Default `"log_squared"`.
         num_bins: Number of quantile bins. Default 64. Not used otherwise.
-        separator: What separates the values of a multi-valued or sequence feature. Default `"|"`.
+        separator: What separates the values of a multi-valued or sequence feature, one character or more; white
+            space around the values is stripped. Default `"|"`.
+        list_format: How the text of a multi-valued or sequence feature is read: `"separated"`, values with the
+            separator between them, or `"brackets"`, a list as JSON or Python writes it (`["news", "food"]`,
+            `['a', 'b']`, `[1, 2]`, `[]`), which is what lists become that are written to a CSV file. Lists of
+            a Parquet file are read whatever this says. Default `"separated"`.
         max_length: How many values of a multi-valued or sequence feature are kept: the first ones of a set,
             the last (newest) ones of a sequence. Default 32.
         shares_vocabulary_with: The categorical feature whose ids this sequence or multi-valued feature
@@ -123,10 +163,10 @@ class Feature:
     max_length: int = 32
     shares_vocabulary_with: str | None = None
     scenario_specific: bool = False
+    list_format: ListFormat = "separated"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"A feature's name must be a non-empty string, got {self.name!r}.")
+        _text("A feature's name", self.name)
         if self.name in RESERVED_NAMES:
             raise ValueError(
                 f"{self.name!r} is the name of an entry of the encoded batch and cannot name a feature; "
@@ -135,22 +175,74 @@ class Feature:
         _choice(f"kind of feature {self.name!r}", self.kind, KINDS)
         _choice(f"role of feature {self.name!r}", self.role, ROLES)
         _choice(f"binning of feature {self.name!r}", self.binning, BINNINGS)
-        for argument in ("num_bins", "max_length"):
-            value = getattr(self, argument)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{argument} of feature {self.name!r} must be at least 1, got {value!r}.")
-        if not isinstance(self.scenario_specific, bool):
+        _choice(f"list_format of feature {self.name!r}", self.list_format, LIST_FORMATS)
+        if not isinstance(self.vocabulary, Vocabulary):
             raise ValueError(
-                f"scenario_specific of feature {self.name!r} must be true or false, got {self.scenario_specific!r}."
+                f"vocabulary of feature {self.name!r} must be a Vocabulary (a JSON object), got "
+                f"{_shown(self.vocabulary)}."
             )
-        if not self.separator:
-            raise ValueError(f"The separator of feature {self.name!r} must not be empty.")
+        for argument in ("num_bins", "max_length"):
+            _whole_number(f"{argument} of feature {self.name!r}", getattr(self, argument), _MOST)
+        _truth(f"scenario_specific of feature {self.name!r}", self.scenario_specific)
+        _text(f"separator of feature {self.name!r}", self.separator)
+        if self.shares_vocabulary_with is not None:
+            _text(f"shares_vocabulary_with of feature {self.name!r}", self.shares_vocabulary_with)
         if self.role in ("scenario", "group") and self.kind != "categorical":
             raise ValueError(f"The {self.role} must be a categorical feature; {self.name!r} is {self.kind}.")
         if self.shares_vocabulary_with is not None and self.kind not in ("multi_valued", "sequence"):
             raise ValueError(
                 f"Only a multi-valued or sequence feature shares another's vocabulary; {self.name!r} is {self.kind}."
             )
+        if self.list_format != "separated" and self.kind not in ("multi_valued", "sequence"):
+            raise ValueError(
+                f"Only a multi-valued or sequence feature holds lists, so list_format of {self.name!r}, which is "
+                f"{self.kind}, must be left out."
+            )
+
+
+class PositiveRule(NamedTuple):
+    """What `Schema.positive` says, taken apart.
+
+    Attributes:
+        comparison: How a label is compared with `number`; `None` where a label is compared with `text`.
+        number: What it is compared with; with `comparison` `None` the number that `text` spells, or `None`.
+        text: The text of a click; empty where `comparison` is given.
+    """
+
+    comparison: Comparison | None
+    number: float | None
+    text: str
+
+
+def positive_rule(positive: str) -> PositiveRule:
+    """Takes apart what counts as a click: a comparison such as `">= 4"`, or the text of a click such as `"yes"`.
+
+    Raises:
+        ValueError: An empty text, or a comparison with what is no number.
+
+    Example:
+
+    >>> positive_rule(">= 4")
+    PositiveRule(comparison='>=', number=4.0, text='')
+    >>> positive_rule("yes")
+    PositiveRule(comparison=None, number=None, text='yes')
+    """
+    _text("positive", positive)
+    text = positive.strip()
+    if not text:
+        raise ValueError(f"positive must be a non-empty text, got {positive!r}.")
+    match = _COMPARISON.fullmatch(text)
+    number = (text if match is None else match[2]).strip()
+    spelt = float(number) if _NUMBER.fullmatch(number) else None
+    if match is None:
+        return PositiveRule(None, spelt, text)
+    if spelt is None or spelt in (float("inf"), float("-inf")):
+        raise ValueError(
+            f'positive must compare with a number, such as "{match[1]} 4", or be the text of a click, such as '
+            f'"yes"; got {positive!r}.'
+        )
+    comparison: Comparison = match[1]  # type: ignore[assignment]
+    return PositiveRule(comparison, spelt, "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,19 +251,30 @@ class Schema:
 
     Args:
         features: The features, in the order of their fields.
-        label: The column of the label, 0 or 1.
+        label: The column of the label: 0 or 1, or true or false, unless one of the next arguments says otherwise.
         weight: The column of the rows' weights. Default `None`: every row weighs 1.
         true_probability: The column of the rows' true click probability, which synthetic data has.
             Default `None`.
+        positive: What counts as a click, where the label is not 0 or 1: the text of a click (`"yes"`, `"1"` where
+            labels are -1 and 1), every other one being none, or a comparison with a number (`">= 4"`, `"> 0"`,
+            `"< 3"`, `"== 5"`). Default `None`: the label is 0 or 1.
+        impressions: The column of the number of impressions, where a row stands for several; the label's column
+            then holds how many of them were clicked. The row becomes the label clicks / impressions with the
+            weight impressions, times `weight` where that is given. Default `None`: a row is one impression.
+        soft_label: Whether labels are probabilities from 0 to 1, such as those of a teacher model.
+            Default `False`.
+        missing_values: The texts that mean a missing value, in cells of text, in every column. NaN and null are
+            missing too. Default `("",)`.
 
     Raises:
-        ValueError: No feature, a name given twice, more than one scenario or group, or a shared vocabulary
-            that does not exist.
+        ValueError: No feature, a name given twice, more than one scenario or group, a shared vocabulary
+            that does not exist, more than one of `positive`, `impressions` and `soft_label`, or a value of
+            a wrong type.
 
     Example:
 
     >>> schema = Schema(features=(Feature("user_id", "categorical", role="user"), Feature("age", "numeric")),
-    ...                 label="click")
+    ...                 label="rating", positive=">= 4")
     >>> Schema.from_json(schema.to_json()) == schema
     True
     """
@@ -180,14 +283,36 @@ class Schema:
     label: str
     weight: str | None = None
     true_probability: str | None = None
+    positive: str | None = None
+    impressions: str | None = None
+    soft_label: bool = False
+    missing_values: tuple[str, ...] = ("",)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.features, (tuple, list)) or any(not isinstance(f, Feature) for f in self.features):
+            raise ValueError(f"features must be a list of features, got {_shown(self.features)}.")
         object.__setattr__(self, "features", tuple(self.features))
         if not self.features:
-            raise ValueError("A schema needs at least one feature.")
-        columns = [feature.name for feature in self.features]
-        columns += [name for name in (self.label, self.weight, self.true_probability) if name is not None]
-        twice = sorted({name for name in columns if columns.count(name) > 1})
+            raise ValueError("A schema needs at least one feature; its list of features is empty.")
+        _text("label", self.label)
+        for name in ("weight", "true_probability", "impressions"):
+            if getattr(self, name) is not None:
+                _text(name, getattr(self, name))
+        _truth("soft_label", self.soft_label)
+        if self.positive is not None:
+            positive_rule(self.positive)
+        if not isinstance(self.missing_values, (tuple, list)):
+            raise ValueError(
+                'missing_values must be a list of texts, such as ["", "NULL"], got '
+                f"{type(self.missing_values).__name__}: {_shown(self.missing_values)}."
+            )
+        for text in self.missing_values:
+            _text("Every text of missing_values", text, may_be_empty=True)
+        object.__setattr__(self, "missing_values", tuple(self.missing_values))
+        ways = [name for name in ("positive", "impressions", "soft_label") if getattr(self, name) not in (None, False)]
+        if len(ways) > 1:
+            raise ValueError(f"A label is read in one way: give one of {', '.join(ways)}, not all of them.")
+        twice = sorted({name for name in self.file_columns if self.file_columns.count(name) > 1})
         if twice:
             raise ValueError(f"Columns named more than once in the schema: {twice}.")
         for role in ("scenario", "group"):
@@ -204,9 +329,25 @@ class Schema:
                 )
 
     @property
+    def row_weight(self) -> str | None:
+        """The column of a `RowBatch` that holds the rows' weights: `weight`, or else `impressions`."""
+        return self.weight if self.weight is not None else self.impressions
+
+    @property
+    def has_soft_labels(self) -> bool:
+        """Whether labels lie between 0 and 1: soft labels, or clicks of several impressions."""
+        return self.soft_label or self.impressions is not None
+
+    @property
+    def file_columns(self) -> tuple[str, ...]:
+        """All the columns that are read from a file, the label first."""
+        extra = [self.weight, self.impressions, self.true_probability]
+        return (self.label, *(name for name in extra if name is not None), *(feature.name for feature in self.features))
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """All the columns that are read, the label first."""
-        extra = [name for name in (self.weight, self.true_probability) if name is not None]
+        """All the columns of a `RowBatch`, the label first."""
+        extra = [name for name in (self.row_weight, self.true_probability) if name is not None]
         return (self.label, *extra, *(feature.name for feature in self.features))
 
     def feature(self, name: str) -> Feature:
@@ -222,10 +363,8 @@ class Schema:
 
     def to_json(self) -> str:
         """Writes the schema as a JSON text; arguments that have their default are left out."""
-        mapping: dict[str, Any] = {"label": self.label}
-        for name in ("weight", "true_probability"):
-            if getattr(self, name) is not None:
-                mapping[name] = getattr(self, name)
+        mapping = {"label": self.label, **_without_defaults(self)}
+        del mapping["features"]  # to come last
         mapping["features"] = [_without_defaults(feature) for feature in self.features]
         return json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"
 
@@ -234,11 +373,13 @@ class Schema:
         """Reads what `to_json` wrote, or what a person wrote in its form.
 
         Raises:
-            ValueError: Not JSON, or a key, kind, role or value that is not known; the message names it and
-                the nearest known one.
+            ValueError: Not JSON, a key given twice, a value of a wrong type, or a key, kind, role or value that is
+                not known; the message names it and the nearest known one.
         """
         try:
-            mapping = json.loads(text)
+            mapping = json.loads(text, object_pairs_hook=_object)
+        except RecursionError as error:
+            raise ValueError("The schema is not JSON that can be read: its brackets are nested too deeply.") from error
         except json.JSONDecodeError as error:
             raise ValueError(f"The schema is not JSON: {error}.") from error
         if isinstance(mapping, dict) and isinstance(mapping.get("features"), list):
@@ -255,16 +396,27 @@ class Schema:
         """Reads a schema from a JSON file.
 
         Raises:
-            ValueError: As `from_json`, with the file's name.
+            ValueError: As `from_json`, with the file's name; or a file that cannot be read.
         """
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(Path(path).read_text(encoding="utf-8-sig"))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        except OSError as error:
+            raise ValueError(f"{path}: the schema cannot be read: {error.strerror or error}.") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Makes a dict of a JSON object, in which the last of two equal keys would win without a word."""
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise ValueError(f"The schema gives a key twice in one object: {', '.join(map(_shown, twice))}. Keep one.")
+    return dict(pairs)
 
 
 def _feature(entry: Any) -> Feature:
-    what = f"feature {entry.get('name')!r}" if isinstance(entry, dict) else "a feature"
+    what = f"feature {_shown(entry.get('name'))}" if isinstance(entry, dict) else "a feature"
     if isinstance(entry, dict) and "vocabulary" in entry:
         entry = {**entry, "vocabulary": _from_mapping(Vocabulary, entry["vocabulary"], f"the vocabulary of {what}")}
     feature: Feature = _from_mapping(Feature, entry, what)

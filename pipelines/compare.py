@@ -233,7 +233,7 @@ def compare_models(
         data.column("test", "label"),
         predictions,
         reference=reference,
-        weights=data.column("test", "weight") if schema.weight else None,
+        weights=data.column("test", "weight") if schema.row_weight else None,
         true_probability=data.column("test", "true_probability") if schema.true_probability else None,
         base_rate=float(data.column("train", "label").mean()),
         replicates=settings.evaluation.replicates,

@@ -32,7 +32,7 @@ def examples(
     """
     wanted = source.split_names.index(split)
     schema = source.schema
-    scalars = [name for name in (schema.label, schema.weight, schema.true_probability) if name is not None]
+    scalars = [name for name in (schema.label, schema.row_weight, schema.true_probability) if name is not None]
     start = 0
     for columns, splits in source.batches():
         rows = np.flatnonzero(splits == wanted)

@@ -49,7 +49,7 @@ class _Column(NamedTuple):
 def _layout(encoder: Encoder) -> list[_Column]:
     schema = encoder.schema
     floats = ["label"]
-    floats += ["weight"] if schema.weight is not None else []
+    floats += ["weight"] if schema.row_weight is not None else []
     floats += ["true_probability"] if schema.true_probability is not None else []
     columns = [_Column(name, start, 1, True) for start, name in enumerate(floats)]
     start = len(columns)
@@ -89,7 +89,7 @@ class _BlockWriter:
 
 def _float_columns(columns: pa.RecordBatch, schema: Schema) -> list[np.ndarray]:
     found = []
-    for name in (schema.label, schema.weight, schema.true_probability):
+    for name in (schema.label, schema.row_weight, schema.true_probability):
         if name is None:
             continue
         values = columns.column(name)

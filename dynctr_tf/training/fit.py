@@ -158,7 +158,7 @@ class _Rounds(keras.callbacks.Callback):
         self.step = int(done.numpy())
         self.total_steps = total_steps
         self.labels = data.column("validation", "label")
-        self.weights = data.column("validation", "weight") if data.schema.weight else None
+        self.weights = data.column("validation", "weight") if data.schema.row_weight else None
         self.step_seconds: list[float] = []
         self._scorer: _Scorer | None = None
 

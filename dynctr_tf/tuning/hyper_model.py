@@ -31,7 +31,7 @@ class _ExactScores(keras.callbacks.Callback):  # type: ignore[misc]
         if not np.isfinite(logits).all():
             raise FloatingPointError(f"The validation split has logits that are not finite after epoch {epoch + 1}.")
         labels = self.data.column("validation", "label")
-        weights = self.data.column("validation", "weight") if self.data.schema.weight else None
+        weights = self.data.column("validation", "weight") if self.data.schema.row_weight else None
         if logs is not None:
             logs.update(val_logloss=log_loss(labels, logits, weights), val_auc=auc(labels, logits, weights))
 

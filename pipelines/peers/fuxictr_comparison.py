@@ -29,7 +29,7 @@ def write_rows(data: EncodedDataset, folder: Path) -> None:
     """
     fields = data.features.single_valued
     several = [entry.name for entry in data.features.entries if entry not in fields]
-    if several or data.schema.weight:
+    if several or data.schema.row_weight:
         raise ValueError(
             "FuxiCTR is compared on single-valued fields without row weights; this data set has "
             f"{', '.join(several) or 'row weights'}. Compare without --fuxictr-python."

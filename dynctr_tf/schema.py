@@ -416,7 +416,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _feature(entry: Any) -> Feature:
-    what = f"feature {_shown(entry.get('name'))}" if isinstance(entry, dict) else "a feature"
+    what = f"feature {_shown(entry.get('name'))}" if isinstance(entry, dict) else "an entry of features"
     if isinstance(entry, dict) and "vocabulary" in entry:
         entry = {**entry, "vocabulary": _from_mapping(Vocabulary, entry["vocabulary"], f"the vocabulary of {what}")}
     feature: Feature = _from_mapping(Feature, entry, what)

@@ -184,7 +184,7 @@ def test_what_counts_as_a_click(positive: str, rule: tuple[object, ...]) -> None
         ('"positiv": "yes"', "Did you mean 'positive'"),
         ('"features": 5', "features must be a list of features, got 5"),
         ('"features": {"name": "a", "kind": "numeric"}', "features must be a list of features"),
-        ('"features": [5]', "a feature must be a JSON object, got int: 5"),
+        ('"features": [5]', "an entry of features must be a JSON object, got int: 5"),
         ('"features": [{"name": 5, "kind": "numeric"}]', "A feature's name must be a text, got int: 5"),
         ('"features": [{"name": "a", "kind": ["numeric"]}]', "kind of feature 'a' must be one of categorical"),
         ('"features": [{"name": "a", "kind": "sequence", "separator": 5}]', "separator of feature 'a' must be a text"),

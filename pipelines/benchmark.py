@@ -273,6 +273,7 @@ def reading(arguments: argparse.Namespace) -> None:
         split_names = ("train",)
         num_rows = arguments.rows
         skipped: dict[str, int] = {}
+        files: tuple[Path, ...] = ()
 
         def batches(self) -> Any:
             rng = np.random.default_rng(0)

@@ -275,6 +275,11 @@ class AliCcpRows:
         """How many rows the last complete reading left out, by reason."""
         return dict(self._skipped)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The four files."""
+        return tuple(file for common, skeleton in self._parts for file in (common, skeleton.path))
+
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once.
 

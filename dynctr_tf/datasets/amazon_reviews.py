@@ -254,7 +254,7 @@ def amazon_reviews_rows(
             "history_categories": history_column(category[item], category_texts, *past),
         }
 
-    return ColumnRows(schema, SPLIT_NAMES, splits, columns, bad_rows.skipped)
+    return ColumnRows(schema, SPLIT_NAMES, splits, columns, bad_rows.skipped, (path, Path(metadata)))
 
 
 class AmazonReviewsConfig(tfds.core.BuilderConfig):

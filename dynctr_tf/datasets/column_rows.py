@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ class ColumnRows:
         splits: int8 `(rows,)`, the index of each row's split.
         columns: From int64 row numbers to a dict of arrays, one per name in `schema.columns`.
         skipped: How many rows of the files were left out, by reason. Default none.
+        files: The files that the rows were put together from. Default none.
 
     Raises:
         ValueError: No row at all.
@@ -46,6 +48,7 @@ class ColumnRows:
         splits: np.ndarray,
         columns: Callable[[np.ndarray], Mapping[str, pa.Array]],
         skipped: Mapping[str, int] | None = None,
+        files: Sequence[Path] = (),
     ) -> None:
         if not len(splits):
             raise ValueError("There is no row. Give files that have rows.")
@@ -54,6 +57,7 @@ class ColumnRows:
         self._splits = splits
         self._columns = columns
         self._skipped = dict(skipped or {})
+        self._files = tuple(files)
 
     @property
     def schema(self) -> Schema:
@@ -74,6 +78,11 @@ class ColumnRows:
     def skipped(self) -> Mapping[str, int]:
         """How many rows of the files were left out, by reason."""
         return dict(self._skipped)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that the rows were put together from."""
+        return self._files
 
     def batches(self) -> Iterator[RowBatch]:
         """Makes all rows once."""

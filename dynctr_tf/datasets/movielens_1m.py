@@ -193,7 +193,8 @@ def movielens_1m_rows(
             made["history_genres"] = history_column(first_genre[history], first_genres, *past)
         return made
 
-    return ColumnRows(schema, by_row.names, splits, columns, bad_rows.skipped)
+    files = (path, users_file, movies_file)
+    return ColumnRows(schema, by_row.names, splits, columns, bad_rows.skipped, files)
 
 
 class MovieLens1MConfig(tfds.core.BuilderConfig):

@@ -130,7 +130,8 @@ def movielens_tag_rows(
         made = {name: dictionary_column(numbers[name], texts[name]) for name in FEATURES}
         return {"applied": pa.array((rows % group == 0).astype(np.float32)), **made}
 
-    return ColumnRows(movielens_tag_schema(min_count=min_count), by_row.names, splits, columns, bad_rows.skipped)
+    schema = movielens_tag_schema(min_count=min_count)
+    return ColumnRows(schema, by_row.names, splits, columns, bad_rows.skipped, (Path(path),))
 
 
 class MovieLensTagConfig(tfds.core.BuilderConfig):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -45,6 +46,10 @@ class RowSource(Protocol):
     @property
     def skipped(self) -> Mapping[str, int]:
         """How many rows the last complete reading left out, by reason; empty where none was."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that the rows are read from; empty where they are made."""
 
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once, in memory that does not depend on their number."""

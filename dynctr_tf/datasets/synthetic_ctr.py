@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -245,6 +246,11 @@ class SyntheticCtrRows:
     def skipped(self) -> Mapping[str, int]:
         """Nothing: no row is left out."""
         return {}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None: the rows are drawn."""
+        return ()
 
     def batches(self) -> Iterator[RowBatch]:
         """Draws all rows once."""

@@ -171,6 +171,11 @@ class TabularFile:
         """How many rows the last complete reading left out, by reason."""
         return dict(self._skipped)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file that is read."""
+        return (self.path,)
+
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once.
 

@@ -20,6 +20,7 @@ from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.stack import random_states, raw_variable
 from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_batches
+from dynctr_tf.training.run_record import check_goes_on
 from dynctr_tf.training.strategies import (
     in_step,
     is_chief,
@@ -365,7 +366,8 @@ def train(
     Raises:
         NonFiniteLossError: The loss became infinite or not a number; what was checkpointed before stays.
         ValueError: A number out of range, an unknown monitor, a split without rows, or a directory with the
-            checkpoint of another model or optimizer.
+            checkpoint of other rows, another model or optimizer, or another batch size, seed, monitor or number of
+            steps between validations.
     """
     numbers = {
         "batch_size": (batch_size, 1),
@@ -407,6 +409,16 @@ def train(
         )
         manager = tf.train.CheckpointManager(checkpoint, str(own / "checkpoints"), max_to_keep=1)
         latest = tf.train.latest_checkpoint(str(directory / "checkpoints"))
+        check_goes_on(
+            directory,
+            resumes=latest is not None,
+            note=is_chief(strategy),
+            rows=data.fingerprint,
+            batch_size=batch_size,
+            seed=seed,
+            evaluate_every=evaluate_every,
+            monitor=monitor,
+        )
         if latest:
             _restore(checkpoint, latest)
         resumed_at = int(done.numpy())

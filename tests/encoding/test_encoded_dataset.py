@@ -100,7 +100,39 @@ def test_what_is_read_is_what_was_encoded(rich: tuple[RowsInMemory, Encoder, Enc
         np.testing.assert_array_equal(
             np.concatenate([inputs["item"] for inputs, _, _ in batches]), expected["fields"][:, item]
         )
-    assert data.encoder().fingerprint == encoder.fingerprint == data.fingerprint
+    assert data.encoder().fingerprint == encoder.fingerprint == data.encoder_fingerprint
+
+
+def test_the_fingerprint_is_that_of_the_rows(tmp_path: Path) -> None:
+    """The same for the same rows wherever they lie, another for one other label, id, order or split."""
+    schema = Schema((Feature("color", "categorical"), Feature("size", "numeric")), label="click")
+
+    def encoded(place: str, clicks: list[float], colors: list[str], splits: list[int]) -> EncodedDataset:
+        columns = {
+            "click": pa.array(clicks, pa.float32()),
+            "color": pa.array(colors),
+            "size": pa.array([1.0, 2.0, 3.0, 4.0]),
+        }
+        source = RowsInMemory(schema, pa.RecordBatch.from_pydict(columns), np.array(splits, np.int8), batch_rows=2)
+        return write_encoded_dataset(
+            source, Encoder.fit(source, progress=False), tmp_path / place, progress=False, about={"place": place}
+        )
+
+    clicks, colors, splits = [0.0, 1.0, 0.0, 1.0], ["a", "b", "a", "b"], [0, 0, 1, 2]
+    first, again = (encoded(place, clicks, colors, splits) for place in ("first", "again"))
+    assert first.fingerprint == again.fingerprint and len(first.fingerprint) == 16
+    others = [
+        encoded("label", [1.0, *clicks[1:]], colors, splits),
+        encoded("id", clicks, ["a", "b", "b", "b"], splits),
+        encoded("order", clicks[1::-1] + clicks[2:], colors[1::-1] + colors[2:], splits),
+        encoded("split", clicks, colors, [0, 0, 2, 1]),
+    ]
+    assert len({first.fingerprint, *(data.fingerprint for data in others)}) == 5
+
+
+def test_row_keys_tell_rows_apart(hundred: EncodedDataset) -> None:
+    keys = hundred.row_keys("train")
+    assert keys.dtype == np.uint64 and len(keys) == hundred.num_rows("train") == len(set(keys.tolist()))
 
 
 def test_inputs_of_plain_data_are_the_fields_alone(hundred: EncodedDataset) -> None:
@@ -238,9 +270,9 @@ def test_bad_directories_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not JSON"):
         EncodedDataset.open(tmp_path / "data")
     path.write_text(json.dumps({**json.loads(text), "format": 0}), encoding="utf-8")
-    with pytest.raises(ValueError, match="format 0, this version reads 1"):
+    with pytest.raises(ValueError, match="format 0, this version reads 2"):
         EncodedDataset.open(tmp_path / "data")
-    path.write_text(json.dumps({**json.loads(text), "fingerprint": "0"}), encoding="utf-8")
+    path.write_text(json.dumps({**json.loads(text), "encoder_fingerprint": "0"}), encoding="utf-8")
     with pytest.raises(ValueError, match="not the one that its rows were encoded with"):
         EncodedDataset.open(tmp_path / "data").encoder()
     path.write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ import numpy as np
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.evaluation.text_table import align, percent
+from dynctr_tf.layers import FieldEmbedding
 
 ROWS_AT_A_TIME = 1 << 18
 
@@ -45,7 +46,8 @@ class SparsityReport:
     """What is zero in a trained model.
 
     Args:
-        fields: For each field the rows of the embedding table in its block of ids whose weights are all zero.
+        fields: For each field the rows of the embedding tables in its block of ids whose weights are all zero; of
+            all tables, where a model has several or one for each scenario.
             Empty where no description of the data was given. The padding row belongs to no field.
         variables: For each trainable variable its weights that are zero.
 
@@ -95,12 +97,14 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
         model: A built Keras model.
         features: The description of the data it was trained on, for the report by field. Default `None`:
             by variable only.
-        table: The embedding table of all the fields, a variable of shape (ids, dim). Default `None`: the
-            model's only trainable variable of rank 2 that has as many rows as `features` has ids.
+        table: The embedding table of all the fields, a variable of shape (ids, dim), or (n * ids, dim) for n tables
+            one below the other. Default `None`: the tables of the model's `FieldEmbedding` layers, those of a layer
+            of one table for each scenario too; in a model without them the only trainable variable of rank 2 that has
+            as many rows as `features` has ids.
 
     Raises:
-        ValueError: The model has no trainable variable, the table is not found or not unique, or it has
-            another number of rows than the data has ids.
+        ValueError: The model has no trainable variable, the table is not found or not unique, or its number of rows
+            is no multiple of the number of ids of the data.
 
     Cost: one pass over the weights, in pieces: no copy of a table is made.
 
@@ -120,20 +124,28 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
     shares = tuple(_zero_weights(variable) for variable in variables)
     if features is None:
         return SparsityReport((), shares)
-    table = _find_table(variables, features) if table is None else table
-    if len(table.shape) != 2 or table.shape[0] != features.num_ids:
-        raise ValueError(
-            f"The embedding table must have shape (ids, dim) with {features.num_ids} ids, got {tuple(table.shape)}."
-        )
-    zero = np.concatenate([~piece.any(axis=1) for piece in _pieces(table)])
-    fields = [
-        ZeroShare(field.name, field.num_ids, int(zero[field.first_id : field.first_id + field.num_ids].sum()))
-        for field in features.fields
-    ]
+    tables = _find_tables(model, variables, features) if table is None else [table]
+    zero = np.zeros((0, features.num_ids), bool)
+    for found in tables:
+        if len(found.shape) != 2 or found.shape[0] % features.num_ids:
+            raise ValueError(
+                f"The embedding table must have shape (ids, dim) with {features.num_ids} ids, or a multiple of them, "
+                f"got {tuple(found.shape)}."
+            )
+        rows = np.concatenate([~piece.any(axis=1) for piece in _pieces(found)])
+        zero = np.concatenate([zero, rows.reshape(-1, features.num_ids)])  # (tables, ids)
+    fields = []
+    for field in features.fields:
+        block = zero[:, field.first_id : field.first_id + field.num_ids]
+        fields.append(ZeroShare(field.name, block.size, int(block.sum())))
     return SparsityReport(tuple(fields), shares)
 
 
-def _find_table(variables: list[Any], features: EncodedFeatures) -> Any:
+def _find_tables(model: Any, variables: list[Any], features: EncodedFeatures) -> list[Any]:
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, FieldEmbedding) and layer.built]
+    tables = [layer.table for layer in layers if layer.num_ids % features.num_ids == 0]
+    if tables:
+        return tables
     found = [variable for variable in variables if len(variable.shape) == 2 and variable.shape[0] == features.num_ids]
     if len(found) != 1:
         candidates = [(stack.variable_path(variable), tuple(variable.shape)) for variable in found or variables]
@@ -141,7 +153,7 @@ def _find_table(variables: list[Any], features: EncodedFeatures) -> Any:
             f"Expected one trainable variable with {features.num_ids} rows, as many as the data has ids, found "
             f"{len(found)} of {candidates}. Give the embedding table as `table`."
         )
-    return found[0]
+    return found
 
 
 def _pieces(variable: Any) -> Iterator[np.ndarray]:

@@ -65,3 +65,11 @@ def test_a_table_that_is_not_there_is_an_error():
         sparsity_report(model, EncodedFeatures.from_sizes([20]))
     with pytest.raises(ValueError, match="must have shape"):
         sparsity_report(model, EncodedFeatures.from_sizes([20]), table=model.trainable_variables[0])
+
+
+def test_a_kernel_of_as_many_rows_as_ids_is_no_table() -> None:
+    ids = keras.Input((3,), dtype="int32")
+    hidden = keras.layers.Flatten()(FieldEmbedding(9, 3, name="embedding")(ids))
+    model = keras.Model(ids, keras.layers.Dense(1, name="output")(hidden))
+    assert model.layers[-1].kernel.shape[0] == 9
+    assert [field.total for field in sparsity_report(model, EncodedFeatures.from_sizes(SIZES)).fields] == [3, 5]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dynctr_tf.configuration import parse_value
 from dynctr_tf.datasets.draft_schema import draft_schema
 
 
@@ -17,7 +20,17 @@ def _parser() -> argparse.ArgumentParser:
         "writes them as a schema file, to be read and edited before training.",
     )
     parser.add_argument("path", type=Path, help="a CSV file with a header (plain or gzip) or a Parquet file")
-    parser.add_argument("--label", help="the label's column; by default recognised by its name and its 0/1 values")
+    parser.add_argument("--label", help="the label's column; by default recognised by its name and its values")
+    parser.add_argument(
+        "--positive",
+        metavar="RULE",
+        help='what counts as a click: a value such as "yes", or a comparison such as ">= 4"',
+    )
+    parser.add_argument(
+        "--impressions",
+        metavar="COLUMN",
+        help="the column of impressions, where the label counts the clicks among them",
+    )
     parser.add_argument("--output", type=Path, help="the schema file; by default <file's name>.schema.json beside it")
     parser.add_argument("--force", action="store_true", help="overwrite the schema file if there is one")
     parser.add_argument("--rows", type=int, default=200_000, help="how many rows to look at (default %(default)s)")
@@ -45,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         draft = draft_schema(
             options.path,
             label=options.label,
+            positive=options.positive,
+            impressions=options.impressions,
             max_rows=options.rows,
             delimiter=options.delimiter,
             missing_values=("", *(options.missing or ())),
@@ -61,8 +76,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             end="",
         )
     draft.schema.save(output)
-    print(f"\nWrote {output}. Read the reasons, edit what is wrong, and train with it.")
+    print(f"\nWrote {output}. Read the reasons, edit what is wrong, and train with it:")
+    print(f"  {train_command(options.path, output, {'delimiter': options.delimiter})}")
     return 0
+
+
+def train_command(path: Path, schema: Path, options: Mapping[str, object]) -> str:
+    """Returns the command that trains on a file.
+
+    Args:
+        path: The file.
+        schema: The schema's file.
+        options: Options of `TabularFile`; what is `None` is left out.
+    """
+    parts = ["python", "-m", "pipelines.train", "--data.name", "tabular_file"]
+    parts += ["--data.path", str(path), "--data.schema", str(schema)]
+    for name, value in options.items():
+        if value is not None:
+            # What would be read as a number or the like is written as a TOML text.
+            plain = value if isinstance(value, str) and value.isprintable() and parse_value(value) == value else None
+            parts += [f"--data.options.{name}", json.dumps(value, ensure_ascii=False) if plain is None else plain]
+    return " ".join(shlex.quote(part) for part in parts)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def clicks(tmp_path):
         lines.append(
             f"r{row},{generator.integers(0, 2000)},c{row % 7},{items[0]},"
             f"{items[1]};{items[2]};{items[3]},{tags},{price},"
-            f"{visits},{row % 24},{1_700_000_000 + row},home{row % 3},x,{1 + row % 2},{int(row % 4 == 0)}"
+            f"{visits},{row % 24},{1_700_000_000 + row},home{row % 3},x,{1 + row % 2},{int(generator.random() < 0.25)}"
         )
     path = tmp_path / "clicks.csv.gz"
     path.write_bytes(gzip.compress("\n".join(lines).encode()))
@@ -77,25 +77,25 @@ def test_parquet_and_label_by_argument(tmp_path):
             "genres": [["a", "b"], ["a"], [], ["c"]] * 50,
             "when": pa.array([1, 2, 3, 4] * 50, pa.timestamp("s")),
             "scenario": ["x", "y"] * 100,
-            "bought": [True, False] * 100,
+            "won": np.random.default_rng(0).random(200) < 0.5,
         }
     )
     pq.write_table(table, tmp_path / "rows.parquet")
-    with pytest.raises(ValueError, match="columns of 0 and 1 are: bought"):
+    with pytest.raises(ValueError, match="that could be one: 'won'.\n.*rows.parquet --label"):
         draft_schema(tmp_path / "rows.parquet")
-    draft = draft_schema(tmp_path / "rows.parquet", label="bought")
+    draft = draft_schema(tmp_path / "rows.parquet", label="won")
     assert {entry.name: entry.kind for entry in draft.columns} == {
         "ad_id": "categorical",
         "genres": "multi_valued",
         "when": "left out",
         "scenario": "left out",
-        "bought": "label",
+        "won": "label",
     }
     source = TabularFile(tmp_path / "rows.parquet", draft.schema)
     assert sum(batch.columns.num_rows for batch in source.batches()) == 200
-    with pytest.raises(ValueError, match="Did you mean 'bought'"):
-        draft_schema(tmp_path / "rows.parquet", label="bougt")
-    with pytest.raises(ValueError, match="the label must be 0 or 1 in every row"):
+    with pytest.raises(ValueError, match="Did you mean 'won'"):
+        draft_schema(tmp_path / "rows.parquet", label="wonn")
+    with pytest.raises(ValueError, match="--label ad_id --positive '>= 4'"):
         draft_schema(tmp_path / "rows.parquet", label="ad_id")
 
 

@@ -1,0 +1,240 @@
+"""Which texts are lists of values, and how they are written.
+
+A separator is not believed because it occurs: sentences, names with a blank, user agents, dates and amounts hold the
+same signs. What tells a list is that its parts come again in other company: first in one cell, later in another, or
+alone; or that they are all numbers or codes, in cells of different lengths.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dynctr_tf.schema import ListFormat
+
+_MARKS = ("\x01", "\x02", "\x03", "|", "^", "\t", ";", ",", "#", " ")
+_STRONG = frozenset("\x01\x02\x03|^\t")
+_LEAST_SHARE = {" ": 0.3, ",": 0.05, ";": 0.05, "#": 0.05}
+_MOST_CELLS = 20_000
+
+_CODE = re.compile(r"[A-Za-z]*[-+]?[0-9][A-Za-z0-9_-]*")
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_THOUSANDS = re.compile(r"(?<![0-9,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,([0-9]+)\s*")
+_BRACKETS = re.compile(r"\s*(\[.*\]|\(.*\)|\{[^:]*\})\s*", re.DOTALL)
+_SENTENCE = frozenset(
+    # Words that hold sentences together and are no tags.
+    {
+        "the",
+        "a",
+        "an",
+        "of",
+        "and",
+        "or",
+        "in",
+        "on",
+        "at",
+        "to",
+        "for",
+        "with",
+        "is",
+        "are",
+        "was",
+        "be",
+        "this",
+        "that",
+    }
+    | {
+        "it",
+        "i",
+        "you",
+        "we",
+        "not",
+        "my",
+        "your",
+        "from",
+        "by",
+        "as",
+        "der",
+        "die",
+        "das",
+        "und",
+        "ein",
+        "eine",
+        "von",
+    }
+    | {"mit", "le", "la", "les", "de", "des", "du", "et", "un", "une", "el", "los", "y", "en", "con"}
+)
+_SENTENCE_END = re.compile(r"""[.!?"'()\[\]{}<>]$|^["'(\[{<]|^[^\w]+$|://|/""")
+
+
+class ListForm(NamedTuple):
+    """How the lists of a column are written.
+
+    Attributes:
+        list_format: As in `Feature`.
+        separator: As in `Feature`; `"|"` where brackets stand.
+        distinct: How many distinct values the lists have in the cells looked at.
+    """
+
+    list_format: ListFormat
+    separator: str
+    distinct: int
+
+
+class Doubt(NamedTuple):
+    """A sign that may separate values and was not believed to.
+
+    Attributes:
+        separator: The sign.
+        share: The share of the rows that have it.
+    """
+
+    separator: str
+    share: float
+
+
+def in_brackets(value: str) -> bool:
+    """Whether a text starts and ends with the brackets of a list."""
+    return _BRACKETS.fullmatch(value) is not None
+
+
+def _parts(value: str, mark: str) -> list[str]:
+    if mark == "," and "," in value:
+        # The commas of 1,000,000 are no separators where the text has anything but numbers.
+        bare = _THOUSANDS.sub("0", value)
+        if "," not in bare and re.search(r"[^0-9,\s]", value):
+            return [value]
+    return [part for part in (part.strip() for part in value.split(mark)) if part]
+
+
+def amounts_with_commas(values: Sequence[str]) -> bool:
+    """Whether the commas in whole columns of numbers are those of 1,234,567 or of 12,50."""
+    having = [value for value in values if "," in value]
+    if not having:
+        return False
+    fractions = [_DECIMAL_COMMA.fullmatch(value) for value in having]
+    digits = {len(match[1]) for match in fractions if match is not None}
+    if all(fractions) and (len(digits) == 1 and digits <= {1, 2} or len(digits) > 1 and max(digits) > 6):
+        return True
+    if not all(_THOUSANDS.fullmatch(value.strip().lstrip("+-").split(".")[0]) for value in having):
+        return False
+    # 120,340 may be two ids of three digits: amounts start with one, two or three, and write no 1234.
+    first = {len(value.strip().lstrip("+-").split(",")[0]) for value in having}
+    return len(first) > 1 and not any(re.fullmatch(r"[+-]?[0-9]{4,}", value.strip()) for value in values)
+
+
+def _mixing(cells: Sequence[Sequence[str]]) -> float:
+    """The share of the parts that come again elsewhere: first and later, or alone and in company."""
+    count: Counter[str] = Counter()
+    first: Counter[str] = Counter()
+    alone: set[str] = set()
+    company: set[str] = set()
+    for cell in cells:
+        count.update(cell)
+        if len(cell) == 1:
+            alone.add(cell[0])
+            continue
+        company.update(cell)
+        first[cell[0]] += 1
+    total = sum(count[part] for part in company)
+    mixed = 0
+    for part in company:
+        leading = first[part]
+        if part in alone or 0.1 * count[part] <= leading <= 0.9 * count[part]:
+            mixed += count[part]
+    return mixed / total if total else 0.0
+
+
+def _sorted_sets(cells: Sequence[Sequence[str]]) -> bool:
+    """Whether cells of several lengths hold their parts in alphabetical order, as few names and places do."""
+    in_order = [list(cell) == sorted(cell) for cell in cells]
+    return len(cells) >= 10 and len({len(cell) for cell in cells}) > 1 and float(np.mean(in_order)) > 0.95
+
+
+def _in_any_order(cells: Sequence[Sequence[str]]) -> bool:
+    """Whether words stand before each other either way; those of a name keep their order."""
+    pairs: Counter[tuple[str, str]] = Counter()
+    for cell in cells:
+        for i, left in enumerate(cell[:6]):
+            pairs.update((left, right) for right in cell[i + 1 : 6] if left != right)
+    both = total = 0
+    for (left, right), times in pairs.items():
+        back = pairs.get((right, left), 0)
+        if times + back < 3:
+            continue
+        total += times
+        both += times if min(times, back) >= 0.1 * (times + back) else 0
+    return total > 0 and both / total > 0.5
+
+
+def _is_list(mark: str, cells: Sequence[list[str]], num_values: int) -> bool:
+    several = [cell for cell in cells if len(cell) > 1]
+    flat = [part for cell in several for part in cell]
+    lengths = {len(cell) for cell in several}
+    distinct = len(set(flat))
+    mixing = _mixing(cells)
+    codes = np.mean([_CODE.fullmatch(part) is not None for part in flat]) > 0.95
+    if mark == " ":
+        whole = codes and np.mean([_WHOLE.fullmatch(part) is not None for part in flat]) > 0.95
+        if whole and len(lengths) > 2:
+            return True
+        if codes:
+            return mixing > 0.5
+        speaks = np.mean([part.lower() in _SENTENCE or bool(_SENTENCE_END.search(part)) for part in flat])
+        if speaks >= 0.02 or len(flat) < 5 * distinct:
+            return False
+        return _sorted_sets(several) or (mixing > 0.7 and _in_any_order(several))
+    if mark in _STRONG:
+        if codes or mixing > 0.3 or len(flat) >= 5 * distinct:
+            return True
+        return distinct <= num_values and len(flat) > distinct
+    fixed_pair = lengths == {2}
+    if codes and not (fixed_pair and mark == "," and mixing < 0.3):
+        return True
+    long = np.mean([part.count(" ") >= 3 for part in flat])
+    return bool(long < 0.2 and (mixing > 0.6 or (len(flat) >= 5 * distinct and _sorted_sets(several))))
+
+
+def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | None:
+    """Says whether a column's texts are lists.
+
+    Args:
+        values: The distinct texts, none missing.
+        counts: In how many rows each stands.
+
+    Returns:
+        How lists are written; the sign in doubt, where cells hold one that may separate values; or `None`.
+    """
+    values, counts = values[:_MOST_CELLS], np.asarray(counts[:_MOST_CELLS], np.float64)
+    total = float(counts.sum())
+    bracketed = np.array([in_brackets(value) for value in values], bool)
+    if counts[bracketed].sum() > 0.95 * total:
+        inner = [value.strip()[1:-1] for value in values]
+        parts = {part.strip().strip("'\"") for value in inner for part in value.split(",")} - {""}
+        return ListForm("brackets", "|", len(parts))
+    if amounts_with_commas(values):
+        return None
+    doubt: Doubt | None = None
+    for mark in _MARKS:
+        having = np.array([mark in value for value in values], bool)
+        share = float(counts[having].sum()) / total
+        if share < 0.01:
+            continue
+        cells = {int(row): _parts(values[int(row)], mark) for row in np.flatnonzero(having)}
+        several = sum(counts[row] for row, cell in cells.items() if len(cell) > 1) / total
+        if several >= _LEAST_SHARE.get(mark, 0.02):
+            split = [cells[row] if row in cells else [value.strip()] for row, value in enumerate(values)]
+            split = [cell for cell in split if cell]
+            if _is_list(mark, split, len(values)):
+                return ListForm("separated", mark, len({part for cell in split for part in cell}))
+        # Blanks stand in every name; they are worth a word where words come again in other places.
+        if several < 0.05 or (doubt is not None and several <= doubt.share):
+            continue
+        if mark != " " or _mixing([cells.get(row, [value]) for row, value in enumerate(values)]) > 0.4:
+            doubt = Doubt(mark, float(several))
+    return doubt

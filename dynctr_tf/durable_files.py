@@ -195,6 +195,14 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def remove_folder(folder: str | Path) -> None:
+    """Removes a folder with all in it; where that is interrupted, what is left no longer has its name."""
+    folder = Path(folder)
+    leaving = folder.with_name(f"{folder.name}.unfinished-{secrets.token_hex(4)}")
+    folder.rename(leaving)
+    shutil.rmtree(leaving, ignore_errors=True)
+
+
 def remove_abandoned(folder: str | Path) -> list[Path]:
     """Removes the unfinished files and folders that processes left which have ended.
 

@@ -15,9 +15,11 @@ import tensorflow as tf
 from tensorflow import keras
 from tqdm.auto import tqdm
 
+from dynctr_tf.durable_files import make_folder, only_process
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.stack import random_states, raw_variable
+from dynctr_tf.training.checkpoints import Checkpoints
 from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_batches
 from dynctr_tf.training.run_record import check_goes_on
@@ -108,27 +110,6 @@ def predict_logits(model: keras.Model, data: EncodedDataset, split: str, batch_s
     return _Scorer(model, data, split, batch_size).logits()
 
 
-def _save_weights(model: keras.Model, directory: Path, step: int) -> None:
-    """Saves the weights: in the file that Keras reads anywhere, under a strategy in a checkpoint.
-
-    Keras 2 cannot read its file back under a strategy, and a checkpoint leaves the shards of a table where they are.
-    """
-    strategy = model.distribute_strategy
-    if in_step(strategy) or is_parameter_server(strategy):
-        _weights_alone(model).write(str(directory / f"{step:09d}.weights"))
-    else:
-        model.save_weights(directory / f"{step:09d}.weights.h5")
-
-
-def _load_weights(model: keras.Model, directory: Path, step: int) -> None:
-    strategy = model.distribute_strategy
-    if in_step(strategy) or is_parameter_server(strategy):
-        with strategy.scope():
-            _weights_alone(model).read(str(directory / f"{step:09d}.weights")).assert_consumed()
-    else:
-        model.load_weights(directory / f"{step:09d}.weights.h5")
-
-
 def _weights_alone(model: keras.Model) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(weights=[raw_variable(weight) for weight in model.weights])
 
@@ -140,9 +121,9 @@ class _Rounds(keras.callbacks.Callback):
         self,
         data: EncodedDataset,
         log: TrainingLog,
-        manager: tf.train.CheckpointManager,
+        checkpoints: Checkpoints,
+        checkpoint: tf.train.Checkpoint,
         done: tf.Variable,
-        best_directory: Path,
         batch_size: int,
         steps_per_epoch: int,
         total_steps: int,
@@ -151,9 +132,9 @@ class _Rounds(keras.callbacks.Callback):
         self.bar = tqdm(disable=True)
         self.data = data
         self.log = log
-        self.manager = manager
+        self.checkpoints = checkpoints
+        self.checkpoint = checkpoint
         self.done = done
-        self.best_directory = best_directory
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.step = int(done.numpy())
@@ -202,7 +183,7 @@ class _Rounds(keras.callbacks.Callback):
     def _refuse(self, what: str) -> None:
         raise NonFiniteLossError(
             f"{what} at step {self.step}. Lower the learning rate or look at the rows of that step; the last good "
-            f"checkpoint is {self.manager.latest_checkpoint or 'none yet'}."
+            f"checkpoint is {self.checkpoints.newest or 'none yet'}."
         )
 
     def _validation_logits(self) -> np.ndarray:
@@ -228,15 +209,15 @@ class _Rounds(keras.callbacks.Callback):
         )
         logs.update(val_logloss=validation.val_logloss, val_auc=validation.val_auc)
         self.log.append(validation)
+        best = self.log.best or validation
         # Every worker of a multi-worker job saves, the chief alone where it is kept: to read some variables takes
-        # all of them.
-        if self.log.best is validation:
-            _save_weights(self.model, self.best_directory, self.step)
+        # all of them. The checkpoint says that the round is done, so it comes after the weights that it names.
+        if best is validation:
+            self.checkpoints.save_best(_weights_alone(self.model), self.step)
         self.done.assign(self.step)
-        self.manager.save(checkpoint_number=self.step)
-        for file in self.best_directory.iterdir():
-            if self.log.best is not None and not file.name.startswith(f"{self.log.best.step:09d}."):
-                file.unlink()
+        about = {"best_step": best.step, "validations": self.log.as_records()}
+        self.checkpoints.save(self.checkpoint, self.step, about)
+        self.log.write()
         self.bar.set_postfix(
             loss=f"{validation.train_loss:.4f}",
             val_logloss=f"{validation.val_logloss:.4f}",
@@ -245,19 +226,6 @@ class _Rounds(keras.callbacks.Callback):
         )
         if self.log.should_stop:
             self.model.stop_training = True
-
-
-def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
-    """Restores everything, or refuses."""
-    try:
-        checkpoint.restore(path).assert_consumed()
-    except (AssertionError, ValueError) as error:
-        # TensorFlow's message ends with a dump of the whole checkpoint.
-        reason = str(error).splitlines()[0][:300]
-        raise ValueError(
-            f"The checkpoint {path} is of another model or optimizer ({reason}). Give the settings with which it was "
-            "made, or another directory."
-        ) from error
 
 
 def _check_same_step(strategy: tf.distribute.Strategy, step: int, directory: Path) -> None:
@@ -334,9 +302,11 @@ def train(
 
     The model is compiled with the cross-entropy of its logit and fitted with `model.fit`, in rounds of
     `evaluate_every` steps. After each round the validation split is scored exactly, the best weights and a
-    checkpoint of everything (weights, optimizer state, random state, step) are kept under `directory`, and
-    the log is written. A run that was killed goes on from its last checkpoint at the same row of the data and
-    gives the numbers that it would have given. At the end the model has the weights of the best validation.
+    checkpoint of everything (weights, optimizer state, random state, step, validations) are kept under
+    `directory`, and the log is written. A run that was killed, or whose machine lost its power, goes on from its
+    last checkpoint at the same row of the data and gives the numbers that it would have given. Two checkpoints are
+    kept: where the newest is damaged the run goes on from the other, says so, and ends in the same way. At the end
+    the model has the weights of the best validation.
 
     A model that was built, like its optimizer, in the scope of a strategy of `make_strategy` is trained by it.
     Mirrored, multi-worker and TPU replicas share each batch evenly, and end with the weights that one would
@@ -367,7 +337,9 @@ def train(
         NonFiniteLossError: The loss became infinite or not a number; what was checkpointed before stays.
         ValueError: A number out of range, an unknown monitor, a split without rows, or a directory with the
             checkpoint of other rows, another model or optimizer, or another batch size, seed, monitor or number of
-            steps between validations.
+            steps between validations, or with checkpoints that are all damaged (`DamagedFileError`).
+        BusyError: Another process trains in the directory.
+        OSError: A file cannot be written; what was saved before stays.
     """
     numbers = {
         "batch_size": (batch_size, 1),
@@ -394,8 +366,9 @@ def train(
         if not is_chief(strategy):
             own = Path(cleared.enter_context(tempfile.TemporaryDirectory(prefix="worker-")))
         log = TrainingLog(own / "log.csv", monitor, patience)
-        best_directory = own / "best"
-        best_directory.mkdir(parents=True, exist_ok=True)
+        if is_chief(strategy):
+            make_folder(own)
+            cleared.enter_context(only_process(own / "lock", f"trains in {own}"))
         steps_per_epoch = math.ceil(data.num_rows("train") / batch_size)
         total_steps = epochs * steps_per_epoch
         round_steps = min(evaluate_every or max(1, math.ceil(steps_per_epoch / 4)), total_steps)
@@ -407,11 +380,11 @@ def train(
         checkpoint = tf.train.Checkpoint(
             model=model, optimizer=optimizer, steps_done=done, random_states=random_states(model)
         )
-        manager = tf.train.CheckpointManager(checkpoint, str(own / "checkpoints"), max_to_keep=1)
-        latest = tf.train.latest_checkpoint(str(directory / "checkpoints"))
+        shared, checkpoints = Checkpoints(directory), Checkpoints(own)
+        found = shared.find()
         check_goes_on(
             directory,
-            resumes=latest is not None,
+            resumes=found is not None,
             note=is_chief(strategy),
             rows=data.fingerprint,
             batch_size=batch_size,
@@ -419,13 +392,21 @@ def train(
             evaluate_every=evaluate_every,
             monitor=monitor,
         )
-        if latest:
-            _restore(checkpoint, latest)
-        resumed_at = int(done.numpy())
+        resumed_at, about = (0, None) if found is None else found
+        best_is_lost = False
+        if about is not None:
+            shared.restore(checkpoint, resumed_at)
+            best_is_lost = about["best_step"] == resumed_at and not shared.best_is_whole(resumed_at)
         _check_same_step(strategy, resumed_at, directory)
-        log.read(up_to_step=resumed_at, path=directory / "log.csv")
+        checkpoints.clean(resumed_at)
+        if about is not None:
+            log.restore(about["validations"])
+            if best_is_lost:  # which the checkpoint has too
+                checkpoints.save_best(_weights_alone(model), resumed_at)
+        elif log.path.exists():
+            print(f"There is no checkpoint under {directory} any more: training starts at step 0.", flush=True)
 
-        rounds = _Rounds(data, log, manager, done, best_directory, batch_size, steps_per_epoch, total_steps)
+        rounds = _Rounds(data, log, checkpoints, checkpoint, done, batch_size, steps_per_epoch, total_steps)
         while rounds.step < total_steps and not log.should_stop:
             # All rounds but the last have the same number of steps; fit takes one number, so the rest is a second call.
             count, steps = divmod(total_steps - rounds.step, round_steps)
@@ -453,11 +434,10 @@ def train(
                 rounds.bar.close()
         best = log.best
         if best is None:
-            raise ValueError(
-                f"{directory} holds a checkpoint of step {resumed_at} but no log; remove it to start anew."
-            )
+            raise ValueError(f"The checkpoint of step {resumed_at} under {directory} has no validations.")
         wait_for_all(strategy)  # for the chief, to have written the best weights
-        _load_weights(model, directory / "best", best.step)
+        with strategy.scope():
+            shared.restore_best(_weights_alone(model), best.step)
     return TrainingResult(
         steps=rounds.step,
         resumed_at=resumed_at,

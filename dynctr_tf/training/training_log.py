@@ -1,10 +1,15 @@
-"""The record of a training run: one line per validation, on disk as CSV, from which every decision is derived."""
+"""The record of a training run: one line per validation, from which every decision is derived; on disk as CSV."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from dynctr_tf.durable_files import write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +37,11 @@ class Validation:
 
 
 class TrainingLog:
-    """The validations of a run so far, kept in a CSV file that is always whole.
+    """The validations of a run so far, shown in a CSV file that is always whole.
 
     Early stopping and the choice of the best checkpoint are functions of this log alone, so a resumed run
-    decides as an uninterrupted one does.
+    decides as an uninterrupted one does. A run goes on with the validations that its checkpoint holds; the file is
+    for people and pictures, and is written anew from them, whatever has become of it.
 
     Args:
         path: The CSV file.
@@ -51,33 +57,30 @@ class TrainingLog:
         self.patience = patience
         self.validations: list[Validation] = []
 
-    def read(self, up_to_step: int, path: Path | None = None) -> None:
-        """Takes over what the file holds up to a step; later lines belong to work that was lost.
+    def restore(self, validations: Sequence[Mapping[str, Any]]) -> None:
+        """Takes over the validations that a checkpoint holds, as `as_records` gave them, and writes the file."""
+        self.validations = [Validation(**record) for record in validations]
+        self.write()
 
-        Args:
-            up_to_step: The last step to take over.
-            path: Another file to read. Default `None`: the log's own.
-        """
-        path = self.path if path is None else path
-        if not path.exists():
-            return
-        lines = []
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                numbers = {name: float(value) for name, value in row.items() if name != "step"}
-                lines.append(Validation(step=int(row["step"]), **numbers))
-        self.validations = [line for line in lines if line.step <= up_to_step]
+    def as_records(self) -> list[dict[str, Any]]:
+        """The validations as mappings."""
+        return [dataclasses.asdict(line) for line in self.validations]
 
     def append(self, validation: Validation) -> None:
-        """Adds a validation and writes the file anew, in one move."""
+        """Adds a validation; `write` shows it in the file."""
         self.validations.append(validation)
-        names = [field.name for field in dataclasses.fields(Validation)]
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(dataclasses.asdict(line) for line in self.validations)
-        partial.replace(self.path)
+
+    def write(self) -> None:
+        """Writes the file anew, in one move.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        stream = io.StringIO(newline="")
+        writer = csv.DictWriter(stream, [field.name for field in dataclasses.fields(Validation)])
+        writer.writeheader()
+        writer.writerows(self.as_records())
+        write_text(self.path, stream.getvalue())
 
     @property
     def best(self) -> Validation | None:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 
 ROOT = Path(__file__).parents[2]
 DATA = ("--data.directory", "data", "--data.options.num_train", "6000")
@@ -66,11 +66,10 @@ def log_lines(run: Path) -> list[dict[str, str]]:
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:
-    (file,) = (run / "best").glob("*.weights.h5")
-    found: dict[str, np.ndarray] = {}
-    with h5py.File(file) as stored:
-        stored.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return found
+    (file,) = (run / "best").glob("*/state.index")
+    reader = tf.train.load_checkpoint(str(file.with_suffix("")))
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith("weights/")]
+    return {name: reader.get_tensor(name) for name in names}
 
 
 def evaluation(run: Path) -> Any:

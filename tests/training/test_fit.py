@@ -26,6 +26,7 @@ from dynctr_tf.training import (
     set_seed,
     train,
 )
+from dynctr_tf.training.checkpoints import Checkpoints
 
 BATCH = 256
 STEPS = 12  # ceil(3000 / 256), the last batch smaller
@@ -75,9 +76,11 @@ def test_the_log_has_the_exact_metrics_of_the_restored_best(small_data: Any, tmp
     labels = small_data.column("validation", "label")
     assert result.best.val_logloss == pytest.approx(log_loss(labels, logits), abs=1e-12)
     assert result.best.val_auc == pytest.approx(auc(labels, logits), abs=1e-12)
-    # The best weights alone are kept, and they are what the model has now.
-    kept = list((tmp_path / "best").iterdir())
-    assert [file.name for file in kept] == [f"{result.best.step:09d}.weights.h5"]
+    # What the newest two checkpoints need is kept: their own best weights.
+    assert sorted(file.name for file in (tmp_path / "checkpoints").iterdir()) == ["000000035", "000000036"]
+    best = [min(lines[:count], key=lambda line: float(line["val_logloss"]))["step"] for count in (7, 8)]
+    kept = sorted(file.name for file in (tmp_path / "best").iterdir())
+    assert kept == sorted({f"{int(step):09d}" for step in best}) and int(best[1]) == result.best.step
 
 
 def test_training_stops_early_and_keeps_the_best(small_data: Any, tmp_path: Path) -> None:
@@ -141,17 +144,19 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     class Interrupt(Exception):
         pass
 
-    def interrupt(line: Validation) -> None:
-        # After the log is written, before the checkpoint is: the work of this round is lost.
-        if line.step == 15:
-            raise Interrupt
+    save = Checkpoints.save
 
-    append = TrainingLog.append
+    def interrupt(self: Checkpoints, checkpoint: Any, step: int, about: Any) -> None:
+        # After the best weights are written, before the checkpoint is: the work of this round is lost.
+        if step == 15:
+            raise Interrupt
+        save(self, checkpoint, step, about)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainingLog, "append", lambda self, line: (append(self, line), interrupt(line)))
+        patch.setattr(Checkpoints, "save", interrupt)
         with pytest.raises(Interrupt):
             fit(make(small_data), small_data, tmp_path / "parts", optimizer(), epochs=2, evaluate_every=5)
-    assert [line["step"] for line in read_log(tmp_path / "parts")] == ["5", "10", "15"]
+    assert [line["step"] for line in read_log(tmp_path / "parts")] == ["5", "10"]
 
     # A new process would have other random numbers by now.
     model = make(small_data)
@@ -172,10 +177,10 @@ def test_the_checkpoint_has_every_state_of_the_optimizer(small_data: Any, tmp_pa
     optimizer = dynint_optimizer(batch_size=BATCH)
     model = dynint(small_data)
     fit(model, small_data, tmp_path, optimizer)
-    saved = tf.train.list_variables(tf.train.latest_checkpoint(str(tmp_path / "checkpoints")))
+    saved = tf.train.list_variables(str(tmp_path / "checkpoints" / f"{STEPS:09d}" / "state"))
     names = [name for name, _ in saved if name.endswith("VARIABLE_VALUE")]
     distinct = {id(variable) for variable in [*optimizer_state(optimizer), *model.weights, *random_states(model)]}
-    # Also the number of steps and the number of the checkpoint.
+    # Also the number of steps.
     assert len(names) >= len(distinct) + 1
 
     other = dynint(small_data, seed=1)
@@ -205,7 +210,7 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_checkpoint(small
             return fit_of_keras(self, *arguments, callbacks=[Poison(), *callbacks], **options)
 
         patch.setattr(type(model), "fit", poisoned)
-        with pytest.raises(NonFiniteLossError, match=r"loss is (inf|nan) at step 15\. .*ckpt-12"):
+        with pytest.raises(NonFiniteLossError, match=r"loss is (inf|nan) at step 15\. .*checkpoints/000000012"):
             fit(model, small_data, tmp_path, epochs=2, evaluate_every=4)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == before
     # And the run goes on from there.
@@ -243,13 +248,6 @@ def test_the_checkpoint_of_another_model_is_refused(small_data: Any, tmp_path: P
         fit(dnn(small_data), small_data, tmp_path, dynint_optimizer(batch_size=BATCH))
 
 
-def test_a_checkpoint_without_its_log_is_refused(small_data: Any, tmp_path: Path) -> None:
-    fit(dnn(small_data), small_data, tmp_path)
-    (tmp_path / "log.csv").unlink()
-    with pytest.raises(ValueError, match="no log; remove it to start anew"):
-        fit(dnn(small_data), small_data, tmp_path)
-
-
 def validation(step: int, logloss: float, area: float = 0.5) -> Validation:
     return Validation(step, step / 10, 0.5, logloss, area, 0.1, 1000.0)
 
@@ -262,8 +260,9 @@ def test_the_log_decides(tmp_path: Path) -> None:
         log.append(validation(step, loss))
     assert log.should_stop and log.best is not None and log.best.step == 2  # the first of equals
     again = TrainingLog(tmp_path / "log.csv", patience=2)
-    again.read(up_to_step=3)
+    again.restore(log.as_records()[:3])
     assert again.validations == log.validations[:3] and not again.should_stop
+    assert [line["step"] for line in read_log(tmp_path)] == ["1", "2", "3"]
     by_auc = TrainingLog(tmp_path / "auc.csv", "auc")
     for step, area in ((1, 0.5), (2, 0.7), (3, 0.6)):
         by_auc.append(validation(step, 0.1 * step, area))

@@ -1,0 +1,222 @@
+"""The checkpoints of a run and its best weights, each in a folder of its own that is whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from dynctr_tf.durable_files import (
+    DamagedFileError,
+    check_checksums,
+    new_folder,
+    read_json,
+    remove_abandoned,
+    remove_folder,
+    write_checksums,
+    write_json,
+)
+
+_KEPT = 2
+_ABOUT = "about.json"
+_STATE = "state"
+_GLOB = set("*?[]\\")
+
+_LOG = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def _file_errors(folder: Path) -> Iterator[None]:
+    """Turns TensorFlow's errors about files in a folder into Python's, with the name of the folder."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # Others are of the cluster: a worker that was lost while all of them save.
+        if folder.name not in str(error):
+            raise
+        reason = str(error).splitlines()[0][:300]
+        full = isinstance(error, tf.errors.ResourceExhaustedError)
+        raise OSError(errno.ENOSPC if full else errno.EIO, f"TensorFlow could not write: {reason}", str(folder)) from (
+            error
+        )
+
+
+def write_variables(checkpoint: tf.train.Checkpoint, folder: Path, about: Mapping[str, Any] | None = None) -> None:
+    """Writes the variables of a checkpoint into a folder of their own, synced and with checksums.
+
+    A folder of the name is removed before. Cost: beside what TensorFlow takes, a second per gigabyte for the
+    checksums, and the time that the disk needs.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if folder.exists():
+        remove_folder(folder)
+    with new_folder(folder) as partial:
+        with _file_errors(partial):
+            checkpoint.write(str(partial / _STATE))
+        if about is not None:
+            write_json(partial / _ABOUT, about)
+        write_checksums(partial)
+
+
+@contextlib.contextmanager
+def _plain_path(folder: Path) -> Iterator[Path]:
+    """A name of a folder that TensorFlow, which takes the name of a checkpoint for a pattern, finds it by."""
+    if not _GLOB & set(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="checkpoint-") as place:
+        link = Path(place) / "link"
+        link.symlink_to(folder.resolve(), target_is_directory=True)
+        yield link
+
+
+def read_variables(checkpoint: tf.train.Checkpoint, folder: Path) -> None:
+    """Reads what `write_variables` wrote into the variables of a checkpoint: all of them, or it refuses.
+
+    Raises:
+        DamagedFileError: A file in the folder is absent or damaged.
+        ValueError: It is of other variables.
+    """
+    try:
+        with _plain_path(folder) as place:
+            checkpoint.read(str(place / _STATE)).assert_consumed()
+    except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError) as error:
+        raise DamagedFileError(f"{folder} is damaged: {str(error).splitlines()[0][:300]}") from error
+    except (AssertionError, ValueError) as error:
+        # TensorFlow's message ends with a dump of the whole checkpoint.
+        reason = str(error).splitlines()[0][:300]
+        raise ValueError(
+            f"The checkpoint {folder} is of another model or optimizer ({reason}). Give the settings with which it "
+            "was made, or another directory."
+        ) from error
+
+
+class Checkpoints:
+    """The checkpoints under a run's directory, of which the newest two are kept, and the best weights that they need.
+
+    A checkpoint is `checkpoints/STEP/`: the variables, `about.json` with what else a run must know to go on, and
+    checksums. Best weights are `best/STEP/`. What is saved is on the disk before it has its name; the state of a run
+    is the newest checkpoint that is whole, so that nothing else has to agree with it.
+
+    Args:
+        directory: The directory of the run.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._best_of: dict[int, int] = {}
+
+    def _checkpoint(self, step: int) -> Path:
+        return self.directory / "checkpoints" / f"{step:09d}"
+
+    def _best(self, step: int) -> Path:
+        return self.directory / "best" / f"{step:09d}"
+
+    @staticmethod
+    def _steps(folder: Path) -> list[int]:
+        if not folder.is_dir():
+            return []
+        return sorted((int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()), reverse=True)
+
+    @property
+    def newest(self) -> Path | None:
+        """The folder of the newest checkpoint; `None` before the first."""
+        steps = self._steps(self.directory / "checkpoints")
+        return self._checkpoint(steps[0]) if steps else None
+
+    def find(self) -> tuple[int, dict[str, Any]] | None:
+        """Looks for the newest checkpoint that is whole and whose best weights are.
+
+        Returns:
+            Its step and what is known of it; `None` where there is no checkpoint.
+
+        Raises:
+            DamagedFileError: There are checkpoints, and none of them can be used.
+            ValueError: There are those of an earlier version.
+        """
+        if (self.directory / "checkpoints" / "checkpoint").exists():
+            raise ValueError(
+                f"{self.directory / 'checkpoints'} was written by an earlier version of this library; delete "
+                f"{self.directory} to train anew, or give another directory."
+            )
+        damage = []
+        for step in self._steps(self.directory / "checkpoints"):
+            folder = self._checkpoint(step)
+            try:
+                check_checksums(folder, "")
+                about = read_json(folder / _ABOUT, "")
+                # The weights of this step are in the checkpoint itself.
+                if about["best_step"] != step:
+                    check_checksums(self._best(about["best_step"]), "")
+            except DamagedFileError as error:
+                damage.append(str(error).strip())
+                continue
+            if damage:
+                print(f"{damage[0]} Going on from the checkpoint of step {step:,}.", flush=True)
+            return step, about
+        if damage:
+            raise DamagedFileError(
+                f"{damage[0]} No older checkpoint can be used in place of it ({len(damage)} looked at); delete "
+                f"{self.directory} to train anew."
+            )
+        return None
+
+    def clean(self, step: int) -> None:
+        """Removes what is newer than a step, and what processes that have ended left unfinished."""
+        for place in (self.directory, self.directory / "checkpoints", self.directory / "best"):
+            remove_abandoned(place)
+        for newer in self._steps(self.directory / "checkpoints"):
+            if newer > step:
+                remove_folder(self._checkpoint(newer))
+            else:
+                with contextlib.suppress(DamagedFileError, OSError):  # a damaged one needs no best weights
+                    self._best_of[newer] = read_json(self._checkpoint(newer) / _ABOUT)["best_step"]
+
+    def best_is_whole(self, step: int) -> bool:
+        """Whether the best weights of a step are there as they were saved."""
+        try:
+            check_checksums(self._best(step), "")
+        except DamagedFileError:
+            return False
+        return True
+
+    def restore(self, checkpoint: tf.train.Checkpoint, step: int) -> None:
+        """Reads the checkpoint of a step.
+
+        Raises:
+            ValueError: It is of another model or optimizer.
+        """
+        read_variables(checkpoint, self._checkpoint(step))
+
+    def save_best(self, weights: tf.train.Checkpoint, step: int) -> None:
+        """Saves the weights of the best validation so far."""
+        write_variables(weights, self._best(step))
+
+    def restore_best(self, weights: tf.train.Checkpoint, step: int) -> None:
+        """Reads the best weights."""
+        read_variables(weights, self._best(step))
+
+    def save(self, checkpoint: tf.train.Checkpoint, step: int, about: Mapping[str, Any]) -> None:
+        """Saves a checkpoint, and removes what none of the newest two needs.
+
+        Args:
+            checkpoint: The variables.
+            step: The steps done.
+            about: What else is to be known, with `"best_step"`, whose weights have been saved.
+        """
+        write_variables(checkpoint, self._checkpoint(step), about)
+        self._best_of[step] = about["best_step"]
+        for old in self._steps(self.directory / "checkpoints")[_KEPT:]:
+            self._best_of.pop(old, None)
+            remove_folder(self._checkpoint(old))
+        for old in self._steps(self.directory / "best"):
+            if old not in self._best_of.values():
+                remove_folder(self._best(old))

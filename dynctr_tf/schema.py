@@ -29,9 +29,6 @@ _MOST = 1 << 20
 _COMPARISON = re.compile(r"\s*(==|!=|>=|<=|>|<)(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
-RESERVED_NAMES = frozenset({"fields", "scenario", "group", "label", "weight", "true_probability", "split"})
-"""Names of entries of an encoded batch, which no feature may take."""
-
 
 def _choice(what: str, given: Any, known: tuple[str, ...]) -> None:
     if not isinstance(given, str):
@@ -122,7 +119,7 @@ class Feature:
     """One feature of a data set.
 
     Args:
-        name: The column it is read from, and its name in the serving signatures.
+        name: The column it is read from, and its name in the serving signatures: any text but the empty one.
         kind: `"categorical"` (one value, read as a string), `"numeric"` (one number, binned to an id),
             `"multi_valued"` (a set of values, pooled into one field) or `"sequence"` (values in time order).
         role: Whom it describes: `"user"`, `"item"`, `"query"`, `"context"`, `"scenario"` (which scenario
@@ -149,8 +146,8 @@ class Feature:
             information, apart from what the scenarios share. The scenario itself always does. Default `False`.
 
     Raises:
-        ValueError: An unknown kind, role or binning, a reserved name, a number out of range, or
-            a combination that has no meaning.
+        ValueError: An empty name, an unknown kind, role or binning, a number out of range, or a combination that
+            has no meaning.
     """
 
     name: str
@@ -167,11 +164,6 @@ class Feature:
 
     def __post_init__(self) -> None:
         _text("A feature's name", self.name)
-        if self.name in RESERVED_NAMES:
-            raise ValueError(
-                f"{self.name!r} is the name of an entry of the encoded batch and cannot name a feature; "
-                f"rename the column. Reserved: {sorted(RESERVED_NAMES)}."
-            )
         _choice(f"kind of feature {self.name!r}", self.kind, KINDS)
         _choice(f"role of feature {self.name!r}", self.role, ROLES)
         _choice(f"binning of feature {self.name!r}", self.binning, BINNINGS)

@@ -8,7 +8,6 @@ Keras 2.15. What the three do alike is called directly; what they do differently
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -408,9 +407,38 @@ def build_attention(
         attention.build(query_shape, value_shape, key_shape)
 
 
-def is_input_name(name: str) -> bool:
-    """Whether an input layer may bear a name; Keras 3 takes all without a slash, and asks for that of the key."""
-    return "/" not in name if KERAS_3 else bool(re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.-]*", name))
+@keras.saving.register_keras_serializable(package="dynctr_tf")
+class KeyedInput(keras.layers.InputLayer):  # type: ignore[misc]
+    """The input of a model under a key that is not the layer's name; `keyed_input` makes one.
+
+    Keras 3 wants a tensor to be called like its key, while no two layers may share a name.
+    """
+
+    def __init__(self, key: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.key = key
+        if KERAS_3:
+            self.output.name = key
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "key": self.key}
+
+
+def keyed_input(key: str, shape: tuple[int | None, ...], *, name: str, dtype: str = "int32") -> Any:
+    """Returns a `keras.Input` for any key of a dict of inputs; `name` is the layer's, which no other may have."""
+    if KERAS_3 and key != name:
+        return KeyedInput(key, shape=shape, dtype=dtype, name=name).output
+    return keras.Input(shape, dtype=dtype, name=name)
+
+
+def copied_input(tensor: Any) -> Any:
+    """Returns a new input like one of a functional model."""
+    layer = tensor._keras_history[0] if KERAS_3 else None
+    if isinstance(layer, keras.layers.InputLayer):
+        return type(layer).from_config(layer.get_config()).output
+    dtype = tf.as_dtype(tensor.dtype).name
+    return keras.Input(tuple(tensor.shape[1:]), batch_size=tensor.shape[0], dtype=dtype, name=tensor.name)
 
 
 def add_moving_average(layer: Any, name: str, shape: tuple[int, ...], initializer: Any) -> Any:

@@ -268,7 +268,7 @@ def judge(settings: JobSettings, data: EncodedDataset, logits: np.ndarray, split
         logits,
         name=settings.model.name,
         weights=data.column(split, "weight") if schema.row_weight else None,
-        groups=data.column(split, group_by) if group_by else None,
+        groups=data.column(split, feature=group_by) if group_by else None,
         true_probability=data.column(split, "true_probability") if schema.true_probability else None,
         base_rate=float(data.column("train", "label").mean()),
         replicates=settings.evaluation.replicates,

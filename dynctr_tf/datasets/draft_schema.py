@@ -12,7 +12,7 @@ from dynctr_tf.datasets.draft_labels import find_label
 from dynctr_tf.datasets.draft_leakage import LeakageCheck
 from dynctr_tf.datasets.draft_names import WEIGHT_NAMES, after_the_click, plain, role_of
 from dynctr_tf.datasets.draft_sample import read_sample
-from dynctr_tf.schema import RESERVED_NAMES, Feature, Schema
+from dynctr_tf.schema import Feature, Schema
 
 _MANY_SCENARIOS = 100
 
@@ -159,8 +159,6 @@ def draft_schema(
             drafted.append(entry._replace(kind=special, reason=reason))
             continue
         why_not = left_out(column, table.num_rows)
-        if why_not is None and column.name in RESERVED_NAMES:
-            why_not = "the name is reserved for encoded batches; rename the column to use it"
         auc = check.own_auc(column) if why_not is None or after_the_click(column.name) else None
         why_not = leak_of(column, auc) or why_not
         if why_not is not None:

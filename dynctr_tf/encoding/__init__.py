@@ -1,7 +1,7 @@
 """Raw rows to ids: fitting vocabularies, the encoding graph, and encoded data on disk."""
 
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset, write_encoded_dataset
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence, feature_key
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, fill_missing_features
 from dynctr_tf.encoding.numeric_binning import NumericBinning
@@ -17,6 +17,7 @@ __all__ = [
     "NumericBinning",
     "Sequence",
     "VocabularyLookup",
+    "feature_key",
     "fill_missing_features",
     "fit_vocabularies",
     "write_encoded_dataset",

@@ -17,7 +17,7 @@ import pyarrow as pa
 import tensorflow as tf
 from tqdm import tqdm
 
-from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, feature_key
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.read_ahead import read_ahead
 from dynctr_tf.nearest import unknown_name_message
@@ -56,7 +56,7 @@ def _layout(encoder: Encoder) -> list[_Column]:
     columns = [_Column(name, start, 1, True) for start, name in enumerate(floats)]
     start = len(columns)
     for name, width in encoder.id_columns:
-        columns.append(_Column(name, start, width, False))
+        columns.append(_Column(feature_key(name), start, width, False))
         start += width
     return columns
 
@@ -345,25 +345,34 @@ class EncodedDataset:
             return None
         for field in self.features.single_valued:
             if field.role == name:
-                return self._columns[field.name], field.first_id
+                return self._columns[field.key], field.first_id
         return None
 
     def _known(self) -> list[str]:
         return [*self._columns, *(name for name in ("scenario", "group") if self._role_field(name))]
 
-    def column(self, split: str, name: str) -> np.ndarray:
+    def column(self, split: str, name: str | None = None, *, feature: str | None = None) -> np.ndarray:
         """Reads one column of a split, in the order of the file.
 
         Args:
             split: The split.
             name: `"label"`, `"weight"` or `"true_probability"` (float32 `(rows,)`), `"scenario"` or `"group"`
                 (int32 `(rows,)`, as in a batch), or a feature: the ids of a single-valued one (int32 `(rows,)`),
-                or the entry of a multi-valued one or sequence (int32 `(rows, width)`).
+                or the entry of a multi-valued one or sequence (int32 `(rows, width)`). Default `None`: `feature` says.
+            feature: The feature, in place of `name`: also one that is called like one of the others, such as a feature
+                `"weight"`. Default `None`.
 
         Raises:
-            ValueError: An unknown split or column.
+            ValueError: An unknown split or column, or not one of `name` and `feature`.
         """
         blocks = self._split(split)
+        if (name is None) == (feature is None):
+            raise ValueError(f"Give either a name or a feature, got name={name!r} and feature={feature!r}.")
+        if feature is not None:
+            known = [entry.name for entry in self.features.entries]
+            if feature not in known:
+                raise ValueError(unknown_name_message("feature", feature, known))
+        name = feature_key(feature) if feature is not None else str(name)
         if name not in self._known():
             raise ValueError(unknown_name_message("column", name, self._known()))
         role = self._role_field(name)
@@ -406,8 +415,7 @@ class EncodedDataset:
         return np.memmap(block.path, "<i4", "r", shape=(block.rows, self._width))
 
     def _wide_names(self) -> list[str]:
-        single = self.features.single_valued
-        return [entry.name for entry in self.features.entries if entry not in single]
+        return [entry.key for entry in self.features.own_entries]
 
     def _entry(self, rows: tf.Tensor, name: str) -> tf.Tensor:
         role = self._role_field(name)
@@ -423,7 +431,7 @@ class EncodedDataset:
         inputs = {}
         num_single = len(self.features.single_valued)
         if num_single:
-            start = self._columns[self.features.single_valued[0].name].start
+            start = self._columns[self.features.single_valued[0].key].start
             inputs["fields"] = rows[:, start : start + num_single]
         roles = [name for name in ("scenario", "group") if self._role_field(name)]
         for name in (*self._wide_names(), *roles, *columns):
@@ -468,7 +476,8 @@ class EncodedDataset:
             drop_remainder: Whether an epoch's last batch is left out where it is smaller. Default `False`.
             shuffle_blocks: How many blocks are shuffled together. They are in memory, and so is the next window
                 (8 blocks of 39 fields are 84 MB). Default 8.
-            columns: Further columns for the inputs, under their names, as `column` takes them. Default none.
+            columns: Further columns for the inputs, under their names, as `column` takes them; a feature that is called
+                like one of the others is named by its `feature_key`. Default none.
 
         Returns:
             A `tf.data.Dataset` of `(inputs, labels)`, or `(inputs, labels, weights)` where the schema has weights:

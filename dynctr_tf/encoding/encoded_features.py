@@ -8,13 +8,35 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynctr_tf.nearest import unknown_name_message
-from dynctr_tf.schema import RESERVED_NAMES
 
 PADDING_ID = 0
 MISSING_OFFSET = 0
 UNKNOWN_OFFSET = 1
 FIRST_VALUE_OFFSET = 2
 """Inside a field's block of ids: the missing value, the unknown bucket, then the values."""
+
+_NO_FEATURES = frozenset({"fields", "scenario", "group", "label", "weight", "true_probability"})
+_FEATURE = "feature:"
+
+
+def feature_key(name: str) -> str:
+    """The key of a feature where features stand beside the entries of an encoded batch and the labels.
+
+    It is the feature's name, but for a feature that is called like one of those (`"fields"`, `"scenario"`, `"group"`,
+    `"label"`, `"weight"`, `"true_probability"`): its key is `"feature:label"`. No two names have one key.
+
+    Args:
+        name: The feature's name.
+
+    Example:
+
+    >>> feature_key("history"), feature_key("group"), feature_key("feature:group")
+    ('history', 'feature:group', 'feature:feature:group')
+    """
+    bare = name
+    while bare.startswith(_FEATURE):
+        bare = bare.removeprefix(_FEATURE)
+    return _FEATURE + name if bare in _NO_FEATURES else name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +61,18 @@ class Field:
     max_values: int = 1
     scenario_specific: bool = False
 
+    @property
+    def key(self) -> str:
+        """Its key in the batch, where it is multi-valued, and among the columns of encoded rows."""
+        return feature_key(self.name)
+
 
 @dataclasses.dataclass(frozen=True)
 class Sequence:
     """One sequence of ids in time order, padded with 0 at the end.
 
     Args:
-        name: The feature's name, and its key in the batch.
+        name: The feature's name.
         role: The feature's role.
         length: The width of its entry in the batch.
         first_id: As in `Field`: the block of the field whose ids it repeats, or a block of its own.
@@ -62,6 +89,11 @@ class Sequence:
     field: str | None = None
     scenario_specific: bool = False
 
+    @property
+    def key(self) -> str:
+        """Its key in the batch and among the columns of encoded rows."""
+        return feature_key(self.name)
+
 
 @dataclasses.dataclass(frozen=True)
 class EncodedFeatures:
@@ -69,7 +101,8 @@ class EncodedFeatures:
 
     An encoded batch is a dict: `"fields"`, int32 `(batch, number of single-valued fields)`; one int32
     `(batch, max_values)` entry per multi-valued field and one int32 `(batch, length)` entry per sequence,
-    under their names, padded with 0; `"scenario"` and `"group"`, int32 `(batch,)`, where there are such.
+    under their names, padded with 0; `"scenario"` and `"group"`, int32 `(batch,)`, where there are such. A multi-valued
+    field or sequence that is itself called `"fields"`, `"scenario"` or `"group"` has the key that `feature_key` gives.
     The field map has the single-valued fields first, then the multi-valued ones, as `fields` lists them.
 
     Args:
@@ -94,9 +127,9 @@ class EncodedFeatures:
         if not self.fields:
             raise ValueError("The encoded data has no field.")
         names = [entry.name for entry in self.entries]
-        twice = sorted({name for name in names if names.count(name) > 1} | (RESERVED_NAMES & set(names)))
+        twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"Names given twice or reserved: {twice}.")
+            raise ValueError(f"Names given twice: {twice}.")
         widths = [field.max_values > 1 for field in self.fields]
         if widths != sorted(widths):
             raise ValueError(f"Multi-valued fields come last, got {names}.")
@@ -130,6 +163,11 @@ class EncodedFeatures:
     def multi_valued(self) -> tuple[Field, ...]:
         """The fields that have an entry of their own and are pooled."""
         return tuple(field for field in self.fields if field.max_values > 1)
+
+    @property
+    def own_entries(self) -> tuple[Field | Sequence, ...]:
+        """The multi-valued fields, then the sequences: what has an entry of its own in the batch."""
+        return (*self.multi_valued, *self.sequences)
 
     @property
     def num_fields(self) -> int:

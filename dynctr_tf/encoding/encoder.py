@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from dynctr_tf.encoding.encoded_features import PADDING_ID, EncodedFeatures
+from dynctr_tf.encoding.encoded_features import PADDING_ID, EncodedFeatures, feature_key
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, describe_encoding
 from dynctr_tf.encoding.raw_columns import KeptValues, kept_values, numbers, strings
 from dynctr_tf.encoding.vocabulary import FittedBins, FittedVocabulary, fit_vocabularies
@@ -182,7 +182,7 @@ class Encoder:
         start = 0
         for name, width in self.id_columns:
             if start >= num_single:
-                encoded[name] = matrix[:, start : start + width]
+                encoded[feature_key(name)] = matrix[:, start : start + width]
             start += width
         for place, field in enumerate(self.features.single_valued):
             if field.role in ("scenario", "group"):

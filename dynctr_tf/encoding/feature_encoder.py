@@ -112,8 +112,8 @@ class FeatureEncoder(keras.layers.Layer):
 
     Output shape:
         The encoded batch, a dict of int32: `"fields"` `(batch, single-valued fields)`; `(batch, max_values)`
-        for each multi-valued field and `(batch, length)` for each sequence under its name; `"scenario"` and
-        `"group"` `(batch,)` where the schema has such roles.
+        for each multi-valued field and `(batch, length)` for each sequence under its key, which is its name
+        unless that is an entry's; `"scenario"` and `"group"` `(batch,)` where the schema has such roles.
 
     Raises:
         ValueError: An entry that is absent or unknown, of another rank or dtype, or a numeric feature of
@@ -256,8 +256,8 @@ class FeatureEncoder(keras.layers.Layer):
         encoded = {}
         if self.features.single_valued:
             encoded["fields"] = tf.stack([ids[field.name] for field in self.features.single_valued], axis=1)
-        for name in (entry.name for entry in self.features.entries if entry not in self.features.single_valued):
-            encoded[name] = ids[name]
+        for entry in self.features.own_entries:
+            encoded[entry.key] = ids[entry.name]
         for feature in self.schema.features:
             if feature.role in ("scenario", "group"):
                 encoded[feature.role] = ids[feature.name] - self._blocks[feature.name][0]

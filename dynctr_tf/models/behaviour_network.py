@@ -94,10 +94,10 @@ def embedded_behaviours(
         ValueError: No sequence, an unknown one, one that repeats no field, or different lengths.
     """
     chosen = _chosen_sequences(features, sequences)
-    pooled = [inputs[field.name] for field in features.multi_valued]
-    pooled += [inputs[sequence.name] for sequence in features.sequences if sequence not in chosen]
+    pooled = [inputs[field.key] for field in features.multi_valued]
+    pooled += [inputs[sequence.key] for sequence in features.sequences if sequence not in chosen]
     single = [inputs["fields"]] if features.single_valued else []
-    histories = [inputs[sequence.name] for sequence in chosen]
+    histories = [inputs[sequence.key] for sequence in chosen]
     embedding = FieldEmbedding(
         features.num_ids,
         embedding_dim,
@@ -116,7 +116,7 @@ def embedded_behaviours(
         count += sequence.length
         target = FieldSelection(features.positions(names=[str(sequence.field)]), name=f"select_target_{index}")
         flat = keras.layers.Flatten(name=f"target_{index}")(target(field_map))
-        parts.append((sequence.name, flat, values, inputs[sequence.name]))
+        parts.append((sequence.name, flat, values, inputs[sequence.key]))
     query, behaviours = parts[0][1], parts[0][2]
     if len(parts) > 1:
         query = keras.layers.Concatenate(name="query")([part[1] for part in parts])

@@ -36,15 +36,7 @@ def copied_inputs(model: Any) -> dict[int, Any]:
     Args:
         model: A functional model.
     """
-    return {
-        id(tensor): keras.Input(
-            tuple(tensor.shape[1:]),
-            batch_size=tensor.shape[0],
-            dtype=tf.as_dtype(tensor.dtype).name,
-            name=tensor.name,
-        )
-        for tensor in stack.graph_of(model).inputs
-    }
+    return {id(tensor): stack.copied_input(tensor) for tensor in stack.graph_of(model).inputs}
 
 
 def copy_layer(layer: Any, path: str) -> Any:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensorflow import keras
-
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.encoding.plain_names import plain_names
 from dynctr_tf.layers import FieldEmbedding, ValuePooling
 
 
@@ -31,17 +30,18 @@ def encoded_inputs(features: EncodedFeatures) -> dict[str, Any]:
     widths: dict[str, int] = {}
     if features.single_valued:
         widths["fields"] = len(features.single_valued)
-    widths.update({field.name: field.max_values for field in features.multi_valued})
-    widths.update({sequence.name: sequence.length for sequence in features.sequences})
+    widths.update({field.key: field.max_values for field in features.multi_valued})
+    widths.update({sequence.key: sequence.length for sequence in features.sequences})
     shapes: dict[str, tuple[int, ...]] = {key: (width,) for key, width in widths.items()}
     if features.num_scenarios:
         shapes["scenario"] = ()
     if features.num_groups:
         shapes["group"] = ()
+    # A column may be called anything, also like a layer of the model; the key of the batch stays as it is.
+    own = plain_names(entry.key for entry in features.own_entries)
     return {
-        # A column's name may hold what the name of a layer must not; the key of the batch stays as it is.
-        key: keras.Input(shape, dtype="int32", name=key if stack.is_input_name(key) else f"input_{index}")
-        for index, (key, shape) in enumerate(shapes.items())
+        key: stack.keyed_input(key, shape, name=f"input_{own[key]}" if key in own else key)
+        for key, shape in shapes.items()
     }
 
 
@@ -81,9 +81,7 @@ def embedded_fields(
     >>> tuple(embedded_fields(encoded_inputs(features), features, 4).shape)
     (None, 2, 4)
     """
-    names = [field.name for field in features.multi_valued]
-    names += [sequence.name for sequence in features.sequences]
-    pooled = [inputs[name] for name in names]
+    pooled = [inputs[entry.key] for entry in features.own_entries]
     ids = [inputs["fields"], *pooled] if features.single_valued else pooled
     embedding = FieldEmbedding(
         features.num_ids,

@@ -71,8 +71,7 @@ def per_scenario(
     """
     check_has_scenarios(features, "per_scenario")
     inputs = encoded_inputs(features)
-    names = [field.name for field in features.multi_valued] + [sequence.name for sequence in features.sequences]
-    pooled = [inputs[key] for key in names]
+    pooled = [inputs[entry.key] for entry in features.own_entries]
     ids = [inputs["fields"], *pooled] if features.single_valued else pooled
     embedding = ScenarioFieldEmbedding(
         features.num_ids,

@@ -40,7 +40,7 @@ def write_rows(data: EncodedDataset, folder: Path) -> None:
         if file.exists():
             continue
         np.save(folder / f"{split}_labels.npy", data.column(split, "label"))
-        ids = np.stack([data.column(split, field.name) - field.first_id for field in fields], axis=1)
+        ids = np.stack([data.column(split, feature=field.name) - field.first_id for field in fields], axis=1)
         partial = folder / "ids.partial.npy"
         np.save(partial, ids)
         partial.replace(file)

@@ -88,7 +88,7 @@ def test_parquet_and_label_by_argument(tmp_path):
         "ad_id": "categorical",
         "genres": "multi_valued",
         "when": "left out",
-        "scenario": "left out",
+        "scenario": "categorical",
         "won": "label",
     }
     source = TabularFile(tmp_path / "rows.parquet", draft.schema)

@@ -1,0 +1,50 @@
+"""Names for TensorFlow and Keras in place of those of columns, which may be anything."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+
+_LONGEST = 64
+_NOT_FOR_ARGUMENTS = frozenset({"self", "cls", *keyword.kwlist})
+
+
+def plain_names(names: Iterable[str]) -> dict[str, str]:
+    """Gives each name one that TensorFlow and Keras take for an argument, an operation or a layer.
+
+    Use it where a name of a column becomes part of a graph. TensorFlow would replace what it does not take there
+    itself, and fails or mixes columns up where two of them become equal.
+
+    A name of ASCII letters, digits and `_` that begins with a letter stays as it is. In others `_` stands for every
+    other character; what is equal then, upper and lower case not told apart, is numbered.
+
+    Args:
+        names: Distinct names.
+
+    Returns:
+        The plain name of each.
+
+    Example:
+
+    >>> plain_names(["user id", "a-b", "a_b", "1st", "class"])
+    {'user id': 'user_id', 'a-b': 'a_b_2', 'a_b': 'a_b', '1st': 'column_1st', 'class': 'class_2'}
+    """
+    given = list(names)
+    plain = {name: _plain(name) for name in given}
+    taken: set[str] = set()
+    found: dict[str, str] = {}
+    # Names that are plain already come first, so that they stay.
+    for name in sorted(given, key=lambda name: plain[name] != name):
+        candidate, number = plain[name], 1
+        while candidate.lower() in taken or candidate in _NOT_FOR_ARGUMENTS:
+            number += 1
+            candidate = f"{plain[name]}_{number}"
+        taken.add(candidate.lower())
+        found[name] = candidate
+    return {name: found[name] for name in given}
+
+
+def _plain(name: str) -> str:
+    swapped = re.sub(r"[^A-Za-z0-9_]", "_", name)[:_LONGEST]
+    return swapped if swapped[:1].isalpha() else f"column_{swapped}"

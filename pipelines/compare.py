@@ -13,13 +13,14 @@ embedding size and hidden units and otherwise the network of the speed benchmark
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file, to_toml
+from dynctr_tf.durable_files import read_json, write_json, write_text
 from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
@@ -61,11 +63,11 @@ class _Job(NamedTuple):
             )
 
 
-def _run_all(phases: Sequence[Sequence[_Job]], total: int, workers: int) -> None:
+def _run_all(phases: Sequence[Callable[[], Sequence[_Job]]], total: int, workers: int) -> None:
     """Runs the jobs of each phase, some at a time, each with its share of the cores; the first failure ends it.
 
     Args:
-        phases: A phase begins when the one before has ended.
+        phases: What gives the jobs of each that are not done yet; a phase begins when the one before has ended.
         total: How many jobs there are with those that an earlier run has done.
         workers: Jobs at a time.
 
@@ -75,10 +77,9 @@ def _run_all(phases: Sequence[Sequence[_Job]], total: int, workers: int) -> None
     from dynctr_tf.tuning.search import share_of_cores
 
     environment = share_of_cores(workers) if workers > 1 else {}
-    done = total - sum(map(len, phases))
-    with tqdm(total=total, initial=done, desc="trainings", unit="job") as bar, ThreadPoolExecutor(workers) as pool:
-        for jobs in phases:
-            running = {pool.submit(job.run, environment): job for job in jobs}
+    with tqdm(total=total, desc="trainings", unit="job") as bar, ThreadPoolExecutor(workers) as pool:
+        for phase in phases:
+            running = {pool.submit(job.run, environment): job for job in phase()}
             try:
                 for ended in as_completed(running):
                     ended.result()
@@ -87,6 +88,7 @@ def _run_all(phases: Sequence[Sequence[_Job]], total: int, workers: int) -> None
             finally:
                 for future in running:
                     future.cancel()
+        bar.update(total - bar.n)
 
 
 class _Variant(NamedTuple):
@@ -160,8 +162,10 @@ def compare_models(
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
-    from pipelines.peers.fuxictr_comparison import write_job, write_rows
+    from pipelines.peers.fuxictr_comparison import digest_of, peer_job, peer_result, write_rows
+    from pipelines.records import finished, folder_of, load_logits, training_record
     from pipelines.stages import check_one_at_a_time, judge_scenarios, prepare, task_of_cluster
+    from pipelines.tune import search_record, search_space, trials_of
 
     check_one_at_a_time(settings, workers)
 
@@ -191,43 +195,72 @@ def compare_models(
     data = prepare(settings.data, cluster)
     # All processes of a cluster write into one folder.
     part = "" if cluster is None or chief else f"-{cluster.task_type}{cluster.task_index}"
-    searches, trainings = [], []
+    own_settings = {model: _settings_of(settings, variants[model]) for model in models}
     for model in models:
-        settings_file = output / f"{model}{part}.toml"
-        own_settings = _settings_of(settings, variants[model])
-        settings_file.write_text(to_toml(own_settings), encoding="utf-8")
-        if trials:
-            folder = output / f"tune-{model}"
-            if not (folder / "best.toml").exists():
-                words = ["--config", settings_file, "--trials", trials, "--output", folder]
-                searches.append(_Job(model, ["pipelines.tune", *map(str, words)], output / f"tune-{model}{part}.log"))
-            settings_file = folder / "best.toml"
-        for seed in range(seeds):
-            folder = output / f"{model}-seed{seed}"
-            if not (folder / "result.json").exists():
-                words = ["--config", settings_file, "--training.seed", seed, "--export.directory", "none"]
-                words = ["pipelines.train", *words, "--run-directory", folder]
-                trainings.append(_Job(model, [*map(str, words)], output / f"{folder.name}{part}.log"))
-        if fuxictr is not None and model in peers and chief:
-            write_rows(data, output / "rows")
-            folder = output / peers[model]
-            if not (folder / "result.json").exists():
-                file = folder.with_suffix(".json")
-                write_job(own_settings, data, output / "rows", seeds, trials, file)
-                trainings.append(fuxictr.job(peers[model], file, folder))
+        write_text(output / f"{model}{part}.toml", to_toml(own_settings[model]))
+    searched: dict[str, Path] = {}
+    folders: dict[str, list[Path]] = {}
+
+    def searches() -> list[_Job]:
+        jobs = []
+        for model in models if trials else ():
+            _, _, given = search_space(own_settings[model])
+            record = search_record(given, data)
+            folder = folder_of(output / f"tune-{model}", "", record, say=chief)
+            # A search of more settings than asked for would be another effort.
+            if trials_of(folder) > trials:
+                folder = folder.with_name(f"{folder.name}-{trials}-trials")
+            searched[model] = folder
+            if trials_of(folder) != trials:
+                words = ["--config", output / f"{model}{part}.toml", "--trials", trials, "--output", folder]
+                jobs.append(_Job(model, ["pipelines.tune", *map(str, words)], output / f"{folder.name}{part}.log"))
+        return jobs
+
+    def trainings() -> list[_Job]:
+        jobs = []
+        for model in models:
+            file = searched[model] / "best.toml" if trials else output / f"{model}{part}.toml"
+            found = job_settings(read_file(file))
+            folders[model] = []
+            for seed in range(seeds):
+                used = dataclasses.replace(found, training=dataclasses.replace(found.training, seed=seed))
+                record = training_record(used, data)
+                folder = folder_of(output / f"{model}-seed{seed}", "", record, say=chief)
+                folders[model].append(folder)
+                if not finished(folder, record):
+                    words = ["--config", file, "--training.seed", seed, "--export.directory", "none"]
+                    words = ["pipelines.train", *words, "--run-directory", folder]
+                    jobs.append(_Job(model, [*map(str, words)], output / f"{folder.name}{part}.log"))
+        return [*jobs, *peer_trainings()]
+
+    def peer_trainings() -> list[_Job]:
+        jobs: list[_Job] = []
+        if fuxictr is None or not chief:
+            return jobs
+        for model, peer in peers.items():
+            rows = output / f"rows-{data.fingerprint[:8]}"
+            write_rows(data, rows)
+            folder = output / peer
+            job = peer_job(own_settings[model], data, rows, seeds, trials)
+            if peer_result(folder) not in (None, job):
+                folder = folder.with_name(f"{peer}-{digest_of(job)}")
+                print(f"{output / peer} holds another run; this one goes to {folder}")
+            folders[peer] = [folder]
+            if peer_result(folder) != job:
+                write_text(folder.with_suffix(".json"), json.dumps(job, indent=2) + "\n")
+                jobs.append(fuxictr.job(peer, folder.with_suffix(".json"), folder))
+        return jobs
+
     _run_all([searches, trainings], len(models) * (seeds + (trials > 0)) + len(peers), workers)
     if not chief:
         return
-    folders = {model: [output / f"{model}-seed{seed}" for seed in range(seeds)] for model in models}
-    runs = {
-        model: [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in of]
-        for model, of in folders.items()
-    }
-    predictions = {model: [np.load(folder / "test_logits.npy") for folder in of] for model, of in folders.items()}
+    runs = {model: [read_json(folder / "result.json") for folder in folders[model]] for model in models}
+    predictions = {model: [load_logits(folder, data) for folder in folders[model]] for model in models}
     peer_runs = {}
     for peer in peers.values():
-        peer_runs[peer] = json.loads((output / peer / "result.json").read_text(encoding="utf-8"))
-        predictions[peer] = [np.load(output / peer / f"seed{seed}.npy") for seed in range(seeds)]
+        (folder,) = folders[peer]
+        peer_runs[peer] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        predictions[peer] = [np.load(folder / f"seed{seed}.npy") for seed in range(seeds)]
     schema = data.schema
     comparison = compare(
         data.column("test", "label"),
@@ -258,8 +291,13 @@ def compare_models(
             ", ".join(map(str, result["best_steps"])),
         ])  # fmt: skip
     text = comparison.to_text() + "\n" + "\n".join(align(rows)) + "\n"
-    (output / "comparison.txt").write_text(text, encoding="utf-8")
-    (output / "comparison.json").write_text(comparison.to_json(), encoding="utf-8")
+    write_text(output / "comparison.txt", text)
+    made_of = {
+        "rows": data.fingerprint,
+        "runs": {name: [folder.name for folder in of] for name, of in folders.items()},
+    }
+    write_text(output / "comparison.json", comparison.to_json())
+    write_json(output / "made_of.json", made_of)
     print(text)
     if len(predictions) > 1:
         plot_comparison(output / "comparison.png", comparison)
@@ -275,7 +313,7 @@ def compare_models(
         print(f"\n{scenarios.to_text()}pictures: {output / 'scenarios-*.png'}")
     print("settings found for each model:")
     for model in models:
-        found = read_file(output / f"tune-{model}" / "best.toml") if trials else {}
+        found = read_file(searched[model] / "best.toml") if trials else {}
         print(f"  {model}: {found.get('model', {}).get('options', {})} {found.get('optimizer', {}).get('options', {})}")
     for peer, result in peer_runs.items():
         print(f"  {peer}: {result['found']}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +17,7 @@ from tensorflow import keras
 from dynctr_tf.configuration import DataSettings, JobSettings
 from dynctr_tf.datasets.registry import row_source, row_source_options
 from dynctr_tf.datasets.row_source import RowSource
+from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_report
 from dynctr_tf.models.catalogue import build_model, model_entry
@@ -35,6 +34,7 @@ from dynctr_tf.training.strategies import (
     serve_chief,
     unreplicated_weights,
 )
+from pipelines.records import check_unchanged, data_record
 
 _LEAST_REPLICATES = 40  # so that a replicate lies outside of a 95 % interval on either side
 
@@ -57,16 +57,6 @@ def open_source(settings: DataSettings) -> RowSource:
         elif value != field.default:
             raise ValueError(f"The data set {settings.name!r} takes no setting {field.name!r} (got {value!r}).")
     return row_source(settings.name, **given, **settings.options)
-
-
-def _data_fingerprint(settings: DataSettings) -> str:
-    """Changes with the settings, and with the size or time of a file that they name."""
-    state: dict[str, Any] = {**dataclasses.asdict(settings), "directory": None}
-    for name in ("path", "schema"):
-        file = getattr(settings, name)
-        if file is not None and Path(file).exists():
-            state[f"{name} state"] = (Path(file).stat().st_size, Path(file).stat().st_mtime_ns)
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:8]
 
 
 @functools.lru_cache(maxsize=1)
@@ -130,21 +120,30 @@ def check_one_at_a_time(settings: JobSettings, workers: int) -> None:
 
 
 def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDataset:
-    """Encodes the raw rows to disk, or opens what an earlier job with the same data settings encoded.
+    """Encodes the raw rows to disk, or opens what an earlier job encoded of the same rows by the same rules.
 
-    Of the workers of a multi-worker job the chief encodes and the others wait for it.
+    The folder is named after the content of the files, the schema, the settings and the code that encodes. Of the
+    workers of a multi-worker job the chief encodes and the others wait for it; of several jobs that start together the
+    first encodes.
+
+    Raises:
+        RuntimeError: A file was changed while it was read.
     """
-    directory = Path(settings.directory) / f"{settings.name}-{_data_fingerprint(settings)}"
+    source = open_source(settings)
+    fingerprint, about = data_record(settings, source)
+    directory = Path(settings.directory) / f"{settings.name}-{fingerprint}"
     if cluster is not None and not cluster.is_chief and not (directory / "index.json").exists():
         print(f"waiting for the chief to encode {directory.resolve()}, on a file system that all workers share")
         while not (directory / "index.json").exists():
             time.sleep(1.0)
-    if (directory / "index.json").exists():
-        print(f"encoded data: {directory} (from an earlier run)")
-        return EncodedDataset.open(directory)
-    source = open_source(settings)
-    encoder = Encoder.fit(source)
-    write_encoded_dataset(source, encoder, directory)
+    with only_process(directory.with_name(f".{directory.name}.lock"), "encodes the same rows", wait_seconds=None):
+        if (directory / "index.json").exists():
+            print(f"encoded data: {directory} (from an earlier run)")
+            return EncodedDataset.open(directory)
+        encoder = Encoder.fit(source)
+        write_encoded_dataset(
+            source, encoder, directory, about=about, check=lambda: check_unchanged(source, settings, about)
+        )
     data = EncodedDataset.open(directory)
     rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
     print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {data.features.num_ids:,} ids")

@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from dynctr_tf.configuration import JobSettings, SettingsParser
 from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
 
 
-def run_directory(settings: JobSettings, runs: Path = Path("runs")) -> Path:
-    """The folder of a job's checkpoints, log and reports: the same for the same data, model and training settings."""
-    fingerprint = settings.fingerprint("data", "model", "optimizer", "training")
-    return runs / f"{settings.data.name}-{settings.model.name}-{fingerprint}"
+def run(settings: JobSettings, wanted: Path | None = None) -> Path:
+    """Runs all stages and prints what came out.
 
+    Args:
+        settings: The settings of the job.
+        wanted: The folder of the run. Default `None`: one under `runs/`, named after rows, settings and code.
 
-def run(settings: JobSettings, directory: Path) -> None:
-    """Runs all stages and prints what came out."""
+    Returns:
+        The folder: the wanted one, or one beside it where that holds another run.
+    """
     from dynctr_tf.datasets.row_source import first_rows
+    from dynctr_tf.durable_files import write_json
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, sparsity_report
     from dynctr_tf.export import export_model, serving_line
     from dynctr_tf.training import predict_logits
     from dynctr_tf.training.strategies import is_chief, wait_for_all
+    from pipelines.records import folder_of, save_logits, save_run, training_record
     from pipelines.stages import (
         check_evaluation,
         check_model,
@@ -51,6 +52,11 @@ def run(settings: JobSettings, directory: Path) -> None:
     strategy = training_strategy(settings)
     data = prepare(settings.data, task_of_cluster(settings))
     check_evaluation(settings, data)
+    record = training_record(settings, data)
+    name = f"{settings.data.name}-{settings.model.name}"
+    directory = folder_of(wanted, name, record, say=is_chief(strategy))
+    if is_chief(strategy):
+        save_run(directory, settings, data, record)
     model, result = fit_model(settings, data, directory)
     if result.resumed_at:
         print(f"resumed at step {result.resumed_at:,} of {directory}")
@@ -63,17 +69,18 @@ def run(settings: JobSettings, directory: Path) -> None:
     logits = predict_logits(model, data, "test", settings.evaluation.batch_size)
     if not is_chief(strategy):
         wait_for_all(strategy)  # a worker that leaves early would look like one that is lost
-        return
+        return directory
     model = model_for_export(settings, data, model)
-    np.save(directory / "test_logits.npy", logits)
+    save_logits(directory, data, logits)
     evaluation = judge(settings, data, logits)
     evaluation.save(directory / "evaluation.json")
     scenarios = judge_scenarios(settings, data, {settings.model.name: logits})
     sparsity = sparsity_report(model, data.features)
     (directory / "sparsity.txt").write_text(sparsity.to_text() + "\n", encoding="utf-8")
     zero_rows = sparsity.all_fields.share
-    figures = {**dataclasses.asdict(result), "parameters": model.count_params(), "zero_rows": zero_rows}
-    (directory / "result.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    made_by = {"fingerprint": record.fingerprint, "rows": data.fingerprint}
+    figures = {**made_by, **dataclasses.asdict(result), "parameters": model.count_params(), "zero_rows": zero_rows}
+    write_json(directory / "result.json", figures)
     picture = directory / "run.png"
     plot_run(picture, evaluation, LearningCurve.from_csv(directory / "log.csv"))
 
@@ -86,7 +93,7 @@ def run(settings: JobSettings, directory: Path) -> None:
         plot_scenarios(directory / "scenarios.png", scenarios)
         print(f"\n{scenarios.to_text()}picture of the scenarios: {directory / 'scenarios.png'}")
     if settings.export.directory is not None:
-        name = settings.export.name or f"{settings.data.name}-{settings.model.name}"
+        name = settings.export.name or name
         sample = first_rows(open_source(settings.data), "test", 1000)
         path = export_model(
             model,
@@ -101,6 +108,7 @@ def run(settings: JobSettings, directory: Path) -> None:
         print(f"serve it:   {serving_line(path)}")
     print(f"done in {time.perf_counter() - start:.0f} s")
     wait_for_all(strategy)
+    return directory
 
 
 class _ListModels(argparse.Action):
@@ -117,7 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and runs the job."""
     sections = [section for section in JobSettings().to_mapping() if section != "search"]
     parser = SettingsParser(__doc__ or "", sections, prog="python -m pipelines.train", pairs=PAIRS)
-    parser.add_argument("--run-directory", type=Path, help="folder of this run; without it one under runs/")
+    parser.add_argument(
+        "--run-directory",
+        type=Path,
+        help="folder of this run; where it holds another run, one beside it; without it one under runs/",
+    )
     parser.add_argument(
         "--list-models", action=_ListModels, nargs=0, help="list the models with their options and stop"
     )
@@ -127,8 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with errors_as_messages(parser):
         from pipelines.stages import as_part_of_cluster
 
-        directory = namespace.run_directory or run_directory(settings)
-        as_part_of_cluster(settings, lambda: run(settings, directory))
+        as_part_of_cluster(settings, lambda: run(settings, namespace.run_directory))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from dynctr_tf.encoding import EncodedDataset
     from dynctr_tf.models.catalogue import SearchSpace
+    from dynctr_tf.training.run_record import RunRecord
 
 
 def with_values(settings: JobSettings, values: Mapping[str, Any]) -> JobSettings:
@@ -61,18 +62,20 @@ def search_space(settings: JobSettings) -> tuple[str, dict[str, Any], JobSetting
     return optimizer_kind(model, optimizer), space, with_values(settings, fixed)
 
 
-def tune(settings: JobSettings, directory: Path, command: Sequence[str] = ()) -> JobSettings | None:
+def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()) -> JobSettings | None:
     """Searches, prints the trials, draws them, writes `best.toml` and returns the settings of the best trial.
 
     Args:
         settings: The job.
-        directory: Where the search keeps everything.
+        wanted: Where the search keeps everything; where that holds another search, it goes to a folder beside it.
+            `None` for one under `runs/`.
         command: The command that does the same, for the processes of several workers.
 
     Returns:
         The settings of the best trial; `None` in a process that only trains trials for another.
     """
     from dynctr_tf.training.strategies import is_chief, text_of_chief
+    from pipelines.records import folder_of, save_run
     from pipelines.stages import check_model, check_one_at_a_time, prepare, task_of_cluster, training_strategy
 
     check_model(settings)
@@ -80,12 +83,15 @@ def tune(settings: JobSettings, directory: Path, command: Sequence[str] = ()) ->
     strategy = training_strategy(settings)
     kind, space, settings = search_space(settings)
     data = prepare(settings.data, task_of_cluster(settings))
+    record = search_record(settings, data)
+    directory = folder_of(wanted, f"tune-{settings.data.name}-{settings.model.name}", record, say=is_chief(strategy))
     print(f"searching {', '.join(space)} under {kind}")
     if not is_chief(strategy):
         _train_with_chief(settings, data, strategy)
         return None
+    save_run(directory, settings, data, record)
     try:
-        best = _search(settings, space, data, strategy, directory, command)
+        best = _search(settings, space, data, strategy, directory, record, command)
     except Exception:  # not a lost worker, with whom there is no talking
         text_of_chief(strategy, "null")
         raise
@@ -94,14 +100,35 @@ def tune(settings: JobSettings, directory: Path, command: Sequence[str] = ()) ->
     return best
 
 
+def search_record(settings: JobSettings, data: EncodedDataset) -> RunRecord:
+    """The record of a search; how many trials and workers there are does not change what it is."""
+    from pipelines.records import training_record
+
+    search = dataclasses.asdict(settings.search)
+    del search["trials"], search["workers"]
+    return training_record(settings, data, search=search)
+
+
+def trials_of(folder: Path) -> int:
+    """How many trials a finished search in a folder was asked for; 0 where there is none."""
+    from dynctr_tf.durable_files import DamagedFileError, read_json
+
+    try:
+        return int(read_json(folder / "search.json")["trials"]) if (folder / "best.toml").exists() else 0
+    except (FileNotFoundError, DamagedFileError):
+        return 0
+
+
 def _search(
     settings: JobSettings,
     space: SearchSpace,
     data: EncodedDataset,
     strategy: tf.distribute.Strategy,
     directory: Path,
+    record: RunRecord,
     command: Sequence[str],
 ) -> JobSettings | None:
+    from dynctr_tf.durable_files import write_json, write_text
     from dynctr_tf.training.strategies import lost_workers_end_the_process, text_of_chief, wait_for_all
     from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
     from pipelines.stages import fit_model
@@ -153,7 +180,8 @@ def _search(
         print(f"picture of what each hyper-parameter did: {directory / 'trials.png'}")
     best = dataclasses.replace(with_values(settings, results[0].values), search=SearchSettings())
     file = directory / "best.toml"
-    file.write_text(to_toml(best), encoding="utf-8")
+    write_text(file, to_toml(best))
+    write_json(directory / "search.json", {"fingerprint": record.fingerprint, "trials": options.trials})
     print(f"best settings: {file}\ntrain them: python -m pipelines.train --config {file}")
     return best
 
@@ -188,17 +216,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     short = ("--trials", "--tuner", "--workers")
     words = [f"--search.{word[2:]}" if word.split("=")[0] in short else word for word in words]
     settings, namespace = parser.parse_settings(words)
-    # How many trials and workers there are does not change what the search is.
-    same = dataclasses.replace(settings.search, trials=SearchSettings().trials, workers=SearchSettings().workers)
-    fingerprint = dataclasses.replace(settings, search=same).fingerprint()
-    directory = namespace.output or Path("runs") / f"tune-{settings.data.name}-{settings.model.name}-{fingerprint}"
     if settings.training.xla:
         allow_xla_on_cpu()
     with errors_as_messages(parser):
         from pipelines.stages import as_part_of_cluster
 
         command = [sys.executable, "-m", "pipelines.tune", *words]
-        as_part_of_cluster(settings, lambda: tune(settings, directory, command))
+        as_part_of_cluster(settings, lambda: tune(settings, namespace.output, command))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -108,6 +108,7 @@ def write_encoded_dataset(
     directory: str | Path,
     *,
     about: Mapping[str, Any] | None = None,
+    check: Callable[[], None] | None = None,
     rows_per_block: int = _ROWS_PER_BLOCK,
     progress: bool = True,
 ) -> EncodedDataset:
@@ -123,6 +124,8 @@ def write_encoded_dataset(
         directory: The directory to make.
         about: Anything that JSON holds and that a later reader wants to know, such as where the rows came from
             and the seed of their splits. Default `None`: nothing.
+        check: Called when all rows are written and before they count; what it raises ends the preparation. Default
+            `None`: nothing.
         rows_per_block: How many rows a block has. Default 65536.
         progress: Whether a progress bar with rows/s is shown. Default `True`.
 
@@ -150,6 +153,8 @@ def write_encoded_dataset(
     unfinished = Path(tempfile.mkdtemp(prefix=prefix, dir=directory.parent))
     try:
         _write(source, encoder, unfinished, about, rows_per_block, progress)
+        if check is not None:
+            check()
         unfinished.rename(directory)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)

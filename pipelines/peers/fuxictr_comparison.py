@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,8 @@ def write_rows(data: EncodedDataset, folder: Path) -> None:
         partial.replace(file)
 
 
-def write_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int, trials: int, file: Path) -> None:
-    """Writes what FuxiCTR has to train, for `pipelines.peers.fuxictr_train`.
+def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int, trials: int) -> dict[str, Any]:
+    """What FuxiCTR has to train, as `pipelines.peers.fuxictr_train` reads it.
 
     Args:
         settings: Those of our model of the same name.
@@ -55,7 +56,6 @@ def write_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: in
         rows: Where `write_rows` wrote them.
         seeds: Trainings with the best hyper-parameters.
         trials: Hyper-parameters drawn, beside the given ones.
-        file: Where the job goes.
 
     Raises:
         ValueError: Another validation metric than logloss picks the best checkpoint.
@@ -78,8 +78,9 @@ def write_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: in
     rate = settings.optimizer.options.get("learning_rate") if adam else None
     drawn = space.get("optimizer.learning_rate")
     bounds = (drawn.low, drawn.high) if rate is None and isinstance(drawn, LogUniform) else (rate, rate)
-    job: dict[str, Any] = {
+    job = {
         "model": name,
+        "rows_fingerprint": data.fingerprint,
         "rows": str(rows.absolute()),
         "sizes": [field.num_ids for field in data.features.single_valued],
         "embedding_dim": options.get("embedding_dim", workload.EMBEDDING_DIM),
@@ -94,4 +95,22 @@ def write_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: in
         "evaluate_every": training.evaluate_every,
         "patience": training.patience,
     }
-    file.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
+    # As it is read back.
+    read: dict[str, Any] = json.loads(json.dumps(job))
+    return read
+
+
+def peer_result(folder: Path) -> dict[str, Any] | None:
+    """The job whose results a folder holds; `None` where it has none, an empty one where that is not known."""
+    try:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return dict(result.get("job", {}))
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def digest_of(job: dict[str, Any]) -> str:
+    """Eight characters that change with the job."""
+    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:8]

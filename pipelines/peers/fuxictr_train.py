@@ -160,6 +160,7 @@ def main() -> None:
         runs.append(train(job, splits, found, seed))
         np.save(folder / f"seed{seed}.npy", runs[-1].test_logits)
     result = {
+        "job": job,
         "found": found,
         "parameters": runs[0].parameters,
         "rows_per_second": [run.rows_per_second for run in runs],

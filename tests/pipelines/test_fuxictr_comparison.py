@@ -21,7 +21,7 @@ from dynctr_tf.configuration import (
 )
 from dynctr_tf.schema import Feature, Schema
 from pipelines import compare
-from pipelines.peers.fuxictr_comparison import write_job, write_rows
+from pipelines.peers.fuxictr_comparison import digest_of, peer_job, peer_result, write_rows
 from pipelines.stages import prepare
 
 DNN = JobSettings(model=ModelSettings("dnn", {"embedding_dim": 4, "hidden_units": (8, 6)}))
@@ -62,8 +62,7 @@ def test_job_has_our_batches_and_bounds(
     bounds: list[float],
 ) -> None:
     settings = dataclasses.replace(DNN, optimizer=optimizer, search=SearchSettings(space=space))
-    write_job(settings, small_data, tmp_path, seeds=2, trials=3, file=tmp_path / "job.json")
-    job = json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))
+    job = peer_job(settings, small_data, tmp_path, seeds=2, trials=3)
     assert (job["learning_rate"], job["learning_rates"]) == (rate, bounds)
     assert (job["embedding_dim"], job["hidden_units"], job["seeds"], job["trials"]) == (4, [8, 6], 2, 3)
     assert (job["batch_size"], job["epochs"], job["patience"]) == (4096, 3, 4)
@@ -85,7 +84,17 @@ def test_rows_that_it_does_not_take_are_refused(tmp_path: Path) -> None:
 def test_another_validation_metric_is_refused(small_data: Any, tmp_path: Path) -> None:
     settings = dataclasses.replace(DNN, training=TrainingSettings(monitor="auc"))
     with pytest.raises(ValueError, match="--training.monitor logloss"):
-        write_job(settings, small_data, tmp_path, seeds=1, trials=0, file=tmp_path / "job.json")
+        peer_job(settings, small_data, tmp_path, seeds=1, trials=0)
+
+
+def test_results_are_known_by_their_job(small_data: Any, tmp_path: Path) -> None:
+    job = peer_job(DNN, small_data, tmp_path, seeds=1, trials=0)
+    assert job["rows_fingerprint"] == small_data.fingerprint
+    assert digest_of(job) != digest_of({**job, "rows_fingerprint": "of other rows"})
+    assert peer_result(tmp_path) is None
+    for text, held in ((json.dumps({"job": job}), job), ("{", {}), ("[]", {}), ("{}", {})):
+        (tmp_path / "result.json").write_text(text, encoding="utf-8")
+        assert peer_result(tmp_path) == held
 
 
 def test_zoo_and_interpreter_go_together(capsys: pytest.CaptureFixture[str]) -> None:

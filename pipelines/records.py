@@ -1,0 +1,168 @@
+"""What a job's folders hold: the run that made them, so that rows, settings or code that differ are another run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynctr_tf.code_digest import code_digest
+from dynctr_tf.configuration import DataSettings, JobSettings, to_toml
+from dynctr_tf.datasets.row_source import RowSource
+from dynctr_tf.datasets.source_files import SourceFile, source_files
+from dynctr_tf.durable_files import DamagedFileError, make_folder, read_array, read_json, write_array, write_json
+from dynctr_tf.durable_files import write_text as write_file
+from dynctr_tf.encoding import EncodedDataset
+from dynctr_tf.training.reproducibility import machine_record
+from dynctr_tf.training.run_record import RECORD, RunRecord, own_folder, run_record
+from dynctr_tf.version import __version__
+
+# What turns raw rows into ids.
+_ENCODING_CODE = ("datasets", "encoding", "schema.py")
+_NOT_OF_THE_NUMBERS = ("tensorboard", "max_restarts", "tpu_address")
+"""Settings of a training that change no weight."""
+
+
+def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[str, Any]]:
+    """What encoded rows are made of: eight characters that name them, and what an encoded data set notes of it.
+
+    The content of the files counts, not their names, places and dates; so do the schema, the settings and the code that
+    encodes.
+
+    Raises:
+        ValueError: A file that is absent.
+    """
+    files = source_files(source.files, settings.directory)
+    given = dataclasses.asdict(settings)
+    settings_alone = {key: value for key, value in given.items() if key not in ("directory", "path", "schema")}
+    parts = {
+        "settings": settings_alone,
+        "schema": json.loads(source.schema.to_json()),
+        "files": [file.digest for file in files],
+        "code": code_digest(*_ENCODING_CODE),
+    }
+    # Values of TOML that JSON has no type for, such as dates, are told apart by how they are written.
+    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()[:8]
+    about = {
+        "settings": json.loads(json.dumps({**given, "directory": None}, default=repr)),
+        "files": [dataclasses.asdict(file) for file in files],
+        "dynctr_tf": __version__,
+        "code": parts["code"],
+    }
+    return fingerprint, about
+
+
+def check_unchanged(source: RowSource, settings: DataSettings, about: Mapping[str, Any]) -> None:
+    """Refuses rows whose files changed while they were read.
+
+    Raises:
+        RuntimeError: A file is another than before.
+    """
+    before = {file["path"]: file["digest"] for file in about["files"]}
+    for file in source_files(source.files, settings.directory):
+        if before.get(file.path) != file.digest:
+            raise RuntimeError(f"{file.path} was changed while it was read. Start again when it is whole.")
+
+
+def training_record(settings: JobSettings, data: EncodedDataset, **further: Any) -> RunRecord:
+    """The record of the training that the settings describe on encoded rows.
+
+    Args:
+        settings: The settings of the job, as they are used.
+        data: The rows.
+        **further: What else makes the numbers, such as the search that a tuning does.
+    """
+    sections = settings.to_mapping()
+    training = {key: value for key, value in sections["training"].items() if key not in _NOT_OF_THE_NUMBERS}
+    made_of = {"model": sections["model"], "optimizer": sections["optimizer"], "training": training, **further}
+    files = tuple(SourceFile(**file) for file in data.about.get("files", ()))
+    return run_record(made_of, data, files, data.about.get("settings", sections["data"]))
+
+
+def folder_of(wanted: Path | None, name: str, record: RunRecord, *, say: bool = True) -> Path:
+    """The folder of a run; where the wanted one holds another run, one beside it, and the difference is said.
+
+    Args:
+        wanted: The folder that the user names; `None` for one under `runs/`, named after the record.
+        name: What the folder under `runs/` is called before the fingerprint.
+        record: The run.
+        say: Whether the difference is printed. Default `True`.
+    """
+    if wanted is not None:
+        folder, differences = own_folder(wanted, record)
+        if say and folder != wanted:
+            print(f"{wanted} holds another run ({_in_short(differences)}); this one goes to {folder}")
+        return folder
+    folder = Path("runs") / f"{name}-{record.fingerprint}"
+    if say and not (folder / RECORD).exists():
+        # The same command on other rows, or by other code, is worth a word; other settings the user has just given.
+        for path in sorted(folder.parent.glob(f"{name}-*/{RECORD}"), key=lambda path: path.stat().st_mtime)[::-1]:
+            earlier = RunRecord.load(path.parent)
+            if earlier is not None and earlier.settings == record.settings:
+                print(
+                    f"since the run {path.parent}: {_in_short(record.differences(earlier))}; trained anew in {folder}"
+                )
+                break
+    return folder
+
+
+def _in_short(differences: list[str]) -> str:
+    return "; ".join(differences[:4]) + (f"; and {len(differences) - 4} more" if len(differences) > 4 else "")
+
+
+def save_run(folder: Path, settings: JobSettings, data: EncodedDataset, record: RunRecord) -> None:
+    """Writes into a run's folder what made it: `run.json`, `settings.toml`, `schema.json`, `about.json`.
+
+    `python -m pipelines.train --config settings.toml` is the same training again; where the rows are the user's own,
+    with the schema beside it.
+    """
+    make_folder(folder)
+    write_file(folder / "schema.json", data.schema.to_json())
+    used = settings
+    if settings.data.schema is not None:
+        used = dataclasses.replace(used, data=dataclasses.replace(used.data, schema=str(folder / "schema.json")))
+    write_file(folder / "settings.toml", to_toml(used))
+    about = {
+        "fingerprint": record.fingerprint,
+        "rows": data.fingerprint,
+        "encoded": str(data.directory),
+        "settings": json.loads(json.dumps(settings.to_mapping(), default=repr)),
+        "dynctr_tf": dict(record.code),
+        "machine": machine_record(),
+    }
+    write_json(folder / "about.json", about)
+    record.save(folder)
+
+
+def finished(folder: Path, record: RunRecord) -> bool:
+    """Whether a folder holds this very run, with its results."""
+    if RunRecord.load(folder) != record:
+        return False
+    try:
+        return bool(read_json(folder / "result.json").get("fingerprint") == record.fingerprint)
+    except (FileNotFoundError, DamagedFileError):
+        return False
+
+
+def save_logits(folder: Path, data: EncodedDataset, logits: np.ndarray, split: str = "test") -> None:
+    """Writes the logits of a split, and beside them the keys of the rows that they are of."""
+    write_array(folder / f"{split}_rows.npy", data.row_keys(split))
+    write_array(folder / f"{split}_logits.npy", logits)
+
+
+def load_logits(folder: Path, data: EncodedDataset, split: str = "test") -> np.ndarray:
+    """Reads the logits of a split.
+
+    Raises:
+        ValueError: They are of other rows.
+        DamagedFileError: A file is not what was written.
+        FileNotFoundError: There are none.
+    """
+    if not np.array_equal(read_array(folder / f"{split}_rows.npy"), data.row_keys(split)):
+        raise ValueError(f"The logits in {folder} are of other rows than {data.directory}; remove the folder.")
+    return read_array(folder / f"{split}_logits.npy")

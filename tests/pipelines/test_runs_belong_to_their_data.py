@@ -1,0 +1,167 @@
+"""The same command on other rows, with another schema or other settings is another run, and says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dynctr_tf.configuration import job_settings, read_file
+from dynctr_tf.durable_files import read_json
+from dynctr_tf.schema import Schema
+from pipelines import compare, train, tune
+
+TINY = ["--model.name", "lr", "--training.batch_size", "64", "--training.epochs", "2", "--training.tensorboard"]
+TINY += ["false", "--evaluation.replicates", "40"]
+OWN = ["--data.name", "tabular_file", "--data.path", "clicks.csv", "--data.schema", "clicks.schema.json"]
+SCHEMA = {
+    "label": "is_click",
+    "features": [{"name": "country", "kind": "categorical"}, {"name": "device", "kind": "categorical"}],
+}
+
+
+def write_day(file: Path, seed: int, rows: int = 600) -> None:
+    """On the first day one country clicks, on another day another; devices decide who follows."""
+    random = np.random.default_rng(seed)
+    lines = ["country,device,is_click,is_follow"]
+    for _ in range(rows):
+        country, device = "abcd"[random.integers(4)], "xyz"[random.integers(3)]
+        click = random.random() < (0.9 if country == "abcd"[seed] else 0.1)
+        lines.append(f"{country},{device},{int(click)},{int(random.random() < (0.9 if device == 'x' else 0.1))}")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_day(tmp_path / "day0.csv", 0)
+    write_day(tmp_path / "day1.csv", 1, rows=700)
+    shutil.copy("day0.csv", "clicks.csv")
+    (tmp_path / "clicks.schema.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
+    return tmp_path
+
+
+def trained(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[str, float, Path]:
+    """What a training prints, its AUC, and its folder."""
+    capsys.readouterr()
+    train.main([*OWN, *TINY, "--export.directory", "none", *words])
+    text = capsys.readouterr().out
+    picture = re.search(r"picture of the run: (\S+)/run.png", text)
+    assert picture is not None
+    folder = Path(picture[1])
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    return text, evaluation["metrics"]["auc"]["value"], folder
+
+
+def test_changed_rows_are_trained_anew(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, first, folder = trained([], capsys)
+    text, again, same = trained([], capsys)
+    assert same == folder and again == first and "resumed at" in text
+    shutil.copy("day1.csv", "clicks.csv")
+    text, second, other = trained([], capsys)
+    assert other != folder and first > 0.7 and second > 0.7
+    assert f"since the run {folder}: clicks.csv has changed: 100 rows more; trained anew in {other}" in text
+    # Back to the first day: its run is found again. A copy of the file elsewhere is the same rows.
+    shutil.copy("day0.csv", "clicks.csv")
+    assert trained([], capsys)[2] == folder
+    assert trained(["--data.path", "day0.csv"], capsys)[2] == folder
+
+
+def test_rows_of_equal_size_and_time_are_noticed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.utime("clicks.csv", (1e9, 1e9))
+    _, _, folder = trained([], capsys)
+    text = Path("clicks.csv").read_text(encoding="utf-8")
+    swapped = text.translate(str.maketrans("abcd", "badc")).replace(text.splitlines()[0], "", 1)
+    header = text.splitlines()[0]
+    Path("clicks.csv").write_text(header + text.translate(str.maketrans("ab", "ba"))[len(header) :], encoding="utf-8")
+    os.utime("clicks.csv", (1e9, 1e9))
+    assert swapped != text
+    text, _, other = trained([], capsys)
+    assert other != folder and "clicks.csv has changed: as many rows, 600, of other content" in text
+
+
+def test_another_label_is_another_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, first, folder = trained([], capsys)
+    Path("clicks.schema.json").write_text(json.dumps({**SCHEMA, "label": "is_follow"}), encoding="utf-8")
+    text, second, other = trained([], capsys)
+    assert other != folder and first > 0.7 and second > 0.7
+    assert "schema: label 'is_click' -> 'is_follow'" in text
+    # What made a run lies in its folder and can be used as it is.
+    assert Schema.load(folder / "schema.json").label == "is_click"
+    settings = job_settings(read_file(folder / "settings.toml"))
+    assert settings.data.schema == str(folder / "schema.json") and settings.training.batch_size == 64
+    text, again, same = trained(
+        ["--config", str(folder / "settings.toml"), "--data.schema", settings.data.schema], capsys
+    )
+    assert same == folder and again == first
+    about = read_json(folder / "about.json")
+    assert about["rows"] == read_json(folder / "result.json")["rows"] and about["settings"]["model"]["name"] == "lr"
+    assert "numpy" in about["machine"]["packages"]
+
+
+def test_other_code_is_another_run(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, folder = trained([], capsys)
+    monkeypatch.setattr("dynctr_tf.training.run_record.code_digest", lambda *parts: "of other code")
+    text, _, other = trained([], capsys)
+    assert other != folder and f"since the run {folder}: the code of dynctr_tf has changed" in text
+
+
+def test_a_run_directory_that_is_used_again_holds_its_own_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, folder = trained(["--run-directory", "r"], capsys)
+    assert folder == Path("r")
+    text, _, other = trained(["--run-directory", "r", "--optimizer.options.learning_rate", "0.5"], capsys)
+    assert other.name.startswith("r-") and other.parent == Path()
+    assert "r holds another run (optimizer.options.learning_rate default -> 0.5); this one goes to" in text
+    assert trained(["--run-directory", "r"], capsys)[2] == Path("r")
+
+
+def test_a_comparison_is_of_its_rows_and_settings(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*OWN, *TINY, "--models", "lr", "--seeds", "1", "--trials", "0", "--output", "out"]
+
+    def auc() -> float:
+        capsys.readouterr()
+        compare.main(words)
+        (model,) = json.loads(Path("out/comparison.json").read_text(encoding="utf-8"))["models"]
+        return float(model["metrics"]["auc"]["value"])
+
+    first = auc()
+    shutil.copy("day1.csv", "clicks.csv")
+    second = auc()
+    text = capsys.readouterr().out
+    assert first > 0.7 and second > 0.7 and "clicks.csv has changed: 100 rows more" in text
+    made_of = read_json("out/made_of.json")
+    (folder,) = made_of["runs"]["lr"]
+    assert read_json(f"out/{folder}/result.json")["rows"] == made_of["rows"]
+    # The logits of other rows are refused, however they came there.
+    logits = Path("out", folder, "test_logits.npy")
+    assert len(np.load(logits)) == len(np.load(logits.with_name("test_rows.npy")))
+    shutil.copy("out/lr-seed0/test_rows.npy", logits.with_name("test_rows.npy"))
+    with pytest.raises(SystemExit):
+        compare.main(words)
+    assert "are of other rows" in capsys.readouterr().err
+    # Other settings in the same folder: not the old table.
+    shutil.copy("day0.csv", "clicks.csv")
+    words += ["--training.epochs", "4"]
+    auc()
+    assert read_json("out/" + read_json("out/made_of.json")["runs"]["lr"][0] + "/result.json")["steps"] == 4 * 7
+
+
+def test_a_search_is_of_its_rows_and_settings(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*OWN, *TINY, "--trials", "1", "--output", "out"]
+    tune.main(words)
+    assert "validation logloss" in capsys.readouterr().out
+    tune.main([*words, "--training.monitor", "auc"])
+    text = capsys.readouterr().out
+    assert "out holds another run (training.monitor logloss -> auc); this one goes to out-" in text
+    shutil.copy("day1.csv", "clicks.csv")
+    tune.main(words)
+    text = capsys.readouterr().out
+    assert "out holds another run (clicks.csv has changed: 100 rows more)" in text
+    assert len(list(Path().glob("out*/best.toml"))) == 3

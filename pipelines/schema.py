@@ -90,13 +90,19 @@ def train_command(path: Path, schema: Path, options: Mapping[str, object]) -> st
         options: Options of `TabularFile`; what is `None` is left out.
     """
     parts = ["python", "-m", "pipelines.train", "--data.name", "tabular_file"]
-    parts += ["--data.path", str(path), "--data.schema", str(schema)]
-    for name, value in options.items():
-        if value is not None:
-            # What would be read as a number or the like is written as a TOML text.
-            plain = value if isinstance(value, str) and value.isprintable() and parse_value(value) == value else None
-            parts += [f"--data.options.{name}", json.dumps(value, ensure_ascii=False) if plain is None else plain]
+    for name, value in {"path": path, "schema": schema}.items():
+        parts += [f"--data.{name}", _as_setting(f"./{value}" if str(value).startswith("-") else str(value))]
+    for name, option in options.items():
+        parts += [] if option is None else [f"--data.options.{name}", _as_setting(option)]
     return " ".join(shlex.quote(part) for part in parts)
+
+
+def _as_setting(value: object) -> str:
+    """Writes a value as the training job reads it: what would be a number or the like there as a TOML text."""
+    if isinstance(value, str) and value.isprintable() and parse_value(value) == value:
+        return value
+    # A JSON text is a TOML text, but for the one control character that TOML wants escaped too.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ _DRESSED = (
     r"^\s*[+-]?\s*[$€£¥₹]?\s*[+-]?[0-9]{1,3}([,. '][0-9]{3})+([.,][0-9]+)?\s*([%$€£¥₹]|[A-Z]{3})?\s*$"
     r"|^\s*[+-]?\s*[$€£¥₹]?\s*[+-]?[0-9]+([.,][0-9]+)?\s*([%$€£¥₹]|[A-Z]{3})?\s*$"
 )
+_OBJECT = r"^\s*\[?\s*\{\s*(['\"][^'\"]*['\"]\s*:|\})|^\s*\[\s*\]\s*$"
 
 
 def _is_listlike(kind: pa.DataType) -> bool:
@@ -156,13 +157,17 @@ class Column:
         elif not number.all():
             total = counts.sum()
             listed = text.to_pylist()
+            # Beside lists in brackets no mark is a value.
+            lists = np.mean([value.startswith(("[", "(", "{")) for value in listed]) > 0.5
             two_letters = np.mean([len(value) == 2 and value.isupper() for value in listed])
             for row, value in enumerate(listed):
-                if value in _SURE_MARKS:
-                    found[row] = counts[row] >= 0.01 * total
+                if value in _MARKS and lists:
+                    found[row] = True
+                elif value in _SURE_MARKS:
+                    found[row] = counts[row] >= 0.001 * total
                 elif value in _LIKELY_MARKS and not (value == "NA" and two_letters > 0.3):
                     found[row] = counts[row] >= 0.05 * total and value not in ("none", "NONE", ".")
-        self.marks = tuple(sorted(value for value in distinct.filter(pa.array(found)).to_pylist()))
+        self.marks = tuple(sorted(set(text.filter(pa.array(found)).to_pylist())))
         return found
 
     @property
@@ -230,14 +235,23 @@ class Column:
     @functools.cached_property
     def dressed_numbers(self) -> str | None:
         """One of the texts, where all are amounts such as `$4,532.50`, `12 %` or `3,5`; else `None`."""
-        if not self.texts or self.is_list or not pc.all(pc.match_substring_regex(self.values, _DRESSED)).as_py():
+        if not self.texts or self.is_list or isinstance(self.list_form, ListForm):
+            return None
+        if not pc.all(pc.match_substring_regex(self.values, _DRESSED)).as_py():
             return None
         return self.texts[0]
 
     @functools.cached_property
+    def are_objects(self) -> bool:
+        """Whether the texts are JSON or Python objects, or lists of them."""
+        if not self.texts or self.is_list:
+            return False
+        return bool(pc.mean(pc.match_substring_regex(self.values, _OBJECT).cast(pa.float64())).as_py() > 0.95)
+
+    @functools.cached_property
     def list_form(self) -> ListForm | Doubt | None:
         """How lists are written in the texts, if they are lists."""
-        if not self.texts or self.is_list or self.texts_are_times:
+        if not self.texts or self.is_list or self.texts_are_times or self.are_objects:
             return None
         return find_list(self.texts, self.counts)
 

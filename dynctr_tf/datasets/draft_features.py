@@ -11,6 +11,7 @@ import pyarrow as pa
 from dynctr_tf.datasets.draft_columns import Column
 from dynctr_tf.datasets.draft_lists import Doubt, ListForm
 from dynctr_tf.datasets.draft_names import (
+    LABEL_NAMES,
     OWNED_WORDS,
     SEQUENCE_WORDS,
     TIME_WORDS,
@@ -18,6 +19,7 @@ from dynctr_tf.datasets.draft_names import (
     category_word,
     is_index_name,
     is_quantity,
+    plain,
     words,
 )
 from dynctr_tf.datasets.draft_times import numbers_are_times
@@ -84,6 +86,12 @@ def left_out(column: Column, num_rows: int) -> str | None:
     if not len(column.values):
         marks = ", ".join(map(repr, column.marks))
         return "no value at all" + (f", only {marks}" if marks else "")
+    if not column.name:
+        return "has no name; give it one in the header, or give the names of all columns"
+    if column.are_objects:
+        return "holds JSON objects; make columns of their entries"
+    if _are_fractions(column):
+        return "lists of fractional numbers, such as embeddings, which are no ids"
     if len(column.values) == 1 and not column.missing and not column.is_list:
         return "the same value in every row"
     if column.is_time:
@@ -109,6 +117,15 @@ def left_out(column: Column, num_rows: int) -> str | None:
     return None
 
 
+def _are_fractions(column: Column) -> bool:
+    """Whether lists hold numbers with fractions, nearly all different."""
+    if column.is_list:
+        numbers = column.number_values
+        return numbers is not None and len(numbers) > _MANY_INTEGERS and bool((numbers % 1 != 0).mean() > 0.5)
+    form = column.list_form
+    return isinstance(form, ListForm) and form.distinct > _MANY_INTEGERS and form.fractional > 0.5
+
+
 def _is_index(column: Column) -> bool:
     """Whether each row has its own whole number."""
     return column.is_whole and not column.missing and len(column.values) == column.num_rows
@@ -125,6 +142,8 @@ def leak_of(column: Column, auc: float | None) -> str | None:
     figure = f"; its own AUC is {auc:.4f}" if auc is not None else ""
     if after_the_click(column.name):
         return f"its name tells of what happens after the impression{figure}; add it if it is known before"
+    if len(column.values) == 2 and column.numbers is not None and plain(column.name) in LABEL_NAMES:
+        return f"is named and looks like a label{figure}; add it if it is known before the impression"
     if auc is not None and auc >= _LEAK:
         return (
             f"ITS OWN AUC AGAINST THE LABEL IS {auc:.4f}: IT WAS MADE FROM THE LABEL OR AFTER IT; add it only if it is "

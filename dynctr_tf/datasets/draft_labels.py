@@ -57,10 +57,13 @@ def command_line(path: Path, given: Mapping[str, object], **more: object) -> str
         given: Options that the user gave.
         **more: Options to add or to replace.
     """
-    parts = ["python", "-m", "pipelines.schema", str(path)]
+    parts = ["python", "-m", "pipelines.schema", f"./{path}" if str(path).startswith("-") else str(path)]
     for name, value in {**given, **more}.items():
+        option = "--" + name.replace("_", "-")
         for one in value if isinstance(value, (list, tuple)) else (value,):
-            parts += [] if one is None else ["--" + name.replace("_", "-"), str(one)]
+            if one is not None:
+                # What starts as an option does would be taken for one.
+                parts += [f"{option}={one}"] if str(one).startswith("-") else [option, str(one)]
     return " ".join(shlex.quote(part) for part in parts)
 
 

@@ -19,10 +19,11 @@ from dynctr_tf.schema import ListFormat
 _MARKS = ("\x01", "\x02", "\x03", "|", "^", "\t", ";", ",", "#", " ")
 _STRONG = frozenset("\x01\x02\x03|^\t")
 _LEAST_SHARE = {" ": 0.3, ",": 0.05, ";": 0.05, "#": 0.05}
-_MOST_CELLS = 20_000
+_MOST_CELLS = 5_000
 
-_CODE = re.compile(r"[A-Za-z]*[-+]?[0-9][A-Za-z0-9_-]*")
+_CODE = re.compile(r"[A-Za-z]*[-+]?[0-9][A-Za-z0-9_-]*|[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
+_FRACTION = re.compile(r"[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
 _THOUSANDS = re.compile(r"(?<![0-9,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,([0-9]+)\s*")
 _BRACKETS = re.compile(r"\s*(\[.*\]|\(.*\)|\{[^:]*\})\s*", re.DOTALL)
@@ -78,12 +79,14 @@ class ListForm(NamedTuple):
     Attributes:
         list_format: As in `Feature`.
         separator: As in `Feature`; `"|"` where brackets stand.
-        distinct: How many distinct values the lists have in the cells looked at.
+        distinct: How many distinct values the lists have.
+        fractional: The share of them that are numbers with fractions.
     """
 
     list_format: ListFormat
     separator: str
     distinct: int
+    fractional: float
 
 
 class Doubt(NamedTuple):
@@ -200,6 +203,12 @@ def _is_list(mark: str, cells: Sequence[list[str]], num_values: int) -> bool:
     return bool(long < 0.2 and (mixing > 0.6 or (len(flat) >= 5 * distinct and _sorted_sets(several))))
 
 
+def _form(list_format: ListFormat, separator: str, cells: Sequence[str], mark: str) -> ListForm:
+    parts = {part.strip(" '\"\t") for cell in cells for part in cell.split(mark)} - {""}
+    fractional = sum(_FRACTION.fullmatch(part) is not None for part in parts)
+    return ListForm(list_format, separator, len(parts), fractional / max(len(parts), 1))
+
+
 def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | None:
     """Says whether a column's texts are lists.
 
@@ -210,13 +219,12 @@ def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | N
     Returns:
         How lists are written; the sign in doubt, where cells hold one that may separate values; or `None`.
     """
+    every = values
     values, counts = values[:_MOST_CELLS], np.asarray(counts[:_MOST_CELLS], np.float64)
     total = float(counts.sum())
     bracketed = np.array([in_brackets(value) for value in values], bool)
     if counts[bracketed].sum() > 0.95 * total:
-        inner = [value.strip()[1:-1] for value in values]
-        parts = {part.strip().strip("'\"") for value in inner for part in value.split(",")} - {""}
-        return ListForm("brackets", "|", len(parts))
+        return _form("brackets", "|", [value.strip()[1:-1] for value in every], ",")
     if amounts_with_commas(values):
         return None
     doubt: Doubt | None = None
@@ -231,7 +239,7 @@ def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | N
             split = [cells[row] if row in cells else [value.strip()] for row, value in enumerate(values)]
             split = [cell for cell in split if cell]
             if _is_list(mark, split, len(values)):
-                return ListForm("separated", mark, len({part for cell in split for part in cell}))
+                return _form("separated", mark, every, mark)
         # Blanks stand in every name; they are worth a word where words come again in other places.
         if several < 0.05 or (doubt is not None and several <= doubt.share):
             continue

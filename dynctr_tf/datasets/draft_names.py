@@ -115,7 +115,7 @@ _COUNTING_FIRST = frozenset({"num", "n", "count", "cnt", "avg", "mean", "total",
 _AFTER_THE_CLICK = frozenset(
     # What happens after an impression was shown, by the words of a name that are left when marks such as "is",
     # "label" and units are taken away.
-    {"conversion", "converted", "convert", "conv", "buy", "bought", "purchase", "purchased", "order", "ordered", "pay"}
+    {"conversion", "converted", "convert", "conv", "buy", "bought", "purchase", "purchased", "ordered", "pay"}
     | {"paid", "payment", "cart", "add cart", "add to cart", "atc", "checkout", "install", "installed", "signup"}
     | {"play time", "playtime", "watch time", "watchtime", "watch ratio", "play duration", "watch duration", "finish"}
     | {"finished", "completed", "completion", "complete", "long view", "longview", "effective view", "valid play"}
@@ -123,8 +123,8 @@ _AFTER_THE_CLICK = frozenset(
     | {"favourite", "collect", "repost", "dwell", "dwell time", "stay time", "stay duration", "view time"}
     | {"view duration", "profile enter", "profile stay time", "comment stay time", "post click", "revenue", "gmv"}
     | {"click", "clicked", "clk", "clicks", "click time", "conversion time", "convert time", "reaction", "feedback"}
-    | {"rating", "review", "review text", "watch", "watched", "playing time", "session duration", "read time"}
-    | {"reading time", "time spent", "conversion value", "paying price", "payprice", "win price", "label", "target"}
+    | {"review", "review text", "watch", "watched", "playing time", "session duration", "read time"}
+    | {"reading time", "time spent", "conversion value", "paying price", "payprice", "win price"}
 )
 _MARKS_OF_LABELS = frozenset({"is", "has", "did", "was", "label", "flag", "ms", "sec", "secs", "seconds", "s", "y"})
 
@@ -180,7 +180,7 @@ def _names_a_thing(word: str) -> bool:
 
 
 def after_the_click(name: str) -> bool:
-    """Whether the name is that of something which happens after the impression, such as `play_time_ms`."""
+    """Whether the name is that of what happens after the impression, such as `play_time_ms`, a click among it."""
     given = words(name)
     rest = [word for word in given if word not in _MARKS_OF_LABELS]
     return bool({" ".join(rest or given), " ".join(given)} & _AFTER_THE_CLICK)

@@ -156,6 +156,8 @@ def draft_schema(
         special = _special(column, found.column, found.impressions, single)
         if special is not None:
             reason = found.reason if special == "label" else "by its name"
+            if special == "weight":
+                reason += ": so much counts each row; if it is a weight of an item or the like, make it a feature"
             drafted.append(entry._replace(kind=special, reason=reason))
             continue
         why_not = left_out(column, table.num_rows)

@@ -311,8 +311,19 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         _write_all(file, content)
 
 
-def _write_all(file: Any, content: bytes) -> None:
-    rest = memoryview(content)
+def write_inside(path: str | Path, content: Any) -> None:
+    """Writes the bytes of an array or the like into a file of a folder that `new_folder` is about to sync.
+
+    Raises:
+        OSError: It cannot be written, with its name.
+    """
+    path = Path(path)
+    with _naming(path), path.open("wb", buffering=0) as file:
+        _write_all(file, content)
+
+
+def _write_all(file: Any, content: Any) -> None:
+    rest = memoryview(content).cast("B")
     while rest:
         rest = rest[file.write(rest) :]
 

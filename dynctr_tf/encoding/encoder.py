@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
+from dynctr_tf.durable_files import check_file, checksum_of, make_folder, read_json, write_bytes, write_json
 from dynctr_tf.encoding.encoded_features import PADDING_ID, EncodedFeatures, feature_key
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, describe_encoding
 from dynctr_tf.encoding.raw_columns import KeptValues, kept_values, numbers, strings
@@ -24,7 +25,7 @@ from dynctr_tf.schema import Schema
 if TYPE_CHECKING:
     from dynctr_tf.datasets.row_source import RowBatch, RowSource
 
-_FORMAT = 1
+_FORMAT = 2
 _FILE = "encoder.json"
 
 
@@ -218,33 +219,43 @@ class Encoder:
         directory = Path(directory)
         if (directory / _FILE).exists():
             raise ValueError(f"{directory} holds an encoder already; give another directory or delete it.")
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
         description = self._description()
+        contents = {}
         for name, file in description["vocabularies"].items():
             fitted = self.vocabularies[name]
             table = pa.table({"value": fitted.values, "count": pa.array(fitted.counts, pa.int64())})
-            with pa.OSFile(str(directory / file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
-        text = json.dumps({**description, "fingerprint": self.fingerprint}, indent=1, ensure_ascii=False)
-        (directory / _FILE).write_text(text + "\n", encoding="utf-8")
+            content = sink.getvalue()
+            write_bytes(directory / file, content)
+            contents[file] = {"bytes": content.size, "checksum": checksum_of(content)}
+        # What makes it an encoder comes last.
+        write_json(directory / _FILE, {**description, "fingerprint": self.fingerprint, "contents": contents}, indent=1)
 
     @classmethod
     def load(cls, directory: str | Path) -> Encoder:
         """Reads what `save` wrote.
 
         Raises:
-            ValueError: A directory that holds no encoder, one of another format, or one that was changed.
+            ValueError: A directory that holds no encoder, or one of another format.
+            DamagedFileError: A file of it is absent, damaged or was changed.
         """
         path = Path(directory) / _FILE
         if not path.is_file():
             raise ValueError(f"{directory} holds no encoder: it has no {_FILE}. `Encoder.save` writes one.")
-        mapping = json.loads(path.read_text(encoding="utf-8"))
+        advice = "Fit the encoder again, or, where it is that of an encoded data set, prepare that again."
+        mapping = read_json(path, advice)
         if mapping.get("format") != _FORMAT:
             raise ValueError(
                 f"{path} has the format {mapping.get('format')!r}, this version reads {_FORMAT}; fit it again."
             )
         vocabularies = {}
         for name, file in mapping["vocabularies"].items():
+            # Arrow trusts what it reads: a changed length is a crash.
+            known = mapping["contents"][file]
+            check_file(path.parent / file, known["bytes"], known["checksum"], advice)
             with pa.OSFile(str(path.parent / file)) as stream, pa.ipc.open_file(stream) as reader:
                 table = reader.read_all()
             values = table.column("value").combine_chunks()

@@ -20,6 +20,7 @@ import tensorflow as tf
 from rows_in_memory import RICH_SCHEMA, RowsInMemory, random_columns, rich_source
 
 from dynctr_tf.datasets.row_source import RowBatch
+from dynctr_tf.durable_files import DamagedFileError, read_json, write_json
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
 from dynctr_tf.schema import Feature, Schema
 
@@ -235,9 +236,7 @@ write_encoded_dataset(Killed(9), encoder, {directory!r}, rows_per_block=64, prog
 """
 
 
-def test_a_killed_preparation_leaves_nothing_that_looks_finished(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_killed_preparation_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
     script = KILLED.format(paths=[str(Path(__file__).parent), *sys.path], directory=str(tmp_path / "data"))
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, env={**os.environ}, check=False)
     assert process.returncode == -signal.SIGKILL, process.stderr.decode()[-2000:]
@@ -247,9 +246,8 @@ def test_a_killed_preparation_leaves_nothing_that_looks_finished(
     with pytest.raises(ValueError, match="unfinished"):
         EncodedDataset.open(left)
     encoder = Encoder.fit(Drawn(3), progress=False)
-    with caplog.at_level("WARNING"):
-        write_encoded_dataset(Drawn(3), encoder, tmp_path / "data", progress=False)
-    assert left.name in caplog.text
+    write_encoded_dataset(Drawn(3), encoder, tmp_path / "data", progress=False)
+    assert not left.exists()
     assert EncodedDataset.open(tmp_path / "data").num_rows("test") == 200
 
 
@@ -267,12 +265,14 @@ def test_bad_directories_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "data" / "index.json"
     text = path.read_text(encoding="utf-8")
     path.write_text(text[:-100], encoding="utf-8")
-    with pytest.raises(ValueError, match="is not JSON"):
+    with pytest.raises(DamagedFileError, match=r"index.json is damaged: it is not JSON .* prepare the data set again"):
         EncodedDataset.open(tmp_path / "data")
-    path.write_text(json.dumps({**json.loads(text), "format": 0}), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+    index = read_json(path)
+    write_json(path, {**index, "format": 0})
     with pytest.raises(ValueError, match="format 0, this version reads 2"):
         EncodedDataset.open(tmp_path / "data")
-    path.write_text(json.dumps({**json.loads(text), "encoder_fingerprint": "0"}), encoding="utf-8")
+    write_json(path, {**index, "encoder_fingerprint": "0"})
     with pytest.raises(ValueError, match="not the one that its rows were encoded with"):
         EncodedDataset.open(tmp_path / "data").encoder()
     path.write_text(text, encoding="utf-8")
@@ -285,6 +285,44 @@ def test_bad_directories_are_refused(tmp_path: Path) -> None:
     block.unlink()
     with pytest.raises(ValueError, match=f"{block.name} is absent"):
         EncodedDataset.open(tmp_path / "data")
+
+
+def test_every_flipped_bit_is_noticed_and_named(tmp_path: Path) -> None:
+    data = numbered(tmp_path / "data", 40, rows_per_block=16)
+    expected = rows_of(data.batches("train", 8))
+    encoder = data.encoder()
+    random = np.random.default_rng(0)
+    places = 0
+    for file in sorted(path for path in (tmp_path / "data").rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        for place in sorted({0, len(content) - 1, *random.integers(0, len(content), 12).tolist()}):
+            changed = bytearray(content)
+            changed[place] ^= 1 << int(random.integers(8))
+            file.write_bytes(changed)
+            try:
+                again = EncodedDataset.open(tmp_path / "data")
+                assert again.encoder().fingerprint == encoder.fingerprint
+                for split in again.split_names:
+                    again.column(split, "label")
+            except DamagedFileError as error:
+                assert file.name in str(error)
+                places += 1
+            else:  # white space of JSON
+                assert file.suffix == ".json" and json.loads(file.read_bytes()) == json.loads(content)
+        file.write_bytes(content)
+        with pytest.raises(DamagedFileError, match=file.name):
+            file.write_bytes(b"")
+            EncodedDataset.open(tmp_path / "data").encoder()
+        file.write_bytes(content)
+    assert places > 50
+    block = sorted((tmp_path / "data").glob("*.block"))[-1]
+    content = block.read_bytes()
+    block.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for options in ({}, {"shuffle": True, "epochs": None}, {"start_step": 4}):
+        with pytest.raises(DamagedFileError, match=f"{block.name} is damaged: its content is not what was written"):
+            EncodedDataset.open(tmp_path / "data").batches("train", 8, **options)
+    block.write_bytes(content)
+    assert rows_of(EncodedDataset.open(tmp_path / "data").batches("train", 8)) == expected
 
 
 def test_wrong_sources_are_refused(tmp_path: Path) -> None:

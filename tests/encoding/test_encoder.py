@@ -13,6 +13,7 @@ from rows_in_memory import RICH_SCHEMA, RowsInMemory, random_columns, raw_tensor
 from tensorflow import keras
 
 from dynctr_tf.datasets.row_source import RowBatch
+from dynctr_tf.durable_files import DamagedFileError, write_json
 from dynctr_tf.encoding import Encoder, FeatureEncoder, fill_missing_features
 from dynctr_tf.encoding.vocabulary import FittedBins, FittedVocabulary
 from dynctr_tf.schema import Feature, Schema, Vocabulary
@@ -185,9 +186,13 @@ def test_load_refuses_what_is_no_encoder(encoder: Encoder, tmp_path: Path) -> No
         "bins": {**index["bins"], "age": {"bins": [*index["bins"]["age"]["bins"][:-1], 9999], "boundaries": []}},
     }
     file.write_text(json.dumps(changed), encoding="utf-8")
+    with pytest.raises(DamagedFileError, match=r"encoder\.json is damaged or was changed"):
+        Encoder.load(tmp_path / "encoder")
+    del changed["checksum"]
+    write_json(file, changed)
     with pytest.raises(ValueError, match="files were changed"):
         Encoder.load(tmp_path / "encoder")
-    file.write_text(json.dumps({**index, "format": 99}), encoding="utf-8")
+    write_json(file, {**changed, "format": 99})
     with pytest.raises(ValueError, match="format 99"):
         Encoder.load(tmp_path / "encoder")
 

@@ -60,7 +60,7 @@ def _truth(what: str, given: Any) -> None:
 
 def _whole_number(what: str, given: Any, most: int) -> None:
     if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= most:
-        raise ValueError(f"{what} must be a whole number of at least 1 and at most {most}, got {_shown(given)}.")
+        raise ValueError(f"{what} must be at least 1 and at most {most}, a whole number, got {_shown(given)}.")
 
 
 def _from_mapping(cls: type, mapping: Any, what: str) -> Any:

@@ -10,12 +10,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
+
+from dynctr_tf.datasets.text_streams import TextStream
+
+DELIMITERS: tuple[str, ...] = (",", "\t", ";", "|", "\x01", "^", "~", ":", " ")
+"""What is tried as a delimiter, the usual ones first."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LONGEST_ROW = 64 << 20
@@ -201,27 +205,59 @@ class Dialect:
             start = end + 1
 
 
-def opened(path: Path) -> pa.NativeFile:
-    """Opens a file for reading, through gzip where it starts as a gzip file does."""
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    raw = pa.OSFile(str(path), "rb")
-    return pa.CompressedInputStream(raw, "gzip") if compressed else raw
+def opened(path: Path, encoding: str | None = None) -> TextStream:
+    """Opens a file of text as UTF-8, decompressed by what its content is; see `TextStream`."""
+    return TextStream(path, encoding)
 
 
-def blocks(path: Path, dialect: Dialect, block_bytes: int) -> Iterator[Block]:
-    """Reads a file in blocks of whole rows.
+def recognised_delimiter(start: bytes, quote: str | None, wanted: Collection[str] = (), first: str = ",") -> str:
+    """Tells from the first row of a text what separates its values.
 
     Args:
-        path: Plain or gzip-compressed text, UTF-8, with a byte order mark or without.
+        start: The start of the text, UTF-8.
+        quote: As in `Dialect`.
+        wanted: Names of columns, of which the right delimiter finds the most in the first row. Default `()`: the one
+            that gives the most values.
+        first: The delimiter that is taken where others do no better. Default `","`.
+
+    Example:
+
+    >>> recognised_delimiter(b"user;click\n1;0\n", '"'), recognised_delimiter(b"a,b;c\n", None, wanted=["b;c"])
+    (';', ',')
+    """
+    best, most = first, (-1, -1)
+    for delimiter in (first, *(mark for mark in DELIMITERS if mark != first)):
+        if delimiter == quote:
+            continue
+        dialect = Dialect(delimiter, quote)
+        records = dialect.records(start)
+        if not records:
+            return first
+        text = start[records[0].start : records[0].end].decode(errors="replace")
+        names = [name.strip() for name in dialect.values(text.encode())]
+        found = len(set(wanted).intersection(names))
+        # A blank stands inside of names too, so it must find more of those that are wanted.
+        score = (found, len(names) if delimiter != " " else 0)
+        if score > most:
+            best, most = delimiter, score
+    return best
+
+
+def blocks(path: Path, dialect: Dialect, block_bytes: int, encoding: str | None = None) -> Iterator[Block]:
+    """Reads a file in blocks of whole rows, in UTF-8.
+
+    Args:
+        path: Text, plain or compressed, with a byte order mark or without.
         dialect: How rows are told apart.
         block_bytes: About how large a block is.
+        encoding: The encoding of the text, as in `TextStream`. Default `None`.
 
     Raises:
-        ValueError: A broken gzip file, a quote that is never closed, or a row of more than 64 MiB.
+        ValueError: A broken file, text that is not in the encoding, a quote that is never closed, or a row of
+            more than 64 MiB.
     """
     line, rest = 1, b""
-    with opened(path) as stream:
+    with opened(path, encoding) as stream:
         first = True
         while True:
             try:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dynctr_tf.datasets.row_checks import Problem, bad_values, typed_columns, valid_text
+from dynctr_tf.datasets.row_checks import Problem, as_text, bad_values, typed_columns, valid_text
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.schema import Schema
 
@@ -65,7 +65,7 @@ class DerivedTabularFile(TabularFile):
         problems: list[Problem] = []
         missing = self._missing()
         for name, values in zip(self._read, raw, strict=True):
-            cells[name], found = valid_text(name, values if pa.types.is_string(values.type) else values.cast("string"))
+            cells[name], found = valid_text(name, as_text(values))
             problems += found
             if missing is not None:
                 cells[name] = pc.if_else(
@@ -73,7 +73,7 @@ class DerivedTabularFile(TabularFile):
                 )
         derived, found = self._derive(cells)
         columns, typed = typed_columns(
-            [derived[name] if name in derived else cells[name] for name in self._schema.columns], self._schema
+            [derived[name] if name in derived else cells[name] for name in self._schema.file_columns], self._schema
         )
         return columns, [*problems, *found, *typed]
 

@@ -1,19 +1,24 @@
-"""Rows from the user's own CSV or Parquet file."""
+"""Rows from the user's own CSV, JSON lines or Parquet file."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from dynctr_tf.datasets.csv_blocks import Block, Dialect, Record, blocks
-from dynctr_tf.datasets.row_checks import BadRowError, Problem, check_type, typed_columns
+from dynctr_tf.datasets.bracketed_lists import parse_list
+from dynctr_tf.datasets.csv_blocks import DELIMITERS, Block, Dialect, blocks, opened, recognised_delimiter
+from dynctr_tf.datasets.row_checks import BadRowError, Problem, check_type, label_advice, typed_columns
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.splits import (
     DEFAULT_SHARES,
@@ -22,69 +27,84 @@ from dynctr_tf.datasets.splits import (
     SplitBy,
     checked_split_by,
 )
+from dynctr_tf.datasets.text_streams import checked_encoding
 from dynctr_tf.nearest import unknown_name_message
-from dynctr_tf.schema import Schema
+from dynctr_tf.schema import Feature, Schema
 
 OnBadRow = Literal["error", "skip"]
 ON_BAD_ROW: tuple[str, ...] = get_args(OnBadRow)
 
 _BLOCK_BYTES = 2 << 20
 _PARQUET_ROWS = 65_536
+_START_BYTES = 1 << 16
+_MANY_BAD = 0.3  # of the rows looked at: no longer single rows that can be left out
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_LOG = logging.getLogger(__name__)
 
 
-class _Rows:
+class _Malformed(NamedTuple):
+    """A row that is not made of the columns of the file."""
+
+    number: int
+    line: int
+    reason: str
+    detail: str
+    advice: str
+
+
+class _Rows(NamedTuple):
     """A batch of raw columns, which rows of the file they are, and which rows in between were not parsed."""
 
-    def __init__(
-        self,
-        raw: list[pa.Array],
-        numbers: np.ndarray,
-        end: int,
-        malformed: Sequence[tuple[int, Record]] = (),
-        block: Block | None = None,
-    ) -> None:
-        self.raw = raw
-        self.numbers = numbers
-        self.end = end
-        self.malformed = malformed
-        self.block = block
+    raw: list[pa.Array]
+    numbers: np.ndarray
+    end: int
+    malformed: Sequence[_Malformed] = ()
+    line_of: Callable[[int], int] | None = None
 
 
 class TabularFile:
-    """Reads a CSV or Parquet file in columnar batches, in memory that does not depend on its size.
+    """Reads a CSV, JSON lines or Parquet file in columnar batches, in memory that does not depend on its size.
 
     When to use: training on rows of one's own. The file stays as it is; the schema says what its columns
     mean, and columns that it does not name are left alone. Cells are never guessed at: a row that does not
-    fit the schema is an error that names file, line and column, or is left out and counted.
+    fit the schema is an error that names file, line and column, or is left out and counted. A value means the same
+    in every format: its text is the one that a CSV file has, whole numbers in full and without a fraction.
 
     What is a bad row: too few or too many columns; a numeric cell, weight or probability that is no finite
-    number; a label other than 0 and 1 or none; a weight or probability that is missing or out of range;
-    a cell that is not UTF-8. A blank line is no row. What no row can be blamed for is always an error:
-    no such file, an empty one, a column that is missing, a quote that is never closed, a damaged gzip file.
+    number; a label that is missing or not what the schema says; a weight or probability that is missing or out
+    of range; a list in brackets that cannot be read; a cell that is not UTF-8. A blank line is no row. What no row
+    can be blamed for is always an error: no such file, an empty one, a column that is missing, a quote that is
+    never closed, a damaged file, no click at all where the schema says what counts as one, weights that are all 0.
 
     Args:
-        path: A CSV file, plain or gzip-compressed, or a Parquet file; told apart by its first bytes.
+        path: A CSV file, JSON lines (an object a line) or a Parquet file; text may be compressed with gzip, bz2,
+            zstd, xz, lz4 or as the only file of a zip archive. All are told apart by their content.
         schema: What the columns mean.
         splits: Split name to share, `"train"` first, summing to 1. Default: 70 % train, 10 % validation,
             20 % test.
         on_bad_row: `"error"`, or `"skip"` to leave bad rows out and count them in `skipped`.
             Default `"error"`.
         split_by: `"random"` (by seed and row number) or `"order"` (first rows train, last ones test; counts
-            the rows first, in one more pass over a CSV file). Default `"random"`.
+            the rows first, in one more pass over a file of text). Default `"random"`.
         seed: Of the random split. Default 0.
-        column_names: The columns of a CSV file that has no header. Default `None`: the first row is one.
-        delimiter: Between the values of a CSV file. Default `None`: a tab if the name ends in `.tsv`
-            (`.tsv.gz`), else a comma.
+        column_names: The columns of a CSV file that has no header. Default `None`: the first row is one; blanks
+            around its names are stripped.
+        delimiter: Between the values of a CSV file. Default `None`: recognised from the first row, which has to hold
+            the schema's columns.
         quote: Encloses values of a CSV file in which delimiters or line ends stand; `None` where it has no
             meaning. Default `'"'`.
-        missing_values: Cells that mean a missing value. NaN is always one. Default `("",)`.
+        missing_values: Texts that mean a missing value, in place of the schema's. NaN is always one.
+            Default `None`: those of the schema.
+        encoding: The encoding of a file of text, such as `"latin-1"`. Default `None`: UTF-8, or UTF-16 or UTF-32
+            where the file starts with their mark.
 
     Raises:
         ValueError: An unknown argument value; a file that is absent, empty, damaged or lacks a column; on
             reading, a bad row (`BadRowError`, with its `line` and `column`), or no row left over.
 
     Cost: 270 000 rows/s for gzip-compressed rows of 40 columns on one core; a block that has a bad row costs
-    several times as much.
+    several times as much, JSON lines about ten times.
 
     Example:
 
@@ -109,16 +129,22 @@ class TabularFile:
         column_names: Sequence[str] | None = None,
         delimiter: str | None = None,
         quote: str | None = '"',
-        missing_values: Sequence[str] = ("",),
+        missing_values: Sequence[str] | None = None,
+        encoding: str | None = None,
     ) -> None:
         if on_bad_row not in ON_BAD_ROW:
             raise ValueError(unknown_name_message("value of on_bad_row", str(on_bad_row), ON_BAD_ROW))
         if isinstance(missing_values, str):
             raise ValueError(f"missing_values must be a sequence of texts, got the text {missing_values!r}.")
+        if isinstance(column_names, str):
+            raise ValueError(f"column_names must be a sequence of names, got the text {column_names!r}.")
         self.path = Path(path)
         self.on_bad_row = on_bad_row
         self.split_by = checked_split_by(split_by)
-        self.missing_values = tuple(missing_values)
+        if missing_values is not None:
+            schema = dataclasses.replace(schema, missing_values=tuple(missing_values))
+        self.missing_values = schema.missing_values
+        self.encoding = None if encoding is None else checked_encoding(encoding)
         self._schema = schema
         self._file_columns = self._columns_of_file()
         self._random = RandomSplit(dict(splits), seed)
@@ -126,24 +152,28 @@ class TabularFile:
         self._num_records: int | None = None
         self._skipped: dict[str, int] = {}
         if not self.path.is_file():
-            raise ValueError(f"{self.path}: there is no such file. Give the path of a CSV or Parquet file.")
+            problem = "this is a folder" if self.path.is_dir() else "there is no such file"
+            raise ValueError(f"{self.path}: {problem}. Give the path of a CSV, JSON lines or Parquet file.")
         if not self.path.stat().st_size:
             raise ValueError(f"{self.path}: the file is empty. Give a file that has rows.")
         with self.path.open("rb") as file:
             self._parquet = file.read(4) == b"PAR1"
+        self._json = False
+        self._given_names = column_names is not None
         if self._parquet:
             self._open_parquet()
         else:
-            if delimiter is None:
-                delimiter = "\t" if self.path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
-            self._dialect = Dialect(delimiter, quote)
-            self._given_names = column_names is not None
-            self.column_names = tuple(column_names or ()) if self._given_names else self._header()
-            self._check_columns(self.column_names)
+            start = self._start()
+            self._json = not self._given_names and _is_json_line(start, self.path)
+            if self._json:
+                self._dialect = Dialect("\t", None)
+                self._open_json()
+            else:
+                self._open_csv(start, column_names, delimiter, quote)
 
     def _columns_of_file(self) -> tuple[str, ...]:
         """The columns that are read from the file; a subclass may read others and make the schema's of them."""
-        return self._schema.columns
+        return self._schema.file_columns
 
     def _typed(self, raw: list[pa.Array]) -> tuple[pa.RecordBatch, list[Problem]]:
         """Makes the schema's columns of those that were read."""
@@ -185,8 +215,10 @@ class TabularFile:
         """
         split = self._split()
         skipped: Counter[str] = Counter()
-        total = 0
-        for rows in self._parquet_rows() if self._parquet else self._csv_rows():
+        total, clicks, weight = 0, 0.0, 0.0
+        first_rows: _Rows | None = None
+        for rows in self._parquet_rows() if self._parquet else self._json_rows() if self._json else self._csv_rows():
+            first_rows = first_rows or rows
             columns, problems = self._typed(rows.raw)
             if problems or rows.malformed:
                 if self.on_bad_row == "error":
@@ -197,10 +229,26 @@ class TabularFile:
                 numbers = rows.numbers
             if columns.num_rows:
                 total += columns.num_rows
-                yield RowBatch(columns, split.assign(numbers))
+                clicks += pc.sum(columns.column(self._schema.label)).as_py()
+                splits = split.assign(numbers)
+                if self._schema.row_weight is not None:
+                    own = columns.column(self._schema.row_weight).to_numpy(zero_copy_only=False)[splits == 0]
+                    weight += float(own.astype(np.float32).sum(dtype=np.float64))
+                yield RowBatch(columns, splits)
         if not total:
             left_out = f"; left out: {dict(skipped)}" if skipped else ""
             raise ValueError(f"{self.path}: the file has no usable row{left_out}. Give a file that has rows.")
+        if self._schema.positive is not None and not clicks and first_rows is not None:
+            place = self._file_columns.index(self._schema.label)
+            raise ValueError(
+                f"{self.path}: no row's label {self._schema.label!r} is {self._schema.positive!r}, which counts as a "
+                f'click in the schema ("positive"). {label_advice(first_rows.raw[place])}'
+            )
+        if self._schema.row_weight is not None and not weight:
+            raise ValueError(
+                f"{self.path}: the weights {self._schema.row_weight!r} of the training rows are all 0 (in float32), so "
+                "no row counts. Give weights above 0, or take the column out of the schema."
+            )
         self._num_rows, self._skipped = total, dict(skipped)
 
     def _split(self) -> RandomSplit | OrderSplit:
@@ -217,7 +265,9 @@ class TabularFile:
 
     def _missing(self) -> pa.Array | None:
         # The CSV parser has made them null already.
-        return pa.array(self.missing_values, pa.string()) if self._parquet and self.missing_values else None
+        if not self._parquet and not self._json:
+            return None
+        return pa.array(self.missing_values, pa.string()) if self.missing_values else None
 
     # Bad rows
 
@@ -225,37 +275,38 @@ class TabularFile:
         """Raises the error of the bad row that comes first in the file."""
         first = min(problems, key=lambda problem: int(problem.rows[0]), default=None)
         number = int(rows.numbers[first.rows[0]]) if first is not None else None
-        if rows.malformed and (number is None or rows.malformed[0][0] < number):
-            record = rows.malformed[0][1]
+        bad = np.zeros(len(rows.numbers), bool)
+        for problem in problems:
+            bad[problem.rows] = True
+        num_bad, looked_at = int(bad.sum()) + len(rows.malformed), len(rows.numbers) + len(rows.malformed)
+        many = num_bad > max(1.0, _MANY_BAD * looked_at)
+
+        def advice(known: str) -> str:
+            if many:
+                return f"{num_bad:,} of {looked_at:,} rows looked at are bad, so leaving them out is no cure. {known}"
+            return f'{known} Mend the row, or give on_bad_row="skip" to leave such rows out and count them.'.strip()
+
+        if rows.malformed and (number is None or rows.malformed[0].number < number):
+            row = rows.malformed[0]
             raise BadRowError(
-                str(self.path),
-                "line",
-                record.line,
-                None,
-                self._count_reason(record),
-                f"the row has {record.num_values} columns, expected {len(self.column_names)}",
+                str(self.path), "line", row.line, None, row.reason, row.detail, advice(row.advice if many else "")
             )
         if first is None or number is None:
             raise RuntimeError("There is no bad row to report.")
-        line = number + 1
-        if rows.block is not None:
-            # The number of the row in the file less that of the block's first row finds it in the block.
-            index = number - (rows.end - self._dialect.num_records(rows.block.data))
-            line = self._dialect.records(rows.block.data, rows.block.first_line)[index].line
         given = "nothing" if first.given is None else repr(first.given)
         raise BadRowError(
             str(self.path),
             "row" if self._parquet else "line",
-            line,
+            number + 1 if rows.line_of is None else rows.line_of(number),
             first.column,
             first.reason,
-            f"expected {first.expected}, got {given}",
+            first.detail or f"expected {first.expected}, got {given}",
+            advice(first.advice),
         )
 
     def _kept(self, rows: _Rows, problems: Sequence[Problem], skipped: Counter[str]) -> np.ndarray:
         """Marks the usable rows and counts the others, each under the first thing wrong with it."""
-        for _, record in rows.malformed:
-            skipped[self._count_reason(record)] += 1
+        skipped.update(row.reason for row in rows.malformed)
         kept = np.ones(len(rows.numbers), bool)
         for problem in problems:
             count = int(kept[problem.rows].sum())
@@ -264,29 +315,92 @@ class TabularFile:
             kept[problem.rows] = False
         return kept
 
-    def _count_reason(self, record: Record) -> str:
-        return "too few columns" if record.num_values < len(self.column_names) else "too many columns"
-
     def _check_columns(self, names: Sequence[str]) -> None:
-        place = str(self.path) if self._parquet or self._given_names else f"{self.path}, line 1"
+        place = str(self.path) if self._parquet or self._json or self._given_names else f"{self.path}, line 1"
         twice = sorted({name for name in names if list(names).count(name) > 1 and name in self._file_columns})
         if twice:
             raise ValueError(f"{place}: columns named more than once: {twice}. Rename all but one of each.")
         for name in self._file_columns:
             if name not in names:
-                hint = "" if self._parquet or len(names) > 1 else " Is it delimited otherwise? Give delimiter=..."
+                hint = ""
+                if not self._parquet and not self._json and not self._given_names:
+                    if len(names) == 1:
+                        hint = " Is it delimited otherwise? Give delimiter=..."
+                    elif not set(names).intersection(self._file_columns):
+                        hint = " If the file has no header, give column_names=[...], the names of all its columns."
                 raise ValueError(
                     f"{place}: the schema's column {name!r} is not in the file. "
                     + unknown_name_message("column", name, names)
                     + hint
                 )
 
+    # Text
+
+    def _start(self) -> bytes:
+        """The first bytes of a file of text, in UTF-8."""
+        try:
+            with opened(self.path, self.encoding) as stream:
+                start = stream.read(_START_BYTES)
+                if self.encoding is None and stream.encoding != "utf-8":
+                    _LOG.warning("%s is read as %s, by the mark that it starts with.", self.path, stream.encoding)
+        except OSError as error:
+            raise ValueError(
+                f"{self.path}: cannot be read: {error}. The file is cut off or damaged; fetch it again."
+            ) from error
+        start = start.removeprefix(_BYTE_ORDER_MARK)
+        if not start:
+            raise ValueError(f"{self.path}: the file is empty. Give a file that has a header and rows.")
+        if b"\0" in start[:64] and self.encoding is None:
+            order = "utf-16-be" if start[:1] == b"\0" else "utf-16-le"
+            raise ValueError(
+                f"{self.path}: is no UTF-8 text, it has bytes of 0. If it is UTF-16 without a mark, give "
+                f'encoding="{order}".'
+            )
+        return start
+
     # CSV
+
+    def _open_csv(
+        self, start: bytes, column_names: Sequence[str] | None, delimiter: str | None, quote: str | None
+    ) -> None:
+        if delimiter is None:
+            name = self.path.name.lower()
+            usual = "\t" if name.endswith(".tsv") or name.rpartition(".")[0].endswith(".tsv") else ","
+            delimiter = self._recognised_delimiter(start, column_names, quote, usual)
+        self._dialect = Dialect(delimiter, quote)
+        header = tuple(column_names or ()) if self._given_names else self._header()
+        # A name is stripped, unless the schema names it as it is.
+        self.column_names = tuple(name if name in self._file_columns else name.strip() for name in header)
+        # Where the header has a blank after each delimiter, so have the rows.
+        self._blanks = (
+            not self._given_names and len(header) > 1 and all(name[:1] == " " for name in header[1:] if name)
+        ) and self.column_names != header
+        self._check_columns(self.column_names)
+
+    def _recognised_delimiter(
+        self, start: bytes, column_names: Sequence[str] | None, quote: str | None, usual: str
+    ) -> str:
+        if column_names is None:
+            found = recognised_delimiter(start, quote, self._file_columns, usual)
+        else:
+            found = usual
+            for delimiter in (usual, *DELIMITERS):
+                records = Dialect(delimiter, quote).records(start) if delimiter != quote else []
+                if records and records[0].num_values == len(column_names):
+                    found = delimiter
+                    break
+        if found != usual:
+            _LOG.warning(
+                "%s: the values are taken as separated by %r, by its first line; delimiter=... says otherwise.",
+                self.path,
+                found,
+            )
+        return found
 
     def _blocks(self) -> Iterator[Block]:
         """Reads blocks of rows, the header taken off."""
-        header = not self._given_names
-        for block in blocks(self.path, self._dialect, _BLOCK_BYTES):
+        header = not self._given_names and not self._json
+        for block in blocks(self.path, self._dialect, _BLOCK_BYTES, self.encoding):
             if header:
                 records = self._dialect.records(block.data, block.first_line)
                 if not records:
@@ -300,19 +414,23 @@ class TabularFile:
                 yield block
 
     def _header(self) -> tuple[str, ...]:
-        for block in blocks(self.path, self._dialect, 1 << 16):
+        for block in blocks(self.path, self._dialect, _START_BYTES, self.encoding):
             for record in self._dialect.records(block.data, block.first_line):
                 try:
                     return tuple(self._dialect.values(block.data[record.start : record.end]))
                 except UnicodeDecodeError as error:
                     raise ValueError(
-                        f"{self.path}, line {record.line}: the header is not UTF-8 text: {error}. Is it a text file?"
+                        f"{self.path}, line {record.line}: the header is not UTF-8 text: {error}. Is it a text file? "
+                        'If it is in another encoding, name it: encoding="latin-1".'
                     ) from error
         raise ValueError(f"{self.path}: the file is empty. Give a file that has a header and rows.")
 
     def _parsed(self, data: bytes) -> pa.Table:
         columns = list(self._file_columns)
-        return pa.csv.read_csv(
+        if data.startswith(_BYTE_ORDER_MARK):
+            # The parser would drop it; the file's own has been taken away.
+            data = b"\n" + data
+        table = pa.csv.read_csv(
             pa.BufferReader(data),
             read_options=pa.csv.ReadOptions(
                 column_names=list(self._unique_names()), block_size=len(data) + 1, use_threads=False
@@ -330,6 +448,7 @@ class TabularFile:
                 check_utf8=False,
             ),
         )
+        return _without_leading_blanks(table, self.missing_values) if self._blanks else table
 
     def _unique_names(self) -> Iterator[str]:
         """The columns' names, those that the schema does not name numbered: they may be given twice."""
@@ -343,21 +462,37 @@ class TabularFile:
                 table = self._parsed(block.data)
                 numbers = np.arange(number, number + table.num_rows)
                 end = number + table.num_rows
-                malformed: list[tuple[int, Record]] = []
+                malformed: list[_Malformed] = []
             except (pa.ArrowInvalid, UnicodeDecodeError):
                 records = self._dialect.records(block.data, block.first_line)
                 width = len(self.column_names)
                 fits = np.array([record.num_values == width for record in records], bool)
-                malformed = [(number + i, record) for i, record in enumerate(records) if not fits[i]]
+                malformed = [
+                    _Malformed(
+                        number + i,
+                        record.line,
+                        "too few columns" if record.num_values < width else "too many columns",
+                        f"the row has {record.num_values} columns, expected {width}",
+                        "Is the delimiter another one (delimiter=...), or have quotes no meaning (quote=None)?",
+                    )
+                    for i, record in enumerate(records)
+                    if not fits[i]
+                ]
                 end = number + len(records)
                 numbers = number + np.flatnonzero(fits)
                 table = self._table_of(block, [record for record in records if record.num_values == width])
             if table.num_rows or malformed:
                 raw = [_whole(table.column(name)) for name in self._file_columns]
-                yield _Rows(raw, numbers, end, malformed, block)
+
+                def line_of(row: int, block: Block = block, end: int = end) -> int:
+                    # The number of the row in the file less that of the block's first row finds it in the block.
+                    records = self._dialect.records(block.data, block.first_line)
+                    return records[row - (end - len(records))].line
+
+                yield _Rows(raw, numbers, end, malformed, line_of)
             number = end
 
-    def _table_of(self, block: Block, records: Sequence[Record]) -> pa.Table:
+    def _table_of(self, block: Block, records: Sequence[Any]) -> pa.Table:
         """Parses some rows of a block."""
         if not records:
             return pa.table({name: pa.array([], pa.string()) for name in self._file_columns})
@@ -375,11 +510,59 @@ class TabularFile:
             )
         return table
 
+    # JSON lines
+
+    def _open_json(self) -> None:
+        names: dict[str, None] = {}
+        for block in self._blocks():
+            for record in self._dialect.records(block.data, block.first_line):
+                row = _json_object(block.data[record.start : record.end])
+                names.update(dict.fromkeys(row or {}))
+            break
+        self._check_columns(list(names))
+
+    def _json_rows(self) -> Iterator[_Rows]:
+        features = {feature.name: feature for feature in self._schema.features}
+        number = 0
+        for block in self._blocks():
+            cells: dict[str, list[Any]] = {name: [] for name in self._file_columns}
+            malformed: list[_Malformed] = []
+            numbers, lines = [], []
+            for record in self._dialect.records(block.data, block.first_line):
+                text = block.data[record.start : record.end]
+                if not text.strip():
+                    continue
+                row, problem = _json_object(text), "the line is no JSON object"
+                found = {}
+                if row is not None:
+                    for name in self._file_columns:
+                        try:
+                            found[name] = _json_cell(row.get(name), features.get(name))
+                        except ValueError as error:
+                            row, problem = None, f"column {name!r} {error}"
+                            break
+                if row is None:
+                    reason = "no JSON object" if problem.startswith("the line") else problem
+                    malformed.append(_Malformed(number, record.line, reason, problem, ""))
+                else:
+                    for name, cell in found.items():
+                        cells[name].append(cell)
+                    numbers.append(number)
+                    lines.append(record.line)
+                number += 1
+            raw = []
+            for name in self._file_columns:
+                feature = features.get(name)
+                several = feature is not None and feature.kind in ("multi_valued", "sequence")
+                raw.append(pa.array(cells[name], pa.list_(pa.string()) if several else pa.string()))
+            first, all_lines = number, dict(zip(numbers, lines, strict=True))
+            yield _Rows(raw, np.array(numbers, np.int64), first, malformed, all_lines.__getitem__)
+
     # Parquet
 
     def _open_parquet(self) -> None:
         try:
-            with pa.parquet.ParquetFile(self.path) as file:
+            with pa.parquet.ParquetFile(self.path, page_checksum_verification=True) as file:
                 fields = file.schema_arrow
                 self._num_records = file.metadata.num_rows
         except (pa.ArrowInvalid, OSError) as error:
@@ -389,11 +572,11 @@ class TabularFile:
             ) from error
         self._check_columns(fields.names)
         for name in self._file_columns:
-            if name not in self._schema.columns:
+            if name not in self._schema.file_columns:
                 continue
             features = [feature for feature in self._schema.features if feature.name == name]
             try:
-                check_type(name, fields.field(name).type, features[0] if features else None)
+                check_type(name, fields.field(name).type, features[0] if features else None, self._schema)
             except ValueError as error:
                 raise ValueError(f"{self.path}: {error}") from error
 
@@ -401,7 +584,7 @@ class TabularFile:
         number = 0
         columns = list(self._file_columns)
         try:
-            with pa.parquet.ParquetFile(self.path) as file:
+            with pa.parquet.ParquetFile(self.path, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=columns):
                     end = number + batch.num_rows
                     yield _Rows([batch.column(name) for name in columns], np.arange(number, end), end)
@@ -416,3 +599,72 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _without_leading_blanks(table: pa.Table, missing_values: Sequence[str]) -> pa.Table:
+    """Strips the blanks that stand after the delimiters of a file."""
+    missing = pa.array(list(missing_values), pa.string())
+    stripped = {}
+    for name in table.column_names:
+        text = _whole(table.column(name))
+        text = pc.ascii_ltrim(text, " ")
+        stripped[name] = pc.if_else(pc.is_in(text, value_set=missing), pa.scalar(None, pa.string()), text)
+    return pa.table(stripped)
+
+
+def _is_json_line(start: bytes, path: Path) -> bool:
+    """Whether a text is JSON lines.
+
+    Raises:
+        ValueError: It is JSON of another form.
+    """
+    line = start.lstrip().splitlines()[0] if start.strip() else b""
+    if line[:1] == b"{":
+        if _json_object(line) is not None or len(start) == len(line):
+            return True
+        if start.lstrip()[1:].lstrip()[:1] == b'"':
+            raise ValueError(f"{path}: is JSON, but not with one object a line. Write JSON lines: a row a line.")
+    if line[:1] == b"[" and start.lstrip()[1:].lstrip()[:1] in (b"{", b"["):
+        raise ValueError(f"{path}: is one JSON array. Write JSON lines: an object a line, without commas between.")
+    return False
+
+
+def _json_object(text: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _json_cell(value: Any, feature: Feature | None) -> Any:
+    """A cell as the text that a CSV file has, or a list of texts.
+
+    Raises:
+        ValueError: Says what the cell holds that it cannot.
+    """
+    if feature is not None and feature.kind in ("multi_valued", "sequence"):
+        if isinstance(value, str):
+            if feature.list_format == "brackets":
+                return parse_list(value) if value.strip() else None
+            return value.split(feature.separator)
+        if not isinstance(value, list):
+            value = None if value is None else [value]
+        return value and [_json_text(entry) for entry in value]
+    return _json_text(value)
+
+
+def _json_text(value: Any) -> str | None:
+    if value is None or value != value:
+        return None
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("holds half a letter") from error
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    raise ValueError("holds a list" if isinstance(value, list) else "holds an object")

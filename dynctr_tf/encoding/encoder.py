@@ -19,7 +19,8 @@ from dynctr_tf.durable_files import check_file, checksum_of, make_folder, read_j
 from dynctr_tf.encoding.encoded_features import PADDING_ID, EncodedFeatures, feature_key
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, describe_encoding
 from dynctr_tf.encoding.raw_columns import KeptValues, kept_values, numbers, strings
-from dynctr_tf.encoding.vocabulary import FittedBins, FittedVocabulary, fit_vocabularies
+from dynctr_tf.encoding.value_text import TextForm
+from dynctr_tf.encoding.vocabulary import FittedBins, FittedVocabulary, fit_features
 from dynctr_tf.schema import Schema
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Encoder:
         schema: The schema of the rows.
         vocabularies: The fitted vocabulary of each feature that has one of its own. `fit` makes them.
         bins: The fitted bins of each numeric feature. `fit` makes them.
+        hashed_forms: How the values of hashed features are spelt, for those where it is not `"exact"`; those of
+            the others are with their vocabularies. Default `None`: all are exact.
 
     Raises:
         ValueError: A vocabulary or bins that are lacking, or that no feature has.
@@ -58,11 +61,19 @@ class Encoder:
     """
 
     def __init__(
-        self, schema: Schema, vocabularies: Mapping[str, FittedVocabulary], bins: Mapping[str, FittedBins]
+        self,
+        schema: Schema,
+        vocabularies: Mapping[str, FittedVocabulary],
+        bins: Mapping[str, FittedBins],
+        hashed_forms: Mapping[str, TextForm] | None = None,
     ) -> None:
         self.schema = schema
         self.vocabularies = dict(vocabularies)
         self.bins = dict(bins)
+        forms = {name: fitted.form for name, fitted in self.vocabularies.items()}
+        self.forms: dict[str, TextForm] = {
+            name: form for name, form in {**forms, **(hashed_forms or {})}.items() if form != "exact"
+        }
         own = [f for f in schema.features if f.shares_vocabulary_with is None]
         for what, given, needed in (
             ("bins", self.bins, [f.name for f in own if f.kind == "numeric"]),
@@ -88,9 +99,9 @@ class Encoder:
             progress: Whether a progress bar with rows/s is shown. Default `True`.
 
         Raises:
-            ValueError: As `fit_vocabularies`.
+            ValueError: As `dynctr_tf.encoding.fit_vocabularies`.
         """
-        return cls(source.schema, *fit_vocabularies(source, progress=progress))
+        return cls(source.schema, *fit_features(source, progress=progress))
 
     def layer(self, name: str | None = None) -> FeatureEncoder:
         """Returns a new Keras layer that encodes raw features as this encoder does.
@@ -99,7 +110,7 @@ class Encoder:
             name: The layer's name. Default `None`: chosen by Keras.
         """
         bins = {name: dataclasses.asdict(fitted) for name, fitted in self.bins.items()}
-        layer = FeatureEncoder(self.schema, self.features, bins, name=name)
+        layer = FeatureEncoder(self.schema, self.features, bins, self.forms, name=name)
         for feature, fitted in self.vocabularies.items():
             layer.set_vocabulary(feature, fitted.values.cast(pa.large_binary()).to_pylist())
         return layer
@@ -148,7 +159,7 @@ class Encoder:
                 if feature.kind == "categorical":
                     column = strings(column, name)
                 else:
-                    kept[name] = kept_values(column, feature)
+                    kept[name] = kept_values(column, feature, self.schema.missing_values)
                     column = kept[name].values
                 values[name], indices[name] = _distinct(column)
             ids = {name: found.numpy() for name, found in self._look_up(values).items()}
@@ -207,6 +218,7 @@ class Encoder:
             "schema": json.loads(self.schema.to_json()),
             "features": json.loads(self.features.to_json()),
             "bins": {name: dataclasses.asdict(fitted) for name, fitted in sorted(self.bins.items())},
+            "forms": dict(sorted(self.forms.items())),
             "vocabularies": {name: f"vocabulary_{i}.arrow" for i, name in enumerate(sorted(self.vocabularies))},
         }
 
@@ -260,9 +272,11 @@ class Encoder:
                 table = reader.read_all()
             values = table.column("value").combine_chunks()
             values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
-            vocabularies[name] = FittedVocabulary(values, table.column("count").to_numpy())
+            form = mapping["forms"].get(name, "exact")
+            vocabularies[name] = FittedVocabulary(values, table.column("count").to_numpy(), form)
         bins = {name: FittedBins(tuple(own["bins"]), tuple(own["boundaries"])) for name, own in mapping["bins"].items()}
-        encoder = cls(Schema.from_json(json.dumps(mapping["schema"])), vocabularies, bins)
+        hashed_forms = {name: form for name, form in mapping["forms"].items() if name not in vocabularies}
+        encoder = cls(Schema.from_json(json.dumps(mapping["schema"])), vocabularies, bins, hashed_forms)
         if encoder.fingerprint != mapping["fingerprint"]:
             raise ValueError(f"The encoder in {directory} is not what was saved: its files were changed.")
         return encoder

@@ -18,6 +18,7 @@ from dynctr_tf.encoding.encoded_features import (
 )
 from dynctr_tf.encoding.encoded_features import Sequence as SequenceFeature
 from dynctr_tf.encoding.numeric_binning import NumericBinning
+from dynctr_tf.encoding.value_text import TextForm, canonical_strings, without_missing
 from dynctr_tf.encoding.vocabulary_lookup import VocabularyLookup
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Feature, Schema
@@ -93,15 +94,19 @@ class FeatureEncoder(keras.layers.Layer):
     id = first_id of the feature's block + 0 (missing), 1 (unknown) or 2, 3, ... (a value)
     ```
 
-    The missing values are the empty string and NaN. Of a multi-valued feature the first `max_length` values
-    are kept, and one that has no value has the missing one; of a sequence the last `max_length` values are
-    kept, and one that has no value is all padding. Empty strings among their values are dropped.
+    The missing values are the empty string, the schema's other `missing_values`, and NaN. Other spellings of
+    a value, such as `12.0` for 12 in a column of whole numbers, get its id. Of a multi-valued feature the first
+    `max_length` values are kept, and one that has no value has the missing one; of a sequence the last `max_length`
+    values are kept, and one that has no value is all padding. White space around their values is stripped, and
+    missing values among them are dropped.
 
     Args:
         schema: The schema, or the JSON text of one.
         features: The description of the encoded batch, or the JSON text of one.
         bins: For each numeric feature `{"bins": [...], "boundaries": [...]}` as `NumericBinning` takes them;
             the vocabularies are state, set by `set_vocabulary` and saved with the model.
+        forms: How the values of a feature are spelt, one of `dynctr_tf.encoding.value_text.TEXT_FORMS`, for those
+            where it is not `"exact"`. Default `None`: all are.
         name: The layer's name, string. Default `None`: chosen by Keras.
         dtype: Taken for Keras' sake; has no effect. Default `None`.
 
@@ -136,6 +141,7 @@ class FeatureEncoder(keras.layers.Layer):
         schema: Schema | str,
         features: EncodedFeatures | str,
         bins: Mapping[str, Mapping[str, Sequence[float]]],
+        forms: Mapping[str, TextForm] | None = None,
         name: str | None = None,
         dtype: Any = None,
         **kwargs: Any,
@@ -146,6 +152,8 @@ class FeatureEncoder(keras.layers.Layer):
         numeric = [feature.name for feature in self.schema.features if feature.kind == "numeric"]
         if sorted(bins) != sorted(numeric):
             raise ValueError(f"Bins are needed for the numeric features {numeric}, got {sorted(bins)}.")
+        self.forms: dict[str, TextForm] = dict(forms or {})
+        self._missing = tuple(text for text in self.schema.missing_values if text)
         self._blocks = {entry.name: (entry.first_id, entry.num_ids) for entry in self.features.entries}
         # A list, because a feature's name need not be one that Keras accepts; `_places` finds the place.
         self.look_up_layers: list[keras.layers.Layer] = []
@@ -161,11 +169,16 @@ class FeatureEncoder(keras.layers.Layer):
                     dtype=self.dtype,
                 )
             elif feature.shares_vocabulary_with is None and feature.vocabulary.hash_buckets is None:
-                layer = VocabularyLookup(name=f"lookup_{position}", dtype=self.dtype)
+                layer = VocabularyLookup(
+                    self._form(feature), self._missing, name=f"lookup_{position}", dtype=self.dtype
+                )
             else:
                 continue
             self._places[feature.name] = len(self.look_up_layers)
             self.look_up_layers.append(layer)
+
+    def _form(self, feature: Feature) -> TextForm:
+        return self.forms.get(feature.name, "exact")
 
     def build(self, input_shape: Any) -> None:
         """Has nothing to make."""
@@ -202,6 +215,7 @@ class FeatureEncoder(keras.layers.Layer):
             raise ValueError(f"Feature {name!r} is {feature.kind} and takes strings, got {values.dtype.name}.")
         buckets = owner.vocabulary.hash_buckets
         if buckets is not None:
+            values = canonical_strings(without_missing(values, self._missing), self._form(owner))
             bucket = tf.cast(tf.strings.to_hash_bucket_fast(values, buckets), tf.int32)
             ids = tf.where(values == "", MISSING_OFFSET, bucket + FIRST_VALUE_OFFSET)
         else:
@@ -210,6 +224,7 @@ class FeatureEncoder(keras.layers.Layer):
 
     def _entry(self, feature: Feature, values: tf.Tensor) -> tf.Tensor:
         """Looks up and cuts the values of a multi-valued or sequence feature: (batch, max_length)."""
+        values = without_missing(tf.strings.strip(values), self._missing)
         present = tf.ragged.boolean_mask(values, values != "")
         length = feature.max_length
         kept = present[:, -length:] if feature.kind == "sequence" else present[:, :length]
@@ -274,6 +289,7 @@ class FeatureEncoder(keras.layers.Layer):
             "schema": self.schema.to_json(),
             "features": self.features.to_json(),
             "bins": {name: {key: own[key] for key in ("bins", "boundaries")} for name, own in bins.items()},
+            "forms": self.forms,
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,14 @@ def strings(column: pa.Array, name: str) -> pa.Array:
             "cast it to string in the source, or make the feature numeric in the schema."
         )
     return column.cast(pa.string()) if pa.types.is_null(column.type) else column
+
+
+def is_missing(values: pa.Array, missing_values: Sequence[str]) -> pa.Array:
+    """Marks the texts that mean a missing value: the empty one and the given ones; null stays null."""
+    if all(not text for text in missing_values):
+        return pc.equal(values, "")
+    found = pc.is_in(values, value_set=pa.array(sorted({"", *missing_values}), values.type))
+    return pc.if_else(values.is_null(), pa.scalar(None, pa.bool_()), found)
 
 
 def numbers(column: pa.Array, name: str) -> np.ndarray:
@@ -63,30 +72,40 @@ class KeptValues(NamedTuple):
     positions: np.ndarray
 
 
-def kept_values(column: pa.Array, feature: Feature) -> KeptValues:
+def kept_values(column: pa.Array, feature: Feature, missing_values: Sequence[str] = ()) -> KeptValues:
     """Takes a multi-valued or sequence column apart and keeps what fits into `feature.max_length`.
 
-    Empty values are dropped; then the first values of a set, or the last ones of a sequence, are kept.
+    White space around values is stripped and missing values are dropped; then the first values of a set, or the last
+    ones of a sequence, are kept.
+
+    Args:
+        column: Strings whose values are separated by the feature's separator, or lists of strings.
+        feature: The feature.
+        missing_values: The texts that mean a missing value, beside the empty one. Default `()`.
 
     Raises:
-        ValueError: A column that holds neither strings nor lists of strings.
+        ValueError: A column that holds neither strings nor lists of strings, or strings where `list_format` says
+            that lists are written in brackets, which a source has to read.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = kind.value_type
-    if _is_string(kind):
+    if _is_string(kind) and (feature.list_format == "separated" or pa.types.is_null(kind)):
         lists = pc.split_pattern(column.cast(pa.string()), feature.separator)
     elif (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_string(kind.value_type):
         lists = column
     else:
         raise ValueError(
             f"Column {feature.name!r} of a {feature.kind} feature must hold strings whose values are separated "
-            f"by {feature.separator!r}, or lists of strings, got {kind}."
+            f"by {feature.separator!r}, or lists of strings, got {kind}"
+            + (" where its list_format is 'brackets'; `TabularFile` reads those." if _is_string(kind) else ".")
         )
     values = lists.flatten().cast(pa.string())
     rows = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    present = pc.fill_null(pc.not_equal(values, ""), False)
+    # As `tf.strings.strip`, which the layer takes.
+    values = pc.ascii_trim_whitespace(values)
+    present = pc.fill_null(pc.invert(is_missing(values, missing_values)), False)
     values = values.filter(present)
     rows = rows[present.to_numpy(zero_copy_only=False)]
 

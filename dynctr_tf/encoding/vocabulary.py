@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from dynctr_tf.encoding.numeric_binning import numeric_bins
-from dynctr_tf.encoding.raw_columns import kept_values, numbers, strings
+from dynctr_tf.encoding.raw_columns import is_missing, kept_values, numbers, strings
 from dynctr_tf.encoding.read_ahead import read_ahead
+from dynctr_tf.encoding.value_text import TextForm, canonical, fitted_form
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ class FittedVocabulary:
     Args:
         values: Distinct strings, the most frequent first, equally frequent ones in the order of their bytes.
         counts: int64, how often each was seen in the training rows.
+        form: How they are spelt, one of `dynctr_tf.encoding.value_text.TEXT_FORMS`; other spellings of them get
+            their ids. Default `"exact"`.
     """
 
     values: pa.Array
     counts: np.ndarray
+    form: TextForm = "exact"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +77,21 @@ class ValueCounter:
         # Merging when as much is pending as is merged keeps the whole work linear.
         if self._pending_rows > max(_MERGE_ROWS, self._merged.num_rows):
             self._merge()
+
+    def respell(self) -> TextForm:
+        """Gives each value its one text, by how all of them are spelt, and returns how that is."""
+        self._merge()
+        values = self._merged.column("value").combine_chunks()
+        values = (
+            pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) and values.num_chunks else values
+        )
+        form = fitted_form(values) if len(values) else "exact"
+        if form != "exact":
+            respelt = canonical(values, form)
+            self._pending = [self._table(respelt, self._merged.column("count"))]
+            self._merged = self._table(pa.array([], self._type), pa.array([], pa.int64()))
+            self._merge()
+        return form
 
     def _merge(self) -> None:
         grouped = pa.concat_tables([self._merged, *self._pending]).group_by("value").aggregate([("count", "sum")])
@@ -130,22 +149,49 @@ class UniformSample:
         return tuple(float(cut) for cut in cuts[cuts > self._values.min()])
 
 
+def _present(column: pa.Array, feature: Feature, missing_values: tuple[str, ...]) -> pa.Array:
+    """The values of a feature that are there."""
+    if feature.kind != "categorical":
+        return kept_values(column, feature, missing_values).values
+    values = strings(column, feature.name)
+    values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    return values.filter(pc.fill_null(pc.invert(is_missing(values, missing_values)), False))
+
+
 class _StringFit:
-    def __init__(self, rule: Vocabulary) -> None:
+    def __init__(self, rule: Vocabulary, missing_values: tuple[str, ...]) -> None:
         self._rule = rule
+        self._missing_values = missing_values
         self._counter = ValueCounter(pa.large_string())
 
     def add(self, column: pa.Array, feature: Feature) -> None:
-        if feature.kind == "categorical":
-            values = strings(column, feature.name)
-            values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-            values = values.filter(pc.fill_null(pc.not_equal(values, ""), False))
-        else:
-            values = kept_values(column, feature).values
-        self._counter.add(values)
+        self._counter.add(_present(column, feature, self._missing_values))
 
     def finish(self) -> FittedVocabulary:
-        return FittedVocabulary(*self._counter.kept(self._rule))
+        form = self._counter.respell()
+        return FittedVocabulary(*self._counter.kept(self._rule), form)
+
+
+class _HashedFit:
+    """Looks how the values of a hashed feature are spelt, for which it need not keep them."""
+
+    def __init__(self, missing_values: tuple[str, ...]) -> None:
+        self._missing_values = missing_values
+        self._form: TextForm | None = None
+
+    def add(self, column: pa.Array, feature: Feature) -> None:
+        if self._form == "exact":
+            return
+        values = pc.unique(_present(column, feature, self._missing_values))
+        if len(values):
+            form = fitted_form(values)
+            # That no number occurs with .0 and without cannot be seen without keeping them.
+            form = "exact" if form == "decimal" else form
+            forms = {form, self._form or form}
+            self._form = form if len(forms) == 1 else "whole" if forms == {"bit", "whole"} else "exact"
+
+    def finish(self) -> TextForm:
+        return self._form or "exact"
 
 
 class _BinFit:
@@ -177,8 +223,11 @@ class _QuantileFit:
         return FittedBins(tuple(range(len(boundaries) + 1)), boundaries)
 
 
-def _fits(schema: Schema) -> dict[str, _StringFit | _BinFit | _QuantileFit]:
-    fits: dict[str, _StringFit | _BinFit | _QuantileFit] = {}
+_Fit = _StringFit | _HashedFit | _BinFit | _QuantileFit
+
+
+def _fits(schema: Schema) -> dict[str, _Fit]:
+    fits: dict[str, _Fit] = {}
     for feature in schema.features:
         rule = feature.vocabulary
         if feature.kind == "numeric":
@@ -188,8 +237,10 @@ def _fits(schema: Schema) -> dict[str, _StringFit | _BinFit | _QuantileFit]:
                     "its vocabulary, or make it categorical."
                 )
             fits[feature.name] = _QuantileFit(feature) if feature.binning == "quantile" else _BinFit(rule)
-        elif feature.shares_vocabulary_with is None and rule.hash_buckets is None:
-            fits[feature.name] = _StringFit(rule)
+        elif feature.shares_vocabulary_with is None:
+            hashed = rule.hash_buckets is not None
+            missing = schema.missing_values
+            fits[feature.name] = _HashedFit(missing) if hashed else _StringFit(rule, missing)
     return fits
 
 
@@ -200,7 +251,8 @@ def fit_vocabularies(
 
     Use `Encoder.fit`, which calls this, unless the counts themselves are wanted.
 
-    Strings are counted exactly, per feature; a feature that shares a vocabulary is counted into the shared one.
+    Strings are counted exactly, per feature, and those that spell one value in two ways as one: see
+    `dynctr_tf.encoding.value_text.TEXT_FORMS`; a feature that shares a vocabulary is counted into the shared one.
     Of a multi-valued or sequence feature only what fits into `max_length` counts, because nothing else gets an
     id. The bins of logarithmic binnings are counted likewise, and `min_count` and `max_size` hold for them too.
     Quantile boundaries are exact up to 262 144 numbers; beyond, they are those of a uniform sample of that size,
@@ -229,6 +281,34 @@ def fit_vocabularies(
     >>> int(vocabularies["scenario_id"].counts.sum()) <= 300
     True
     """
+    fitted = fit_features(source, progress=progress)
+    return fitted.vocabularies, fitted.bins
+
+
+class FittedFeatures(NamedTuple):
+    """What `fit_features` returns.
+
+    Attributes:
+        vocabularies: The vocabulary of each feature that has one of its own.
+        bins: The bins of each numeric feature.
+        hashed_forms: How the values of each hashed feature are spelt.
+    """
+
+    vocabularies: dict[str, FittedVocabulary]
+    bins: dict[str, FittedBins]
+    hashed_forms: dict[str, TextForm]
+
+
+def fit_features(source: RowSource, *, progress: bool = True) -> FittedFeatures:
+    """Fits as `fit_vocabularies` does, and looks how the values of hashed features are spelt.
+
+    Args:
+        source: The rows.
+        progress: Whether a progress bar with rows/s is shown. Default `True`.
+
+    Raises:
+        ValueError: As `fit_vocabularies`.
+    """
     if not source.split_names or source.split_names[0] != "train":
         raise ValueError(f"The first split of a source must be 'train', got {source.split_names}.")
     schema = source.schema
@@ -251,4 +331,5 @@ def fit_vocabularies(
     fitted = {name: fit.finish() for name, fit in fits.items()}
     vocabularies = {name: found for name, found in fitted.items() if isinstance(found, FittedVocabulary)}
     bins = {name: found for name, found in fitted.items() if isinstance(found, FittedBins)}
-    return vocabularies, bins
+    hashed = {name: fit.finish() for name, fit in fits.items() if isinstance(fit, _HashedFit)}
+    return FittedFeatures(vocabularies, bins, hashed)

@@ -11,6 +11,10 @@ from tensorflow import keras
 
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, MISSING_OFFSET, UNKNOWN_OFFSET
+from dynctr_tf.encoding.value_text import TEXT_FORMS, TextForm, canonical_strings, other_spellings
+from dynctr_tf.nearest import unknown_name_message
+
+_MOST_RESPELT = 1 << 20
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -27,7 +31,14 @@ class VocabularyLookup(keras.layers.Layer):
     id(v) = 0 for v = "";  2 + place of v in the vocabulary;  1 where it is not there
     ```
 
+    Other spellings of the values, such as `12.0` for 12 in a column of whole numbers, and the texts that mean
+    a missing value are entries of the table too, so they cost nothing; beyond a million values, where they would
+    double a large table, the strings are respelt first.
+
     Args:
+        form: How the values are spelt, one of `dynctr_tf.encoding.value_text.TEXT_FORMS`. Default `"exact"`: every
+            text stands for itself.
+        missing_values: Texts that mean a missing value, beside the empty one. Default `()`.
         name: The layer's name, string. Default `None`: chosen by Keras.
         dtype: Taken for Keras' sake; has no effect. Default `None`.
 
@@ -51,11 +62,27 @@ class VocabularyLookup(keras.layers.Layer):
     [3, 0, 1]
     """
 
-    def __init__(self, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        form: TextForm = "exact",
+        missing_values: Sequence[str] = (),
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, dtype=dtype, autocast=False, **kwargs)
+        if form not in TEXT_FORMS:
+            raise ValueError(unknown_name_message("form of values", str(form), TEXT_FORMS))
+        self.form = form
+        self.missing_values = tuple(missing_values)
+        self._respelt = False
         with tf.init_scope():
             self._table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, UNKNOWN_OFFSET)
-            self._table.insert([b""], [MISSING_OFFSET])
+            self._table.insert(*self._missing())
+
+    def _missing(self) -> tuple[list[bytes], list[int]]:
+        texts = [b"", *(text.encode() for text in self.missing_values if text)]
+        return texts, [MISSING_OFFSET] * len(texts)
 
     def build(self, input_shape: Any) -> None:
         """Has nothing to make: the table is there from the start, empty."""
@@ -65,7 +92,8 @@ class VocabularyLookup(keras.layers.Layer):
         """Takes the values in the order of their ids, in place of those that the layer had.
 
         Raises:
-            ValueError: An empty value, which stands for a missing one, or a value given twice.
+            ValueError: An empty value, which stands for a missing one, as do `missing_values`, or a value given
+                twice, be it in two spellings.
         """
         keys = np.empty(len(values) + 1, object)
         keys[0] = b""
@@ -77,23 +105,50 @@ class VocabularyLookup(keras.layers.Layer):
             twice = next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
             problem = f"{twice.decode(errors='replace')!r} twice" if twice else "an empty value"
             raise ValueError(f"A vocabulary has distinct values, none of them empty; this one has {problem}.")
+        texts, missing_ids = self._missing()
+        self._respelt = len(values) > _MOST_RESPELT
+        others: list[bytes] = []
+        other_ids: list[int] = []
+        if self.form != "exact" or len(texts) > 1:
+            known = set(keys[1:])
+            if not self._respelt:
+                for value, place in zip(keys[1:], ids[1:].tolist(), strict=True):
+                    for other in other_spellings(value, self.form):
+                        others.append(other)
+                        other_ids.append(place)
+            twice = next((text for text in (*texts, *others) if text in known), None)
+            if twice is not None:
+                problem = f"{twice.decode(errors='replace')!r}, which stands for another one or for a missing one"
+                raise ValueError(f"A vocabulary has distinct values, each in one spelling; this one has {problem}.")
         with tf.init_scope(), tf.device("/CPU:0"):
             self._table.remove(self._table.export()[0])
             self._table.insert(tf.constant(keys, tf.string), tf.constant(ids))
+            more = [*texts[1:], *others]
+            if more:
+                self._table.insert(tf.constant(more, tf.string), tf.constant(missing_ids[1:] + other_ids, tf.int64))
 
     def get_vocabulary(self) -> list[bytes]:
         """Returns the values in the order of their ids, in UTF-8."""
-        keys, ids = self._table.export()
-        values = keys.numpy()[np.argsort(ids.numpy())]
-        return [bytes(value) for value in values[1:]]
+        keys, ids = (tensor.numpy() for tensor in self._table.export())
+        keys, ids = keys[ids != MISSING_OFFSET], ids[ids != MISSING_OFFSET]
+        values = [bytes(value) for value in keys[np.argsort(ids, kind="stable")]]
+        if len(values) and len(values) > int(ids.max()) - UNKNOWN_OFFSET:
+            others = {other for value in values for other in other_spellings(value, self.form)}
+            values = [value for value in values if value not in others]
+        return values
 
     def call(self, values: Any) -> tf.Tensor:
         strings = tf.convert_to_tensor(values)
         if strings.dtype != tf.string:
             raise ValueError(f"{self.name} looks up strings, got {strings.dtype.name}.")
+        if self._respelt:
+            strings = canonical_strings(strings, self.form)
         ids = tf.cast(self._table.lookup(strings), tf.int32)
         # The table's operation forgets the shape.
         return tf.ensure_shape(ids, strings.shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "form": self.form, "missing_values": list(self.missing_values)}
 
     def save_own_variables(self, store: Any) -> None:
         """Writes the values as one array of bytes and one of lengths."""

@@ -198,8 +198,10 @@ def test_files_that_cannot_be_read(tmp_path):
         ValueError, match=r"line 1: the schema's column 'user' is not in the file.*Did you mean 'users'"
     ):
         TabularFile(write(tmp_path / "names.csv", HEADER.replace("user", "users") + good_line(0)), SCHEMA)
+    semicolons = write(tmp_path / "names.csv", (HEADER + good_line(0)).replace(",", ";"))
     with pytest.raises(ValueError, match="Give delimiter="):
-        TabularFile(write(tmp_path / "names.csv", (HEADER + good_line(0)).replace(",", ";")), SCHEMA)
+        TabularFile(semicolons, SCHEMA, delimiter=",")
+    assert rows_of(TabularFile(semicolons, SCHEMA)) == [{"click": 0.0, "user": "u0", "age": 0.5, "tags": "a|b"}]
     with pytest.raises(ValueError, match=r"named more than once: \['age'\]"):
         TabularFile(write(tmp_path / "twice.csv", HEADER.replace("extra", "age") + good_line(0)), SCHEMA)
     cut = write(tmp_path / "cut.csv.gz", gzip.compress((HEADER + "".join(map(good_line, range(5000)))).encode())[:-100])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Looks at a file's rows, guesses what its columns mean, prints the guesses with their reasons and "
         "writes them as a schema file, to be read and edited before training.",
     )
-    parser.add_argument("path", type=Path, help="a CSV file with a header (plain or gzip) or a Parquet file")
+    parser.add_argument("path", type=Path, help="a CSV file (plain or compressed), JSON lines, or a Parquet file")
     parser.add_argument("--label", help="the label's column; by default recognised by its name and its values")
     parser.add_argument(
         "--positive",
@@ -34,7 +36,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, help="the schema file; by default <file's name>.schema.json beside it")
     parser.add_argument("--force", action="store_true", help="overwrite the schema file if there is one")
     parser.add_argument("--rows", type=int, default=200_000, help="how many rows to look at (default %(default)s)")
-    parser.add_argument("--delimiter", help="between the values of a CSV file (default: tab for .tsv, else comma)")
+    parser.add_argument(
+        "--delimiter", help="between the values of a CSV file; by default recognised from its first row"
+    )
+    parser.add_argument("--quote", help='encloses values of a CSV file (default "); none where it has no meaning')
+    parser.add_argument("--encoding", help="of a file of text, such as latin-1 (default UTF-8)")
+    parser.add_argument(
+        "--column-names",
+        metavar="NAMES",
+        help="the columns of a CSV file that has no header, with commas between them, or as a JSON list",
+    )
     parser.add_argument(
         "--missing",
         action="append",
@@ -46,11 +57,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    name = options.path.name
-    for suffix in (".gz", ".csv", ".tsv", ".txt", ".parquet"):
-        name = name.removesuffix(suffix)
-    output = options.output or options.path.with_name(f"{name}.schema.json")
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    output = options.output or options.path.with_name(f"{_plain_name(options.path)}.schema.json")
     if output.exists() and not options.force:
         print(f"{output} is there already. Give --force to overwrite it, or another --output.", file=sys.stderr)
         return 2
@@ -62,10 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             impressions=options.impressions,
             max_rows=options.rows,
             delimiter=options.delimiter,
+            quote=None if options.quote == "none" else options.quote or '"',
             missing_values=("", *(options.missing or ())),
+            encoding=options.encoding,
+            column_names=_names(options.column_names),
         )
     except ValueError as error:
-        print(error, file=sys.stderr)
+        print(_as_options(str(error)), file=sys.stderr)
         return 2
     print(draft.table())
     print(f"\n{draft.num_rows:,} rows looked at.", end="")
@@ -75,10 +87,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "when told to.",
             end="",
         )
-    draft.schema.save(output)
+    try:
+        draft.schema.save(output)
+    except OSError as error:
+        print(f"\n{output} cannot be written: {error.strerror or error}. Give another --output.", file=sys.stderr)
+        return 2
     print(f"\nWrote {output}. Read the reasons, edit what is wrong, and train with it:")
-    print(f"  {train_command(options.path, output, {'delimiter': options.delimiter})}")
+    print(f"  {train_command(options.path, output, draft.options)}")
     return 0
+
+
+_COMPRESSIONS = (".gz", ".bz2", ".zst", ".zstd", ".xz", ".lz4", ".zip")
+_FORMATS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".parquet", ".jsonl", ".ndjson", ".json")
+
+
+def _plain_name(path: Path) -> str:
+    """The file's name without the endings of its format."""
+    name = path.name
+    for suffix in (*_COMPRESSIONS, *_FORMATS):
+        shorter = name[: -len(suffix)] if name.lower().endswith(suffix) else name
+        name = shorter or name
+    return name
+
+
+def _names(given: str | None) -> list[str] | None:
+    """Reads the names of columns.
+
+    Raises:
+        ValueError: What starts as a JSON list is none of texts.
+    """
+    if given is None:
+        return None
+    if not given.lstrip().startswith("["):
+        return next(csv.reader([given]))
+    try:
+        names = json.loads(given)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--column-names is no JSON list: {error}. Got {given!r}.") from error
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"--column-names must be a JSON list of texts, got {given!r}.")
+    return list(names)
+
+
+def _as_options(message: str) -> str:
+    """Names the options of this command where a message names arguments of `TabularFile`."""
+    message = re.sub(r'\b(encoding|delimiter)="([^"]*)"', r"--\1 \2", message)
+    message = message.replace("delimiter=...", "--delimiter").replace("quote=None", "--quote none")
+    message = message.replace(', or give on_bad_row="skip" to leave such rows out and count them', "")
+    return message.replace("column_names=[...]", "--column-names")
 
 
 def train_command(path: Path, schema: Path, options: Mapping[str, object]) -> str:
@@ -87,18 +143,20 @@ def train_command(path: Path, schema: Path, options: Mapping[str, object]) -> st
     Args:
         path: The file.
         schema: The schema's file.
-        options: Options of `TabularFile`; what is `None` is left out.
+        options: Options of `TabularFile`.
     """
     parts = ["python", "-m", "pipelines.train", "--data.name", "tabular_file"]
     for name, value in {"path": path, "schema": schema}.items():
         parts += [f"--data.{name}", _as_setting(f"./{value}" if str(value).startswith("-") else str(value))]
     for name, option in options.items():
-        parts += [] if option is None else [f"--data.options.{name}", _as_setting(option)]
+        parts += [f"--data.options.{name}", _as_setting(option)]
     return " ".join(shlex.quote(part) for part in parts)
 
 
 def _as_setting(value: object) -> str:
     """Writes a value as the training job reads it: what would be a number or the like there as a TOML text."""
+    if value is None:
+        return "none"
     if isinstance(value, str) and value.isprintable() and parse_value(value) == value:
         return value
     # A JSON text is a TOML text, but for the one control character that TOML wants escaped too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from dynctr_tf.datasets.draft_columns import Column
 from dynctr_tf.datasets.draft_names import CLICK_COUNT_NAMES, IMPRESSION_NAMES, LABEL_NAMES, RATING_NAMES, plain
+from dynctr_tf.datasets.row_checks import NUMBER
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import positive_rule
 
@@ -298,6 +300,11 @@ def _one_sided(column: Column, clicks: np.ndarray, others: np.ndarray, path: Pat
     )
 
 
+def _looks_like_data(names: Sequence[str]) -> bool:
+    """Whether the names of columns may be cells of a first row: numbers, or nothing."""
+    return sum(not name or re.fullmatch(NUMBER, name) is not None for name in names) >= 0.2 * len(names)
+
+
 def _no_label(columns: Sequence[Column], path: Path, given: Mapping[str, object], positive: str | None) -> str:
     possible = []
     for column in columns:
@@ -311,4 +318,10 @@ def _no_label(columns: Sequence[Column], path: Path, given: Mapping[str, object]
         f"{path}: no column is called {', '.join(LABEL_NAMES[:4])} or the like. Give the label's column; columns of "
         f"two values that could be one: {', '.join(map(repr, possible[:20])) or 'none'}."
     )
+    if _looks_like_data([column.name for column in columns]) and given.get("column_names") is None:
+        shown = ", ".join(repr(column.name) for column in columns[:4])
+        return (
+            f"{start} The first row, {shown}, ..., looks like data: if the file has no header, give the names of all "
+            f"columns.\n  {command_line(path, given, column_names='NAME,NAME,...')}"
+        )
     return start + f"\n  {command_line(path, given, label=possible[0] if possible else 'COLUMN')}"

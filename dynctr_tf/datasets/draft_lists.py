@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dynctr_tf.datasets.bracketed_lists import parse_list
 from dynctr_tf.schema import ListFormat
 
 _MARKS = ("\x01", "\x02", "\x03", "|", "^", "\t", ";", ",", "#", " ")
 _STRONG = frozenset("\x01\x02\x03|^\t")
 _LEAST_SHARE = {" ": 0.3, ",": 0.05, ";": 0.05, "#": 0.05}
+_OPENING = ("[", "(", "{")
 _MOST_CELLS = 5_000
 
 _CODE = re.compile(r"[A-Za-z]*[-+]?[0-9][A-Za-z0-9_-]*|[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
@@ -26,7 +28,6 @@ _WHOLE = re.compile(r"[-+]?[0-9]+")
 _FRACTION = re.compile(r"[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
 _THOUSANDS = re.compile(r"(?<![0-9,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,([0-9]+)\s*")
-_BRACKETS = re.compile(r"\s*(\[.*\]|\(.*\)|\{[^:]*\})\s*", re.DOTALL)
 _SENTENCE = frozenset(
     # Words that hold sentences together and are no tags.
     {
@@ -101,9 +102,12 @@ class Doubt(NamedTuple):
     share: float
 
 
-def in_brackets(value: str) -> bool:
-    """Whether a text starts and ends with the brackets of a list."""
-    return _BRACKETS.fullmatch(value) is not None
+def _parsed(value: str) -> list[str] | None:
+    """The values of a list in brackets; `None` where the text is none."""
+    try:
+        return parse_list(value)
+    except ValueError:
+        return None
 
 
 def _parts(value: str, mark: str) -> list[str]:
@@ -203,8 +207,8 @@ def _is_list(mark: str, cells: Sequence[list[str]], num_values: int) -> bool:
     return bool(long < 0.2 and (mixing > 0.6 or (len(flat) >= 5 * distinct and _sorted_sets(several))))
 
 
-def _form(list_format: ListFormat, separator: str, cells: Sequence[str], mark: str) -> ListForm:
-    parts = {part.strip(" '\"\t") for cell in cells for part in cell.split(mark)} - {""}
+def _form(list_format: ListFormat, separator: str, cells: Sequence[Sequence[str]]) -> ListForm:
+    parts = {part.strip() for cell in cells for part in cell} - {""}
     fractional = sum(_FRACTION.fullmatch(part) is not None for part in parts)
     return ListForm(list_format, separator, len(parts), fractional / max(len(parts), 1))
 
@@ -222,9 +226,11 @@ def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | N
     every = values
     values, counts = values[:_MOST_CELLS], np.asarray(counts[:_MOST_CELLS], np.float64)
     total = float(counts.sum())
-    bracketed = np.array([in_brackets(value) for value in values], bool)
+    bracketed = np.array([value.strip()[:1] in _OPENING for value in values], bool)
     if counts[bracketed].sum() > 0.95 * total:
-        return _form("brackets", "|", [value.strip()[1:-1] for value in every], ",")
+        lists = [_parsed(value) for value in every]
+        if all(entry is not None for entry in lists):
+            return _form("brackets", "|", [entry for entry in lists if entry is not None])
     if amounts_with_commas(values):
         return None
     doubt: Doubt | None = None
@@ -239,7 +245,7 @@ def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | N
             split = [cells[row] if row in cells else [value.strip()] for row, value in enumerate(values)]
             split = [cell for cell in split if cell]
             if _is_list(mark, split, len(values)):
-                return _form("separated", mark, every, mark)
+                return _form("separated", mark, [value.split(mark) for value in every])
         # Blanks stand in every name; they are worth a word where words come again in other places.
         if several < 0.05 or (doubt is not None and several <= doubt.share):
             continue

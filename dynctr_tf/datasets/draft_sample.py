@@ -1,88 +1,123 @@
-"""The first rows of a file."""
+"""The first rows of a file, all columns, read as training reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
-from dynctr_tf.datasets.csv_blocks import Dialect, blocks
+from dynctr_tf.datasets.row_checks import valid_text
+from dynctr_tf.datasets.tabular_file import TabularFile, json_object
+from dynctr_tf.schema import Feature, Schema
 
-
-def _csv_tables(path: Path, dialect: Dialect, missing: Sequence[str], left_out: list[int]) -> Iterator[pa.Table]:
-    names: list[str] = []
-
-    def skip(_: Any) -> str:
-        left_out.append(1)
-        return "skip"
-
-    for block in blocks(path, dialect, 2 << 20):
-        data = block.data
-        if not names:
-            records = dialect.records(data, block.first_line)
-            if not records:
-                continue
-            try:
-                names = dialect.values(data[records[0].start : records[0].end])
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}, line {records[0].line}: the header is not UTF-8 text: {error}.") from error
-            if len(names) != len(set(names)):
-                twice = sorted({name for name in names if names.count(name) > 1})
-                raise ValueError(f"{path}, line {records[0].line}: columns named more than once: {twice}.")
-            data = data[records[0].end :].lstrip(b"\r\n")
-        if not data:
-            continue
-        try:
-            yield pa.csv.read_csv(
-                pa.BufferReader(data),
-                read_options=pa.csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False),
-                parse_options=pa.csv.ParseOptions(
-                    delimiter=dialect.delimiter,
-                    quote_char=dialect.quote or False,
-                    newlines_in_values=dialect.quote is not None,
-                    invalid_row_handler=skip,
-                ),
-                convert_options=pa.csv.ConvertOptions(
-                    column_types={name: pa.string() for name in names},
-                    null_values=list(missing),
-                    strings_can_be_null=True,
-                ),
-            )
-        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: the rows from line {block.first_line} on cannot be read: {error}") from error
+_MANY_BAD = 0.3  # of the rows looked at: no longer single rows that can be left out
+_DEFAULTS = {"delimiter": None, "quote": '"', "encoding": None, "column_names": None}
+_NOTHING = Schema((Feature("\0feature", "categorical"),), label="\0label", missing_values=("",))
 
 
-def read_sample(
-    path: Path, max_rows: int, delimiter: str | None, quote: str | None, missing: Sequence[str]
-) -> tuple[pa.Table, int]:
-    """Returns the first rows and how many rows were left out, since they have too few or too many columns."""
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such file. Give the path of a CSV or Parquet file.")
-    left_out: list[int] = []
-    with path.open("rb") as file:
-        parquet = file.read(4) == b"PAR1"
-    tables: list[pa.Table] = []
-    num_rows = 0
-    if parquet:
-        with pa.parquet.ParquetFile(path) as file:
-            source: Iterator[pa.Table] = (pa.Table.from_batches([batch]) for batch in file.iter_batches())
-            for table in source:
-                tables.append(table)
-                num_rows += table.num_rows
-                if num_rows >= max_rows:
-                    break
-    else:
-        if delimiter is None:
-            delimiter = "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
-        for table in _csv_tables(path, Dialect(delimiter, quote), missing, left_out):
-            tables.append(table)
-            num_rows += table.num_rows
+class Sample(NamedTuple):
+    """Rows to look at.
+
+    Attributes:
+        names: The columns of the file, in its order.
+        cells: The cells of each column that can be read.
+        unreadable: Why the others cannot.
+        num_rows: How many rows there are.
+        num_left_out: How many were not taken, since they have too few or too many columns or the like.
+        options: The options of `TabularFile` with which the file is read, those that are not its defaults.
+    """
+
+    names: tuple[str, ...]
+    cells: dict[str, pa.ChunkedArray]
+    unreadable: dict[str, str]
+    num_rows: int
+    num_left_out: int
+    options: dict[str, Any]
+
+
+class _AllColumns(TabularFile):
+    """A file of which all columns are read, whatever they mean."""
+
+    def __init__(self, path: Path, missing_values: Sequence[str], **options: Any) -> None:
+        self.names: tuple[str, ...] = ()
+        self.unreadable: dict[str, str] = {}
+        self.recognised: str | None = None
+        super().__init__(path, _NOTHING, missing_values=missing_values, **options)
+
+    def _columns_of_file(self) -> tuple[str, ...]:
+        return ()
+
+    def _recognised_delimiter(
+        self, start: bytes, column_names: Sequence[str] | None, quote: str | None, usual: str
+    ) -> str:
+        found = super()._recognised_delimiter(start, column_names, quote, usual)
+        self.recognised = found if found != usual else None
+        return found
+
+    def _check_columns(self, names: Sequence[str]) -> None:
+        self.names = tuple(dict.fromkeys(names))
+        for name in self.names:
+            times = list(names).count(name)
+            if times > 1:
+                self.unreadable[name] = f"{times} columns have this name; rename all but one to use it"
+        self._file_columns = tuple(name for name in self.names if name not in self.unreadable)
+
+    def _open_json(self) -> None:
+        super()._open_json()
+        lists, block = set(), next(self._blocks())
+        for record in self._dialect.records(block.data, block.first_line):
+            row = json_object(block.data[record.start : record.end]) or {}
+            for name, value in row.items():
+                entries = value if isinstance(value, list) else [value]
+                if any(isinstance(entry, (dict, list)) for entry in entries):
+                    self.unreadable[name] = "holds objects or lists of lists; make columns of their entries"
+                elif isinstance(value, list):
+                    lists.add(name)
+        self._file_columns = tuple(name for name in self.names if name not in self.unreadable)
+        features = [Feature(name, "multi_valued") for name in self._file_columns if name in lists]
+        self._schema = dataclasses.replace(self._schema, features=(*features, *self._schema.features))
+
+    def sample(self, max_rows: int) -> tuple[dict[str, pa.ChunkedArray], int, int]:
+        """Reads the first rows: the cells, how many rows, and how many were left out."""
+        chunks: dict[str, list[pa.Array]] = {name: [] for name in self._file_columns}
+        num_rows = malformed = 0
+        for rows in self._raw_rows():
+            malformed += len(rows.malformed)
+            if rows.malformed and malformed > max(1.0, _MANY_BAD * (num_rows + len(rows.numbers) + malformed)):
+                self._refuse(rows, [])
+            for name, cells in zip(self._file_columns, rows.raw, strict=True):
+                if pa.types.is_string(cells.type):
+                    cells, problems = valid_text(name, cells)
+                    if problems:
+                        self._refuse(rows, problems)
+                chunks[name].append(cells)
+            num_rows += len(rows.numbers)
             if num_rows >= max_rows:
                 break
-    if not num_rows:
-        raise ValueError(f"{path}: the file has no usable row. Give a file that has a header and rows.")
-    return pa.concat_tables(tables).slice(0, max_rows).combine_chunks(), len(left_out)
+        if not num_rows:
+            raise ValueError(f"{self.path}: the file has no usable row. Give a file that has a header and rows.")
+        cells = {name: pa.chunked_array(parts).slice(0, max_rows) for name, parts in chunks.items()}
+        return cells, min(num_rows, max_rows), malformed
+
+
+def read_sample(path: Path, max_rows: int, missing_values: Sequence[str], given: Mapping[str, Any]) -> Sample:
+    """Reads the first rows of a file, as `TabularFile` reads them.
+
+    Args:
+        path: The file.
+        max_rows: How many rows are read at most.
+        missing_values: The texts that mean a missing value.
+        given: Other options of `TabularFile`.
+
+    Raises:
+        ValueError: As `TabularFile` raises it.
+    """
+    file = _AllColumns(path, missing_values, **given)
+    cells, num_rows, num_left_out = file.sample(max_rows)
+    options = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
+    if file.recognised is not None:
+        options["delimiter"] = file.recognised
+    return Sample(file.names, cells, file.unreadable, num_rows, num_left_out, options)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from dynctr_tf.datasets.draft_columns import Column
 from dynctr_tf.datasets.draft_features import high_auc, kind_of, leak_of, left_out, sharing
@@ -47,12 +49,14 @@ class SchemaDraft(NamedTuple):
         columns: One entry per column of the file, in its order.
         num_rows: How many rows were looked at.
         num_left_out: How many were not, since they have too few or too many columns.
+        options: The options with which `TabularFile` reads the file, those that are not its defaults.
     """
 
     schema: Schema
     columns: tuple[DraftedColumn, ...]
     num_rows: int
     num_left_out: int
+    options: Mapping[str, Any] = MappingProxyType({})
 
     def table(self) -> str:
         """Returns the columns as a text table."""
@@ -97,6 +101,8 @@ def draft_schema(
     delimiter: str | None = None,
     quote: str | None = '"',
     missing_values: Sequence[str] = ("",),
+    encoding: str | None = None,
+    column_names: Sequence[str] | None = None,
 ) -> SchemaDraft:
     """Guesses a schema from a file's first rows.
 
@@ -105,7 +111,7 @@ def draft_schema(
     what tells it nearly always was made from it, and is left out.
 
     Args:
-        path: A CSV file with a header, plain or gzip-compressed, or a Parquet file.
+        path: A file that `TabularFile` reads.
         label: The label's column. Default `None`: the first of the names that labels have.
         positive: What in it counts as a click, such as `"yes"` or `">= 4"`. Default `None`: 1, true or yes.
         impressions: The column of impressions, where the label counts clicks. Default `None`: recognised where the
@@ -115,6 +121,8 @@ def draft_schema(
         quote: As in `TabularFile`. Default `'"'`.
         missing_values: As in `TabularFile`; marks such as `NULL`, `\\N` and `-` are recognised beside them and stand
             in the schema. Default `("",)`.
+        encoding: As in `TabularFile`. Default `None`.
+        column_names: As in `TabularFile`. Default `None`.
 
     Raises:
         ValueError: No such file, no rows, no label, or one that can be read in several ways; the message has the
@@ -138,10 +146,16 @@ def draft_schema(
         "positive": positive,
         "impressions": impressions,
         "delimiter": delimiter,
+        "quote": None if quote == '"' else quote or "none",
+        "encoding": encoding,
+        "column_names": None if column_names is None else json.dumps(list(column_names), ensure_ascii=False),
         "missing": [value for value in missing_values if value],
     }
-    table, num_left_out = read_sample(path, max_rows, delimiter, quote, missing_values)
-    columns = [Column(name, table.column(i), missing_values) for i, name in enumerate(table.column_names)]
+    reading = {"delimiter": delimiter, "quote": quote, "encoding": encoding, "column_names": column_names}
+    sample = read_sample(path, max_rows, missing_values, reading)
+    columns = [Column(name, sample.cells[name], missing_values) for name in sample.names if name in sample.cells]
+    if label in sample.unreadable:
+        raise ValueError(f"{path}: the label {label!r} cannot be used: {sample.unreadable[label]}.")
     found = find_label(columns, label, positive, impressions, path, given)
     check = LeakageCheck(found.clicks, found.others)
     drafted: list[DraftedColumn] = []
@@ -149,7 +163,12 @@ def draft_schema(
     single: dict[str, str] = {}
     taken: set[str] = set()
     marks: dict[str, list[str]] = {}
-    for column in columns:
+    by_name = {column.name: column for column in columns}
+    for name in sample.names:
+        if name in sample.unreadable:
+            drafted.append(DraftedColumn(name, "left out", "", 0, 0.0, sample.unreadable[name]))
+            continue
+        column = by_name[name]
         if column.marks:
             marks.update((mark, [*marks.get(mark, []), column.name]) for mark in column.marks)
         entry = DraftedColumn(column.name, "left out", "", column.distinct, column.missing, "")
@@ -160,7 +179,7 @@ def draft_schema(
                 reason += ": so much counts each row; if it is a weight of an item or the like, make it a feature"
             drafted.append(entry._replace(kind=special, reason=reason))
             continue
-        why_not = left_out(column, table.num_rows)
+        why_not = left_out(column, sample.num_rows)
         auc = check.own_auc(column) if why_not is None or after_the_click(column.name) else None
         why_not = leak_of(column, auc) or why_not
         if why_not is not None:
@@ -186,7 +205,7 @@ def draft_schema(
         missing_values=tuple(dict.fromkeys([*missing_values, *marks])),
         **single,
     )
-    return SchemaDraft(schema, tuple(drafted), table.num_rows, num_left_out)
+    return SchemaDraft(schema, tuple(drafted), sample.num_rows, sample.num_left_out, sample.options)
 
 
 def _special(column: Column, label: str, impressions: str | None, single: dict[str, str]) -> str | None:

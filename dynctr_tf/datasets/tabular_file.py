@@ -217,7 +217,7 @@ class TabularFile:
         skipped: Counter[str] = Counter()
         total, clicks, weight = 0, 0.0, 0.0
         first_rows: _Rows | None = None
-        for rows in self._parquet_rows() if self._parquet else self._json_rows() if self._json else self._csv_rows():
+        for rows in self._raw_rows():
             first_rows = first_rows or rows
             columns, problems = self._typed(rows.raw)
             if problems or rows.malformed:
@@ -250,6 +250,9 @@ class TabularFile:
                 "no row counts. Give weights above 0, or take the column out of the schema."
             )
         self._num_rows, self._skipped = total, dict(skipped)
+
+    def _raw_rows(self) -> Iterator[_Rows]:
+        return self._parquet_rows() if self._parquet else self._json_rows() if self._json else self._csv_rows()
 
     def _split(self) -> RandomSplit | OrderSplit:
         if self.split_by == "random":
@@ -516,7 +519,7 @@ class TabularFile:
         names: dict[str, None] = {}
         for block in self._blocks():
             for record in self._dialect.records(block.data, block.first_line):
-                row = _json_object(block.data[record.start : record.end])
+                row = json_object(block.data[record.start : record.end])
                 names.update(dict.fromkeys(row or {}))
             break
         self._check_columns(list(names))
@@ -532,7 +535,7 @@ class TabularFile:
                 text = block.data[record.start : record.end]
                 if not text.strip():
                     continue
-                row, problem = _json_object(text), "the line is no JSON object"
+                row, problem = json_object(text), "the line is no JSON object"
                 found = {}
                 if row is not None:
                     for name in self._file_columns:
@@ -620,7 +623,7 @@ def _is_json_line(start: bytes, path: Path) -> bool:
     """
     line = start.lstrip().splitlines()[0] if start.strip() else b""
     if line[:1] == b"{":
-        if _json_object(line) is not None or len(start) == len(line):
+        if json_object(line) is not None or len(start) == len(line):
             return True
         if start.lstrip()[1:].lstrip()[:1] == b'"':
             raise ValueError(f"{path}: is JSON, but not with one object a line. Write JSON lines: a row a line.")
@@ -629,7 +632,8 @@ def _is_json_line(start: bytes, path: Path) -> bool:
     return False
 
 
-def _json_object(text: bytes) -> dict[str, Any] | None:
+def json_object(text: bytes) -> dict[str, Any] | None:
+    """Reads one line of JSON lines; `None` where it is no object."""
     try:
         row = json.loads(text)
     except (ValueError, RecursionError):

@@ -103,9 +103,9 @@ def test_files_that_give_no_draft(tmp_path):
     with pytest.raises(ValueError, match="there is no such file"):
         draft_schema(tmp_path / "none.csv")
     empty = tmp_path / "empty.csv"
-    for text in ("", "a,click\n"):
+    for text, message in (("", "the file is empty"), ("\n", "the file is empty"), ("a,click\n", "no usable row")):
         empty.write_text(text)
-        with pytest.raises(ValueError, match="no usable row"):
+        with pytest.raises(ValueError, match=message):
             draft_schema(empty)
     empty.write_text("a,click\nx,1\nx,0\n")
     with pytest.raises(ValueError, match="no column makes a feature. 'a': the same value"):
@@ -114,9 +114,12 @@ def test_files_that_give_no_draft(tmp_path):
 
 def test_rows_of_another_width_are_counted(tmp_path):
     path = tmp_path / "rows.csv"
-    path.write_text("a,click\nx,1\ny,0\nshort\nx,1,long\n")
+    path.write_text("a,click\n" + "x,1\ny,0\n" * 4 + "short\nx,1,long\n")
     draft = draft_schema(path)
-    assert (draft.num_rows, draft.num_left_out) == (2, 2)
+    assert (draft.num_rows, draft.num_left_out) == (8, 2)
+    path.write_text("a,click\n" + "x,1\ny,0\n" * 4 + "short\nx,1,long\n" * 4)
+    with pytest.raises(ValueError, match="line 10: the row has 1 columns, expected 2. 8 of 16 rows looked at are bad"):
+        draft_schema(path)
 
 
 def test_command_writes_prints_and_does_not_overwrite(clicks, capsys):

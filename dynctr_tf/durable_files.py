@@ -14,12 +14,11 @@ import re
 import secrets
 import shutil
 import socket
-import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -449,60 +448,34 @@ def read_array(path: str | Path, advice: str = "Delete it and make it again.") -
 
 # ----------------------------------------------------------------------------------------------------- locks
 
-# Lock file -> the thread that holds it, how often it has asked, and the open file.
-_held: dict[str, tuple[int, int, BinaryIO]] = {}
-_held_guard = threading.Lock()
-
 
 @contextlib.contextmanager
 def only_process(lock: str | Path, what: str, *, wait_seconds: float | None = 5.0) -> Iterator[None]:
     """Holds a lock file while the block runs; the system lets go of it when the process ends, however it does.
 
-    A thread that holds it may ask for it again. The file stays when it is let go of. On a file system without locks
-    nothing is held, and a warning says so.
+    The file stays when it is let go of. On a file system without locks nothing is held, and a warning says so.
 
     Args:
         lock: The lock file; it is made where it is not there.
         what: What its holder does, as in `f"Another process {what}"`.
-        wait_seconds: How long to wait for another that holds it. Default 5.0, which is enough for one that has just
-            been stopped to end. `None`: as long as it takes.
+        wait_seconds: How long to wait for another process that holds it. Default 5.0, which is enough for one that has
+            just been stopped to end. `None`: as long as it takes.
 
     Raises:
-        BusyError: Another holds it.
+        BusyError: Another process holds it, or this one.
         OSError: The lock file cannot be made.
     """
     lock = Path(os.path.realpath(lock))
-    key, thread = str(lock), threading.get_ident()
-    with _held_guard:
-        known = _held.get(key)
-        if known is not None and known[0] == thread:
-            _held[key] = (thread, known[1] + 1, known[2])
-    if known is not None and known[0] == thread:
-        file = known[2]
-    else:
-        file = _acquire(lock, what, wait_seconds)
-        with _held_guard:
-            _held[key] = (thread, 1, file)
-    try:
-        yield
-    finally:
-        with _held_guard:
-            _, times, _ = _held.pop(key)
-            if times > 1:
-                _held[key] = (thread, times - 1, file)
-        if times == 1:
-            file.close()
-
-
-def _acquire(lock: Path, what: str, wait_seconds: float | None) -> BinaryIO:
     make_folder(lock.parent)
-    file = lock.open("a+b", buffering=0)
-    try:
+    own = f"process {os.getpid()} on {socket.gethostname()}"
+    with lock.open("a+b", buffering=0) as file:
         deadline = None if wait_seconds is None else time.monotonic() + wait_seconds
         said = False
         while (got := _try_lock(file.fileno())) is False:
             file.seek(0)
             holder = file.read(200).decode("utf-8", "replace").strip() or "unknown"
+            if holder == own:
+                raise BusyError(f"This process already {what}. (Lock: {lock})")
             if deadline is not None and time.monotonic() > deadline:
                 raise BusyError(f"Another process ({holder}) {what}; wait for its end, or end it. (Lock: {lock})")
             if not said and deadline is None:
@@ -515,8 +488,5 @@ def _acquire(lock: Path, what: str, wait_seconds: float | None) -> BinaryIO:
             # For the message above alone.
             with contextlib.suppress(OSError):
                 file.truncate(0)
-                file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        return file
-    except BaseException:
-        file.close()
-        raise
+                file.write(f"{own}\n".encode())
+        yield

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+
+from dynctr_tf.child_processes import end_with_parent
 
 
 def _prefer_faster_products() -> None:
@@ -44,21 +51,121 @@ def allow_xla_on_cpu() -> None:
 
 _prefer_faster_products()
 _keep_memory()
+# A job that another job started ends with it, also while it still imports TensorFlow.
+end_with_parent()
 
 PAIRS = Path(__file__).parent / "configs"
 """Settings files of data sets and models, `<data set>/<model>.toml`."""
 
 
-@contextmanager
-def errors_as_messages(parser: argparse.ArgumentParser) -> Iterator[None]:
-    """Ends the program with a message in place of a traceback.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SECONDS_TO_STOP = 60.0
+_ADVICE = {
+    errno.ENOSPC: "The disk is full: free some space",
+    errno.EDQUOT: "The quota is used up: free some space",
+    errno.EIO: "The disk or the file system has failed: see to it",
+    errno.EACCES: "Give a place that this account may write to",
+    errno.EPERM: "Give a place that this account may write to",
+    errno.EROFS: "Give a place that can be written to",
+}
 
-    The exit status is 2 for what the user gave (a setting, a row), as for the options themselves, and 1 for what
-    went wrong on the way: a loss that is not finite, an export that differs, a file that cannot be written.
-    """
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the job to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def _signals_stop_the_job() -> Iterator[None]:
+    """Raises `Stopped` in the main thread when Ctrl-C is pressed, or the system or a scheduler asks the job to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    deadlines: list[threading.Timer] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        # Where something swallows the exception or takes for ever, the job ends without it.
+        deadlines.append(threading.Timer(_SECONDS_TO_STOP, os._exit, (128 + number,)))
+        deadlines[-1].daemon = True
+        deadlines[-1].start()
+        raise Stopped(number)
+
+    # What is ignored stays so: nohup.
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
-    except ValueError as error:
-        parser.error(str(error))
-    except (RuntimeError, FloatingPointError, OSError) as error:
-        parser.exit(1, f"{parser.prog}: {type(error).__name__}: {error}\n")
+    finally:
+        for deadline in deadlines:
+            deadline.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _in_one_line(error: BaseException) -> str:
+    """An error of a library, whose text may be a page, in a line of bounded length."""
+    line = " ".join(str(error).split())
+    return f"{type(error).__name__}: {line if len(line) <= 600 else line[:597] + '...'}"
+
+
+def _errors_of_libraries() -> tuple[type[BaseException], ...]:
+    """What TensorFlow and pyarrow raise, where they are loaded."""
+    found: list[type[BaseException]] = []
+    if "tensorflow" in sys.modules:
+        found.append(sys.modules["tensorflow"].errors.OpError)
+    if "pyarrow" in sys.modules:
+        found.append(sys.modules["pyarrow"].ArrowException)
+    return tuple(found)
+
+
+def _full(error: BaseException) -> bool:
+    return "No space left on device" in str(error)
+
+
+@contextmanager
+def errors_as_messages(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """Ends the program with a message in place of a traceback, and says what to do.
+
+    The exit status is 2 for what the user gave (a setting, a row), as for the options themselves, 1 for what
+    went wrong on the way (a loss that is not finite, an export that differs, a damaged file, a full disk), and 128 and
+    the signal's number where a signal ended it.
+    """
+    try:
+        with _signals_stop_the_job():
+            yield
+    except KeyboardInterrupt as stopped:
+        number = stopped.number if isinstance(stopped, Stopped) else int(signal.SIGINT)
+        parser.exit(
+            128 + number,
+            f"\n{parser.prog}: stopped by {signal.Signals(number).name}. What was saved is kept: start again with the "
+            "same command, and it goes on.\n",
+        )
+    except Exception as error:
+        from dynctr_tf.durable_files import DamagedFileError
+
+        again = "start again with the same command: it goes on from what was saved."
+        if isinstance(error, DamagedFileError):
+            said = str(error)
+        elif isinstance(error, OSError) and error.errno in _ADVICE:
+            said = f"{_in_one_line(error)}. {_ADVICE[error.errno]}, then {again}"
+        elif isinstance(error, MemoryError):
+            said = f"{_in_one_line(error)}. Not enough memory: take a smaller model or batch, or a larger machine."
+        elif isinstance(error, ValueError):
+            parser.error(str(error))
+        elif isinstance(error, _errors_of_libraries()):
+            said = _in_one_line(error) + (f" The disk is full: free some space, then {again}" if _full(error) else "")
+            if type(error).__name__ == "ResourceExhaustedError" and not _full(error):
+                said += " Not enough memory: take a smaller model or batch, or a larger machine."
+        elif isinstance(error, RecursionError):
+            said = _in_one_line(error)
+        elif isinstance(error, (RuntimeError, FloatingPointError, OSError)):
+            said = f"{type(error).__name__}: {error}"
+        else:
+            raise
+        parser.exit(1, f"{parser.prog}: {said}\n")

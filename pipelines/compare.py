@@ -17,23 +17,30 @@ import dataclasses
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from dynctr_tf.child_processes import child_environment
 from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file, to_toml
 from dynctr_tf.durable_files import read_json, write_json, write_text
 from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
 from pipelines.peers import PEER_MODELS
+
+# So long a job that was asked to end has time to finish its step and to save.
+_SECONDS_TO_STOP = 30.0
 
 
 class _Job(NamedTuple):
@@ -45,22 +52,56 @@ class _Job(NamedTuple):
     interpreter: str = sys.executable
     environment: Mapping[str, str] | None = None
 
-    def run(self, environment: Mapping[str, str]) -> None:
-        """Runs it; the process of this interpreter finds this one's packages.
+    def run(self, environment: Mapping[str, str], processes: _Processes) -> None:
+        """Runs it; the process of this interpreter finds this one's packages, and ends with this one.
 
         Raises:
             RuntimeError: It failed; the end of what it said is in the message.
         """
         own = self.environment or {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        environment = {**os.environ, **own, **environment}
+        environment = {**os.environ, **own, **environment, **child_environment()}
         with self.log.open("w", encoding="utf-8") as file:
-            command = [self.interpreter, "-m", *self.words]
-            done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False, env=environment)
-        if done.returncode:
+            status = processes.run([self.interpreter, "-m", *self.words], file, environment)
+        if status:
             raise RuntimeError(
-                f"{' '.join(self.words)} ended with {done.returncode}; its end says:\n"
-                + "\n".join(self.log.read_text(encoding="utf-8").splitlines()[-15:])
+                f"{' '.join(self.words)} ended with {status}; its end says:\n"
+                + "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
             )
+
+
+class _Processes:
+    """The processes that run at the moment, so that they can be stopped together."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._guard = threading.Lock()
+        self._stopped = False
+
+    def run(self, command: Sequence[str], output: IO[str], environment: Mapping[str, str]) -> int:
+        """Runs a command to its end and returns its status."""
+        with self._guard:
+            if self._stopped:
+                return -signal.SIGTERM
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+            self._running.add(process)
+        try:
+            return process.wait()
+        finally:
+            with self._guard:
+                self._running.discard(process)
+
+    def stop(self) -> None:
+        """Asks all to end, ends those that do not, and lets none start."""
+        with self._guard:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        while any(process.poll() is None for process in running) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for process in running:
+            process.kill()
 
 
 def _run_all(phases: Sequence[Callable[[], Sequence[_Job]]], total: int, workers: int) -> None:
@@ -77,14 +118,18 @@ def _run_all(phases: Sequence[Callable[[], Sequence[_Job]]], total: int, workers
     from dynctr_tf.tuning.search import share_of_cores
 
     environment = share_of_cores(workers) if workers > 1 else {}
+    processes = _Processes()
     with tqdm(total=total, desc="trainings", unit="job") as bar, ThreadPoolExecutor(workers) as pool:
         for phase in phases:
-            running = {pool.submit(job.run, environment): job for job in phase()}
+            running = {pool.submit(job.run, environment, processes): job for job in phase()}
             try:
                 for ended in as_completed(running):
                     ended.result()
                     bar.set_postfix_str(running[ended].model)
                     bar.update()
+            except KeyboardInterrupt:  # or another signal: the jobs save what they have and end
+                processes.stop()
+                raise
             finally:
                 for future in running:
                     future.cancel()

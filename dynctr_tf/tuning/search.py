@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
-import json
 import math
 import os
 import socket
@@ -20,6 +18,15 @@ import keras_tuner
 from tensorflow import keras
 from tqdm.auto import tqdm
 
+from dynctr_tf.child_processes import child_environment, end_with_parent
+from dynctr_tf.durable_files import (
+    DamagedFileError,
+    make_folder,
+    only_process,
+    read_json,
+    remove_abandoned,
+    write_json,
+)
 from dynctr_tf.models.catalogue import SearchSpace
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.training.memory import give_back_memory, resident_memory_mib
@@ -34,7 +41,6 @@ _CLEANING_SECONDS = 0.5
 # A worker that ended while it trained a trial gets it once more; after that the trial is the one to blame.
 _CRASHES_PER_TRIAL = 2
 _ENVIRONMENT = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
-_LAUNCHED = "DYNCTR_TF_SEARCH_PROCESS"
 _ENDED = ("COMPLETED", "INVALID", "FAILED")
 
 
@@ -71,27 +77,37 @@ class _WholeFiles(keras_tuner.Oracle):  # type: ignore[misc]
 
     def save(self) -> None:
         """Writes the state of the search in one move."""
-        file = Path(self._get_oracle_fname())
-        partial = file.with_suffix(".partial")
-        # The method of the class above keras-tuner's oracle, whose own takes no file name.
-        super(keras_tuner.Oracle, self).save(str(partial))
-        partial.replace(file)
+        write_json(self._get_oracle_fname(), self.get_state())
 
     def _save_trial(self, trial: Any) -> None:
-        file = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
-        partial = file.with_suffix(".partial")
-        trial.save(str(partial))
-        partial.replace(file)
+        write_json(make_folder(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def reload(self) -> None:
-        """Reads the state of an interrupted search; what was under way comes next."""
-        super().reload()
+        """Reads the state of an interrupted search; what was under way comes next.
+
+        Raises:
+            DamagedFileError: A file of it is not what was written.
+        """
+        place = Path(self._project_dir)
+        advice = f"Delete {place} to search anew."
+        state = read_json(self._get_oracle_fname(), advice)
+        self.trials = {}
+        for file in sorted(place.glob("trial_*/trial.json")):
+            trial = keras_tuner.engine.trial.Trial.from_state(read_json(file, advice))
+            self.trials[trial.trial_id] = trial
+        self.set_state(state)
+        self.ongoing_trials: dict[str, Any] = {}
         for name, trial in self.trials.items():
             if name not in self.start_order:
                 self._record_values(trial)  # so that it is not drawn again
         self.start_order = sorted(self.trials)
-        self.end_order = [name for name in self.end_order if self.trials[name].status in _ENDED]
-        self._retry_queue = [name for name in reversed(self.start_order) if self.trials[name].status not in _ENDED]
+        ended = {
+            name
+            for name, trial in self.trials.items()
+            if trial.status in _ENDED and _has_record(place / f"trial_{name}")
+        }
+        self.end_order = [name for name in self.end_order if name in ended]
+        self._retry_queue = [name for name in reversed(self.start_order) if name not in ended]
 
 
 class _RandomOracle(_WholeFiles, keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
@@ -153,7 +169,8 @@ def search(
         ValueError: An unknown tuner, an empty space, fewer than one trial or worker, hyperband without a budget;
             the start is refused with a `ValueError`, as options of a model are that do not go together.
         RuntimeError: No trial succeeded, the message has the error of each; the workers end before they train;
-            another search runs in the directory.
+            another search runs in the directory (`BusyError`).
+        DamagedFileError: A file of an interrupted search is not what was written.
     """
     _check(space, trials, tuner, budget, workers, worker_command)
     place = Path(directory).absolute()
@@ -193,14 +210,15 @@ def search(
 
     role = _role()
     if role == "worker":
-        _end_with_parent()
+        end_with_parent()
         oracle = _oracle(tuner, trials, hyperparameters, maximize, seed, budget)
         with tqdm(desc="trials of this worker", unit="trial") as bar:
             Search(oracle=oracle, directory=str(place.parent), project_name=place.name).search(verbose=0)
         return []
 
-    place.mkdir(parents=True, exist_ok=True)
-    with _only_search_in(place):
+    make_folder(place)
+    remove_abandoned(place)
+    with only_process(place / "lock", f"searches in {place}"):
         oracle = _oracle(tuner, trials, hyperparameters, maximize, seed, budget)
         bar = tqdm(total=trials, desc="trials", unit="trial")
         with bar, _chief_of_workers(workers, role) as environment:
@@ -280,7 +298,7 @@ def _trained(
     folder: Path,
 ) -> dict[str, Any]:
     """Trains a trial that has no record yet, and returns its record; a failure is one, with its error."""
-    if (place / "record.json").exists():
+    if _has_record(place):
         return _read_record(place)
     begin = time.perf_counter()
     figures: dict[str, float] = {}
@@ -343,16 +361,25 @@ def _write_record(
         "folder": folder,
         "figures": dict(figures),
     }
-    place.mkdir(parents=True, exist_ok=True)
-    partial = place / "record.partial"
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    partial.replace(place / "record.json")
+    write_json(make_folder(place) / "record.json", record)
     return record
 
 
 def _read_record(place: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((place / "record.json").read_text(encoding="utf-8"))
-    return record
+    return read_json(place / "record.json", "Delete it to have this trial trained again.")
+
+
+def _has_record(place: Path) -> bool:
+    """Whether a trial has its record; a damaged one is removed, so that the trial is trained again."""
+    try:
+        _read_record(place)
+    except FileNotFoundError:
+        return False
+    except DamagedFileError as error:
+        print(f"{error} It is trained again.", flush=True)
+        (place / "record.json").unlink()
+        return False
+    return True
 
 
 def _described(error: Exception) -> str:
@@ -407,32 +434,6 @@ def _role() -> str:
     return "chief" if "chief" in os.environ["KERASTUNER_TUNER_ID"] else "worker"
 
 
-def _end_with_parent() -> None:
-    """Ends this process when the search that launched it is gone, so that a killed search leaves nothing running."""
-    if _LAUNCHED not in os.environ:
-        return
-    # As the search told it: it may be gone before this process has come so far as to ask the system.
-    parent = int(os.environ[_LAUNCHED])
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _only_search_in(place: Path) -> Iterator[None]:
-    """Holds the directory for this search; the system lets go of it when the process ends, however it does."""
-    with (place / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RuntimeError(f"Another search runs in {place}; wait for its end or take another.") from error
-        yield
-
-
 @contextlib.contextmanager
 def _chief_of_workers(workers: int, role: str) -> Iterator[dict[str, str] | None]:
     """Makes this process the chief of workers on this machine, and gives what their environment needs."""
@@ -475,7 +476,7 @@ def _serve(
 
     def launch(number: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **shares, **addresses, "KERASTUNER_TUNER_ID": f"worker{number}"}
-        environment[_LAUNCHED] = str(os.getpid())
+        environment.update(child_environment())
         with (place / f"worker{number}.log").open("ab") as log:
             return subprocess.Popen(list(command), env=environment, stdout=log, stderr=subprocess.STDOUT)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dynctr_tf.durable_files import DamagedFileError, read_json, write_json
 from dynctr_tf.models.catalogue import Choice, LogUniform
 from dynctr_tf.tuning import search
 
@@ -166,15 +166,34 @@ def test_what_is_left_half_written_is_no_end(tmp_path: Path) -> None:
     search(distance, SPACE, trials=2, directory=tmp_path / "search")
     lost = tmp_path / "search" / "trial_1"
     (lost / "record.json").unlink()
-    trial = json.loads((lost / "trial.json").read_text(encoding="utf-8"))
-    (lost / "trial.json").write_text(json.dumps({**trial, "status": "RUNNING", "score": None}), encoding="utf-8")
-    (tmp_path / "search" / "oracle.partial").write_text('{"ongoing_tri', encoding="utf-8")
+    trial = read_json(lost / "trial.json")
+    write_json(lost / "trial.json", {**trial, "status": "RUNNING", "score": None})
+    (tmp_path / "search" / "oracle.unfinished-0a1b2c3d.json").write_text('{"ongoing_tri', encoding="utf-8")
     assert search(distance, SPACE, trials=4, directory=tmp_path / "search") == whole
+    assert not list((tmp_path / "search").glob("*.unfinished-*"))
+
+
+def test_damage_in_a_search_is_named_or_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "search[1]"
+    whole = search(distance, SPACE, trials=3, directory=place, start={"rate": 0.01, "units": (8,)})
+    for name in ("trial_0", "trial_2", "trial_start"):
+        record = place / name / "record.json"
+        record.write_bytes(record.read_bytes().replace(b"score", b"scare"))
+    assert search(distance, SPACE, trials=3, directory=place, start={"rate": 0.01, "units": (8,)}) == whole
+    assert capsys.readouterr().out.count("It is trained again.") == 3
+    (place / "trial_1" / "record.json").unlink()
+    assert search(distance, SPACE, trials=3, directory=place, start={"rate": 0.01, "units": (8,)}) == whole
+    for file in (place / "trial_1" / "trial.json", place / "oracle.json"):
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+        with pytest.raises(DamagedFileError, match=rf"{file.name} is damaged: it is not JSON .* to search anew"):
+            search(distance, SPACE, trials=3, directory=place)
+        file.write_bytes(content)
 
 
 def test_one_search_in_a_directory_at_a_time(tmp_path: Path) -> None:
     def train(values: Mapping[str, Any], folder: Path) -> float:
-        with pytest.raises(RuntimeError, match="Another search runs in"):
+        with pytest.raises(RuntimeError, match="This process already searches in"):
             search(distance, SPACE, trials=1, directory=tmp_path / "search")
         return 1.0
 

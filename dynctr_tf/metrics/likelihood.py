@@ -14,8 +14,11 @@ def row_log_losses(labels: FloatArray, logits: FloatArray) -> FloatArray:
     """Returns each row's `-log` of the probability that its logit gives to its label, float64 `(rows,)`.
 
     `log(1 + exp(-z))` for a click and `log(1 + exp(z))` otherwise: no probability is formed, so that nothing
-    is clipped or rounded to 0 or 1.
+    is clipped or rounded to 0 or 1. A soft label y gets the share y of the one and 1 - y of the other.
     """
+    if ((labels != 0.0) & (labels != 1.0)).any():
+        both: FloatArray = labels * np.logaddexp(0.0, -logits) + (1.0 - labels) * np.logaddexp(0.0, logits)
+        return both
     losses: FloatArray = np.logaddexp(0.0, (1.0 - 2.0 * labels) * logits)
     return losses
 

@@ -99,7 +99,7 @@ def delong_covariance(
         Xu, IEEE Signal Processing Letters 21, 2014. Weights are our addition: squared in the variance,
         and as in the papers m / (m - 1) takes the place of 1.
     """
-    y = checked_labels(labels)
+    y = checked_labels(labels, soft=False)
     weight = checked_weights(weights, y.size)
     if not predictions:
         raise ValueError("predictions is empty; give the logits of at least one model.")

@@ -15,7 +15,8 @@ class ScoredRows(NamedTuple):
     """Labels, logits and weights of the same rows.
 
     Attributes:
-        labels: float64 `(rows,)`, 0 or 1.
+        labels: float64 `(rows,)`, 0 or 1, or between where they are soft: a row of label y and weight w counts as
+            a click of weight y w and a row without one of weight (1 - y) w.
         logits: float64 `(rows,)`, finite.
         weights: float64 `(rows,)`, finite and not negative, with a positive sum.
     """
@@ -63,14 +64,20 @@ def as_column(values: npt.ArrayLike, what: str, rows: int | None = None) -> Floa
     return column
 
 
-def checked_labels(labels: npt.ArrayLike) -> FloatArray:
+def checked_labels(labels: npt.ArrayLike, *, soft: bool = True) -> FloatArray:
     """Returns labels as float64 `(rows,)`.
 
+    Args:
+        labels: 0 or 1, or numbers between where they are soft.
+        soft: Whether they may lie between. Default `True`.
+
     Raises:
-        ValueError: As `as_column`, or a label that is neither 0 nor 1.
+        ValueError: As `as_column`, or a label that is neither 0 nor 1 and not between either.
     """
     column = as_column(labels, "labels")
-    wrong = np.flatnonzero((column != 0.0) & (column != 1.0))
+    outside = (column < 0.0) | (column > 1.0)
+    # Where one is outside, those between are no soft labels either.
+    wrong = np.flatnonzero((column != 0.0) & (column != 1.0)) if outside.any() or not soft else np.array([], np.int64)
     if wrong.size:
         raise ValueError(
             f"labels must be 0 or 1; {wrong.size} of {column.size} are not, the first is {column[wrong[0]]} in "
@@ -103,7 +110,11 @@ def checked_rows(labels: npt.ArrayLike, logits: npt.ArrayLike, weights: npt.Arra
         ValueError: As `checked_labels`, `as_column` and `checked_weights`.
     """
     y = checked_labels(labels)
-    return ScoredRows(y, as_column(logits, "logits", y.size), checked_weights(weights, y.size))
+    z = as_column(logits, "logits", y.size)
+    if ((z == 0.0) | (z == 1.0)).all():
+        # Labels that lie between, beside logits that could be labels, are given in the wrong order.
+        y = checked_labels(labels, soft=bool((z == z[0]).all()))
+    return ScoredRows(y, z, checked_weights(weights, y.size))
 
 
 def checked_groups(groups: npt.ArrayLike, rows: int) -> tuple[IntArray, int]:

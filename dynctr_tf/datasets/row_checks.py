@@ -430,7 +430,7 @@ def _float_text(values: pa.Array) -> pa.Array:
     """Writes floats as CSV writers do, whole ones without a fraction; NaN becomes null."""
     numbers = values.fill_null(float("nan")).to_numpy(zero_copy_only=False)
     present = ~np.isnan(numbers)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         whole = present & (np.abs(numbers) < 2.0**63) & (np.floor(numbers) == numbers)
         # -0.0 stays apart from 0, as it does in text.
         whole &= ~((numbers == 0) & np.signbit(numbers))

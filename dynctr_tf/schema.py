@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from dynctr_tf.durable_files import write_text
 from dynctr_tf.nearest import unknown_name_message
 
 Kind = Literal["categorical", "numeric", "multi_valued", "sequence"]
@@ -381,7 +382,7 @@ class Schema:
 
     def save(self, path: str | Path) -> None:
         """Writes the schema to a JSON file."""
-        Path(path).write_text(self.to_json(), encoding="utf-8")
+        write_text(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Schema:

@@ -28,12 +28,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from dynctr_tf.child_processes import child_environment
 from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file, to_toml
-from dynctr_tf.durable_files import read_json, write_json, write_text
+from dynctr_tf.durable_files import make_folder, read_array, read_json, remove_abandoned, write_json, write_text
 from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
@@ -235,7 +234,8 @@ def compare_models(
     if set(peers.values()) & set(models):
         raise ValueError(f"These names are for FuxiCTR's models: {sorted(set(peers.values()) & set(models))}.")
     cluster = task_of_cluster(settings)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
+    remove_abandoned(output)
     chief = cluster is None or cluster.is_chief
     data = prepare(settings.data, cluster)
     # All processes of a cluster write into one folder.
@@ -304,8 +304,8 @@ def compare_models(
     peer_runs = {}
     for peer in peers.values():
         (folder,) = folders[peer]
-        peer_runs[peer] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        predictions[peer] = [np.load(folder / f"seed{seed}.npy") for seed in range(seeds)]
+        peer_runs[peer] = read_json(folder / "result.json")
+        predictions[peer] = [read_array(folder / f"seed{seed}.npy") for seed in range(seeds)]
     schema = data.schema
     comparison = compare(
         data.column("test", "label"),
@@ -350,7 +350,7 @@ def compare_models(
     scenarios = judge_scenarios(settings, data, {model: predictions[model] for model in models}, single=single)
     if scenarios is not None:
         scenarios.save(output / "scenarios.json")
-        (output / "scenarios.txt").write_text(scenarios.to_text(max_scenarios=10_000), encoding="utf-8")
+        write_text(output / "scenarios.txt", scenarios.to_text(max_scenarios=10_000))
         for model in models:
             plot_scenarios(output / f"scenarios-{model}.png", scenarios, model)
         if single is not None and len(models) > 1:

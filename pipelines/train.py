@@ -27,7 +27,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         The folder: the wanted one, or one beside it where that holds another run.
     """
     from dynctr_tf.datasets.row_source import first_rows
-    from dynctr_tf.durable_files import write_json
+    from dynctr_tf.durable_files import write_json, write_text
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, sparsity_report
     from dynctr_tf.export import export_model, serving_line
     from dynctr_tf.training import predict_logits
@@ -76,7 +76,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     evaluation.save(directory / "evaluation.json")
     scenarios = judge_scenarios(settings, data, {settings.model.name: logits})
     sparsity = sparsity_report(model, data.features)
-    (directory / "sparsity.txt").write_text(sparsity.to_text() + "\n", encoding="utf-8")
+    write_text(directory / "sparsity.txt", sparsity.to_text() + "\n")
     zero_rows = sparsity.all_fields.share
     made_by = {"fingerprint": record.fingerprint, "rows": data.fingerprint}
     figures = {**made_by, **dataclasses.asdict(result), "parameters": model.count_params(), "zero_rows": zero_rows}
@@ -89,7 +89,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     print(f"picture of the run: {picture}")
     if scenarios is not None:
         scenarios.save(directory / "scenarios.json")
-        (directory / "scenarios.txt").write_text(scenarios.to_text(max_scenarios=10_000), encoding="utf-8")
+        write_text(directory / "scenarios.txt", scenarios.to_text(max_scenarios=10_000))
         plot_scenarios(directory / "scenarios.png", scenarios)
         print(f"\n{scenarios.to_text()}picture of the scenarios: {directory / 'scenarios.png'}")
     if settings.export.directory is not None:

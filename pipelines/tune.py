@@ -110,11 +110,12 @@ def search_record(settings: JobSettings, data: EncodedDataset) -> RunRecord:
 
 
 def trials_of(folder: Path) -> int:
-    """How many trials a finished search in a folder was asked for; 0 where there is none."""
-    from dynctr_tf.durable_files import DamagedFileError, read_json
+    """How many trials a finished search in a folder was asked for; 0 where there is none, or `best.toml` is damaged."""
+    from dynctr_tf.durable_files import DamagedFileError, file_checksum, read_json
 
     try:
-        return int(read_json(folder / "search.json")["trials"]) if (folder / "best.toml").exists() else 0
+        made_of = read_json(folder / "search.json")
+        return int(made_of["trials"]) if file_checksum(folder / "best.toml") == made_of["best.toml"] else 0
     except (FileNotFoundError, DamagedFileError):
         return 0
 
@@ -128,7 +129,7 @@ def _search(
     record: RunRecord,
     command: Sequence[str],
 ) -> JobSettings | None:
-    from dynctr_tf.durable_files import write_json, write_text
+    from dynctr_tf.durable_files import file_checksum, write_json, write_text
     from dynctr_tf.training.strategies import lost_workers_end_the_process, text_of_chief, wait_for_all
     from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
     from pipelines.stages import fit_model
@@ -165,7 +166,7 @@ def _search(
     for folder in directory.glob("trial_*"):
         _remove_checkpoints(folder)
     table = trials_table(results)
-    (directory / "trials.txt").write_text(table + "\n", encoding="utf-8")
+    write_text(directory / "trials.txt", table + "\n")
     print(f"{settings.model.name} on {settings.data.name}: validation {monitor}, best first\n{table}")
     stopped = sum(trial.figures.get("stopped_early", 0.0) > 0 for trial in results)
     print(f"{stopped} of {len(results)} trials were stopped early by {settings.training.patience} validations in vain")
@@ -181,7 +182,8 @@ def _search(
     best = dataclasses.replace(with_values(settings, results[0].values), search=SearchSettings())
     file = directory / "best.toml"
     write_text(file, to_toml(best))
-    write_json(directory / "search.json", {"fingerprint": record.fingerprint, "trials": options.trials})
+    made_of = {"fingerprint": record.fingerprint, "trials": options.trials, "best.toml": file_checksum(file)}
+    write_json(directory / "search.json", made_of)
     print(f"best settings: {file}\ntrain them: python -m pipelines.train --config {file}")
     return best
 

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from dynctr_tf.durable_files import new_file
 from dynctr_tf.evaluation.comparison import Comparison
 from dynctr_tf.evaluation.report import Evaluation
 from dynctr_tf.evaluation.text_table import TITLES, number, p_value, percent, signed
@@ -134,7 +135,8 @@ def plot_run(path: str | Path, evaluation: Evaluation, curve: LearningCurve | No
     rates, counts = right.subplots(2, 1, sharex=True, height_ratios=[3.2, 1.0])
     _draw_calibration(rates, evaluation)
     _draw_histogram(counts, evaluation)
-    figure.savefig(target, dpi=150, facecolor="white")
+    with new_file(target) as partial:
+        figure.savefig(partial, dpi=150, facecolor="white")
 
 
 def plot_comparison(path: str | Path, comparison: Comparison, metrics: Sequence[str] = ("auc", "log_loss")) -> None:
@@ -180,7 +182,8 @@ def plot_comparison(path: str | Path, comparison: Comparison, metrics: Sequence[
         axes.set_yticks(range(len(shown)), [entry.name for entry in shown], fontsize=10, color=INK)
         axes.tick_params(axis="y", length=0, labelleft=index == 0)
         axes.set_ylim(len(shown) - 0.4, -0.6)
-    figure.savefig(target, dpi=150, facecolor="white")
+    with new_file(target) as partial:
+        figure.savefig(partial, dpi=150, facecolor="white")
 
 
 def png_path(path: str | Path) -> Path:

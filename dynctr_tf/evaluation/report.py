@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dynctr_tf.durable_files import write_text
 from dynctr_tf.evaluation.json_records import (
     as_float,
     build,
@@ -207,7 +208,7 @@ class Evaluation:
 
     def save(self, path: str | Path) -> None:
         """Writes the evaluation to a JSON file."""
-        Path(path).write_text(self.to_json(), encoding="utf-8")
+        write_text(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Evaluation:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from dynctr_tf.durable_files import new_file
 from dynctr_tf.evaluation.plots import (
     BEST_COLOUR,
     INK,
@@ -79,7 +80,8 @@ def plot_scenarios(
         axes.tick_params(axis="y", length=0, labelleft=index == 0)
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-    figure.savefig(target, dpi=150, facecolor="white")
+    with new_file(target) as partial:
+        figure.savefig(partial, dpi=150, facecolor="white")
 
 
 def plot_transfer(path: str | Path, report: ScenarioReport, *, max_scenarios: int = 30) -> None:
@@ -122,7 +124,8 @@ def plot_transfer(path: str | Path, report: ScenarioReport, *, max_scenarios: in
     axes.set_xticks(range(len(shown)), [s.name for s in shown], fontsize=8, color=INK, rotation=45, ha="right")
     axes.set_yticks(range(len(models)), models, fontsize=9, color=INK)
     axes.tick_params(length=0)
-    figure.savefig(target, dpi=150, facecolor="white")
+    with new_file(target) as partial:
+        figure.savefig(partial, dpi=150, facecolor="white")
 
 
 def _draw_scenario_metric(

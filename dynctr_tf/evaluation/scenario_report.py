@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dynctr_tf.durable_files import write_text
 from dynctr_tf.evaluation.comparison import model_runs, paired_test_of
 from dynctr_tf.evaluation.json_records import (
     as_float,
@@ -321,7 +322,7 @@ class ScenarioReport:
 
     def save(self, path: str | Path) -> None:
         """Writes the report to a JSON file."""
-        Path(path).write_text(self.to_json(), encoding="utf-8")
+        write_text(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> ScenarioReport:

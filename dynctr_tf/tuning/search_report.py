@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dynctr_tf.durable_files import new_file
 from dynctr_tf.evaluation.plots import (
     BEST_COLOUR,
     INK,
@@ -166,7 +167,8 @@ def plot_search(path: str | Path, trials: Sequence[Trial], space: SearchSpace, *
         axes.set_title(f"{name}: {text}", loc="left", fontsize=9.5, color=INK)
         if index % columns == 0:
             label_axes(axes, y=objective)
-    figure.savefig(target, dpi=130, facecolor="white")
+    with new_file(target) as partial:
+        figure.savefig(partial, dpi=130, facecolor="white")
 
 
 def _share(name: str, draw: Any, finished: Sequence[Trial]) -> float:

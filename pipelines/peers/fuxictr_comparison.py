@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynctr_tf.configuration import JobSettings
+from dynctr_tf.durable_files import new_file, read_json, write_array
 from pipelines import workload
 
 if TYPE_CHECKING:
@@ -40,11 +41,10 @@ def write_rows(data: EncodedDataset, folder: Path) -> None:
         file = folder / f"{split}_ids.npy"
         if file.exists():
             continue
-        np.save(folder / f"{split}_labels.npy", data.column(split, "label"))
+        write_array(folder / f"{split}_labels.npy", data.column(split, "label"))
         ids = np.stack([data.column(split, feature=field.name) - field.first_id for field in fields], axis=1)
-        partial = folder / "ids.partial.npy"
-        np.save(partial, ids)
-        partial.replace(file)
+        with new_file(file) as partial:
+            np.save(partial, ids)
 
 
 def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int, trials: int) -> dict[str, Any]:
@@ -103,8 +103,7 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
 def peer_result(folder: Path) -> dict[str, Any] | None:
     """The job whose results a folder holds; `None` where it has none, an empty one where that is not known."""
     try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        return dict(result.get("job", {}))
+        return dict(read_json(folder / "result.json").get("job", {}))
     except FileNotFoundError:
         return None
     except (ValueError, AttributeError, TypeError):

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from dynctr_tf.durable_files import write_array, write_json
 from pipelines import workload
 from pipelines.peers.fuxictr_zoo import build, feature_map, model_class, zoo_model
 
@@ -158,7 +159,7 @@ def main() -> None:
     runs = []
     for seed in range(job["seeds"]):
         runs.append(train(job, splits, found, seed))
-        np.save(folder / f"seed{seed}.npy", runs[-1].test_logits)
+        write_array(folder / f"seed{seed}.npy", runs[-1].test_logits)
     result = {
         "job": job,
         "found": found,
@@ -167,9 +168,7 @@ def main() -> None:
         "best_steps": [run.best_step for run in runs],
         "peak_memory_mib": workload.peak_memory_mib(),
     }
-    partial = folder / "result.partial"
-    partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / "result.json")
+    write_json(folder / "result.json", result)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from dynctr_tf.configuration import (
     SearchSettings,
     TrainingSettings,
 )
+from dynctr_tf.durable_files import write_json
 from dynctr_tf.schema import Feature, Schema
 from pipelines import compare
 from pipelines.peers.fuxictr_comparison import digest_of, peer_job, peer_result, write_rows
@@ -92,7 +93,16 @@ def test_results_are_known_by_their_job(small_data: Any, tmp_path: Path) -> None
     assert job["rows_fingerprint"] == small_data.fingerprint
     assert digest_of(job) != digest_of({**job, "rows_fingerprint": "of other rows"})
     assert peer_result(tmp_path) is None
-    for text, held in ((json.dumps({"job": job}), job), ("{", {}), ("[]", {}), ("{}", {})):
+    write_json(tmp_path / "result.json", {"job": job})
+    whole = (tmp_path / "result.json").read_text(encoding="utf-8")
+    assert peer_result(tmp_path) == job
+    for text, held in (
+        (whole[:-9], {}),
+        ("{", {}),
+        ("[]", {}),
+        ("{}", {}),
+        (whole.replace('"seeds": 1', '"seeds": 3'), {}),
+    ):
         (tmp_path / "result.json").write_text(text, encoding="utf-8")
         assert peer_result(tmp_path) == held
 

@@ -8,6 +8,8 @@ Keras 2.15. What the three do alike is called directly; what they do differently
 from __future__ import annotations
 
 import dataclasses
+import re
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +43,56 @@ def uncast_weight_options() -> dict[str, bool]:
     Without them Keras 3 gives the layer a bfloat16 copy of the whole weight, and Keras 2 a wrapper.
     """
     return {"autocast": False} if KERAS_3 else {"experimental_autocast": False}
+
+
+# -------------------------------------------------------------------------------------------------- tables
+
+
+@dataclasses.dataclass
+class TableNotes:
+    """What an embedding layer tells the optimizers of its table, beside its values.
+
+    Args:
+        first_order: Whether the last column holds first-order weights, not a part of the embeddings. Default `False`.
+        starts: For the first row of each part that the table was made of, the checksum of the values that it was filled
+            with; empty where the values were not known when the table was made. Default none.
+    """
+
+    first_order: bool = False
+    starts: dict[int, int] = dataclasses.field(default_factory=dict)
+
+    def note_start(self, first_row: int, values: tf.Tensor) -> None:
+        """Notes what a part of the table is filled with."""
+        checksum = bits_checksum(values)
+        if isinstance(checksum, tf.__internal__.EagerTensor):
+            self.starts[first_row] = int(checksum)
+
+
+def bits_checksum(values: Any) -> tf.Tensor:
+    """Returns the wrapping sum of the bits of float32 values, the same in any order of summation; one pass."""
+    return tf.reduce_sum(tf.bitcast(values, tf.int32))
+
+
+def attach_table_notes(variable: Any, notes: TableNotes) -> None:
+    """Attaches notes to a table, where an optimizer finds them by `table_notes`."""
+    shards = getattr(variable, "variables", None)  # of a table on parameter servers
+    if shards is not None and not isinstance(variable, tf.Variable):
+        first = 0
+        for shard in shards:
+            starts = {0: notes.starts[first]} if first in notes.starts else {}
+            shard._dynctr_table_notes = TableNotes(notes.first_order, starts)
+            first += int(shard.shape[0])
+        return
+    variable._dynctr_table_notes = notes
+    raw = raw_variable(variable)
+    if isinstance(raw, tf.Variable):  # not yet there while Keras 3 traces a model that was never called
+        raw._dynctr_table_notes = notes
+
+
+def table_notes(variable: Any) -> TableNotes | None:
+    """Returns what the embedding layer of a table has attached to it, `None` for any other variable."""
+    notes: TableNotes | None = getattr(variable, "_dynctr_table_notes", None)
+    return notes
 
 
 # ---------------------------------------------------------------------------------------------- optimizers
@@ -86,10 +138,76 @@ def once_for_all_replicas(update: Callable[[], Any]) -> Any:
     return tf.__internal__.distribute.interim.maybe_merge_call(lambda strategy: update(), tf.distribute.get_strategy())
 
 
-class _KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
+def sum_over_replicas(pairs: Any) -> list[tuple[Any, Any]]:
+    """Returns pairs of gradient and variable with the gradients summed over the replicas; gradients may be `None`.
+
+    On one replica nothing is to be summed. On several it goes the way that `ReplicaContext.all_reduce` takes for sparse
+    gradients: for dense ones alone that method registers a gradient of its own, which keeps the graph of the step, and
+    with it the model's tables, for as long as the process lives.
+    """
+    pairs = list(pairs)
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return pairs
+    given = [gradient for gradient, _ in pairs if gradient is not None]
+    dense_alone = not any(isinstance(gradient, tf.IndexedSlices) for gradient in given)
+    if dense_alone and not isinstance(context.strategy, tf.distribute.TPUStrategy):
+        given.append(tf.IndexedSlices(tf.zeros((1, 1)), tf.zeros((1,), tf.int32), tf.constant([1, 1])))
+    summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, given))
+    return [(None if gradient is None else next(summed), variable) for gradient, variable in pairs]
+
+
+class ReplicaSum:
+    """What an optimizer inherits before Keras' own to sum gradients over replicas by `sum_over_replicas`."""
+
+    if KERAS_3:
+
+        def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[tuple[Any, Any]]:
+            return sum_over_replicas(grads_and_vars)
+
+    else:
+
+        def aggregate_gradients(self, grads_and_vars: Any) -> list[tuple[Any, Any]]:
+            """Sums gradients over the replicas: what Keras 2 calls."""
+            return sum_over_replicas(grads_and_vars)
+
+
+_INSTEAD = {
+    "weight_decay": "for embedding tables use row_regularizer_l2 of FieldEmbedding or weight_decay of LazyAdam, "
+    "SparseAdagrad or RowWiseAdagrad, for GroupFtrl its l2",
+    "use_ema": "average the weights of several checkpoints, or give use_ema to a Keras optimizer that has the dense "
+    "weights in a CompositeOptimizer",
+    "ema_momentum": "average the weights of several checkpoints",
+    "ema_overwrite_frequency": "average the weights of several checkpoints",
+    "gradient_accumulation_steps": "take a larger batch_size; the accumulators would be as large as the tables",
+    "loss_scale_factor": 'take the policy "mixed_bfloat16", whose gradients need no scale, or '
+    "keras.mixed_precision.LossScaleOptimizer around the whole optimizer",
+    "clipnorm": "give it to the members, each of which clips the gradients of its variables",
+    "clipvalue": "give it to the members, each of which clips the gradients of its variables",
+    "global_clipnorm": "give it to the members, each of which clips the gradients of its variables",
+    "jit_compile": "give jit_compile to model.compile",
+}
+
+
+def refuse_options(optimizer: str, options: dict[str, Any]) -> None:
+    """Says what to use in place of an option of Keras' optimizers that one of the library's does not have.
+
+    Raises:
+        ValueError: An option that Keras' optimizers have.
+        TypeError: An option that no optimizer has.
+    """
+    for option, value in options.items():
+        if option not in _INSTEAD:
+            raise TypeError(f"{optimizer} has no option {option!r}.")
+        # What an optimizer of Keras has when the option is not used.
+        if value is not None and value is not False:
+            raise ValueError(f"{optimizer} has no {option} (got {value!r}): {_INSTEAD[option]}.")
+
+
+class _KerasOptimizer(ReplicaSum, keras.optimizers.Optimizer):  # type: ignore[misc]
     """The constructor, the counter and the configuration that the optimizers of the library share.
 
-    `weight_decay`, `use_ema` and `gradient_accumulation_steps` are switched off for good: each of them reads
+    Keras' `weight_decay`, `use_ema` and `gradient_accumulation_steps` are switched off for good: each of them reads
     and writes the whole table at every step.
     """
 
@@ -101,7 +219,9 @@ class _KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str,
+        **refused: Any,
     ) -> None:
+        refuse_options(type(self).__name__, refused)
         if not isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
             if isinstance(learning_rate, bool) or not isinstance(learning_rate, (int, float, np.number)):
                 raise ValueError(
@@ -142,6 +262,10 @@ class RuleOptimizer(_KerasOptimizer):
         """Returns for each slot that a variable has the value that it is filled with at the start."""
         raise NotImplementedError
 
+    def slot_shape(self, variable: Any) -> tuple[int, ...]:
+        """Returns the shape of each slot of a variable: that of the variable."""
+        return tuple(variable.shape)
+
     def prepare_gradients(self, gradients: list[Any]) -> list[Any]:
         """Returns the gradients as `apply_rule` wants them; called once a step with all of them."""
         raise NotImplementedError
@@ -159,13 +283,24 @@ class RuleOptimizer(_KerasOptimizer):
         for slot, value in self.slot_values().items():
             slot_lists[slot] = [self._create_slot(variable, slot, value) for variable in variables]
         self._slot_lists = slot_lists
+        self._notes = _Notes({self._var_key(variable): table_notes(variable) for variable in variables})
+
+    def notes_of(self, variable: Any) -> TableNotes | None:
+        """Returns what an embedding layer has told of a variable that the optimizer was built with."""
+        return self._notes.by_key[self._var_key(variable)]
 
     def _create_slot(self, variable: Any, slot: str, value: float) -> Any:
+        shape = self.slot_shape(variable)
         if KERAS_3:
             initializer = keras.initializers.Constant(value) if value else "zeros"
-            return self.add_variable_from_reference(variable, name=slot, initializer=initializer)
-        start = tf.fill(variable.shape, tf.constant(value, storage_dtype(variable))) if value else None
-        return self.add_variable_from_reference(variable, slot, initial_value=start)
+            if shape == tuple(variable.shape):
+                return self.add_variable_from_reference(variable, name=slot, initializer=initializer)
+            # Beside the variable, on its device; Keras itself knows slots of the variable's shape alone.
+            name = re.sub("[/:]", "_", f"{variable_path(variable)}_{slot}")
+            with self._distribution_strategy.extended.colocate_vars_with(raw_variable(variable)):
+                return self.add_variable(shape, initializer, dtype=storage_dtype(variable).name, name=name)
+        start = tf.fill(shape, tf.constant(value, storage_dtype(variable)))
+        return self.add_variable_from_reference(variable, slot, shape=shape, initial_value=start)
 
     def slots_of(self, variable: Any) -> dict[str, Any]:
         """Returns the slots of a variable that the optimizer was built with, by name."""
@@ -178,6 +313,9 @@ class RuleOptimizer(_KerasOptimizer):
         rate = tf.cast(tf.convert_to_tensor(rate), storage_dtype(variable))
         self.apply_rule(gradient, raw_variable(variable), self.slots_of(variable), rate)
 
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        return  # Keras would decay all rows of a table; `apply_rule` does those of the batch
+
     if KERAS_3:
 
         def _clip_gradients(self, grads: list[Any]) -> list[Any]:
@@ -186,7 +324,7 @@ class RuleOptimizer(_KerasOptimizer):
 
         def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
             pairs = zip(grads, [raw_variable(variable) for variable in trainable_variables], strict=True)
-            gradients, variables = zip(*self._all_reduce_sum_gradients(list(pairs)), strict=True)
+            gradients, variables = zip(*self._all_reduce_sum_gradients(pairs), strict=True)
             tf.__internal__.distribute.interim.maybe_merge_call(
                 self._distributed_tf_update_step,
                 self._distribution_strategy,
@@ -203,6 +341,33 @@ class RuleOptimizer(_KerasOptimizer):
             return grads  # prepare_gradients has done it
 
 
+class _Notes:
+    """Notes by variable; an object of its own, which Keras' tracking of attributes leaves as it is."""
+
+    def __init__(self, by_key: dict[str, TableNotes | None]) -> None:
+        self.by_key = by_key
+
+
+class _Checked:
+    """The `assign` of a learning rate that is set from outside, checked by its optimizer first."""
+
+    def __init__(self, optimizer: Any, unchecked: Callable[..., Any]) -> None:
+        self.optimizer = optimizer
+        self.unchecked = unchecked
+
+    def __call__(self, value: Any, *arguments: Any, **options: Any) -> Any:
+        optimizer = self.optimizer()
+        if optimizer is not None:
+            optimizer.check_learning_rate(value)
+        return self.unchecked(value, *arguments, **options)
+
+
+def assign_state(variable: Any, value: Any) -> None:
+    """Assigns a variable of an optimizer a value that was saved, without a check of what it is."""
+    assign = variable.assign
+    (assign.unchecked if isinstance(assign, _Checked) else assign)(value)
+
+
 class DelegatingOptimizer(_KerasOptimizer):
     """The part of an optimizer of optimizers that Keras 2 and Keras 3 want differently.
 
@@ -213,9 +378,33 @@ class DelegatingOptimizer(_KerasOptimizer):
         """Shares the variables out and builds the members."""
         raise NotImplementedError
 
-    def apply_members(self, pairs: list[tuple[Any, Any]], aggregate: bool) -> None:
-        """Hands each member its pairs of gradient and variable."""
+    def apply_members(self, pairs: list[tuple[Any, Any]]) -> None:
+        """Hands each member its pairs of gradient, summed over the replicas, and variable."""
         raise NotImplementedError
+
+    def check_learning_rate(self, value: Any) -> None:
+        """Refuses a learning rate that somebody sets."""
+
+    if KERAS_3:
+
+        @property
+        def learning_rate(self) -> Any:
+            """The learning rate, or what the schedule makes of it."""
+            return self._get_current_learning_rate()
+
+        @learning_rate.setter
+        def learning_rate(self, value: Any) -> None:
+            self.check_learning_rate(value)
+            keras.optimizers.Optimizer.learning_rate.__set__(self, value)
+
+    else:
+
+        def _build_learning_rate(self, learning_rate: Any) -> Any:
+            rate = super()._build_learning_rate(learning_rate)
+            if isinstance(rate, tf.Variable):
+                # What a callback gets by `optimizer.lr` or `learning_rate` is the variable itself.
+                rate.assign = _Checked(weakref.ref(self), rate.assign)
+            return rate
 
     def build(self, variables: list[Any]) -> None:
         """Builds the members, once."""
@@ -240,7 +429,7 @@ class DelegatingOptimizer(_KerasOptimizer):
                 trainable_variables = self._trainable_variables
             variables = list(trainable_variables)
             self.build(variables)
-            self.apply_members(list(zip(grads, variables, strict=True)), True)
+            self.apply_members(sum_over_replicas(zip(grads, variables, strict=True)))
             self._advance()
 
     else:
@@ -255,7 +444,7 @@ class DelegatingOptimizer(_KerasOptimizer):
                 with tf.init_scope():
                     self.build([variable for _, variable in pairs])
                 once_for_all_replicas(self._compute_current_learning_rate)
-                self.apply_members(pairs, aggregate)
+                self.apply_members(sum_over_replicas(pairs) if aggregate else pairs)
                 return self._advance()
 
 
@@ -269,22 +458,30 @@ def is_optimizer(value: Any) -> bool:
     return isinstance(value, keras.optimizers.Optimizer) or is_legacy_optimizer(value)
 
 
-def build_optimizer(optimizer: Any, variables: list[Any]) -> None:
-    """Creates the state of any optimizer before its first step."""
+def build_member(optimizer: Any, variables: list[Any]) -> None:
+    """Creates the state of a member of an optimizer of optimizers before its first step."""
     if is_legacy_optimizer(optimizer):
         optimizer._create_all_weights(variables)
     else:
         optimizer.build(variables)
+    if KERAS_3:
+        optimizer._all_reduce_sum_gradients = _as_given
 
 
-def apply_optimizer(optimizer: Any, pairs: list[tuple[Any, Any]], aggregate: bool) -> None:
-    """Applies pairs of gradient and variable by any optimizer; `aggregate`: sum them over the replicas."""
+def _as_given(grads_and_vars: Any) -> list[tuple[Any, Any]]:
+    return list(grads_and_vars)
+
+
+def apply_member(optimizer: Any, pairs: list[tuple[Any, Any]]) -> None:
+    """Applies pairs of gradient and variable, whose gradients are summed over the replicas, by any optimizer."""
     if KERAS_3:
         optimizer.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
     elif is_legacy_optimizer(optimizer):
-        optimizer.apply_gradients(pairs, experimental_aggregate_gradients=aggregate)
+        # There each worker has one replica, and legacy optimizers do not let themselves be told.
+        on_servers = isinstance(tf.distribute.get_strategy(), tf.distribute.experimental.ParameterServerStrategy)
+        optimizer.apply_gradients(pairs, experimental_aggregate_gradients=on_servers)
     else:
-        optimizer.apply_gradients(pairs, skip_gradients_aggregation=not aggregate)
+        optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
 
 
 def optimizer_state(optimizer: Any) -> list[Any]:

@@ -5,6 +5,8 @@ from dynctr_tf.optimizers.composite_optimizer import Assignment, CompositeOptimi
 from dynctr_tf.optimizers.dynint_optimizer import EMBEDDING_PATTERN, dynint_optimizer
 from dynctr_tf.optimizers.group_ftrl import GroupFtrl
 from dynctr_tf.optimizers.lazy_adam import LazyAdam
+from dynctr_tf.optimizers.row_wise_adagrad import RowWiseAdagrad
+from dynctr_tf.optimizers.row_wise_optimizer import row_wise_optimizer
 from dynctr_tf.optimizers.sparse_adagrad import SparseAdagrad
 from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, sum_repeated_ids
 
@@ -15,8 +17,10 @@ __all__ = [
     "CompositeOptimizer",
     "GroupFtrl",
     "LazyAdam",
+    "RowWiseAdagrad",
     "SparseAdagrad",
     "SparseOptimizer",
     "dynint_optimizer",
+    "row_wise_optimizer",
     "sum_repeated_ids",
 ]

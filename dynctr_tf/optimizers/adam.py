@@ -7,11 +7,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf import stack
 from dynctr_tf.optimizers.sparse_optimizer import sum_repeated_ids
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class Adam(keras.optimizers.Adam):  # type: ignore[misc]
+class Adam(stack.ReplicaSum, keras.optimizers.Adam):  # type: ignore[misc]
     """`keras.optimizers.Adam` that gives the dense result also where a sparse gradient names a row twice.
 
     Use it where Adam itself is wanted, whose moments of all rows decay and whose rows all move in each step;

@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, sum_repeated_ids
 
 
 class Assignment(NamedTuple):
@@ -35,8 +37,10 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
     """Gives each variable the optimizer of the first pattern that matches its path.
 
     Use it where embedding tables and dense weights want different optimizers; hand it to `model.compile`
-    like any other. Nothing goes silently to a default: a variable that no pattern matches is an error, and so
-    is a pattern that matches no variable. `assignment_text()` prints who updates what.
+    like any other. Nothing goes silently to a default: a variable that no pattern matches is an error, and a
+    pattern that matches no variable a warning, because the layers that it means may be frozen. Layers may also be
+    frozen later; a layer that was frozen when the optimizer was built needs a new optimizer when it is to train.
+    `assignment_text()` prints who updates what.
 
     A variable's path is `variable.path` on Keras 3 and `variable.name` without `":0"` on Keras 2, such as
     `"embedding/table"`. A pattern must match the whole path or its end from a `/` on, because Keras 3 puts the
@@ -44,14 +48,20 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
     End the list with `".*"` for the rest.
 
     **Learning rate.** Every member has its own. `learning_rate` of the composite is a factor on all of them,
-    1 at the start, so that `ReduceLROnPlateau` and `LearningRateScheduler` slow all members down together,
-    and a schedule given here, such as a warm-up, applies to all. Members with a schedule of their own follow
-    it; a factor other than 1 is then an error, at the next step, rather than ignored.
+    1 at the start, so that `ReduceLROnPlateau` and a `LearningRateScheduler` of `(epoch, lr)` slow all members down
+    together, and a schedule given here, such as a warm-up, applies to all. A `LearningRateScheduler` that knows
+    nothing of the factor sets an absolute rate, such as 0.001: what is above 1 or less than a tenth of the present
+    factor is refused. Members with a schedule of their own follow it; a factor other than 1 is then an error, at the
+    next step, rather than ignored.
 
     Members may be any Keras optimizers; on Keras 2 also `keras.optimizers.legacy.*`, and with them those of
-    tensorflow-addons. Each clips its own gradients only. The state of the members is saved with the
-    composite, in `.keras` files and in `tf.train.Checkpoint` (there, as always with legacy optimizers, their
-    slots only together with the model).
+    tensorflow-addons. They get gradients that are summed over the replicas and over ids that repeat. Each clips its
+    own gradients only; clipping and weight decay are given to the members, averages of weights (`use_ema`) to those
+    that have dense weights, a loss scale (`keras.mixed_precision.LossScaleOptimizer`) goes around the composite. A
+    Keras optimizer that would read and write a table as a whole for one of these is warned of, and so is Keras' Ftrl
+    on a table, whose first step sets to 0 all rows that the batch does not have. The state of the members is saved
+    with the composite, in `.keras` files and in `tf.train.Checkpoint` (there, as always with legacy optimizers,
+    their slots only together with the model).
 
     Args:
         optimizers: Pairs of pattern and optimizer: regular expressions, first match wins; optimizers as
@@ -61,11 +71,12 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         name: String. Default `"composite_optimizer"`.
         paths: The paths of all variables in their order, which a saved optimizer brings with it, because Keras 2
             does not always restore them. Default `None`: read off the variables.
+        **kwargs: Keras' other options, each refused with what to use instead.
 
     Raises:
         ValueError: No pair, a pattern that is not a regular expression or comes twice, something that is not
-            an optimizer, an optimizer given twice; when built: a variable without a pattern, a pattern
-            without a variable, schedules both here and in a member.
+            an optimizer, an optimizer given twice, a member with a loss scale; when built: a variable without a
+            pattern, schedules both here and in a member; later: an absolute learning rate.
 
     Cost: that of the members, and two assignments of a scalar per member.
 
@@ -85,7 +96,9 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         learning_rate: Any = 1.0,
         name: str = "composite_optimizer",
         paths: Iterable[str] | None = None,
+        **kwargs: Any,
     ) -> None:
+        stack.refuse_options(type(self).__name__, kwargs)
         super().__init__(learning_rate, name=name)
         patterns: list[str] = []
         members = tf.Module()  # tracked for checkpoints, while Keras' own saving leaves it to this class
@@ -131,16 +144,18 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
             )
         for pattern in self._patterns:
             if not any(_matches(pattern, path) for path in paths):
-                raise ValueError(
-                    f"The pattern {pattern!r} of CompositeOptimizer matches no variable; it must match the whole "
-                    "path, or its end from a '/' on. " + unknown_name_message("path", pattern, paths)
+                warnings.warn(
+                    f"The pattern {pattern!r} of CompositeOptimizer matches no variable that trains. That is right if "
+                    "it means frozen layers; else it must match the whole path, or its end from a '/' on. "
+                    + unknown_name_message("path", pattern, paths),
+                    stacklevel=2,
                 )
         self._assigned = _Assigned(tuple(rows), numbers)
         for number, member in enumerate(members):
             own = [variable for variable in variables if numbers[self._var_key(variable)] == number]
             if not own:  # an earlier pattern has taken all that this one matches
                 continue
-            stack.build_optimizer(member, own)
+            stack.build_member(member, own)
             follows_schedule = stack.learning_rate_variable(member) is None
             if follows_schedule and stack.learning_rate_variable(self) is None:
                 raise ValueError(
@@ -149,7 +164,7 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
                     "schedule either to the composite or to its members."
                 )
 
-    def apply_members(self, pairs: list[tuple[Any, Any]], aggregate: bool) -> None:
+    def apply_members(self, pairs: list[tuple[Any, Any]]) -> None:
         """Lets each member apply the gradients of its variables, at its learning rate times the factor."""
         groups: dict[int, list[tuple[Any, Any]]] = {}
         for gradient, variable in pairs:
@@ -157,8 +172,11 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
             if number is None:
                 raise ValueError(
                     f"CompositeOptimizer was built without the variable {stack.variable_path(variable)!r}. An "
-                    "optimizer belongs to one model: make a new one for another model."
+                    "optimizer belongs to the variables that one model trained when it was built: make a new one for "
+                    "another model, or where a layer trains that was frozen then."
                 )
+            if isinstance(gradient, tf.IndexedSlices):
+                gradient = self._for_member(number, gradient, variable)
             groups.setdefault(number, []).append((gradient, variable))
         active: list[tuple[Any, list[tuple[Any, Any]]]] = []
         for number, group in sorted(groups.items()):
@@ -186,9 +204,50 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         self._set_rates(own_rates, [value * tf.cast(factor, value.dtype) for value in before])
         try:
             for member, group in active:
-                stack.apply_optimizer(member, group, aggregate)
+                stack.apply_member(member, group)
         finally:
             self._set_rates(own_rates, before)
+
+    def _for_member(self, number: int, gradient: tf.IndexedSlices, variable: Any) -> tf.IndexedSlices:
+        """Returns a table's gradient as the member can take it, and says what the member does to the whole table."""
+        member = self.members()[number]
+        if isinstance(member, SparseOptimizer):
+            return gradient
+        faults = [
+            f"{option} reads and writes all of it in each step"
+            for option in ("weight_decay", "use_ema", "gradient_accumulation_steps")
+            if getattr(member, option, None)
+        ]
+        if type(member).__name__ == "Ftrl" and not stack.is_legacy_optimizer(member):
+            faults.append("the first step sets to 0 every row that the batch does not have, loaded ones too")
+        key = (number, self._var_key(variable))
+        if faults and key not in self._assigned.warned:
+            self._assigned.warned.add(key)
+            warnings.warn(
+                f"{type(member).__name__} of Keras has the table {stack.variable_path(variable)!r} "
+                f"(pattern {self._patterns[number]!r}): {'; '.join(faults)}. Take RowWiseAdagrad, LazyAdam or "
+                "GroupFtrl of dynctr_tf.optimizers, which touch the rows of the batch alone.",
+                stacklevel=2,
+            )
+        return sum_repeated_ids(gradient)
+
+    def check_learning_rate(self, value: Any) -> None:
+        """Refuses what can only be an absolute learning rate; called before the factor is set from outside.
+
+        Raises:
+            ValueError: A number above 1, or one above 0 that is less than a tenth of the present factor.
+        """
+        present = stack.learning_rate_variable(self)
+        if present is None or not isinstance(value, (int, float, np.number, np.ndarray)):
+            return
+        new, old = float(value), float(tf.convert_to_tensor(present))
+        if not 0 <= new <= 1 or 0 < new < 0.099 * old:
+            raise ValueError(
+                f"The learning_rate of CompositeOptimizer is a factor on the learning rates of its members, from 1 at "
+                f"the start down, and would go from {old:g} to {new:g} at once: that looks like an absolute learning "
+                "rate. Let a LearningRateScheduler make the new factor of the old, lambda epoch, lr: lr * 0.9; "
+                "use ReduceLROnPlateau, or give the members their rates or schedules."
+            )
 
     @staticmethod
     def _set_rates(rates: list[tf.Variable], values: list[tf.Tensor]) -> None:
@@ -236,7 +295,7 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         if shapes != given:
             raise ValueError(f"CompositeOptimizer has variables of shapes {shapes}, got values of shapes {given}.")
         for variable, value in zip(variables, weights, strict=True):
-            variable.assign(value)
+            stack.assign_state(variable, value)
 
     def finalize_variable_values(self, var_list: list[Any]) -> None:
         """Lets the members that average weights put the averages in: Keras calls this at the end of `fit`."""
@@ -263,6 +322,7 @@ class _Assigned:
     def __init__(self, rows: tuple[Assignment, ...], numbers: dict[str, int]) -> None:
         self.rows = rows
         self.numbers = numbers  # by the key of the variable, the number of its member
+        self.warned: set[tuple[int, str]] = set()  # the tables, by member and variable, that were warned of
 
 
 def _matches(pattern: str, path: str) -> bool:
@@ -286,6 +346,12 @@ def _checked_pairs(optimizers: Iterable[Any]) -> list[tuple[str, Any]]:
             optimizer = keras.saving.deserialize_keras_object(optimizer)
         elif isinstance(optimizer, str):
             optimizer = keras.optimizers.get(optimizer)
+        if getattr(optimizer, "loss_scale_factor", None) or hasattr(optimizer, "inner_optimizer"):
+            raise ValueError(
+                f"{type(optimizer).__name__} for {pattern!r} scales the loss, which only the optimizer of the whole "
+                "model can do: put keras.mixed_precision.LossScaleOptimizer around the CompositeOptimizer, or take the "
+                'policy "mixed_bfloat16", which needs no scale.'
+            )
         if not stack.is_optimizer(optimizer):
             raise ValueError(f"{expected}; for {pattern!r} came {optimizer!r}, which is no optimizer.")
         pairs.append((pattern, optimizer))

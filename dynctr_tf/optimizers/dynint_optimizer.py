@@ -18,7 +18,7 @@ def dynint_optimizer(
     beta: float = 1.0,
     l2: float = 10.0,
     l21: float = 10.0,
-    untouched_rows: str = "zero",
+    untouched_rows: str = "auto",
     dense_learning_rate: Any = 0.02,
     dense_l1: float = 0.1,
     dense_l2: float = 0.2,
@@ -39,7 +39,7 @@ def dynint_optimizer(
         beta: G-FTRL's beta. Default 1.0.
         l2: G-FTRL's lambda_2. Default 10.0.
         l21: G-FTRL's lambda_1. Default 10.0.
-        untouched_rows: As in `GroupFtrl`. Default `"zero"`.
+        untouched_rows: As in `GroupFtrl`. Default `"auto"`.
         dense_learning_rate: FTRL's learning rate, as `learning_rate`. Default 0.02.
         dense_l1: FTRL's l1. Default 0.1.
         dense_l2: FTRL's l2, not doubled: twice the 0.1 of the author's `tf.train.FtrlOptimizer`, which doubles

@@ -11,7 +11,9 @@ from dynctr_tf import stack
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer
 
-UNTOUCHED_ROWS = ("zero", "keep")
+UNTOUCHED_ROWS = ("auto", "zero", "keep")
+# Rows of a loaded table whose z is computed at a time.
+_BLOCK = 65536
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -49,14 +51,22 @@ class GroupFtrl(SparseOptimizer):
     l2_regularization_strength=l2 / 2, beta=beta)` with the same initial accumulator.
 
     **Rows that no gradient has reached** have z = 0, for which the formula gives w = 0: a step over the whole
-    table erases their random start at once, and a row first reached later starts from 0. `untouched_rows`
-    chooses between that and leaving them alone. `"zero"` gives exactly the dense result, at the cost of
-    touched rows: one pass at the first step sets to 0 all rows that the first batch does not have. (With a
-    learning rate that changes, the dense formula would also rescale rows between their touches; here a row
-    keeps what its last touch made of it.) Do not continue from a trained table with `"zero"` and a new
-    optimizer: the first step would erase it. In models that multiply embeddings, rows that are all 0 give
-    each other no gradient; if a model does not get off the ground, use `"keep"`. A dense gradient, whose
-    every row is reached, gives the formula's result in either case.
+    table erases their random start at once, and a row first reached later starts from 0. The formula would erase
+    a table that was loaded or trained before just so. `untouched_rows` chooses:
+
+    * `"auto"`: as `"zero"` while the table holds the random start that a `FieldEmbedding` gave it. Any other table
+      is trained already, as far as can be known: the first step gives each of its rows the z for which the formula
+      returns the weights that it has, so that no row is erased and training goes on from where it is. Which of
+      both it is, is seen at the first step, by a checksum of the table.
+    * `"zero"` gives exactly the dense result, at the cost of touched rows: one pass at the first step sets to 0 all
+      rows that the first batch does not have, also of a loaded table. (With a learning rate that changes, the dense
+      formula would also rescale rows between their touches; here a row keeps what its last touch made of it.)
+    * `"keep"` leaves untouched rows alone, with z = 0: a loaded row shrinks when it is first touched.
+
+    In models that multiply embeddings, rows that are all 0 give each other no gradient; if a model does not get off
+    the ground, use `"keep"`. A dense gradient, whose every row is reached, gives the formula's result with z = 0 in
+    each case but for a loaded table of a `FieldEmbedding` under `"auto"`. So weights of dense layers that were
+    loaded start anew, as under every FTRL: give those of a trained model to `LazyAdam`.
 
     Args:
         learning_rate: A positive float or a `LearningRateSchedule`; alpha in the papers. Default 0.02.
@@ -65,14 +75,15 @@ class GroupFtrl(SparseOptimizer):
         l2: Float >= 0. Ridge penalty, not doubled. Default 0.0.
         l21: Float >= 0. Threshold of a row, per square root of its width; lambda_1 in G-FTRL. Default 0.0.
         initial_accumulator_value: Float >= 0. What n starts with. Default 0.0.
-        untouched_rows: `"zero"` or `"keep"`: rows of a sparse gradient's table that no batch has had.
-            Default `"zero"`.
+        untouched_rows: `"auto"`, `"zero"` or `"keep"`: rows of a sparse gradient's table that no batch has had.
+            Default `"auto"`.
         batch_size: Int. The number of rows of a global batch, if the arguments above are in units of a loss
             that is summed over it while the model's loss is the mean. Default `None`: units of the mean.
         clipnorm: Float. As in `SparseOptimizer`. Default `None`.
         clipvalue: Float. As in `SparseOptimizer`. Default `None`.
         global_clipnorm: Float. As in `SparseOptimizer`. Default `None`.
         name: String. Default `"group_ftrl"`.
+        **kwargs: Keras' other options, each refused with what to use instead.
 
     Raises:
         ValueError: A negative strength, a batch size below 1, an unknown `untouched_rows`, or what
@@ -85,7 +96,7 @@ class GroupFtrl(SparseOptimizer):
 
     >>> table = tf.Variable([[0.5, -0.5], [0.5, 0.5], [0.1, 0.1]])
     >>> slices = tf.IndexedSlices(tf.constant([[3.0, 4.0]]), tf.constant([0]), tf.constant([3, 2]))
-    >>> _ = GroupFtrl(1.0, l21=2.0).apply_gradients([(slices, table)])
+    >>> _ = GroupFtrl(1.0, l21=2.0, untouched_rows="zero").apply_gradients([(slices, table)])
     >>> [[round(float(x), 3) for x in row] for row in table.numpy()]
     [[-0.271, -0.814], [0.0, 0.0], [0.0, 0.0]]
 
@@ -105,13 +116,15 @@ class GroupFtrl(SparseOptimizer):
         l2: float = 0.0,
         l21: float = 0.0,
         initial_accumulator_value: float = 0.0,
-        untouched_rows: str = "zero",
+        untouched_rows: str = "auto",
         batch_size: int | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "group_ftrl",
+        **kwargs: Any,
     ) -> None:
+        stack.refuse_options(type(self).__name__, kwargs)
         super().__init__(
             learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm, name=name
         )
@@ -148,7 +161,7 @@ class GroupFtrl(SparseOptimizer):
         self, gradient: tf.Tensor, weight: tf.Tensor, slots: dict[str, tf.Tensor], rate: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns the weights and slots after one step."""
-        beta, l1, l2, l21 = (value / (self.batch_size or 1) for value in (self.beta, self.l1, self.l2, self.l21))
+        beta, l1, l2, l21 = self._strengths()
         accumulator = slots["accumulator"] + tf.square(gradient)
         root = tf.sqrt(accumulator)
         linear = slots["linear"] + gradient - (root - tf.sqrt(slots["accumulator"])) / rate * weight
@@ -164,16 +177,61 @@ class GroupFtrl(SparseOptimizer):
         weight = tf.math.divide_no_nan(numerator, denominator)
         return weight, {"accumulator": accumulator, "linear": linear}
 
-    def before_rows_change(self, variable: tf.Variable) -> None:
+    def _strengths(self) -> tuple[float, float, float, float]:
+        """The strengths beta, l1, l2 and l21 in units of the mean loss."""
+        batch = self.batch_size or 1
+        return self.beta / batch, self.l1 / batch, self.l2 / batch, self.l21 / batch
+
+    def before_rows_are_read(
+        self, variable: tf.Variable, slots: dict[str, tf.Variable], rate: tf.Tensor, sparse: bool
+    ) -> tf.Tensor | None:
+        """Lets training go on from a loaded table's weights; returns whether the untouched rows are to be 0."""
+        first = tf.equal(stack.raw_variable(self.iterations), 0)
+        if self.untouched_rows != "auto":
+            return first if self.untouched_rows == "zero" else None
+        notes = self.notes_of(variable)
+        if notes is None and not sparse:
+            return None
+        start = None if notes is None else notes.starts.get(0)
+        loaded = first
+        if start is not None:
+            loaded = tf.cond(first, lambda: tf.not_equal(stack.bits_checksum(variable), start), lambda: False)
+        tf.cond(loaded, lambda: self._start_from_weights(variable, slots, rate), lambda: tf.constant(0))
+        return None if start is None else tf.logical_and(first, tf.logical_not(loaded))
+
+    def _start_from_weights(self, variable: tf.Variable, slots: dict[str, tf.Variable], rate: tf.Tensor) -> tf.Tensor:
+        """Gives each row the z for which the formula returns the row as it is."""
+        beta, l1, l2, l21 = self._strengths()
+        start = self.slot_values()["accumulator"]
+        denominator = (beta + start**0.5) / rate + l2
+        count = variable.shape[0]
+
+        def start_block(first: tf.Tensor) -> tuple[tf.Tensor]:
+            rows = tf.range(first, tf.minimum(first + _BLOCK, count))
+            weight = tf.gather(variable, rows)
+            numerator = -denominator * weight
+            if l21 > 0 and weight.shape.rank >= 2:
+                # Longer by the threshold, which the formula takes off again.
+                norm = tf.norm(weight, axis=-1, keepdims=True)
+                numerator -= tf.math.divide_no_nan(weight, norm) * (l21 * float(weight.shape[-1]) ** 0.5)
+            linear = numerator + tf.sign(numerator) * l1
+            slots["linear"].scatter_update(tf.IndexedSlices(linear, rows))
+            return (first + _BLOCK,)
+
+        tf.while_loop(lambda first: first < count, start_block, (tf.constant(0),), parallel_iterations=1)
+        return tf.constant(0)
+
+    def before_rows_change(self, variable: tf.Variable, noted: tf.Tensor | None) -> None:
         """Sets all rows to 0 at the first step, before the touched ones get their new values."""
-        if self.untouched_rows == "zero":
-            first = tf.equal(stack.raw_variable(self.iterations), 0)
-            tf.cond(first, lambda: _set_to_zero(variable), lambda: tf.constant(0))
+        if noted is not None:
+            tf.cond(noted, lambda: _set_to_zero(variable), lambda: tf.constant(0))
 
     def get_config(self) -> dict[str, Any]:
         """Returns every argument."""
+        config = super().get_config()
+        del config["weight_decay"]
         return {
-            **super().get_config(),
+            **config,
             "beta": self.beta,
             "l1": self.l1,
             "l2": self.l2,

@@ -34,7 +34,9 @@ class LazyAdam(SparseOptimizer):
         clipnorm: Float. As in `SparseOptimizer`. Default `None`.
         clipvalue: Float. As in `SparseOptimizer`. Default `None`.
         global_clipnorm: Float. As in `SparseOptimizer`. Default `None`.
+        weight_decay: Float. As in `SparseOptimizer`: of touched rows. Default `None`.
         name: String. Default `"lazy_adam"`.
+        **kwargs: Keras' other options, each refused with what to use instead.
 
     Raises:
         ValueError: A decay outside [0, 1), an epsilon that is not positive, or what `SparseOptimizer` raises.
@@ -62,10 +64,18 @@ class LazyAdam(SparseOptimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        weight_decay: float | None = None,
         name: str = "lazy_adam",
+        **kwargs: Any,
     ) -> None:
         super().__init__(
-            learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm, name=name
+            learning_rate,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            weight_decay=weight_decay,
+            name=name,
+            **kwargs,
         )
         for argument, value in (("beta_1", beta_1), ("beta_2", beta_2)):
             if not 0 <= value < 1:

@@ -27,7 +27,9 @@ class SparseAdagrad(SparseOptimizer):
         clipnorm: Float. As in `SparseOptimizer`. Default `None`.
         clipvalue: Float. As in `SparseOptimizer`. Default `None`.
         global_clipnorm: Float. As in `SparseOptimizer`. Default `None`.
+        weight_decay: Float. As in `SparseOptimizer`: of touched rows. Default `None`.
         name: String. Default `"sparse_adagrad"`.
+        **kwargs: Keras' other options, each refused with what to use instead.
 
     Raises:
         ValueError: A negative accumulator, an epsilon that is not positive, or what `SparseOptimizer` raises.
@@ -53,10 +55,18 @@ class SparseAdagrad(SparseOptimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        weight_decay: float | None = None,
         name: str = "sparse_adagrad",
+        **kwargs: Any,
     ) -> None:
         super().__init__(
-            learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm, name=name
+            learning_rate,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            weight_decay=weight_decay,
+            name=name,
+            **kwargs,
         )
         if not 0 <= initial_accumulator_value < float("inf"):
             raise ValueError(

@@ -24,8 +24,10 @@ class SparseOptimizer(stack.RuleOptimizer):
     `tf.unique`, as they do in the library's embedding layer on one replica.
 
     Clipping sees the gradient after the sum over replicas and over repeated ids, so that a norm is the norm
-    of the dense gradient. Keras' `weight_decay`, `use_ema` and `gradient_accumulation_steps` are not
-    offered: each of them reads and writes the whole table in every step.
+    of the dense gradient. Weight decay is that of Keras' AdamW, `w = w - learning_rate weight_decay w` before the
+    step, for the rows that the gradient names: a row that no batch has does not shrink. Keras' `use_ema` and
+    `gradient_accumulation_steps`, which read and write the whole table in every step, and `loss_scale_factor`
+    are refused.
 
     Args:
         learning_rate: A positive float or a `keras.optimizers.schedules.LearningRateSchedule`.
@@ -33,11 +35,14 @@ class SparseOptimizer(stack.RuleOptimizer):
         clipvalue: Float. The greatest absolute value in a gradient. Default `None`: no limit.
         global_clipnorm: Float. The greatest norm of all the gradients that this optimizer applies, taken
             together. Default `None`: no limit.
+        weight_decay: Float. The decay of the weights of touched rows, and of all weights of a dense gradient.
+            `exclude_from_weight_decay` leaves variables out. Default `None`: none.
         name: String. Default `"sparse_optimizer"`.
+        **kwargs: Keras' other options, each refused with what to use instead.
 
     Raises:
-        ValueError: A learning rate or a limit that is not positive, more than one limit, or a variable
-            that is not stored in float32 or float64.
+        ValueError: A learning rate, decay or limit that is not positive, more than one limit, an option that is
+            refused, or a variable that is not stored in float32 or float64.
 
     Cost: with r touched rows of d elements and s slots, 1 + s gathers and 1 + s scatters of r * d elements,
     no temporary that grows with the table, and one `tf.unique` of the ids where they may repeat.
@@ -63,20 +68,35 @@ class SparseOptimizer(stack.RuleOptimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        weight_decay: float | None = None,
         name: str = "sparse_optimizer",
+        **kwargs: Any,
     ) -> None:
         super().__init__(
-            learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm, name=name
+            learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm, name=name, **kwargs
         )
+        if weight_decay is not None and not 0 <= weight_decay < float("inf"):
+            raise ValueError(f"weight_decay of {type(self).__name__} must be at least 0, got {weight_decay!r}.")
+        self.weight_decay = weight_decay
 
     def step(
         self, gradient: tf.Tensor, weight: tf.Tensor, slots: dict[str, tf.Tensor], rate: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns what the weights and the slots become. All have one shape: a variable's, or some rows'."""
+        """Returns what the weights and the slots become. All are a variable's, or those of some of its rows."""
         raise NotImplementedError
 
-    def before_rows_change(self, variable: tf.Variable) -> None:
-        """Called once a step for a variable with a sparse gradient: rows are gathered, not yet scattered."""
+    def before_rows_are_read(
+        self, variable: tf.Variable, slots: dict[str, tf.Variable], rate: tf.Tensor, sparse: bool
+    ) -> Any:
+        """Called once a step for each variable, before its rows or all of it are read."""
+
+    def before_rows_change(self, variable: tf.Variable, noted: Any) -> None:
+        """Called once a step for a variable with a sparse gradient: rows are read, not yet written.
+
+        Args:
+            variable: The variable.
+            noted: What `before_rows_are_read` has returned.
+        """
 
     def build(self, variables: list[Any]) -> None:
         """Creates the slots of the variables."""
@@ -108,20 +128,32 @@ class SparseOptimizer(stack.RuleOptimizer):
 
     def apply_rule(self, gradient: Any, variable: tf.Variable, slots: dict[str, tf.Variable], rate: tf.Tensor) -> None:
         """Applies `step` to the whole variable, or to the rows that a sparse gradient names."""
+        decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
+        noted = self.before_rows_are_read(variable, slots, rate, isinstance(gradient, tf.IndexedSlices))
         if not isinstance(gradient, tf.IndexedSlices):
             values = {name: tf.convert_to_tensor(slot) for name, slot in slots.items()}
-            weight, values = self.step(tf.cast(gradient, rate.dtype), tf.convert_to_tensor(variable), values, rate)
+            weight = _decayed(tf.convert_to_tensor(variable), rate, decay)
+            weight, values = self.step(tf.cast(gradient, rate.dtype), weight, values, rate)
             variable.assign(weight)
             for name, value in values.items():
                 slots[name].assign(value)
             return
         ids = gradient.indices
         rows = {name: tf.gather(slot, ids) for name, slot in slots.items()}
-        weight, rows = self.step(tf.cast(gradient.values, rate.dtype), tf.gather(variable, ids), rows, rate)
-        self.before_rows_change(variable)
+        weight = _decayed(tf.gather(variable, ids), rate, decay)
+        weight, rows = self.step(tf.cast(gradient.values, rate.dtype), weight, rows, rate)
+        self.before_rows_change(variable, noted)
         variable.scatter_update(tf.IndexedSlices(weight, ids))
         for name, value in rows.items():
             slots[name].scatter_update(tf.IndexedSlices(value, ids))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns every argument."""
+        return {**super().get_config(), "weight_decay": self.weight_decay}
+
+
+def _decayed(weight: tf.Tensor, rate: tf.Tensor, decay: float) -> tf.Tensor:
+    return weight * (1.0 - rate * decay) if decay else weight
 
 
 def sum_repeated_ids(gradient: tf.IndexedSlices) -> tf.IndexedSlices:

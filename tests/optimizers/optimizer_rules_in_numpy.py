@@ -98,3 +98,23 @@ class Adagrad:
                 g = gradient[row, column]
                 self.n[row, column] += g * g
                 w[row, column] -= self.lr * g / math.sqrt(self.n[row, column] + self.epsilon)
+
+
+class RowWiseAdagrad:
+    """One accumulator per row; with `first_order`, one more for the last column, at a tenth of the rate."""
+
+    def __init__(self, shape, lr, start=0.0, epsilon=1e-8, first_order=False):
+        self.lr, self.epsilon, self.first_order = lr, epsilon, first_order
+        self.rows = np.full(shape[0], start, np.float64)
+        self.columns = np.full(shape[0], start, np.float64)
+
+    def apply(self, w, gradient, only=None):
+        width = w.shape[1] - int(self.first_order)
+        for row in range(w.shape[0]):
+            self.rows[row] += sum(gradient[row, column] ** 2 for column in range(width)) / width
+            for column in range(width):
+                w[row, column] -= self.lr * gradient[row, column] / (math.sqrt(self.rows[row]) + self.epsilon)
+            if self.first_order:
+                g = gradient[row, width]
+                self.columns[row] += g * g
+                w[row, width] -= 0.1 * self.lr * g / (math.sqrt(self.columns[row]) + self.epsilon)

@@ -94,11 +94,11 @@ def test_one_optimizer_cannot_have_two_patterns():
         CompositeOptimizer([("a", shared), ("b", shared)])
 
 
-def test_no_variable_goes_without_a_pattern_and_no_pattern_without_a_variable():
+def test_no_variable_goes_without_a_pattern_and_no_pattern_silently_without_a_variable():
     variables = tiny_model().trainable_variables
     with pytest.raises(ValueError, match=r"No pattern .* matches the variables \['hidden/kernel', 'hidden/bias'\]"):
         CompositeOptimizer([("embedding/.*", "sgd"), ("output/.*", "adam")]).build(variables)
-    with pytest.raises(ValueError, match=r"'embeding/table' .* matches no variable.*Did you mean 'embedding/table'"):
+    with pytest.warns(UserWarning, match=r"'embeding/table' .* matches no variable.*Did you mean 'embedding/table'"):
         CompositeOptimizer([("embeding/table", "sgd"), (".*", "adam")]).build(variables)
 
 
@@ -246,7 +246,8 @@ def test_reduce_on_plateau_slows_all_members_down():
     model.fit(ids, label, batch_size=BATCH, epochs=3, verbose=0, callbacks=[plateau])
     assert float(np.array(model.optimizer.learning_rate)) == 0.25
     before = values(model)
-    model.optimizer.learning_rate = 1e-12
+    for _ in range(11):
+        model.optimizer.learning_rate = 0.1 * float(np.array(model.optimizer.learning_rate))
     fit(model)
     for one, other in zip(values(model), before, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-9)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 from tensorflow import keras
 
-from dynctr_tf.optimizers import GroupFtrl, LazyAdam, SparseAdagrad
+from dynctr_tf.optimizers import GroupFtrl, LazyAdam, RowWiseAdagrad, SparseAdagrad
 from dynctr_tf.optimizers.sparse_optimizer import _ids_are_unique
 
 SHAPE = (7, 3)
@@ -20,18 +20,18 @@ BATCHES = ([0, 1, 1, 1, 2], [1, 3, 0, 3], [5, 5, 1], [2, 0, 4, 2, 2], [1, 5, 0])
 
 RULES = {
     "ftrl": (
-        lambda: GroupFtrl(0.3, beta=0.5, l1=0.4, l2=0.2, initial_accumulator_value=0.1),
+        lambda: GroupFtrl(0.3, beta=0.5, l1=0.4, l2=0.2, initial_accumulator_value=0.1, untouched_rows="zero"),
         lambda: reference_rules.Ftrl(SHAPE, 0.3, beta=0.5, l1=0.4, l2=0.2, start=0.1),
     ),
     "g_ftrl": (
-        lambda: GroupFtrl(0.2, beta=1.0, l2=0.1, l21=0.6),
+        lambda: GroupFtrl(0.2, beta=1.0, l2=0.1, l21=0.6, untouched_rows="zero"),
         lambda: reference_rules.Ftrl(SHAPE, 0.2, beta=1.0, l2=0.1, l21=0.6),
     ),
     "sparse_group": (
-        lambda: GroupFtrl(0.2, l1=0.2, l21=0.3),
+        lambda: GroupFtrl(0.2, l1=0.2, l21=0.3, untouched_rows="zero"),
         lambda: reference_rules.Ftrl(SHAPE, 0.2, l1=0.2, l21=0.3),
     ),
-    "unregularised": (lambda: GroupFtrl(0.2), lambda: reference_rules.Ftrl(SHAPE, 0.2)),
+    "unregularised": (lambda: GroupFtrl(0.2, untouched_rows="zero"), lambda: reference_rules.Ftrl(SHAPE, 0.2)),
     "keep": (
         lambda: GroupFtrl(0.2, l21=0.6, untouched_rows="keep"),
         lambda: reference_rules.Ftrl(SHAPE, 0.2, l21=0.6),
@@ -41,6 +41,11 @@ RULES = {
         lambda: reference_rules.Adam(SHAPE, 0.1, 0.8, 0.95, 1e-3),
     ),
     "adagrad": (lambda: SparseAdagrad(0.1), lambda: reference_rules.Adagrad(SHAPE, 0.1)),
+    "row_wise_adagrad": (
+        lambda: RowWiseAdagrad(0.1, initial_accumulator_value=0.01, epsilon=1e-3),
+        lambda: reference_rules.RowWiseAdagrad(SHAPE, 0.1, start=0.01, epsilon=1e-3),
+    ),
+    "row_wise_adagrad_from_0": (lambda: RowWiseAdagrad(0.1), lambda: reference_rules.RowWiseAdagrad(SHAPE, 0.1)),
 }
 
 
@@ -139,7 +144,7 @@ def test_ftrl_equals_that_of_keras_on_dense_gradients(beta):
 
 def test_ftrl_maps_to_sparse_group_ftrl():
     alpha, beta, l1, l2, l21 = 0.2, 1.5, 0.1, 0.6, 0.4
-    ours = GroupFtrl(alpha, beta=beta, l1=l1, l2=l2, l21=l21)
+    ours = GroupFtrl(alpha, beta=beta, l1=l1, l2=l2, l21=l21, untouched_rows="zero")
     theirs = reference_rules.SparseGroupFtrl(SHAPE, alpha, l1, l2 / 2 + beta / (2 * alpha), l21, 0.0)
     table = tf.Variable(start_values(), dtype=tf.float64)
     expected = start_values()
@@ -185,7 +190,7 @@ def test_a_variable_without_rows_has_no_groups():
 
 def test_an_untouched_row_is_set_to_zero_at_the_first_step_alone():
     table = tf.Variable(tf.ones((4, 2)))
-    optimizer = GroupFtrl(0.1)
+    optimizer = GroupFtrl(0.1, untouched_rows="zero")
     optimizer.apply_gradients([(slices([1], [[1.0, 1.0]], (4, 2)), table)])
     assert np.all(table.numpy()[[0, 2, 3]] == 0) and np.all(table.numpy()[1] != 0)
     table.assign(tf.ones((4, 2)))
@@ -284,6 +289,10 @@ def test_a_sparse_step_never_reads_or_writes_a_whole_table(rule):
         (lambda: LazyAdam(beta_1=1.0), r"beta_1 of LazyAdam must be in \[0, 1\), got 1.0"),
         (lambda: LazyAdam(epsilon=0.0), "epsilon of LazyAdam must be positive"),
         (lambda: SparseAdagrad(epsilon=-1.0), "epsilon of SparseAdagrad must be positive"),
+        (lambda: RowWiseAdagrad(epsilon=0.0), "epsilon of RowWiseAdagrad must be positive"),
+        (lambda: RowWiseAdagrad(first_order_factor=0.0), "first_order_factor of RowWiseAdagrad must be positive"),
+        (lambda: RowWiseAdagrad(initial_accumulator_value=-1.0), "must be at least 0, got -1.0"),
+        (lambda: LazyAdam(weight_decay=-1.0), "weight_decay of LazyAdam must be at least 0, got -1.0"),
         (lambda: LazyAdam().build([tf.Variable([1.0], dtype=tf.bfloat16)]), "mixed_bfloat16"),
     ],
 )

@@ -12,7 +12,9 @@ import pytest
 
 SCRIPT = textwrap.dedent(
     """
+    import gc
     import sys
+    import weakref
 
     import numpy as np
     import tensorflow as tf
@@ -21,6 +23,7 @@ SCRIPT = textwrap.dedent(
     from dynctr_tf import stack
     from dynctr_tf.layers.embedding import FieldEmbedding
     from dynctr_tf.optimizers import CompositeOptimizer, GroupFtrl, LazyAdam, SparseAdagrad
+    from dynctr_tf.optimizers import RowWiseAdagrad, row_wise_optimizer
 
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -39,14 +42,17 @@ SCRIPT = textwrap.dedent(
             )
         if kind == "clipped":
             return SparseAdagrad(0.1, global_clipnorm=0.05)
-        return {"ftrl": GroupFtrl, "lazy_adam": LazyAdam}[kind](0.1)
+        if kind == "row_wise":
+            return row_wise_optimizer(0.1, dense_learning_rate=0.05, weight_decay=0.01)
+        return {"row_wise_alone": RowWiseAdagrad, "ftrl": GroupFtrl, "lazy_adam": LazyAdam}[kind](0.1)
 
     def train(strategy, kind):
         keras.utils.set_random_seed(0)
         with strategy.scope():
             inputs = keras.Input((2,), dtype="int32")
-            fields = FieldEmbedding(20, 4, seed=1, name="embedding")(inputs)
-            model = keras.Model(inputs, keras.layers.Dense(1, name="output")(keras.layers.Flatten()(fields)))
+            fields, weights = FieldEmbedding(20, 4, linear=True, seed=1, name="embedding")(inputs)
+            joined = keras.layers.Concatenate()([keras.layers.Flatten()(part) for part in (fields, weights)])
+            model = keras.Model(inputs, keras.layers.Dense(1, name="output")(joined))
             model.compile(optimizer(kind), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
         rows = tf.data.Dataset.from_tensor_slices((ids, label)).batch(8, drop_remainder=True)
         options = tf.data.Options()
@@ -56,7 +62,7 @@ SCRIPT = textwrap.dedent(
 
     # One strategy for all: a second one in the same process would use its collectives' keys again.
     two_replicas = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    for kind in ("composite", "clipped", "ftrl", "lazy_adam"):
+    for kind in ("composite", "clipped", "ftrl", "lazy_adam", "row_wise", "row_wise_alone"):
         one, steps = train(tf.distribute.get_strategy(), kind)
         two, steps_of_two = train(two_replicas, kind)
         assert steps == steps_of_two == 12, (kind, steps, steps_of_two)
@@ -64,6 +70,24 @@ SCRIPT = textwrap.dedent(
             np.testing.assert_allclose(a, b, atol=2e-5, err_msg=kind)
         assert np.all(np.isfinite(two[0])), kind
         print(kind, "equal")
+
+    # Dense gradients alone: what a step leaves behind when its model is gone.
+    def table_of_a_dropped_model():
+        keras.utils.set_random_seed(0)
+        with two_replicas.scope():
+            model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.Dense(1)])
+            model.compile(row_wise_optimizer(embedding_pattern="dense.*"), "mse", jit_compile=False)
+        rows = tf.data.Dataset.from_tensor_slices((ids.astype(np.float32), label)).batch(8, drop_remainder=True)
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        model.fit(rows.with_options(options), epochs=1, verbose=0)
+        kernel = stack.raw_variable(model.trainable_variables[0])
+        return weakref.ref(two_replicas.experimental_local_results(kernel)[0].handle)
+
+    dropped = table_of_a_dropped_model()
+    keras.backend.clear_session()
+    gc.collect()
+    print("memory", "free" if dropped() is None else "kept")
     """
 )
 
@@ -78,4 +102,5 @@ def test_two_replicas_equal_one(tmp_path):
         [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    assert done.stdout.split("\n")[:-1] == ["composite equal", "clipped equal", "ftrl equal", "lazy_adam equal"]
+    kinds = ("composite", "clipped", "ftrl", "lazy_adam", "row_wise", "row_wise_alone")
+    assert done.stdout.split("\n")[:-1] == [*(f"{kind} equal" for kind in kinds), "memory free"]

@@ -108,6 +108,7 @@ class FieldEmbedding(keras.layers.Layer):
         self.initial_scale = initial_scale
         self.row_regularizer_l2 = row_regularizer_l2
         self.seed = seed
+        self._notes = stack.TableNotes(first_order=linear)
         # The number of distinct ids is known only when the batch is, which XLA cannot compile.
         self.supports_jit = False
 
@@ -126,6 +127,7 @@ class FieldEmbedding(keras.layers.Layer):
             trainable=True,
             **stack.uncast_weight_options(),
         )
+        stack.attach_table_notes(self.table, self._notes)
         self.built = True
 
     def _initial_table(
@@ -139,7 +141,9 @@ class FieldEmbedding(keras.layers.Layer):
         padding = int(first == 0)
         rows = uniform((count - padding, self.output_dim), dtype="float32")
         # A row of zeros for the padding id before, a column of zeros for the first-order weights behind.
-        return tf.pad(rows, [[padding, 0], [0, int(self.linear)]])
+        values = tf.pad(rows, [[padding, 0], [0, int(self.linear)]])
+        self._notes.note_start(first, values)
+        return values
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         parts = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]

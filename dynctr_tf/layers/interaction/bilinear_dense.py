@@ -154,19 +154,30 @@ def _chunks(widths: list[int]) -> list[tuple[int, int, int]]:
     return chunks
 
 
-@tf.custom_gradient
-def _dense_on_products(field_map: tf.Tensor, kernel: tf.Tensor, *matrices: tf.Tensor) -> Any:
+# A registered gradient, made once, in place of `tf.custom_gradient`, which registers one more in each graph that is
+# traced and so keeps the graph, and the model's tables with it, for as long as the process lives.
+_GRADIENT = "DynctrDenseOnProducts"
+
+
+def _dense_on_products(field_map: tf.Tensor, kernel: tf.Tensor, *matrices: tf.Tensor) -> tf.Tensor:
     """Multiplies the bilinear products of the first `len(matrices)` left fields by their rows of the kernel."""
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        # Not before the gradient is there: else the graph would keep the products after all.
-        with tf.control_dependencies([upstream]), tf.GradientTape() as tape:
-            sources = [tf.identity(source) for source in (field_map, *matrices)]
-            tape.watch(sources)
-            products = tf.concat(bilinear_blocks(sources[0], sources[1:]), axis=1)
-        to_products = tf.matmul(upstream, kernel, transpose_b=True)
-        to_map, *to_matrices = tape.gradient(products, sources, to_products)
-        return to_map, tf.matmul(products, upstream, transpose_a=True), *to_matrices
-
     products = tf.concat(bilinear_blocks(field_map, list(matrices)), axis=1)
-    return tf.matmul(products, kernel), gradient
+    output = tf.matmul(products, kernel)
+    if tf.executing_eagerly():
+        return output
+    with output.graph.gradient_override_map({"IdentityN": _GRADIENT}):
+        return tf.identity_n([output, field_map, kernel, *matrices])[0]
+
+
+@tf.RegisterGradient(_GRADIENT)
+def _dense_on_products_gradient(operation: tf.Operation, upstream: tf.Tensor, *_: Any) -> list[tf.Tensor | None]:
+    """Makes the products again for their gradient, which the graph therefore does not keep."""
+    _, field_map, kernel, *matrices = operation.inputs
+    # Not before the gradient is there: else the graph would keep the products after all.
+    with tf.control_dependencies([upstream]), tf.GradientTape() as tape:
+        sources = [tf.identity(source) for source in (field_map, *matrices)]
+        tape.watch(sources)
+        products = tf.concat(bilinear_blocks(sources[0], sources[1:]), axis=1)
+    to_products = tf.matmul(upstream, kernel, transpose_b=True)
+    to_map, *to_matrices = tape.gradient(products, sources, to_products)
+    return [None, to_map, tf.matmul(products, upstream, transpose_a=True), *to_matrices]

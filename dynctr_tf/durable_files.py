@@ -120,6 +120,11 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a file or folder is called as one that is being written, or was when its process ended."""
+    return _UNFINISHED.fullmatch(name) is not None
+
+
 @contextlib.contextmanager
 def new_file(path: str | Path) -> Iterator[Path]:
     """Gives the name of a new file beside the wanted one, which takes its place when the block ends well.
@@ -214,7 +219,7 @@ def remove_abandoned(folder: str | Path) -> list[Path]:
     """
     removed = []
     for path in sorted(Path(folder).iterdir() if Path(folder).is_dir() else ()):
-        if not _UNFINISHED.fullmatch(path.name) or path.is_symlink():
+        if not is_unfinished(path.name) or path.is_symlink():
             continue
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

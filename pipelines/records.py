@@ -15,7 +15,7 @@ from dynctr_tf.code_digest import code_digest
 from dynctr_tf.configuration import DataSettings, JobSettings, to_toml
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.source_files import SourceFile, source_files
-from dynctr_tf.durable_files import DamagedFileError, make_folder, read_array, read_json, write_array, write_json
+from dynctr_tf.durable_files import DamagedFileError, read_array, read_json, write_array, write_json
 from dynctr_tf.durable_files import write_text as write_file
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.training.reproducibility import machine_record
@@ -121,7 +121,8 @@ def save_run(folder: Path, settings: JobSettings, data: EncodedDataset, record: 
     `python -m pipelines.train --config settings.toml` is the same training again; where the rows are the user's own,
     with the schema beside it.
     """
-    make_folder(folder)
+    # First, for other workers that look whose folder this is.
+    record.save(folder)
     write_file(folder / "schema.json", data.schema.to_json())
     used = settings
     if settings.data.schema is not None:
@@ -136,12 +137,12 @@ def save_run(folder: Path, settings: JobSettings, data: EncodedDataset, record: 
         "machine": machine_record(),
     }
     write_json(folder / "about.json", about)
-    record.save(folder)
 
 
 def finished(folder: Path, record: RunRecord) -> bool:
     """Whether a folder holds this very run, with its results."""
-    if RunRecord.load(folder) != record:
+    held = RunRecord.load(folder)
+    if held is None or held.fingerprint != record.fingerprint:
         return False
     try:
         return bool(read_json(folder / "result.json").get("fingerprint") == record.fingerprint)

@@ -11,7 +11,7 @@ from typing import Any
 
 from dynctr_tf.code_digest import code_digest
 from dynctr_tf.datasets.source_files import SourceFile
-from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, write_json
+from dynctr_tf.durable_files import DamagedFileError, is_unfinished, make_folder, read_json, write_json
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.stack import KERAS_3
 from dynctr_tf.version import __version__
@@ -129,7 +129,8 @@ def own_folder(wanted: str | Path, record: RunRecord) -> tuple[Path, list[str]]:
     held = RunRecord.load(wanted)
     if held is not None and held.fingerprint == record.fingerprint:
         return wanted, []
-    if not wanted.exists() or (wanted.is_dir() and not any(wanted.iterdir())):
+    # What another worker of the same job is about to write there is no other run.
+    if not wanted.exists() or (wanted.is_dir() and all(is_unfinished(path.name) for path in wanted.iterdir())):
         return wanted, []
     differences = ["it has no record of its run"] if held is None else record.differences(held)
     return wanted.with_name(f"{wanted.name}-{record.fingerprint}"), differences

@@ -85,7 +85,7 @@ def test_train_from_rows_to_served_model(here: Path, capsys: pytest.CaptureFixtu
     assert "tensorflow_model_server" in text and "picture of the run" in text
     assert sorted(tf.saved_model.load(path[1]).signatures) == ["encoded", "examples", "serving_default"]
 
-    (encoded,) = (here / "runs" / "data").iterdir()
+    (encoded,) = (path for path in (here / "runs" / "data").iterdir() if path.is_dir())
     names = scenario_names(EncodedDataset.open(encoded))
     assert names is not None and names[:2] == ["(missing)", "(unknown)"] and len(names) == 5
     judged = (run / "scenarios.json").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -751,3 +751,20 @@ def graph_calls(model: Any) -> list[GraphCall]:
         )
         for node in nodes
     ]
+
+
+def shape_of_new_variable(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The shape of a variable that TensorFlow is about to make; `None` where it starts from a value that is there.
+
+    Keras 3 gives TensorFlow a function in place of shape and value. It is asked in a graph, where nothing is computed.
+
+    Args:
+        arguments: What a creator of `tf.variable_creator_scope` gets.
+    """
+    shape, initial_value = arguments.get("shape"), arguments.get("initial_value")
+    if shape is None and callable(initial_value):
+        with tf.Graph().as_default():
+            shape = tf.convert_to_tensor(initial_value()).shape
+    if shape is None or not tf.TensorShape(shape).is_fully_defined():
+        return None
+    return tuple(tf.TensorShape(shape).as_list())

@@ -36,6 +36,7 @@ from dynctr_tf.durable_files import make_folder, read_array, read_json, remove_a
 from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
+from pipelines.options import table_options
 from pipelines.peers import PEER_MODELS
 
 # So long a job that was asked to end has time to finish its step and to save.
@@ -151,6 +152,8 @@ def _variant(text: str) -> _Variant:
     """
     from dynctr_tf.models.catalogue import model_entry
 
+    if not text.strip():
+        raise ValueError("--models has an empty name; give models of the catalogue, such as --models lr fm.")
     head, *words = text.split()
     name, separator, model = head.partition("=")
     if not separator:
@@ -208,7 +211,16 @@ def compare_models(
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
     from pipelines.peers.fuxictr_comparison import digest_of, peer_job, peer_result, write_rows
     from pipelines.records import finished, folder_of, load_logits, training_record
-    from pipelines.stages import check_one_at_a_time, judge_scenarios, prepare, task_of_cluster
+    from pipelines.stages import (
+        check_evaluation,
+        check_model,
+        check_one_at_a_time,
+        judge_scenarios,
+        prepare,
+        task_of_cluster,
+        training_click_rate,
+        with_steps,
+    )
     from pipelines.tune import search_record, search_space, trials_of
 
     check_one_at_a_time(settings, workers)
@@ -233,11 +245,15 @@ def compare_models(
     peers = {} if fuxictr is None else peers
     if set(peers.values()) & set(models):
         raise ValueError(f"These names are for FuxiCTR's models: {sorted(set(peers.values()) & set(models))}.")
+    for variant in variants.values():
+        check_model(_settings_of(settings, variant))
     cluster = task_of_cluster(settings)
     make_folder(output)
     remove_abandoned(output)
     chief = cluster is None or cluster.is_chief
     data = prepare(settings.data, cluster)
+    with_steps(settings, data)
+    check_evaluation(settings, data)
     # All processes of a cluster write into one folder.
     part = "" if cluster is None or chief else f"-{cluster.task_type}{cluster.task_index}"
     own_settings = {model: _settings_of(settings, variants[model]) for model in models}
@@ -269,7 +285,7 @@ def compare_models(
             folders[model] = []
             for seed in range(seeds):
                 used = dataclasses.replace(found, training=dataclasses.replace(found.training, seed=seed))
-                record = training_record(used, data)
+                record = training_record(with_steps(used, data, say=False), data)
                 folder = folder_of(output / f"{model}-seed{seed}", "", record, say=chief)
                 folders[model].append(folder)
                 if not finished(folder, record):
@@ -286,7 +302,7 @@ def compare_models(
             rows = output / f"rows-{data.fingerprint[:8]}"
             write_rows(data, rows)
             folder = output / peer
-            job = peer_job(own_settings[model], data, rows, seeds, trials)
+            job = peer_job(with_steps(own_settings[model], data, say=False), data, rows, seeds, trials)
             if peer_result(folder) not in (None, job):
                 folder = folder.with_name(f"{peer}-{digest_of(job)}")
                 print(f"{output / peer} holds another run; this one goes to {folder}")
@@ -313,7 +329,7 @@ def compare_models(
         reference=reference,
         weights=data.column("test", "weight") if schema.row_weight else None,
         true_probability=data.column("test", "true_probability") if schema.true_probability else None,
-        base_rate=float(data.column("train", "label").mean()),
+        base_rate=training_click_rate(data),
         replicates=settings.evaluation.replicates,
     )
     rows = [["model", "parameters", "rows/s", "peak MiB", "zero rows", "best step"]]
@@ -366,7 +382,7 @@ def compare_models(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and compares."""
-    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.compare")
+    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.compare", table_options=table_options)
     parser.add_argument("--models", nargs="+", required=True, help="models, or `name=model option=value ...`")
     parser.add_argument("--seeds", type=int, default=3, help="trainings per model (default 3)")
     parser.add_argument("--trials", type=int, default=8, help="searched settings per model, 0 for defaults (default 8)")
@@ -385,7 +401,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if (namespace.fuxictr_python is None) != (namespace.fuxictr_zoo is None):
         parser.error("--fuxictr-python and --fuxictr-zoo go together: the package lacks most of its models")
     fuxictr = FuxiCTR(namespace.fuxictr_python, namespace.fuxictr_zoo) if namespace.fuxictr_python else None
-    reference = namespace.reference or namespace.models[0].split()[0].partition("=")[0]
+    reference = namespace.reference or namespace.models[0].strip().partition(" ")[0].partition("=")[0]
     with errors_as_messages(parser):
         from pipelines.stages import as_part_of_cluster
 

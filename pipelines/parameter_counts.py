@@ -6,6 +6,7 @@ fields, embedding 10, embeddings not counted.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -109,8 +110,9 @@ def count_parameters(printed: PrintedCount) -> int:
     return int(sum(np.prod(shape) for shape in counted))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table."""
+    argparse.ArgumentParser(prog="python -m pipelines.parameter_counts", description=__doc__).parse_args(arguments)
     print(f"{'table':6}{'row':38}{'paper':>8}{'built':>9}")
     agreeing = 0
     for printed in PRINTED:

@@ -15,18 +15,18 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.configuration import DataSettings, JobSettings
-from dynctr_tf.datasets.registry import row_source, row_source_options
+from dynctr_tf.datasets.registry import check_option_types, row_source, row_source_options
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_report
 from dynctr_tf.models.catalogue import build_model, model_entry
-from dynctr_tf.nearest import unknown_name_message
-from dynctr_tf.optimizers import Adam, LazyAdam, dynint_optimizer
-from dynctr_tf.training import TrainingResult, set_seed, train
+from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
+from dynctr_tf.training.memory import refuse_weights_that_do_not_fit
 from dynctr_tf.training.strategies import (
     Cluster,
     check_strategy,
+    in_step,
     make_strategy,
     prepare_for_tpu,
     read_cluster,
@@ -34,9 +34,12 @@ from dynctr_tf.training.strategies import (
     serve_chief,
     unreplicated_weights,
 )
+from pipelines.checks import check_evaluation as check_evaluation
+from pipelines.checks import check_model as check_model
+from pipelines.checks import training_click_rate
+from pipelines.checks import worse_than_base_rate as worse_than_base_rate
+from pipelines.options import optimizer_maker
 from pipelines.records import check_unchanged, data_record
-
-_LEAST_REPLICATES = 40  # so that a replicate lies outside of a 95 % interval on either side
 
 
 def open_source(settings: DataSettings) -> RowSource:
@@ -55,8 +58,27 @@ def open_source(settings: DataSettings) -> RowSource:
             if value is not None:
                 given[field.name] = value
         elif value != field.default:
-            raise ValueError(f"The data set {settings.name!r} takes no setting {field.name!r} (got {value!r}).")
+            raise ValueError(_setting_not_taken(settings, field.name, accepted))
+    for name, value in settings.options.items():
+        if name in given:
+            raise ValueError(
+                f"data.options.{name} is given, and data.{name} too; leave out one of both (got {value!r})."
+            )
+    check_option_types(settings.name, settings.options)
     return row_source(settings.name, **given, **settings.options)
+
+
+def _setting_not_taken(settings: DataSettings, name: str, accepted: Mapping[str, Any]) -> str:
+    value = getattr(settings, name)
+    if settings.name == "tabular_file" and name in ("min_count", "max_size", "binning"):
+        where = "of a numeric feature" if name == "binning" else 'of each feature, under "vocabulary",'
+        return (
+            f"data.{name} is not taken with a file of your own: set it in the schema, as {name!r} {where} in "
+            f"{settings.schema or 'the schema file'} (got {value!r})."
+        )
+    taken = [f"data.{field.name}" for field in dataclasses.fields(settings) if field.name in accepted]
+    hint = " A file of your own has --data.name tabular_file." if name in ("path", "schema") else ""
+    return f"The data set {settings.name!r} takes no data.{name} (got {value!r}).{hint} It takes: {', '.join(taken)}."
 
 
 @functools.lru_cache(maxsize=1)
@@ -152,33 +174,34 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
     return data
 
 
-def check_model(settings: JobSettings) -> None:
-    """Says what is wrong with the model's name or options before data is prepared for it.
+def with_steps(settings: JobSettings, data: EncodedDataset, *, say: bool = True) -> JobSettings:
+    """The settings with the batch size, the steps between validations and the patience that they leave open.
 
-    Raises:
-        ValueError: An unknown model or option, with the nearest known one.
+    They follow from the number of training rows, see `dynctr_tf.training.plan_steps`. Every job asks here, once its
+    data is prepared; asked again with what came back, nothing changes.
+
+    Args:
+        settings: The settings of the job.
+        data: The encoded rows.
+        say: Whether to print what was chosen. Default `True`.
     """
-    known = model_entry(settings.model.name).defaults
-    for option in settings.model.options:
-        if option not in known:
-            raise ValueError(unknown_name_message(f"option of model {settings.model.name!r}", option, known))
-
-
-def check_evaluation(settings: JobSettings, data: EncodedDataset) -> None:
-    """Says what is wrong with the evaluation's settings before a model is trained.
-
-    Raises:
-        ValueError: A grouping by what is no single-valued field, with the nearest known one; too few replicates.
-    """
-    if settings.evaluation.replicates < _LEAST_REPLICATES:
-        raise ValueError(
-            f"evaluation.replicates must be at least {_LEAST_REPLICATES} for 95 % intervals, got "
-            f"{settings.evaluation.replicates}; 1000 is usual."
-        )
-    group_by = settings.evaluation.group_by
-    known = [field.name for field in data.features.single_valued]
-    if group_by is not None and group_by not in known:
-        raise ValueError(unknown_name_message("field for evaluation.group_by", group_by, known))
+    training = settings.training
+    strategy = training_strategy(settings)
+    plan = plan_steps(
+        data.num_rows("train"),
+        batch_size=training.batch_size,
+        evaluate_every=training.evaluate_every,
+        patience=training.patience,
+        replicas=strategy.num_replicas_in_sync if in_step(strategy) else 1,
+    )
+    if say and plan.chosen:
+        print(plan.to_text())
+    chosen: dict[str, Any] = {
+        "batch_size": plan.batch_size,
+        "evaluate_every": plan.evaluate_every,
+        "patience": plan.patience,
+    }
+    return dataclasses.replace(settings, training=dataclasses.replace(training, **chosen))
 
 
 def build_optimizer(settings: JobSettings) -> Any:
@@ -187,15 +210,14 @@ def build_optimizer(settings: JobSettings) -> Any:
     if kind == "default":
         kind = model_entry(settings.model.name).optimizer
     options = dict(settings.optimizer.options)
+    if kind == "group_ftrl":
+        if settings.training.batch_size is None:
+            raise ValueError("The rates of group_ftrl follow from the batch size: give training.batch_size.")
+        options["batch_size"] = settings.training.batch_size
     try:
-        if kind == "group_ftrl":
-            return dynint_optimizer(batch_size=settings.training.batch_size, **options)
-        return {"lazy_adam": LazyAdam, "adam": Adam}[kind](**options)
+        return optimizer_maker(kind)(**options)
     except TypeError as error:
         raise ValueError(f"Options of the optimizer {kind!r}: {error}.") from error
-    except KeyError as error:
-        known = ("group_ftrl", "lazy_adam", "adam")
-        raise ValueError(unknown_name_message("optimizer", kind, known)) from error
 
 
 @contextlib.contextmanager
@@ -213,13 +235,17 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
 
     The model lives under the strategy that the settings name; `model_for_export` gives one that does not.
     """
+    settings = with_steps(settings, data, say=False)
     training = settings.training
     strategy = training_strategy(settings)
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if training.mixed_precision else "float32")
     # Updates that reach servers out of step cannot be repeated to the bit.
     set_seed(training.seed, deterministic=training.deterministic and training.strategy != "parameter_server")
-    with strategy.scope():
+    # Servers share the weights; what a process holds of them is not what it makes.
+    alone = training.strategy != "parameter_server"
+    with strategy.scope(), refuse_weights_that_do_not_fit() if alone else contextlib.nullcontext():
         model = build_model(settings.model.name, data.features, **settings.model.options)
+    with strategy.scope():
         optimizer = build_optimizer(settings)
     if training.strategy == "tpu":
         prepare_for_tpu(model, optimizer)
@@ -269,7 +295,7 @@ def judge(settings: JobSettings, data: EncodedDataset, logits: np.ndarray, split
         weights=data.column(split, "weight") if schema.row_weight else None,
         groups=data.column(split, feature=group_by) if group_by else None,
         true_probability=data.column(split, "true_probability") if schema.true_probability else None,
-        base_rate=float(data.column("train", "label").mean()),
+        base_rate=training_click_rate(data),
         replicates=settings.evaluation.replicates,
     )
 
@@ -302,6 +328,6 @@ def judge_scenarios(
         names=scenario_names(data),
         weights=data.column(split, "weight") if schema.row_weight else None,
         true_probability=data.column(split, "true_probability") if schema.true_probability else None,
-        base_rate=float(data.column("train", "label").mean()),
+        base_rate=training_click_rate(data),
         replicates=settings.evaluation.replicates,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dynctr_tf.configuration import JobSettings, SettingsParser
 from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
+from pipelines.options import table_options
 
 
 def run(settings: JobSettings, wanted: Path | None = None) -> Path:
@@ -30,7 +31,9 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.durable_files import write_json, write_text
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, sparsity_report
     from dynctr_tf.export import export_model, serving_line
+    from dynctr_tf.figures import figures_text
     from dynctr_tf.training import predict_logits
+    from dynctr_tf.training.steps import unfinished
     from dynctr_tf.training.strategies import is_chief, wait_for_all
     from pipelines.records import folder_of, save_logits, save_run, training_record
     from pipelines.stages import (
@@ -44,6 +47,8 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         prepare,
         task_of_cluster,
         training_strategy,
+        with_steps,
+        worse_than_base_rate,
     )
 
     start = time.perf_counter()
@@ -51,6 +56,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     check_model(settings)
     strategy = training_strategy(settings)
     data = prepare(settings.data, task_of_cluster(settings))
+    settings = with_steps(settings, data)
     check_evaluation(settings, data)
     record = training_record(settings, data)
     name = f"{settings.data.name}-{settings.model.name}"
@@ -62,9 +68,14 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         print(f"resumed at step {result.resumed_at:,} of {directory}")
     print(
         f"trained {result.steps:,} steps, best validation after {result.best.step:,} "
-        f"(logloss {result.best.val_logloss:.4f}, AUC {result.best.val_auc:.4f}); "
+        f"(logloss {figures_text(result.best.val_logloss)}, AUC {figures_text(result.best.val_auc)}); "
         f"{result.rows_per_second:,.0f} rows/s, peak memory {result.peak_memory_mib:,.0f} MiB"
     )
+    short = unfinished(
+        result.steps, result.best.step, stopped_early=result.stopped_early, epochs=settings.training.epochs
+    )
+    if short:
+        print(short)
 
     logits = predict_logits(model, data, "test", settings.evaluation.batch_size)
     if not is_chief(strategy):
@@ -92,7 +103,13 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         write_text(directory / "scenarios.txt", scenarios.to_text(max_scenarios=10_000))
         plot_scenarios(directory / "scenarios.png", scenarios)
         print(f"\n{scenarios.to_text()}picture of the scenarios: {directory / 'scenarios.png'}")
-    if settings.export.directory is not None:
+    worse = worse_than_base_rate(data, result)
+    refused = bool(worse) and not settings.export.even_if_worse_than_base_rate
+    if worse:
+        print(f"\n{worse}")
+    if settings.export.directory is not None and refused:
+        print("It is not exported; --export.even_if_worse_than_base_rate true exports it all the same.")
+    elif settings.export.directory is not None:
         name = settings.export.name or name
         sample = first_rows(open_source(settings.data), "test", 1000)
         path = export_model(
@@ -124,7 +141,9 @@ class _ListModels(argparse.Action):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and runs the job."""
     sections = [section for section in JobSettings().to_mapping() if section != "search"]
-    parser = SettingsParser(__doc__ or "", sections, prog="python -m pipelines.train", pairs=PAIRS)
+    parser = SettingsParser(
+        __doc__ or "", sections, prog="python -m pipelines.train", pairs=PAIRS, table_options=table_options
+    )
     parser.add_argument(
         "--run-directory",
         type=Path,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynctr_tf.configuration import JobSettings, SearchSettings, SettingsParser, to_toml
 from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
+from pipelines.options import table_options
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -76,13 +77,24 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
     """
     from dynctr_tf.training.strategies import is_chief, text_of_chief
     from pipelines.records import folder_of, save_run
-    from pipelines.stages import check_model, check_one_at_a_time, prepare, task_of_cluster, training_strategy
+    from pipelines.stages import (
+        check_evaluation,
+        check_model,
+        check_one_at_a_time,
+        prepare,
+        task_of_cluster,
+        training_strategy,
+        with_steps,
+    )
 
     check_model(settings)
     check_one_at_a_time(settings, settings.search.workers)
     strategy = training_strategy(settings)
     kind, space, settings = search_space(settings)
     data = prepare(settings.data, task_of_cluster(settings))
+    # A trial may have a batch size of its own, so that its steps are planned anew.
+    with_steps(settings, data)
+    check_evaluation(settings, data)
     record = search_record(settings, data)
     directory = folder_of(wanted, f"tune-{settings.data.name}-{settings.model.name}", record, say=is_chief(strategy))
     print(f"searching {', '.join(space)} under {kind}")
@@ -132,7 +144,7 @@ def _search(
     from dynctr_tf.durable_files import file_checksum, write_json, write_text
     from dynctr_tf.training.strategies import lost_workers_end_the_process, text_of_chief, wait_for_all
     from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
-    from pipelines.stages import fit_model
+    from pipelines.stages import fit_model, with_steps
 
     options, monitor = settings.search, settings.training.monitor
 
@@ -144,7 +156,8 @@ def _search(
         if options.tuner != "hyperband":  # which may train further from the checkpoint
             _remove_checkpoints(folder)
         score = result.best.val_auc if monitor == "auc" else result.best.val_logloss
-        epochs = result.steps * with_values(settings, values).training.batch_size / data.num_rows("train")
+        batch_size = with_steps(with_values(settings, values), data, say=False).training.batch_size or 1
+        epochs = result.steps * batch_size / data.num_rows("train")
         stopped = float(result.stopped_early)
         return {"score": score, "epochs": epochs, "steps": float(result.steps), "stopped_early": stopped}
 
@@ -169,7 +182,8 @@ def _search(
     write_text(directory / "trials.txt", table + "\n")
     print(f"{settings.model.name} on {settings.data.name}: validation {monitor}, best first\n{table}")
     stopped = sum(trial.figures.get("stopped_early", 0.0) > 0 for trial in results)
-    print(f"{stopped} of {len(results)} trials were stopped early by {settings.training.patience} validations in vain")
+    patience = with_steps(with_values(settings, results[0].values), data, say=False).training.patience
+    print(f"{stopped} of {len(results)} trials were stopped early by {patience} validations in vain")
     memory = memory_growth(results)
     if memory and options.workers == 1:
         print(
@@ -209,7 +223,7 @@ def _remove_checkpoints(folder: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and searches."""
-    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.tune", pairs=PAIRS)
+    parser = SettingsParser(__doc__ or "", prog="python -m pipelines.tune", pairs=PAIRS, table_options=table_options)
     parser.add_argument("--trials", type=int, help="short for --search.trials")
     parser.add_argument("--tuner", help="short for --search.tuner: random, bayesian or hyperband")
     parser.add_argument("--workers", type=int, help="short for --search.workers: trials at a time")

@@ -18,6 +18,7 @@ from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.synthetic_ctr import SyntheticCtrRows
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.options import check_options
 from dynctr_tf.schema import Schema
 
 
@@ -51,6 +52,20 @@ def row_source_options(name: str) -> dict[str, Any]:
     if name not in _MAKERS:
         raise ValueError(unknown_name_message("data set", name, _MAKERS))
     return {key: parameter.default for key, parameter in inspect.signature(_MAKERS[name][1]).parameters.items()}
+
+
+def check_option_types(name: str, options: Mapping[str, Any]) -> None:
+    """Refuses options of a data set that it does not have or that are of another type than it takes.
+
+    Args:
+        name: One of `ROW_SOURCES`.
+        options: The options, as a person wrote them.
+
+    Raises:
+        ValueError: An unknown name or option, or a text where a number belongs, and the like.
+    """
+    known = row_source_options(name)
+    check_options(f"data set {name!r}", _MAKERS[name][1], options, known, ranges=False)
 
 
 def row_source(name: str, **options: Any) -> RowSource:

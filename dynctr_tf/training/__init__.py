@@ -2,7 +2,8 @@
 
 from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, predict_logits, train
 from dynctr_tf.training.memory import peak_memory_mib
-from dynctr_tf.training.reproducibility import set_seed
+from dynctr_tf.training.reproducibility import machine_record, set_seed
+from dynctr_tf.training.steps import StepPlan, plan_steps
 from dynctr_tf.training.strategies import (
     STRATEGIES,
     BytesPerStep,
@@ -20,13 +21,16 @@ __all__ = [
     "BytesPerStep",
     "Cluster",
     "NonFiniteLossError",
+    "StepPlan",
     "TrainingLog",
     "TrainingResult",
     "Validation",
     "bytes_per_step",
+    "machine_record",
     "make_strategy",
     "peak_memory_mib",
     "predict_logits",
+    "plan_steps",
     "prepare_for_tpu",
     "read_cluster",
     "serve_chief",

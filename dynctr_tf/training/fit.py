@@ -17,12 +17,14 @@ from tqdm.auto import tqdm
 
 from dynctr_tf.durable_files import make_folder, only_process
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
+from dynctr_tf.figures import figures_text
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.stack import random_states, raw_variable
 from dynctr_tf.training.checkpoints import Checkpoints
 from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_batches
 from dynctr_tf.training.run_record import check_goes_on
+from dynctr_tf.training.steps import plan_steps
 from dynctr_tf.training.strategies import (
     in_step,
     is_chief,
@@ -219,8 +221,8 @@ class _Rounds(keras.callbacks.Callback):
         self.checkpoints.save(self.checkpoint, self.step, about)
         self.log.write()
         self.bar.set_postfix(
-            loss=f"{validation.train_loss:.4f}",
-            val_logloss=f"{validation.val_logloss:.4f}",
+            loss=figures_text(validation.train_loss),
+            val_logloss=figures_text(validation.val_logloss),
             val_auc=f"{validation.val_auc:.4f}",
             rows_per_s=f"{rate:,.0f}",
         )
@@ -290,11 +292,11 @@ def train(
     optimizer: Any,
     *,
     directory: str | Path,
-    batch_size: int = 4096,
+    batch_size: int | None = None,
     epochs: int = 3,
     evaluate_every: int | None = None,
     monitor: str = "logloss",
-    patience: int = 4,
+    patience: int | None = None,
     seed: int = 0,
     tensorboard: bool = True,
 ) -> TrainingResult:
@@ -322,11 +324,12 @@ def train(
         data: The encoded data, with the splits `train` and `validation`.
         optimizer: A Keras optimizer.
         directory: Where checkpoints, the log (`log.csv`) and TensorBoard files of this run live.
-        batch_size: Rows per step. Default 4096.
+        batch_size: Rows per step. Default `None`: from the number of training rows, see `plan_steps`.
         epochs: Passes over the training rows at the most. Default 3.
         evaluate_every: Steps between validations. Default `None`: four times per epoch.
         monitor: `"logloss"` or `"auc"` of the validation split. Default `"logloss"`.
-        patience: Validations without a better one after which training stops; 0 for never. Default 4.
+        patience: Validations without a better one after which training stops; 0 for never. Default `None`: those of
+            two epochs.
         seed: Seed of the row order. Default 0.
         tensorboard: Whether to write TensorBoard files. Default `True`.
 
@@ -341,15 +344,8 @@ def train(
         BusyError: Another process trains in the directory.
         OSError: A file cannot be written; what was saved before stays.
     """
-    numbers = {
-        "batch_size": (batch_size, 1),
-        "epochs": (epochs, 1),
-        "evaluate_every": (1 if evaluate_every is None else evaluate_every, 1),
-        "patience": (patience, 0),
-    }
-    for name, (value, least) in numbers.items():
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}.")
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1, got {epochs}.")
     for split in ("train", "validation"):
         if not data.num_rows(split):
             raise ValueError(
@@ -357,8 +353,16 @@ def train(
                 f"{ {name: data.num_rows(name) for name in data.split_names} }."
             )
     strategy = model.distribute_strategy
-    if in_step(strategy):
-        check_divisible(batch_size, strategy.num_replicas_in_sync)
+    replicas = strategy.num_replicas_in_sync if in_step(strategy) else 1
+    plan = plan_steps(
+        data.num_rows("train"),
+        batch_size=batch_size,
+        evaluate_every=evaluate_every,
+        patience=patience,
+        replicas=replicas,
+    )
+    batch_size, patience, steps_per_epoch = plan.batch_size, plan.patience, plan.steps_per_epoch
+    check_divisible(batch_size, replicas)
     directory = Path(directory)
     with contextlib.ExitStack() as cleared:
         # Where this process writes: the chief's directory is the run's, that of another worker passes.
@@ -369,9 +373,8 @@ def train(
         if is_chief(strategy):
             make_folder(own)
             cleared.enter_context(only_process(own / "lock", f"trains in {own}"))
-        steps_per_epoch = math.ceil(data.num_rows("train") / batch_size)
         total_steps = epochs * steps_per_epoch
-        round_steps = min(evaluate_every or max(1, math.ceil(steps_per_epoch / 4)), total_steps)
+        round_steps = min(plan.evaluate_every, total_steps)
 
         model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
         with strategy.scope():

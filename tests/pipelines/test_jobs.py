@@ -23,6 +23,8 @@ from pipelines.stages import scenario_names
 SMALL = ["--data.options.num_train", "2000", "--data.options.num_validation", "400", "--data.options.num_test", "400"]
 SHORT = ["--training.batch_size", "256", "--training.epochs", "1", "--training.evaluate_every", "4"]
 SHORT += ["--training.tensorboard", "false", "--evaluation.replicates", "40"]
+# So few steps hardly ever beat the click rate.
+SHORT += ["--export.even_if_worse_than_base_rate", "true"]
 TINY_DNN = ["--model.name", "dnn", "--model.options.embedding_dim", "4", "--model.options.hidden_units", "[8]"]
 
 
@@ -138,8 +140,9 @@ def test_train_on_a_file_of_ones_own(here: Path, capsys: pytest.CaptureFixture[s
         (["--optimizer.options.learning_rat", "0.1"], "learning_rat"),
         (["--data.name", "criteo_display_add"], "Did you mean 'criteo_display_ads'"),
         (["--data.options.num_trian", "9"], "'num_trian'. Did you mean 'num_train'"),
-        (["--data.path", "x.csv"], "takes no setting 'path'"),
-        (["--data.name", "tabular_file"], "needs the option(s) path, schema"),
+        (["--data.path", "x.csv"], "The file 'x.csv' needs a schema"),
+        (["--data.name", "synthetic_ctr", "--data.path", "x.csv"], "'synthetic_ctr' takes no data.path (got 'x.csv')"),
+        (["--data.name", "tabular_file"], "needs its path: give --data.path FILE"),
         (["--evaluation.group_by", "user"], "'user'. Did you mean 'user_id'"),
         (["--evaluation.replicates", "10"], "replicates must be at least 40"),
         (["--config", "nowhere.toml"], "no settings file 'nowhere.toml'"),
@@ -246,7 +249,7 @@ def test_tune_by_auc_stops_trials_early_and_trains_the_best_further(
         (["--tuner", "hyperbnd"], "Did you mean 'hyperband'"),
         (["--search.space.model.dropuot", "[0.1]"], "'dropuot'. Did you mean 'dropout'"),
         (["--search.spase.model.dropout", "[0.1]"], "'--search.spase.model.dropout'. Did you mean"),
-        (["--search.workers", "0"], "at least one worker"),
+        (["--search.workers", "0"], "search.workers must be at least 1"),
         (["--tuner", "hyperband"], "needs a budget of at least 3 epochs, got 1"),
     ],
 )

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 SHORT = ["--training.batch_size", "256", "--training.epochs", "1", "--training.evaluate_every", "2"]
 SHORT += ["--evaluation.replicates", "40", "--model.options.embedding_dim", "4"]
+SHORT += ["--export.even_if_worse_than_base_rate", "true"]
 
 
 def settings_file(name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.options import check_options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,10 +101,8 @@ class ModelEntry:
             **options: Options of its function.
 
         Raises:
-            ValueError: An option that it does not have, or a value that its function refuses.
+            ValueError: An option that it does not have, one of a wrong type or out of range, or a value that its
+                function refuses.
         """
-        known = self.defaults
-        for option in options:
-            if option not in known:
-                raise ValueError(unknown_name_message(f"option of model {self.name!r}", option, known))
+        check_options(f"model {self.name!r}", self.function, options, self.defaults)
         return self.function(features, **self.fixed, **options, name=self.name.replace("-", "_"))

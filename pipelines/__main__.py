@@ -1,0 +1,78 @@
+"""The command `dynctr`, and `python -m pipelines`: lists the jobs, and starts one.
+
+`dynctr train --model.name dnn` is `python -m pipelines.train --model.name dnn`. The job is imported when it is asked
+for: what a job sets for TensorFlow is set before TensorFlow comes.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dynctr_tf.nearest import nearest_name
+from dynctr_tf.version import __version__
+
+JOBS = (
+    "train",
+    "tune",
+    "compare",
+    "schema",
+    "benchmark",
+    "layer_costs",
+    "adaptive_costs",
+    "scenario_costs",
+    "parameter_counts",
+    "peers.cross_check",
+)
+"""The jobs, in the order in which they are listed."""
+
+
+def first_sentence(job: str) -> str:
+    """What a job does, as the first sentence of its file says it; the file is read and not run."""
+    file = Path(__file__).parent.joinpath(*job.split(".")).with_suffix(".py")
+    text = " ".join((ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split())
+    return re.split(r"\.(?= |$)|; |: `", text)[0]
+
+
+def overview() -> str:
+    """The jobs, one line each."""
+    width = max(map(len, JOBS))
+    return "\n".join([
+        "usage: dynctr JOB [...], or python -m pipelines.JOB [...]",
+        "",
+        *(f"  {job:{width}}  {first_sentence(job)}" for job in JOBS),
+        "",
+        "dynctr JOB --help explains a job's options.",
+    ])  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Lists the jobs, or runs one; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        print(f"dynctr_tf {__version__}")
+        return 0
+    given, *rest = words
+    job = given.replace("-", "_")
+    if job not in JOBS:
+        near = nearest_name(given, JOBS)
+        hint = f" Did you mean `dynctr {near}`?" if near is not None else ""
+        if Path(given).suffix.lower() in (".csv", ".tsv", ".parquet", ".gz", ".txt") or Path(given).is_file():
+            hint = f" For a file of rows begin with `dynctr schema {given}`."
+        elif given.startswith("-"):
+            hint = f" The job comes first, as in `dynctr train {' '.join(words)}`."
+        print(f"dynctr: unknown job {given!r}.{hint} Jobs: {', '.join(JOBS)}.", file=sys.stderr)
+        return 2
+    status = importlib.import_module(f"pipelines.{job}").main(rest)
+    return int(status or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

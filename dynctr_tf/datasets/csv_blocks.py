@@ -222,7 +222,7 @@ def recognised_delimiter(start: bytes, quote: str | None, wanted: Collection[str
 
     Example:
 
-    >>> recognised_delimiter(b"user;click\n1;0\n", '"'), recognised_delimiter(b"a,b;c\n", None, wanted=["b;c"])
+    >>> recognised_delimiter(b"user;click\\n1;0\\n", '"'), recognised_delimiter(b"a,b;c\\n", None, wanted=["b;c"])
     (';', ',')
     """
     best, most = first, (-1, -1)

@@ -233,8 +233,8 @@ def label_advice(values: pa.Array) -> str:
 
     Example:
 
-    >>> label_advice(pa.array(["no", "yes", "no"]))
-    'The column holds \'no\', \'yes\': put "positive": "yes" into the schema if that is a click.'
+    >>> print(label_advice(pa.array(["no", "yes", "no"])))
+    The column holds 'no', 'yes': put "positive": "yes" into the schema if that is a click.
     """
     values = pc.unique(_decoded(values).drop_null())
     texts = values if pa.types.is_string(values.type) else _float_text(values) if _is_float(values.type) else values

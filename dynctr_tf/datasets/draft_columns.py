@@ -126,10 +126,10 @@ class Column:
 
     def _flat(self, cells: pa.Array) -> pa.Array:
         """The elements of all lists, whose lengths are kept."""
-        lists = cells.cast(pa.large_list(cells.type.value_type))
-        self.lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-        self.null_lists = pc.is_null(lists).to_numpy(zero_copy_only=False)
-        return _decoded(pc.list_flatten(lists))
+        self.lengths = pc.fill_null(pc.list_value_length(cells), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        self.null_lists = pc.is_null(cells).to_numpy(zero_copy_only=False)
+        self.lengths[self.null_lists] = 0
+        return _decoded(cells.flatten())
 
     def _index(self, values: pa.Array, missing: Sequence[str]) -> None:
         if pa.types.is_floating(values.type):
@@ -167,7 +167,9 @@ class Column:
                     found[row] = counts[row] >= 0.001 * total
                 elif value in _LIKELY_MARKS and not (value == "NA" and two_letters > 0.3):
                     found[row] = counts[row] >= 0.05 * total and value not in ("none", "NONE", ".")
-        self.marks = tuple(sorted(set(text.filter(pa.array(found)).to_pylist())))
+        # As they stand in cells, and without the blanks around them, which numbers are read without.
+        marks = pa.array(found)
+        self.marks = tuple(sorted({*distinct.filter(marks).to_pylist(), *text.filter(marks).to_pylist()}))
         return found
 
     @property

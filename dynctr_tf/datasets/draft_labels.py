@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from dynctr_tf.datasets.draft_columns import Column
 from dynctr_tf.datasets.draft_names import CLICK_COUNT_NAMES, IMPRESSION_NAMES, LABEL_NAMES, RATING_NAMES, plain
-from dynctr_tf.datasets.row_checks import NUMBER
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import positive_rule
 
@@ -212,6 +211,7 @@ def find_label(
     impressions: str | None,
     path: Path,
     given: Mapping[str, object],
+    header: Sequence[str] | None = None,
 ) -> Label:
     """Finds the label, or says with which options it would be found.
 
@@ -222,6 +222,7 @@ def find_label(
         impressions: The column of impressions that the user named.
         path: The file, for messages.
         given: The user's options, for the commands in messages.
+        header: The names in the file's first row. Default `None`: it has none.
 
     Raises:
         ValueError: No label, or one that can be read in several ways.
@@ -269,7 +270,7 @@ def find_label(
             f"{path}: {'; '.join(unclear)}."
             + (f" Give the label and what counts as a click:\n  {line}" if line else "")
         )
-    raise ValueError(_no_label(columns, path, given, positive))
+    raise ValueError(_no_label(columns, path, given, header))
 
 
 def _impressions_of(clicks: Column, columns: Sequence[Column]) -> Column | None:
@@ -300,12 +301,13 @@ def _one_sided(column: Column, clicks: np.ndarray, others: np.ndarray, path: Pat
     )
 
 
-def _looks_like_data(names: Sequence[str]) -> bool:
-    """Whether the names of columns may be cells of a first row: numbers, or nothing."""
-    return sum(not name or re.fullmatch(NUMBER, name) is not None for name in names) >= 0.2 * len(names)
+def _looks_like_data(header: Sequence[str]) -> bool:
+    """Whether the names of columns may be cells of a first row: several numbers, blanks or equal ones."""
+    cells = sum(re.fullmatch(r"[-+0-9.:eE\s]*", name) is not None for name in header)
+    return cells + len(header) - len(set(header)) >= max(2, 0.2 * len(header))
 
 
-def _no_label(columns: Sequence[Column], path: Path, given: Mapping[str, object], positive: str | None) -> str:
+def _no_label(columns: Sequence[Column], path: Path, given: Mapping[str, object], header: Sequence[str] | None) -> str:
     possible = []
     for column in columns:
         try:
@@ -318,8 +320,8 @@ def _no_label(columns: Sequence[Column], path: Path, given: Mapping[str, object]
         f"{path}: no column is called {', '.join(LABEL_NAMES[:4])} or the like. Give the label's column; columns of "
         f"two values that could be one: {', '.join(map(repr, possible[:20])) or 'none'}."
     )
-    if _looks_like_data([column.name for column in columns]) and given.get("column_names") is None:
-        shown = ", ".join(repr(column.name) for column in columns[:4])
+    if header is not None and _looks_like_data(header):
+        shown = ", ".join(map(repr, header[:4]))
         return (
             f"{start} The first row, {shown}, ..., looks like data: if the file has no header, give the names of all "
             f"columns.\n  {command_line(path, given, column_names='NAME,NAME,...')}"

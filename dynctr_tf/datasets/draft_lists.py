@@ -22,6 +22,7 @@ _STRONG = frozenset("\x01\x02\x03|^\t")
 _LEAST_SHARE = {" ": 0.3, ",": 0.05, ";": 0.05, "#": 0.05}
 _OPENING = ("[", "(", "{")
 _MOST_CELLS = 5_000
+_MOST_LETTERS = 1_000_000
 
 _CODE = re.compile(r"[A-Za-z]*[-+]?[0-9][A-Za-z0-9_-]*|[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
@@ -179,6 +180,12 @@ def _in_any_order(cells: Sequence[Sequence[str]]) -> bool:
     return total > 0 and both / total > 0.5
 
 
+def _speaks(cells: Sequence[Sequence[str]]) -> float:
+    """The share of the parts that stand in sentences and not in lists."""
+    parts = [part.lower() in _SENTENCE or bool(_SENTENCE_END.search(part)) for cell in cells for part in cell]
+    return float(np.mean(parts)) if parts else 0.0
+
+
 def _is_list(mark: str, cells: Sequence[list[str]], num_values: int) -> bool:
     several = [cell for cell in cells if len(cell) > 1]
     flat = [part for cell in several for part in cell]
@@ -192,8 +199,7 @@ def _is_list(mark: str, cells: Sequence[list[str]], num_values: int) -> bool:
             return True
         if codes:
             return mixing > 0.5
-        speaks = np.mean([part.lower() in _SENTENCE or bool(_SENTENCE_END.search(part)) for part in flat])
-        if speaks >= 0.02 or len(flat) < 5 * distinct:
+        if _speaks(several) >= 0.02 or len(flat) < 5 * distinct:
             return False
         return _sorted_sets(several) or (mixing > 0.7 and _in_any_order(several))
     if mark in _STRONG:
@@ -223,8 +229,9 @@ def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | N
     Returns:
         How lists are written; the sign in doubt, where cells hold one that may separate values; or `None`.
     """
-    every = values
-    values, counts = values[:_MOST_CELLS], np.asarray(counts[:_MOST_CELLS], np.float64)
+    every = values[: 10 * _MOST_CELLS]
+    most = int(np.searchsorted(np.cumsum([len(value) for value in values[:_MOST_CELLS]]), _MOST_LETTERS)) + 50
+    values, counts = values[: min(most, _MOST_CELLS)], np.asarray(counts[: min(most, _MOST_CELLS)], np.float64)
     total = float(counts.sum())
     bracketed = np.array([value.strip()[:1] in _OPENING for value in values], bool)
     if counts[bracketed].sum() > 0.95 * total:
@@ -249,6 +256,7 @@ def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | N
         # Blanks stand in every name; they are worth a word where words come again in other places.
         if several < 0.05 or (doubt is not None and several <= doubt.share):
             continue
-        if mark != " " or _mixing([cells.get(row, [value]) for row, value in enumerate(values)]) > 0.4:
+        split = [cell for row, value in enumerate(values) if (cell := cells.get(row, [value]))]
+        if mark != " " or (_speaks(split) < 0.02 and _mixing(split) > 0.4):
             doubt = Doubt(mark, float(several))
     return doubt

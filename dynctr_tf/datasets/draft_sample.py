@@ -27,6 +27,7 @@ class Sample(NamedTuple):
         unreadable: Why the others cannot.
         num_rows: How many rows there are.
         num_left_out: How many were not taken, since they have too few or too many columns or the like.
+        header: The names of the first row, equal ones too; `None` where it has none.
         options: The options of `TabularFile` with which the file is read, those that are not its defaults.
     """
 
@@ -35,6 +36,7 @@ class Sample(NamedTuple):
     unreadable: dict[str, str]
     num_rows: int
     num_left_out: int
+    header: tuple[str, ...] | None
     options: dict[str, Any]
 
 
@@ -45,6 +47,7 @@ class _AllColumns(TabularFile):
         self.names: tuple[str, ...] = ()
         self.unreadable: dict[str, str] = {}
         self.recognised: str | None = None
+        self.header: tuple[str, ...] | None = None
         super().__init__(path, _NOTHING, missing_values=missing_values, **options)
 
     def _columns_of_file(self) -> tuple[str, ...]:
@@ -58,6 +61,7 @@ class _AllColumns(TabularFile):
         return found
 
     def _check_columns(self, names: Sequence[str]) -> None:
+        self.header = None if self._parquet or self._json or self._given_names else tuple(names)
         self.names = tuple(dict.fromkeys(names))
         for name in self.names:
             times = list(names).count(name)
@@ -120,4 +124,4 @@ def read_sample(path: Path, max_rows: int, missing_values: Sequence[str], given:
     options = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
     if file.recognised is not None:
         options["delimiter"] = file.recognised
-    return Sample(file.names, cells, file.unreadable, num_rows, num_left_out, options)
+    return Sample(file.names, cells, file.unreadable, num_rows, num_left_out, file.header, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -156,7 +157,7 @@ def draft_schema(
     columns = [Column(name, sample.cells[name], missing_values) for name in sample.names if name in sample.cells]
     if label in sample.unreadable:
         raise ValueError(f"{path}: the label {label!r} cannot be used: {sample.unreadable[label]}.")
-    found = find_label(columns, label, positive, impressions, path, given)
+    found = find_label(columns, label, positive, impressions, path, given, sample.header)
     check = LeakageCheck(found.clicks, found.others)
     drafted: list[DraftedColumn] = []
     features: list[Feature] = []
@@ -196,6 +197,14 @@ def draft_schema(
     if not features:
         reasons = "; ".join(f"{entry.name!r}: {entry.reason}" for entry in drafted)
         raise ValueError(f"{path}: no column makes a feature. {reasons}.")
+    if all(feature.kind == "sequence" for feature in features):
+        # A model has one field at least, and a sequence is none.
+        features = [dataclasses.replace(feature, kind="multi_valued") for feature in features]
+        said = "; as a set, since a model cannot have sequences alone"
+        drafted = [
+            entry._replace(kind="multi_valued", reason=entry.reason + said) if entry.kind == "sequence" else entry
+            for entry in drafted
+        ]
     schema = Schema(
         tuple(sharing(feature, features) for feature in features),
         label=found.column,

@@ -540,7 +540,9 @@ class TabularFile:
                 if row is not None:
                     for name in self._file_columns:
                         try:
-                            found[name] = _json_cell(row.get(name), features.get(name))
+                            cell = row.get(name)
+                            missing = isinstance(cell, str) and cell in self.missing_values
+                            found[name] = None if missing else _json_cell(cell, features.get(name))
                         except ValueError as error:
                             row, problem = None, f"column {name!r} {error}"
                             break

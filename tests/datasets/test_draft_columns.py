@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dynctr_tf.datasets import TabularFile, draft_schema
+from dynctr_tf.datasets.draft_columns import Column
 from dynctr_tf.datasets.draft_schema import DraftedColumn, SchemaDraft
 
 ROWS = 400
@@ -358,7 +359,7 @@ PARQUET: dict[str, tuple[str, Any, str]] = {
         pa.array(TEXT_LISTS, pa.list_(pa.dictionary(pa.int32(), pa.string()))),
         "multi_valued",
     ),
-    "fixed-size list": ("c", pa.array(NUMBER_LISTS, pa.list_(pa.int64(), 2)), "multi_valued"),
+    "fixed-size list": ("c", pa.array(repeated([[1, 2], [3, 4]]), pa.list_(pa.int64(), 2)), "multi_valued"),
     "list of large integers": (
         "c",
         pa.array(repeated([[2**60], [2**60 + 1, 3]]), pa.list_(pa.int64())),
@@ -391,6 +392,14 @@ def test_types_of_parquet(case: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [pa.list_(pa.int64(), 2), pa.list_view(pa.int64()), pa.large_list(pa.int8())])
+def test_lists_that_are_null(kind: pa.DataType) -> None:
+    # Not every pyarrow writes them to Parquet.
+    column = Column("c", pa.chunked_array([pa.array([[1, 2], None, [2, None]], kind), pa.array([None], kind)]), ("",))
+    assert column.missing == 0.5 and column.distinct == 2
+    assert column.lengths is not None and column.lengths.tolist() == [2, 0, 2, 0]
+
+
 def test_large_integers_keep_their_digits(tmp_path: Path) -> None:
     cells = np.random.default_rng(0).integers(0, 50, ROWS)
     draft = parquet_draft(tmp_path, {"user_id": pa.array((2**60 + cells).tolist(), pa.int64())})
@@ -417,6 +426,12 @@ def test_cells_that_are_no_values_are_left_out(
     assert entry.kind == "left out" and reason in entry.reason
 
 
+def test_a_history_alone_is_a_set(tmp_path: Path) -> None:
+    draft = csv_draft(tmp_path, {"history": made(sample_of("|"))})
+    assert draft.schema.feature("history").kind == "multi_valued"
+    assert "sequence" in entry_of(draft, "history").reason
+
+
 def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:
     entry = entry_of(csv_draft(tmp_path, {"": repeated(TOPICS), "d": repeated(TOPICS)}), "")
     assert entry.kind == "left out" and "has no name" in entry.reason
@@ -437,3 +452,63 @@ def test_any_name_is_drafted_and_shown(name: str, tmp_path: Path) -> None:
     lines = draft.table().splitlines()
     assert len(lines) == 4 and len({line.index("categorical") for line in lines if "categorical" in line}) == 1
     assert max(map(len, lines)) < 200
+
+
+ODD: list[Callable[[random.Random], str]] = [
+    lambda g: str(g.randrange(5)),
+    lambda g: str(10**18 + g.randrange(99)),
+    lambda g: f"{g.random() * 10.0 ** g.randrange(-30, 30)}",
+    lambda g: chr(g.randrange(32, 0x3000)),
+    lambda g: str(1_700_000_000 + g.randrange(10**6)),
+    lambda g: g.choice(["True", "False", ""]),
+    lambda g: f"{g.randrange(9)}.0",
+    lambda g: "".join(chr(g.randrange(32, 127)) for _ in range(g.randrange(9))),
+]
+MESSY = [*(make for make, _ in LISTS.values()), *NO_LISTS.values(), *AMOUNTS.values(), *BRACKETS.values(), *ODD]
+HEADERS = [
+    "user",
+    "item",
+    "price",
+    "hist_items",
+    "tags",
+    "hour",
+    "",
+    "Unnamed: 0",
+    "weight",
+    "label",
+    "scenario",
+    "a b",
+    "C1",
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_what_is_drafted_can_be_read(kind: str, tmp_path: Path) -> None:
+    """Random files of messy columns: each is refused with a message, or every row is read with its draft."""
+    read = 0
+    for seed in range(25):
+        generator = random.Random(f"{kind}{seed}")
+        label = generator.choice([["0", "1"], ["yes", "no"], ["-1", "1"], ["True", "False"], ["0.1", "0.9", "0.5"]])
+        columns = {"click": [generator.choice(label) for _ in range(60)]}
+        for name in generator.sample(HEADERS, generator.randint(1, 6)):
+            make, mark = generator.choice(MESSY), generator.choice([*MARKS, "", " ", "  NULL", "[]", "nan(1)"])
+            share = generator.choice([0.0, 0.02, 0.3])
+            columns[name] = [mark if generator.random() < share else make(generator) for _ in range(60)]
+        path = tmp_path / f"{seed}.{kind}"
+        rows = list(zip(*columns.values(), strict=True))
+        if kind == "parquet":
+            pq.write_table(pa.table(columns), path)
+        elif kind == "jsonl":
+            path.write_text("".join(json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in rows))
+        else:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file, delimiter=generator.choice(",;\t|")).writerows([tuple(columns), *rows])
+        try:
+            draft = draft_schema(path)
+        except ValueError as error:
+            assert "no column makes a feature" in str(error), (seed, error)
+            continue
+        source = TabularFile(path, draft.schema, **draft.options)
+        assert sum(batch.columns.num_rows for batch in source.batches()) == 60, seed
+        read += 1
+    assert read > 12

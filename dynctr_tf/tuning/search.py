@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import math
 import os
 import socket
@@ -20,6 +21,7 @@ from tqdm.auto import tqdm
 
 from dynctr_tf.child_processes import child_environment, end_with_parent
 from dynctr_tf.durable_files import (
+    BusyError,
     DamagedFileError,
     make_folder,
     only_process,
@@ -64,6 +66,37 @@ class Trial:
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict, compare=False)
 
 
+class _EndOfSearch(keras_tuner.errors.FatalError):  # type: ignore[misc]
+    """What keras-tuner does not take for the failure of a trial; its cause is what ended the search."""
+
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+
+def _is_no_fault_of_the_trial(error: BaseException) -> bool:
+    """Whether every trial would end so: a full or broken disk, a damaged file, a folder in use."""
+    if isinstance(error, (DamagedFileError, BusyError)):
+        return True
+    return isinstance(error, OSError) and error.errno in _OF_THE_DISK
+
+
+@contextlib.contextmanager
+def _ending_the_search() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, DamagedFileError, BusyError) as error:
+        raise _EndOfSearch(str(error)) from error
+
+
+@contextlib.contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Raises what ended the search."""
+    try:
+        yield
+    except _EndOfSearch as ended:
+        raise (ended.__cause__ or ended) from None
+
+
 class _WholeFiles(keras_tuner.Oracle):  # type: ignore[misc]
     """An oracle whose files are whole whenever it is killed, and which knows again what was under way.
 
@@ -77,10 +110,12 @@ class _WholeFiles(keras_tuner.Oracle):  # type: ignore[misc]
 
     def save(self) -> None:
         """Writes the state of the search in one move."""
-        write_json(self._get_oracle_fname(), self.get_state())
+        with _ending_the_search():
+            write_json(self._get_oracle_fname(), self.get_state())
 
     def _save_trial(self, trial: Any) -> None:
-        write_json(make_folder(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+        with _ending_the_search():
+            write_json(make_folder(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def reload(self) -> None:
         """Reads the state of an interrupted search; what was under way comes next.
@@ -171,6 +206,7 @@ def search(
         RuntimeError: No trial succeeded, the message has the error of each; the workers end before they train;
             another search runs in the directory (`BusyError`).
         DamagedFileError: A file of an interrupted search is not what was written.
+        OSError: The disk is full or broken, which is no trial's fault; started again the search goes on.
     """
     _check(space, trials, tuner, budget, workers, worker_command)
     place = Path(directory).absolute()
@@ -189,7 +225,8 @@ def search(
                 values[budget[0]] = drawn["tuner/epochs"]
                 if "tuner/trial_id" in drawn:
                     folder = _read_record(place / f"trial_{drawn['tuner/trial_id']}")["folder"]
-            record = _trained(train, values, place / f"trial_{trial.trial_id}", place / folder)
+            with _ending_the_search():
+                record = _trained(train, values, place / f"trial_{trial.trial_id}", place / folder)
             bar.update()
             if record["error"] is not None:
                 raise keras_tuner.errors.FailedTrialError(record["error"])
@@ -212,7 +249,7 @@ def search(
     if role == "worker":
         end_with_parent()
         oracle = _oracle(tuner, trials, hyperparameters, maximize, seed, budget)
-        with tqdm(desc="trials of this worker", unit="trial") as bar:
+        with tqdm(desc="trials of this worker", unit="trial") as bar, _as_it_was():
             Search(oracle=oracle, directory=str(place.parent), project_name=place.name).search(verbose=0)
         return []
 
@@ -221,7 +258,7 @@ def search(
     with only_process(place / "lock", f"searches in {place}"):
         oracle = _oracle(tuner, trials, hyperparameters, maximize, seed, budget)
         bar = tqdm(total=trials, desc="trials", unit="trial")
-        with bar, _chief_of_workers(workers, role) as environment:
+        with bar, _as_it_was(), _chief_of_workers(workers, role) as environment:
             loop = Search(oracle=oracle, directory=str(place.parent), project_name=place.name)
             if (place / "oracle.json").exists():
                 oracle.reload()
@@ -309,7 +346,9 @@ def _trained(
         score = figures.pop("score") if isinstance(given, Mapping) else float(given)
         if not math.isfinite(score):
             raise ValueError(f"The score is {score}.")
-    except Exception as caught:  # whatever it was, the trial has failed and its record says why
+    except Exception as caught:  # whatever else it was, the trial has failed and its record says why
+        if _is_no_fault_of_the_trial(caught):
+            raise
         error = _described(caught)
     if time.perf_counter() - begin > _CLEANING_SECONDS:
         _clean_up()

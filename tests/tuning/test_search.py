@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -189,6 +190,21 @@ def test_damage_in_a_search_is_named_or_mended(tmp_path: Path, capsys: pytest.Ca
         with pytest.raises(DamagedFileError, match=rf"{file.name} is damaged: it is not JSON .* to search anew"):
             search(distance, SPACE, trials=3, directory=place)
         file.write_bytes(content)
+
+
+def test_a_full_disk_is_no_fault_of_a_trial(tmp_path: Path) -> None:
+    full = True
+
+    def train(values: Mapping[str, Any], folder: Path) -> float:
+        if full and folder.name == "trial_1":
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+        return distance(values, folder)
+
+    whole = search(distance, SPACE, trials=3, directory=tmp_path / "whole")
+    with pytest.raises(OSError, match="No space left on device: '.*trial_1'"):
+        search(train, SPACE, trials=3, directory=tmp_path / "search")
+    full = False
+    assert search(train, SPACE, trials=3, directory=tmp_path / "search") == whole
 
 
 def test_one_search_in_a_directory_at_a_time(tmp_path: Path) -> None:

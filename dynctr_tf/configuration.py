@@ -91,10 +91,22 @@ class ModelSettings:
 class OptimizerSettings:
     """Which optimizer."""
 
-    name: Literal["default", "group_ftrl", "lazy_adam", "adam"] = _setting(
-        "default", "group_ftrl (G-FTRL on embeddings, FTRL on the rest), lazy_adam, adam; default: the model's"
+    name: str = _setting(
+        "default",
+        "row_wise_adagrad (row-wise Adagrad on embeddings, Adam on the rest), group_ftrl (G-FTRL on embeddings, FTRL "
+        "on the rest), lazy_adam, adam, sparse_adagrad, or Keras' own such as keras.adamw; default: the model's",
     )
     options: dict[str, Any] = _setting({}, "options of the optimizer, such as learning_rate")
+    schedule: Literal["constant", "cosine", "step"] = _setting(
+        "constant", "how all learning rates go on after the warm-up: they stay, fall along a cosine, or in steps"
+    )
+    warmup_steps: int = _setting(0, "steps in which all learning rates rise from near 0")
+    decay_steps: int | None = _setting(
+        None, "steps of the cosine, without it all that are left; or between two steps down, which need it"
+    )
+    decay_end: float | None = _setting(
+        None, "share of the rates at the end of the cosine (without it 0), or what a step down multiplies by (0.1)"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dynctr_tf.models.catalogue import model_entry
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.options import check_options
 from dynctr_tf.training import TrainingResult
-from pipelines.options import optimizer_maker, optimizer_options
+from pipelines.options import optimizer_maker, optimizer_options, rate_schedule
 
 _LEAST_REPLICATES = 40  # so that a replicate lies outside of a 95 % interval on either side
 
@@ -36,6 +36,7 @@ def check_model(settings: JobSettings) -> None:
     kind = entry.optimizer if kind == "default" else kind
     known = dict.fromkeys(optimizer_options(kind))
     check_options(f"optimizer {kind!r}", optimizer_maker(kind), settings.optimizer.options, known)
+    rate_schedule(settings.optimizer, 1)
 
 
 def _check_activation(what: str, value: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dynctr_tf.configuration import OptimizerSettings
+
 
 def optimizer_maker(kind: str) -> Callable[..., Any]:
     """The function or class that makes an optimizer of this kind.
@@ -12,21 +14,38 @@ def optimizer_maker(kind: str) -> Callable[..., Any]:
     Raises:
         ValueError: There is none of this name.
     """
-    from dynctr_tf.nearest import unknown_name_message
-    from dynctr_tf.optimizers import Adam, LazyAdam, dynint_optimizer
+    from dynctr_tf.optimizers.registry import optimizer_entry
 
-    makers: dict[str, Callable[..., Any]] = {"group_ftrl": dynint_optimizer, "lazy_adam": LazyAdam, "adam": Adam}
-    if kind not in makers:
-        raise ValueError(unknown_name_message("optimizer", kind, makers))
-    return makers[kind]
+    return optimizer_entry(kind).make
 
 
 def optimizer_options(kind: str) -> list[str]:
     """The options that a person may give to an optimizer of this kind."""
-    from dynctr_tf.options import keyword_options
+    from dynctr_tf.optimizers.registry import optimizer_entry
 
-    # The batch size is that of the training, and names are the library's own.
-    return [name for name in keyword_options(optimizer_maker(kind)) if name not in ("batch_size", "name")]
+    return list(optimizer_entry(kind).options)
+
+
+def rate_schedule(settings: OptimizerSettings, steps: int | None) -> Any:
+    """The factor on all learning rates that the settings ask for; `None` where these stay as they are.
+
+    Args:
+        settings: The settings of the optimizer.
+        steps: The steps of the whole training; `None` where they are not known.
+
+    Raises:
+        ValueError: A schedule without what it needs, or what it needs without a schedule.
+    """
+    from dynctr_tf.optimizers.rate_schedule import RateSchedule
+
+    kind, warmup, decay_steps = settings.schedule, settings.warmup_steps, settings.decay_steps
+    if kind == "constant" and not (decay_steps is None and settings.decay_end is None):
+        raise ValueError("optimizer.decay_steps and optimizer.decay_end need optimizer.schedule cosine or step.")
+    if kind == "constant" and not warmup:
+        return None
+    if decay_steps is None and kind == "cosine" and steps is not None:
+        decay_steps = max(steps - warmup, 1)
+    return RateSchedule(1.0, kind, warmup, decay_steps, settings.decay_end)
 
 
 def table_options(data: str, model: str, optimizer: str) -> Mapping[str, list[str]]:

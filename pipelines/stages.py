@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_report
 from dynctr_tf.models.catalogue import build_model, model_entry
+from dynctr_tf.optimizers.registry import make_optimizer
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
 from dynctr_tf.training.memory import refuse_weights_that_do_not_fit
 from dynctr_tf.training.strategies import (
@@ -38,7 +40,7 @@ from pipelines.checks import check_evaluation as check_evaluation
 from pipelines.checks import check_model as check_model
 from pipelines.checks import training_click_rate
 from pipelines.checks import worse_than_base_rate as worse_than_base_rate
-from pipelines.options import optimizer_maker
+from pipelines.options import rate_schedule
 from pipelines.records import check_unchanged, data_record
 
 
@@ -204,20 +206,23 @@ def with_steps(settings: JobSettings, data: EncodedDataset, *, say: bool = True)
     return dataclasses.replace(settings, training=dataclasses.replace(training, **chosen))
 
 
-def build_optimizer(settings: JobSettings) -> Any:
-    """Makes the optimizer that the settings name, the model's own where they name none."""
-    kind: str = settings.optimizer.name
-    if kind == "default":
-        kind = model_entry(settings.model.name).optimizer
-    options = dict(settings.optimizer.options)
-    if kind == "group_ftrl":
-        if settings.training.batch_size is None:
-            raise ValueError("The rates of group_ftrl follow from the batch size: give training.batch_size.")
-        options["batch_size"] = settings.training.batch_size
-    try:
-        return optimizer_maker(kind)(**options)
-    except TypeError as error:
-        raise ValueError(f"Options of the optimizer {kind!r}: {error}.") from error
+def build_optimizer(settings: JobSettings, steps: int | None = None) -> Any:
+    """Makes the optimizer that the settings name, the model's own where they name none.
+
+    Args:
+        settings: The settings of the job.
+        steps: The steps of the whole training, for a cosine that ends with it. Default `None`: not known.
+
+    Raises:
+        ValueError: An unknown optimizer or option, with the nearest known one, or a value that is refused.
+    """
+    name = settings.optimizer.name
+    return make_optimizer(
+        model_entry(settings.model.name).optimizer if name == "default" else name,
+        settings.optimizer.options,
+        batch_size=settings.training.batch_size,
+        schedule=rate_schedule(settings.optimizer, steps),
+    )
 
 
 @contextlib.contextmanager
@@ -246,7 +251,8 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
     with strategy.scope(), refuse_weights_that_do_not_fit() if alone else contextlib.nullcontext():
         model = build_model(settings.model.name, data.features, **settings.model.options)
     with strategy.scope():
-        optimizer = build_optimizer(settings)
+        steps = math.ceil(data.num_rows("train") / (training.batch_size or 1)) * training.epochs
+        optimizer = build_optimizer(settings, steps)
     if training.strategy == "tpu":
         prepare_for_tpu(model, optimizer)
     with _xla_clusters() if training.xla else contextlib.nullcontext():

@@ -7,7 +7,6 @@ from dynctr_tf.models.autoint import autoint
 from dynctr_tf.models.can import can
 from dynctr_tf.models.catalogue import (
     CATALOGUE,
-    OPTIMIZER_SEARCH_SPACES,
     Choice,
     LogUniform,
     ModelEntry,
@@ -56,7 +55,6 @@ from dynctr_tf.models.xdeepint import xdeepint
 
 __all__ = [
     "CATALOGUE",
-    "OPTIMIZER_SEARCH_SPACES",
     "Choice",
     "LogUniform",
     "ModelEntry",

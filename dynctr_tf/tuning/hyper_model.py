@@ -13,7 +13,7 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.models.catalogue import SearchSpace, build_model
-from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
+from dynctr_tf.optimizers.registry import make_optimizer
 from dynctr_tf.training.fit import model_inputs, predict_logits
 from dynctr_tf.tuning.search_space import catalogue_space, declare, drawn_values, optimizer_kind, options_of
 
@@ -48,7 +48,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         data: The encoded data, with the splits `train` and `validation`.
         space: What to search, under the names `model.NAME`, `optimizer.NAME` and `training.batch_size`.
             Default `None`: `catalogue_space(model)`.
-        optimizer: `"group_ftrl"`, `"lazy_adam"`, `"adam"`, or the model's own. Default `"default"`.
+        optimizer: A name of the registry of optimizers, or `"default"`: the model's own. Default `"default"`.
         batch_size: Rows per step, where the space has none. Default 4096.
         epochs: Passes over the training rows at the most. Default 3.
         patience: Epochs without a better objective after which a trial stops; 0 for never. Default 1.
@@ -107,10 +107,8 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         values = drawn_values(hp, self.space)
         model = build_model(self.model, self.data.features, **{**self.options, **options_of("model", values)})
         given = options_of("optimizer", values)
-        if self.kind == "group_ftrl":
-            optimizer = dynint_optimizer(batch_size=values.get("training.batch_size", self.batch_size), **given)
-        else:
-            optimizer = (LazyAdam if self.kind == "lazy_adam" else keras.optimizers.Adam)(**given)
+        batch_size = values.get("training.batch_size", self.batch_size)
+        optimizer = make_optimizer(self.kind, given, batch_size=batch_size)
         model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
         return model
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import keras_tuner
-from tensorflow import keras
 
 from dynctr_tf.configuration import TrainingSettings
-from dynctr_tf.models.catalogue import OPTIMIZER_SEARCH_SPACES, Choice, LogUniform, SearchSpace, Uniform, model_entry
+from dynctr_tf.models.catalogue import Choice, LogUniform, SearchSpace, Uniform, model_entry
 from dynctr_tf.nearest import unknown_name_message
-from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
+from dynctr_tf.optimizers.registry import optimizer_entry
 
-_OPTIMIZERS = {"group_ftrl": dynint_optimizer, "lazy_adam": LazyAdam, "adam": keras.optimizers.Adam}
 # What else would change the rows, the validation or the moment of it, and with them what scores mean.
 _TRAINING = ("batch_size", "epochs", "mixed_precision")
 _RANGE_KEYS = ("low", "high", "scale")
@@ -27,7 +24,7 @@ def catalogue_space(model: str, optimizer: str = "default") -> dict[str, Choice 
 
     Args:
         model: The model's name in the catalogue.
-        optimizer: `"group_ftrl"`, `"lazy_adam"`, `"adam"`, or the model's own. Default `"default"`.
+        optimizer: A name of the registry of optimizers, or `"default"`: the model's own. Default `"default"`.
 
     Returns:
         The space, under the names `model.NAME` and `optimizer.NAME`.
@@ -43,15 +40,15 @@ def catalogue_space(model: str, optimizer: str = "default") -> dict[str, Choice 
     """
     entry = model_entry(model)
     kind = optimizer_kind(model, optimizer)
-    drawn = OPTIMIZER_SEARCH_SPACES["lazy_adam" if kind == "adam" else kind]
+    optimized = optimizer_entry(kind)
     return {
-        # G-FTRL penalises the rows itself.
+        # An optimizer such as G-FTRL penalises the rows itself.
         **{
             f"model.{name}": draw
             for name, draw in entry.search_space.items()
-            if not (kind == "group_ftrl" and name == "row_regularizer_l2")
+            if not (optimized.has_row_penalty and name == "row_regularizer_l2")
         },
-        **{f"optimizer.{name}": draw for name, draw in drawn.items()},
+        **{f"optimizer.{name}": draw for name, draw in optimized.search_space.items()},
     }
 
 
@@ -60,15 +57,12 @@ def optimizer_kind(model: str, optimizer: str = "default") -> str:
 
     Args:
         model: The model's name in the catalogue.
-        optimizer: `"group_ftrl"`, `"lazy_adam"`, `"adam"`, or the model's own. Default `"default"`.
+        optimizer: A name of the registry of optimizers, or `"default"`: the model's own. Default `"default"`.
 
     Raises:
         ValueError: An unknown model or optimizer, with the nearest known one.
     """
-    kind = model_entry(model).optimizer if optimizer == "default" else optimizer
-    if kind not in _OPTIMIZERS:
-        raise ValueError(unknown_name_message("optimizer", kind, _OPTIMIZERS))
-    return kind
+    return optimizer_entry(model_entry(model).optimizer if optimizer == "default" else optimizer).name
 
 
 def with_own_space(
@@ -96,11 +90,9 @@ def with_own_space(
     >>> with_own_space({}, {"model": {"num_layers": [1, 2], "rank": 8}}, "dynint-dgp")
     ({'model.num_layers': Choice(values=(1, 2))}, {'model.rank': 8})
     """
-    function = _OPTIMIZERS[optimizer_kind(model, optimizer)]
-    parameters = [name for name in inspect.signature(function).parameters if name not in ("batch_size", "name")]
     known: dict[str, list[str]] = {
         "model": list(model_entry(model).defaults),
-        "optimizer": [name for name in parameters if name != "kwargs"],
+        "optimizer": list(optimizer_entry(optimizer_kind(model, optimizer)).options),
         "training": [field.name for field in dataclasses.fields(TrainingSettings) if field.name in _TRAINING],
     }
     merged, fixed = dict(space), {}

@@ -16,7 +16,6 @@ from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.models import (
     CATALOGUE,
-    OPTIMIZER_SEARCH_SPACES,
     Choice,
     LogUniform,
     build_model,
@@ -27,6 +26,7 @@ from dynctr_tf.models import (
     xdeepint,
 )
 from dynctr_tf.models import dcn_v2 as dcn
+from dynctr_tf.optimizers import OPTIMIZERS
 
 
 @pytest.fixture(autouse=True)
@@ -245,8 +245,7 @@ def test_catalogue_entry_agrees_with_its_function(entry: Any) -> None:
     assert set(entry.fixed) <= options
     assert set(entry.search_space) <= set(entry.defaults)
     assert set(entry.defaults) | set(entry.fixed) | {"features", "name"} == options
-    assert entry.optimizer in ("group_ftrl", "lazy_adam")
-    for space in (entry.search_space, OPTIMIZER_SEARCH_SPACES[entry.optimizer]):
+    for space in (entry.search_space, OPTIMIZERS[entry.optimizer].search_space):
         for name, values in space.items():
             assert isinstance(values, (Choice, LogUniform)), name
             assert isinstance(values, Choice) or 0 < values.low < values.high

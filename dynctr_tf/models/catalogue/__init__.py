@@ -12,14 +12,12 @@ from dynctr_tf.models.catalogue.adaptive_models import ADAPTIVE_MODELS
 from dynctr_tf.models.catalogue.dynamic_models import DYNAMIC_MODELS
 from dynctr_tf.models.catalogue.entry import Choice, LogUniform, ModelEntry, SearchSpace, Uniform
 from dynctr_tf.models.catalogue.multi_scenario_models import MULTI_SCENARIO_MODELS
-from dynctr_tf.models.catalogue.search_spaces import OPTIMIZER_SEARCH_SPACES
 from dynctr_tf.models.catalogue.sequence_models import SEQUENCE_MODELS
 from dynctr_tf.models.catalogue.static_models import STATIC_MODELS
 from dynctr_tf.nearest import unknown_name_message
 
 __all__ = [
     "CATALOGUE",
-    "OPTIMIZER_SEARCH_SPACES",
     "Choice",
     "LogUniform",
     "ModelEntry",

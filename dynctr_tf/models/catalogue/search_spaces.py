@@ -1,8 +1,7 @@
-"""What several models search in common, and what each kind of optimizer searches."""
+"""What several models search in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 
 from dynctr_tf.models.catalogue.entry import Choice, LogUniform, SearchSpace
@@ -31,27 +30,6 @@ POLYNOMIAL: SearchSpace = MappingProxyType(
 )
 GENERATOR: SearchSpace = MappingProxyType({"reduction_ratio": Choice((2.0, 4.0, 8.0, 16.0))})
 ORTHOGONAL: SearchSpace = MappingProxyType({"orthogonal_weight": LogUniform(1e-4, 1e-1)})
-OPTIMIZER_SEARCH_SPACES: Mapping[str, SearchSpace] = MappingProxyType(
-    {
-        # Arguments of `dynint_optimizer`: G-FTRL on the table, FTRL (dense) on the rest; penalties under a loss
-        # summed over the batch.
-        "group_ftrl": MappingProxyType(
-            {
-                "learning_rate": LogUniform(1e-2, 1e-1),
-                "l2": LogUniform(1e-2, 1e1),
-                "l21": LogUniform(1e-2, 1e1),
-                "dense_learning_rate": LogUniform(1e-2, 1e-1),
-                "dense_l1": LogUniform(1e-3, 1e0),
-                "dense_l2": LogUniform(1e-3, 1e0),
-            }
-        ),
-        # As the papers search it on tens of millions of rows; smaller data, with fewer steps, wants more, which the
-        # settings files of such data say.
-        "lazy_adam": MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-3)}),
-    }
-)
-"""For each kind of optimizer the options that a search draws, and from what."""
-
 OPERATION: SearchSpace = MappingProxyType(
     {"embedding_dim": Choice((10, 16, 32)), "num_kernels": Choice((2, 4, 8)), "row_regularizer_l2": _ROW_L2}
 )

@@ -123,6 +123,18 @@ class Dialect:
             line += 1
         return found
 
+    def first_record(self, data: bytes, first_line: int = 1) -> Record | None:
+        """Returns the first row of a text, blank lines left out; `None` where there is none."""
+        start, line = 0, first_line
+        while start < len(data):
+            match = self._record.match(data, start)
+            end = match.end() if match is not None else start
+            if end > start:
+                return self.records(data[start:end], line)[0]._replace(start=start, end=end)
+            start = end + (2 if data[end : end + 2] == b"\r\n" else 1)
+            line += 1
+        return None
+
     def _end_of_value(self, text: bytes, start: int) -> int:
         match = self._value.match(text, start)
         return match.end() if match is not None else start
@@ -230,10 +242,10 @@ def recognised_delimiter(start: bytes, quote: str | None, wanted: Collection[str
         if delimiter == quote:
             continue
         dialect = Dialect(delimiter, quote)
-        records = dialect.records(start)
-        if not records:
+        record = dialect.first_record(start)
+        if record is None:
             return first
-        text = start[records[0].start : records[0].end].decode(errors="replace")
+        text = start[record.start : record.end].decode(errors="replace")
         names = [name.strip() for name in dialect.values(text.encode())]
         found = len(set(wanted).intersection(names))
         # A blank stands inside of names too, so it must find more of those that are wanted.

@@ -20,7 +20,8 @@ class RowBatch(NamedTuple):
         columns: One column per name in `Schema.columns`. A categorical column is `string` (or a dictionary
             of strings), null where the value is missing; a numeric one `float64`, null where missing;
             a multi-valued or sequence one `string` with the feature's separator or `list<string>`; the label
-            `float32`, 0 or 1, never null; weight and true probability `float64`, never null.
+            `float32`, 0 or 1, or between where the schema's labels are soft, never null; weight (of several
+            impressions: their number) and true probability `float64`, never null.
         splits: int8 `(rows,)`: for each row the index of its split in `RowSource.split_names`.
     """
 

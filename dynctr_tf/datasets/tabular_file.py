@@ -388,8 +388,8 @@ class TabularFile:
         else:
             found = usual
             for delimiter in (usual, *DELIMITERS):
-                records = Dialect(delimiter, quote).records(start) if delimiter != quote else []
-                if records and records[0].num_values == len(column_names):
+                record = Dialect(delimiter, quote).first_record(start) if delimiter != quote else None
+                if record is not None and record.num_values == len(column_names):
                     found = delimiter
                     break
         if found != usual:
@@ -405,11 +405,11 @@ class TabularFile:
         header = not self._given_names and not self._json
         for block in blocks(self.path, self._dialect, _BLOCK_BYTES, self.encoding):
             if header:
-                records = self._dialect.records(block.data, block.first_line)
-                if not records:
+                record = self._dialect.first_record(block.data, block.first_line)
+                if record is None:
                     continue
                 header = False
-                end = records[0].end
+                end = record.end
                 end += 2 if block.data[end : end + 2] == b"\r\n" else 1
                 first_line = block.first_line + len(block.data[:end].splitlines())
                 block = Block(block.data[end:], first_line)
@@ -418,7 +418,8 @@ class TabularFile:
 
     def _header(self) -> tuple[str, ...]:
         for block in blocks(self.path, self._dialect, _START_BYTES, self.encoding):
-            for record in self._dialect.records(block.data, block.first_line):
+            record = self._dialect.first_record(block.data, block.first_line)
+            if record is not None:
                 try:
                     return tuple(self._dialect.values(block.data[record.start : record.end]))
                 except UnicodeDecodeError as error:

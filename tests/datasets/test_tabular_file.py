@@ -269,6 +269,7 @@ def test_dialect_counts_and_ends_agree_with_its_records():
             data = bytes(generator.choice(list(b'ab,,""\n\n\r'), generator.integers(0, 25)).astype(np.uint8))
             records = dialect.records(data)
             assert dialect.num_records(data) == len(records)
+            assert dialect.first_record(data) == (records[0] if records else None)
             end = dialect.end_of_last_row(data)
             assert end == 0 or data[end - 1 : end] == b"\n"
             # Cutting there changes no row.
@@ -340,3 +341,65 @@ def test_parquet_bad_rows_and_files(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match="starts as a Parquet file but cannot be read"):
         TabularFile(path, SCHEMA)
+
+
+def test_a_damaged_page_is_noticed_by_its_checksum(tmp_path):
+    columns = {"user": [f"u{i}" for i in range(2000)], "age": [1.0] * 2000, "tags": ["t"] * 2000, "click": [0] * 2000}
+    path = parquet(
+        tmp_path / "rows.parquet", columns, write_page_checksum=True, compression="none", use_dictionary=False
+    )
+    whole = path.read_bytes()
+    assert len(rows_of(TabularFile(path, SCHEMA))) == 2000
+    place = whole.index(b"u1234")
+    path.write_bytes(whole[:place] + b"v" + whole[place + 1 :])
+    with pytest.raises(ValueError, match="cannot be read on after row 0.*damaged; write it again"):
+        rows_of(TabularFile(path, SCHEMA))
+
+
+def test_leaving_rows_out_is_advised_for_single_rows_alone(tmp_path):
+    bad = "u,old,x,a,1\n"
+    path = write(tmp_path / "rows.csv", HEADER + "".join(map(good_line, range(20))) + bad)
+    with pytest.raises(BadRowError, match="""Mend the row, or give on_bad_row="skip" """):
+        rows_of(TabularFile(path, SCHEMA))
+    path = write(tmp_path / "rows.csv", HEADER + "".join(map(good_line, range(20))) + bad * 10)
+    with pytest.raises(BadRowError, match="10 of 30 rows looked at are bad, so leaving them out is no cure") as caught:
+        rows_of(TabularFile(path, SCHEMA))
+    assert "on_bad_row" not in str(caught.value) and "categorical" in str(caught.value)
+
+
+def test_what_is_recognised_is_said(tmp_path, caplog):
+    TabularFile(write(tmp_path / "rows.csv", (HEADER + good_line(0)).replace(",", ";")), SCHEMA)
+    assert "separated by ';', by its first line; delimiter=" in caplog.text
+    caplog.clear()
+    TabularFile(write(tmp_path / "rows.csv", (HEADER + good_line(0)).encode("utf-16")), SCHEMA)
+    assert "is read as utf-16" in caplog.text
+    caplog.clear()
+    TabularFile(write(tmp_path / "rows.tsv", (HEADER + good_line(0)).replace(",", "\t")), SCHEMA)
+    TabularFile(write(tmp_path / "rows.csv", HEADER + good_line(0)), SCHEMA)
+    assert not caplog.text
+
+
+def test_json_lines_over_many_blocks_and_by_order(tmp_path, small_blocks):
+    lines = [f'{{"user": "u{i}", "age": {i}, "tags": ["a", "b"], "click": {i % 2}}}\n' for i in range(100)]
+    path = write(tmp_path / "rows.json", "".join(lines[:60]) + "\n" + "".join(lines[60:]))
+    source = TabularFile(path, SCHEMA, split_by="order", splits={"train": 0.8, "test": 0.2})
+    batches = list(source.batches())
+    assert len(batches) > 10 and source.num_rows == 100
+    assert [row["age"] for batch in batches for row in batch.columns.to_pylist()] == list(range(100))
+    assert np.concatenate([batch.splits for batch in batches]).tolist() == [0] * 80 + [1] * 20
+    lines[70] = lines[70].replace("70,", '"old",')
+    path = write(tmp_path / "rows.json", "".join(lines[:60]) + "\n" + "".join(lines[60:]))
+    with pytest.raises(BadRowError, match="line 72, column 'age': expected a finite number, got 'old'"):
+        rows_of(TabularFile(path, SCHEMA))
+
+
+def test_lists_that_are_no_utf8_are_named_by_their_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PARQUET_ROWS", 64)
+    tags = [[b"a", b"b"], None, []] * 50
+    tags[130] = [b"a", b"\xff"]
+    columns = {"user": ["u"] * 150, "age": [1.0] * 150, "click": [0] * 150}
+    path = parquet(tmp_path / "rows.parquet", {**columns, "tags": pa.array(tags, pa.list_(pa.binary()))})
+    with pytest.raises(BadRowError, match="row 131, column 'tags': expected UTF-8 text"):
+        rows_of(TabularFile(path, SCHEMA))
+    source = TabularFile(path, SCHEMA, on_bad_row="skip")
+    assert len(rows_of(source)) == 149 and source.skipped == {"tags is not UTF-8 text": 1}

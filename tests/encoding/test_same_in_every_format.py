@@ -253,3 +253,23 @@ def test_a_large_table_respells_in_the_graph(monkeypatch: pytest.MonkeyPatch) ->
     layer.set_vocabulary(["12", "-7"])
     assert layer(tf.constant(["12.0", "-7", "13"])).numpy().tolist() == [2, 3, 1]
     assert layer.get_vocabulary() == [b"12", b"-7"]
+
+
+def test_hashed_values_are_respelt_and_saved(tmp_path: Path) -> None:
+    hashed = Vocabulary(hash_buckets=1000)
+    schema = Schema(
+        (Feature("n", "categorical", vocabulary=hashed), Feature("b", "categorical", vocabulary=hashed)), "y"
+    )
+    (tmp_path / "rows.csv").write_text("n,b,y\n12.0,True,1\n7,,0\n12,false,1\n")
+    source = TabularFile(tmp_path / "rows.csv", schema, splits=ALL_TRAIN)
+    encoder = Encoder.fit(source, progress=False)
+    assert encoder.forms == {"n": "whole", "b": "truth"}
+    encoder.save(tmp_path / "encoder")
+    loaded = Encoder.load(tmp_path / "encoder")
+    assert loaded.forms == encoder.forms and loaded.fingerprint == encoder.fingerprint
+    ids = matrix(loaded, source)
+    assert ids[0, 0] == ids[2, 0] != ids[1, 0] and ids[0, 1] != ids[2, 1]
+    tensors = {"n": tf.constant(["12", "7.0", "12.0"]), "b": tf.constant(["true", "", "FALSE"])}
+    np.testing.assert_array_equal(served(loaded, tensors), ids)
+    layer = type(loaded.layer()).from_config(loaded.layer().get_config())
+    assert layer.forms == encoder.forms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import logging
 import re
 import shlex
 import sys
@@ -63,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if output.exists() and not options.force:
         print(f"{output} is there already. Give --force to overwrite it, or another --output.", file=sys.stderr)
         return 2
+    logger, handler = logging.getLogger("dynctr_tf"), logging.StreamHandler()
+    handler.addFilter(_named_as_options)
+    logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False
     try:
         draft = draft_schema(
             options.path,
@@ -79,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(_as_options(str(error)), file=sys.stderr)
         return 2
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
     print(draft.table())
     print(f"\n{draft.num_rows:,} rows looked at.", end="")
     if draft.num_left_out:
@@ -137,6 +145,11 @@ def _as_options(message: str) -> str:
     return message.replace("column_names=[...]", "--column-names")
 
 
+def _named_as_options(record: logging.LogRecord) -> bool:
+    record.msg, record.args = _as_options(record.getMessage()), ()
+    return True
+
+
 def train_command(path: Path, schema: Path, options: Mapping[str, object]) -> str:
     """Returns the command that trains on a file.
 
@@ -147,7 +160,9 @@ def train_command(path: Path, schema: Path, options: Mapping[str, object]) -> st
     """
     parts = ["python", "-m", "pipelines.train", "--data.name", "tabular_file"]
     for name, value in {"path": path, "schema": schema}.items():
-        parts += [f"--data.{name}", _as_setting(f"./{value}" if str(value).startswith("-") else str(value))]
+        # What starts as an option does would be taken for one, and none for no file.
+        special = str(value).startswith("-") or str(value).lower() in ("none", "null")
+        parts += [f"--data.{name}", f"./{value}" if special else str(value)]
     for name, option in options.items():
         parts += [f"--data.options.{name}", _as_setting(option)]
     return " ".join(shlex.quote(part) for part in parts)

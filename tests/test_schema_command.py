@@ -48,7 +48,19 @@ def trained_on(printed: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "name", ["clicks.csv", "my clicks.csv", "it's.csv", "run[1].csv", "2024", "true", "-x.csv", "$HOME.csv", "类目.csv"]
+    "name",
+    [
+        "clicks.csv",
+        "my clicks.csv",
+        "it's.csv",
+        "run[1].csv",
+        "2024",
+        "true",
+        "none",
+        "-x.csv",
+        "$HOME.csv",
+        "类目.csv",
+    ],
 )
 def test_the_training_command_works_for_any_path(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -155,8 +167,10 @@ READ: dict[str, tuple[str, bytes, list[str]]] = {
 def test_what_the_draft_reads_the_training_reads(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name, data, options = READ[case]
     (tmp_path / name).write_bytes(data)
-    assert command.main([str(tmp_path / name), *options]) == 0, capsys.readouterr().err
-    printed = capsys.readouterr().out
+    status = command.main([str(tmp_path / name), *options])
+    printed, said = capsys.readouterr()
+    assert status == 0, said
+    assert "=..." not in said and ("--delimiter" in said) == ("--data.options.delimiter" in printed)
     schema = Schema.load(tmp_path / "a.schema.json")
     assert schema.label == "click" and [feature.kind for feature in schema.features] == ["categorical"] * 2
     assert trained_on(printed) == ROWS

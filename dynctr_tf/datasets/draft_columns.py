@@ -222,6 +222,13 @@ class Column:
         return len(numbers) > 0 and bool(np.all(np.floor(numbers) == numbers)) and bool(np.isfinite(numbers).all())
 
     @functools.cached_property
+    def has_leading_zeros(self) -> bool:
+        """Whether some of the texts are digits that start with 0, as codes do and counts do not."""
+        if not self.is_whole or not pa.types.is_string(self.values.type):
+            return False
+        return bool(pc.any(pc.match_substring_regex(self.values, r"^\s*0[0-9]+\s*$")).as_py())
+
+    @functools.cached_property
     def texts(self) -> list[str]:
         """The distinct values, where they are texts and not all numbers; else empty."""
         if not pa.types.is_string(self.values.type) or self.number_values is not None:

@@ -33,7 +33,7 @@ _LEAK = 0.98
 _HIGH_AUC = 0.9
 
 
-def kind_of(column: Column) -> tuple[Kind, dict[str, Any], str]:
+def kind_of(column: Column, num_rows: int) -> tuple[Kind, dict[str, Any], str]:
     """Returns the kind, further arguments of the feature, and why."""
     several: Kind = "sequence" if any(word in SEQUENCE_WORDS for word in column.words) else "multi_valued"
     vocabulary: dict[str, Any] = {}
@@ -48,6 +48,8 @@ def kind_of(column: Column) -> tuple[Kind, dict[str, Any], str]:
         if form.list_format == "brackets":
             return several, {**vocabulary, "list_format": "brackets"}, "lists in brackets" + rare
         return several, {**vocabulary, "separator": form.separator}, f"values separated by {form.separator!r}" + rare
+    if num_rows >= 100 and column.distinct > 0.95 * num_rows and (column.numbers is None or column.is_whole):
+        rare += ", another value in nearly every row looked at"
     if column.numbers is None:
         return "categorical", vocabulary, "text" + rare + _doubt(column, form)
     word = category_word(column.words)
@@ -55,7 +57,11 @@ def kind_of(column: Column) -> tuple[Kind, dict[str, Any], str]:
         return "categorical", vocabulary, f'whole numbers, "{word}" in the name' + rare
     if pa.types.is_boolean(column.values.type):
         return "categorical", {}, "true or false"
+    if column.has_leading_zeros:
+        return "categorical", vocabulary, "digits that start with 0" + rare
     low, high = column.known_numbers.min(), column.known_numbers.max()
+    if column.is_whole and max(-low, high) > 2**53:
+        return "categorical", vocabulary, f"whole numbers too large to count something{rare}"
     measured = is_quantity(column.words) and (column.distinct > _MANY_AMOUNTS or high > 1000)
     if column.is_whole and column.distinct <= _MANY_INTEGERS and not measured:
         return "categorical", {}, "few whole numbers"
@@ -100,8 +106,8 @@ def left_out(column: Column, num_rows: int) -> str | None:
         return "a point in time, new in every later row; make an hour or a weekday of it"
     if column.texts_are_times:
         return f"a point in time ({column.texts[0]!r}), new in every later row; make an hour or a weekday of it"
-    named_time = column.is_whole and any(word in TIME_WORDS for word in column.words)
-    if named_time and numbers_are_times(column.known_numbers):
+    named_time = any(word in TIME_WORDS for word in column.words)
+    if named_time and numbers_are_times(np.floor(column.known_numbers)):
         latest = column.known_numbers.max()
         return f"a point in time (up to {latest:.0f}), new in later rows; make an hour or a weekday of it"
     if not column.is_list and num_rows >= 20 and _counts_the_rows(column):

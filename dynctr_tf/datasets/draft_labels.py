@@ -21,6 +21,7 @@ _NEGATIVE_TEXTS = frozenset(
     {"no", "n", "false", "f", "no click", "no_click", "noclick", "not clicked", "not_clicked", "non-click", "nonclick"}
     | {"unclicked", "negative", "neg", "off", "0", "否", "nein", "non", "impression", "view", "none", "-1"}
 )
+_MANY_EMPTY = 0.3
 _TRUTH = frozenset({"true", "false"})
 
 
@@ -97,8 +98,13 @@ def _read(column: Column, positive: str | None, by_name: bool) -> tuple[np.ndarr
         raise _Unclear(f"column {column.name!r} {kind}")
     none = np.zeros(column.num_rows)
     if positive is not None:
-        hit = _matching(column, positive)[column.codes] & present
-        return hit.astype(float), (present & ~hit).astype(float), positive, False, f"a click is {positive!r}"
+        matching = _matching(column, positive)
+        hit = matching[column.codes] & present
+        others = [value.as_py() for value, clicked in zip(column.values, matching, strict=True) if not clicked]
+        told = f"a click is {positive!r}, none is {', '.join(map(repr, others[:5]))}" + (
+            "" if len(others) < 6 else ", ..."
+        )
+        return hit.astype(float), (present & ~hit).astype(float), positive, False, told
     numbers = column.numbers
     distinct = set(np.unique(column.known_numbers).tolist())
     if numbers is not None:
@@ -126,23 +132,23 @@ def _read(column: Column, positive: str | None, by_name: bool) -> tuple[np.ndarr
             + ("name the column of impressions with --impressions COLUMN, or " if counted else "")
             + f"say which of them count as a click, such as {cut!r}\0positive={cut}"
         )
-    folded = {text.strip().lower(): row for row, text in enumerate(column.texts)}
-    if len(folded) == len(column.texts) and len(folded) <= 2:
+    stripped = [text.strip() for text in column.texts]
+    folded = {text.lower(): text for text in stripped}
+    if len(folded) == len(set(stripped)) and len(folded) <= 2:
         if set(folded) <= _TRUTH:
             hit = np.array([text.strip().lower() == "true" for text in column.texts])[column.codes] & present
             return hit.astype(float), (present & ~hit).astype(float), None, False, "true or false"
         yes = [text for text in _POSITIVE_TEXTS if text in folded]
         if len(yes) == 1 and set(folded) - {yes[0]} <= _NEGATIVE_TEXTS:
-            text = column.texts[folded[yes[0]]].strip()
-            hit = (np.arange(len(column.texts)) == folded[yes[0]])[column.codes] & present
+            text = folded[yes[0]]
+            hit = np.array([entry == text for entry in stripped])[column.codes] & present
             return hit.astype(float), (present & ~hit).astype(float), text, False, f"a click is {text!r}"
     if by_name and len(column.texts) > 20:
         raise _Unclear(f"column {column.name!r} holds text ({_shown(column)})")
     first = next((text for text in _POSITIVE_TEXTS if text in folded), None)
-    guess = column.texts[folded[first]] if first is not None else column.texts[-1]
+    guess = folded[first] if first is not None else stripped[-1]
     raise _Unclear(
-        f"column {column.name!r} holds {_shown(column)}; say which text is a click, such as {guess.strip()!r}"
-        f"\0positive={guess.strip()}"
+        f"column {column.name!r} holds {_shown(column)}; say which text is a click, such as {guess!r}\0positive={guess}"
     )
 
 
@@ -260,7 +266,10 @@ def find_label(
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         how += _one_sided(column, clicks, others, path)
-        if column.missing:
+        how += f"; {clicks.sum() / (clicks.sum() + others.sum()):.2%} clicks"
+        if column.missing > _MANY_EMPTY:
+            how += f"; {column.missing:.1%} OF THE ROWS HAVE NO LABEL: write what an empty one means, such as 0"
+        elif column.missing:
             how += (
                 f"; {column.missing:.1%} OF THE ROWS HAVE NO LABEL: training stops at them, or skips them when told to"
             )

@@ -24,6 +24,7 @@ _CLICK_NAMES = (
     "num_clicks",
     "click_count",
     "labels",
+    "soft_label",
 )
 _CONVERSION_NAMES = (
     "conversion",
@@ -56,7 +57,19 @@ TIME_WORDS = frozenset(
 )
 SEQUENCE_WORDS = frozenset(
     {"history", "hist", "sequence", "seq", "recent", "behavior", "behaviour", "behaviors", "behaviours", "past", "last"}
-    | {"previous", "prev", "watched", "viewed", "visited"}
+    | {
+        "previous",
+        "prev",
+        "watched",
+        "viewed",
+        "visited",
+        "seen",
+        "clicked",
+        "bought",
+        "purchased",
+        "browsed",
+        "played",
+    }
 )
 _CLOCK_WORDS = frozenset(
     {"hour", "day", "weekday", "month", "minute", "week", "dow", "daytime", "isweekend", "weekend"}

@@ -186,7 +186,7 @@ def draft_schema(
         if why_not is not None:
             drafted.append(entry._replace(reason=why_not, auc=auc))
             continue
-        kind, arguments, reason = kind_of(column)
+        kind, arguments, reason = kind_of(column, sample.num_rows)
         may_be_scenario = kind == "categorical" and "scenario" not in taken and column.distinct <= _MANY_SCENARIOS
         role, role_reason = role_of(column.words, may_be_scenario)
         taken.add(role)

@@ -311,6 +311,22 @@ def test_the_index_of_pandas_is_left_out(name: str, tmp_path: Path) -> None:
         assert entry.kind == "left out" and "pandas' index" in entry.reason
 
 
+@pytest.mark.parametrize(
+    ("name", "make", "kind", "reason"),
+    [
+        ("x", lambda g: f"{g.randrange(3000):05}", "categorical", "digits that start with 0"),
+        ("x", lambda g: str(2**60 + g.randrange(300)), "categorical", "too large to count"),
+        ("ts", lambda g: f"{1_700_000_000 + g.random() * 1e6:.3f}", "left out", "a point in time"),
+        ("ad_title", lambda g: f"t{g.randrange(10**9)}", "categorical", "another value in nearly every row looked at"),
+    ],
+)
+def test_numbers_that_count_nothing(
+    name: str, make: Callable[[random.Random], str], kind: str, reason: str, tmp_path: Path
+) -> None:
+    entry = entry_of(csv_draft(tmp_path, {name: made(make), "d": repeated(TOPICS)}), name)
+    assert entry.kind == kind and reason in entry.reason, entry
+
+
 def test_a_column_that_counts_rows_is_left_out(tmp_path: Path) -> None:
     draft = csv_draft(tmp_path, {"user_nr": range(1, ROWS + 1), "c": repeated(TOPICS)})
     assert entry_of(draft, "user_nr").reason == "numbers the rows, one after the other"

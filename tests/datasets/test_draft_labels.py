@@ -157,7 +157,17 @@ def test_a_label_is_found_by_its_name(tmp_path: Path) -> None:
     assert str(error.value).endswith("--label won")
 
 
+def test_what_counts_as_a_click_is_said(tmp_path: Path) -> None:
+    cells = ["yes", "Yes", "no", "no"] * 150
+    draft = draft_schema(written(tmp_path, {"label": cells}), positive="yes")
+    assert "a click is 'yes', none is 'Yes', 'no'; 25.00% clicks" in draft.columns[0].reason
+    draft = draft_schema(written(tmp_path, {"label": ["yes ", "yes", "no", " no"] * 150}))
+    assert draft.schema.positive == "yes" and "50.00% clicks" in draft.columns[0].reason
+
+
 def test_empty_label_cells_are_said(tmp_path: Path) -> None:
+    draft = draft_schema(written(tmp_path, {"click": choices(["", "", 0, 1])}))
+    assert "OF THE ROWS HAVE NO LABEL: write what an empty one means" in draft.columns[0].reason
     draft = draft_schema(written(tmp_path, {"click": ["", *choices([0, 1])[1:]]}))
     assert "0.2% OF THE ROWS HAVE NO LABEL" in draft.columns[0].reason
     with pytest.raises(ValueError, match="If an empty cell means no click, write 0 there"):

@@ -8,6 +8,8 @@ Keras 2.15. What the three do alike is called directly; what they do differently
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import re
 import weakref
 from collections.abc import Callable, Mapping
@@ -519,7 +521,99 @@ def track_for_export(archive: Any, layer: Any) -> None:
 # -------------------------------------------------------------------------------------------------- layers
 
 
-class MaskedLayer(keras.layers.Layer):  # type: ignore[misc]
+class FloatInputs:
+    """What a layer needs so that its inputs may be of any dtype, and its policy too; stands in front of the layer.
+
+    The call arguments named in `float_arguments` are cast to the compute dtype, integers and booleans too, as
+    `keras.layers.Dense` does: Keras 3 casts those that are floating, Keras 2 the first of them alone. A kernel that
+    is cast to the dtype of integer inputs would be zeros. Ids and masks are other arguments, and stay what they are.
+
+    Weights start with numbers drawn in float32 where their own dtype is narrower, for which TensorFlow lacks some
+    operations of initializers.
+    """
+
+    float_arguments: tuple[str, ...] = ("inputs", "condition")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "call" in vars(cls):
+            cls.call = _with_float_arguments(vars(cls)["call"])  # type: ignore[attr-defined]
+
+    def add_weight(self, *args: Any, initializer: Any = None, dtype: Any = None, **kwargs: Any) -> Any:
+        """Adds a weight: what Keras calls."""
+        stored = tf.as_dtype(dtype or self.variable_dtype)  # type: ignore[attr-defined]
+        if stored != tf.float32 and initializer is not None:
+            initializer = _drawn_in_float32(keras.initializers.get(initializer), stored)
+        return super().add_weight(*args, initializer=initializer, dtype=dtype, **kwargs)  # type: ignore[misc]
+
+
+def _with_float_arguments(call: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(call)
+    names = list(signature.parameters)[1:]
+
+    @functools.wraps(call)
+    def call_with_floats(self: Any, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = _float_arguments(self, names, args, kwargs)
+        return call(self, *args, **kwargs)
+
+    call_with_floats.__signature__ = signature  # type: ignore[attr-defined]  # which Keras 2 reads
+    return call_with_floats
+
+
+@tf.autograph.experimental.do_not_convert
+def _float_arguments(
+    layer: Any, names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    cast = layer.float_arguments
+    given = tuple(as_floats(layer, value) if name in cast else value for name, value in zip(names, args, strict=False))
+    named = {name: as_floats(layer, value) if name in cast else value for name, value in kwargs.items()}
+    return (*given, *args[len(names) :]), named
+
+
+def as_floats(layer: Any, value: Any) -> Any:
+    """Returns a tensor, or those of a list, in the compute dtype of a layer.
+
+    Args:
+        layer: The layer; the message names it.
+        value: The tensor, of numbers or booleans, or a list of them; anything else is returned as it is.
+
+    Raises:
+        ValueError: The tensor holds strings.
+    """
+    if isinstance(value, (list, tuple)):
+        return [as_floats(layer, part) for part in value]
+    if not tf.is_tensor(value) and not isinstance(value, (np.ndarray, np.generic)):
+        return value
+    wanted, found = tf.as_dtype(layer.compute_dtype), tf.as_dtype(value.dtype)
+    if found == tf.string:
+        raise ValueError(f"{layer.name} takes numbers, got strings; dynctr_tf.encoding makes ids of raw values.")
+    return value if found == wanted else tf.cast(value, wanted)
+
+
+def _drawn_in_float32(initializer: Any, stored: tf.DType) -> Any:
+    def start(shape: Any, dtype: Any = None, **options: Any) -> tf.Tensor:
+        drawn = initializer(shape, dtype=tf.float32.name if stored.size < 4 else stored.name, **options)
+        return tf.cast(tf.convert_to_tensor(drawn), stored)
+
+    return start
+
+
+def wide_dtype(layer: Any) -> str:
+    """Returns the dtype in which a layer takes softmax, norms, losses and logits: float32, and float64 in float64."""
+    return "float64" if tf.as_dtype(layer.compute_dtype) == tf.float64 else "float32"
+
+
+def widened(x: Any) -> tf.Tensor:
+    """Returns a tensor, or the value of a weight, in float32 at least."""
+    tensor = tf.convert_to_tensor(x)
+    return tensor if tensor.dtype in (tf.float32, tf.float64) else tf.cast(tensor, tf.float32)
+
+
+class Layer(FloatInputs, keras.layers.Layer):  # type: ignore[misc]
+    """A layer of this library; see `FloatInputs`."""
+
+
+class MaskedLayer(Layer):
     """A layer that is told by its caller which positions hold something, as the call argument `mask`.
 
     Keras would otherwise warn of the masks that it keeps beside tensors, or pass them on to layers for whose
@@ -634,15 +728,17 @@ def copied_input(tensor: Any) -> Any:
     layer = tensor._keras_history[0] if KERAS_3 else None
     if isinstance(layer, keras.layers.InputLayer):
         return type(layer).from_config(layer.get_config()).output
+    if not isinstance(getattr(tensor, "type_spec", tf.TensorSpec(())), tf.TensorSpec):
+        return keras.Input(type_spec=tensor.type_spec, name=tensor.name)  # sparse or ragged
     dtype = tf.as_dtype(tensor.dtype).name
     return keras.Input(tuple(tensor.shape[1:]), batch_size=tensor.shape[0], dtype=dtype, name=tensor.name)
 
 
 def add_moving_average(layer: Any, name: str, shape: tuple[int, ...], initializer: Any) -> Any:
     """Adds a weight that a layer moves itself in training, such as the mean of a normalisation; replicas average it."""
-    options: dict[str, Any] = {"aggregation": "mean"}
+    options: dict[str, Any] = {"aggregation": "mean", "dtype": wide_dtype(layer)}
     if not KERAS_3:
-        options = {
+        options |= {
             "aggregation": tf.VariableAggregation.MEAN,
             "synchronization": tf.VariableSynchronization.ON_READ,
         }
@@ -684,7 +780,7 @@ def random_states(model: Any) -> list[tf.Variable]:
         metrics = {id(variable) for variable in model.metrics_variables}
         rest = [variable for variable in model.variables if id(variable) not in weights | metrics]
         return [raw_variable(variable) for variable in rest]
-    generators = [getattr(layer, "_random_generator", None) for layer in model._flatten_layers(include_self=False)]
+    generators = [getattr(layer, "_random_generator", None) for layer in model._flatten_layers()]
     for generator in generators:
         if generator is not None:
             generator._maybe_init()
@@ -719,6 +815,24 @@ def graph_of(model: Any) -> Any:
             return getattr(model, "_functional", None)
         return model if isinstance(model, keras.Model) and hasattr(model, "_nodes_by_depth") else None
     return model if isinstance(model, keras.Model) and getattr(model, "_is_graph_network", False) else None
+
+
+def in_form_of(tensor: Any, value: tf.Tensor) -> Any:
+    """Returns a dense tensor as an input takes it, which may be sparse or ragged."""
+    spec = None if KERAS_3 else tensor.type_spec
+    if getattr(tensor, "sparse", False) or isinstance(spec, tf.SparseTensorSpec):
+        return tf.sparse.from_dense(value)
+    if getattr(tensor, "ragged", False) or isinstance(spec, tf.RaggedTensorSpec):
+        return tf.RaggedTensor.from_tensor(value)
+    return value
+
+
+def copy_trainable_of_weights(layer: Any, other: Any) -> None:
+    """Lets those weights of a layer be trained that are trained in another one like it; only Keras 3 can change it."""
+    if KERAS_3:
+        for old, new in zip(layer.weights, other.weights, strict=False):
+            if old.trainable != new.trainable:
+                new.trainable = old.trainable
 
 
 def graph_calls(model: Any) -> list[GraphCall]:

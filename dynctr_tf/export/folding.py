@@ -9,32 +9,44 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP, GroupCondition
-from dynctr_tf.models.graph_copy import check_is_graph, copied_inputs, copy_layer, like_structure, run_graph
+from dynctr_tf.models.graph_copy import (
+    check_is_graph,
+    check_same_outputs,
+    copied_inputs,
+    like_structure,
+    model_like,
+    run_graph,
+)
 
 
-def fold(model: Any, *, group_tables: bool = False) -> Any:
+def fold(model: Any, *, group_tables: bool = False, sample: Any = None) -> Any:
     """Multiplies out the over-parameterised factors of all adaptive layers of a functional model.
 
     Use it on a trained model before it is exported: the copy answers the same, up to rounding, with fewer weights.
     `export_model` does so. With group-wise conditions it can also generate for all groups once, so that serving
     looks up what training generates.
 
+    All other layers are those of the model itself, with whatever they hold: training them changes both. That the new
+    model answers as the given one is checked on a batch.
+
     `U = U^l U^r` and `V = V^l V^r`; with `group_tables`, `T[g] = generator(E[g])` for every group g.
 
     Args:
-        model: A functional model, nested ones included; one without such layers is copied as it is.
+        model: A functional model, nested ones included; one without such layers gets a model of the same layers.
         group_tables: Whether adaptive layers whose condition is a `GroupCondition` get tables of what is generated
             for each group, in place of their generators. Default `False`.
+        sample: A batch of the model's inputs, for the check. Default `None`: one is made that fits the inputs.
 
     Returns:
         A `keras.Model` of the same inputs, outputs and name, not compiled.
 
     Raises:
-        ValueError: The model has no graph of layers, or a layer that its configuration does not make anew; or tables
-            are wanted and no adaptive layer has a `GroupCondition` as its condition.
+        ValueError: The model has no graph of layers; tables are wanted and no adaptive layer has a `GroupCondition` as
+            its condition; the new model would answer otherwise; or no batch can be made for the check and no `sample`
+            is given.
 
-    Cost: of a layer, `(m + units) * P * K` multiply-adds, once. A table has a row per group of what the layer
-    generates, `K^2` numbers with shared factors: for few groups less than the generator.
+    Cost: a batch of four rows, and of a layer, `(m + units) * P * K` multiply-adds, once. A table has a row per group
+    of what the layer generates, `K^2` numbers with shared factors: for few groups less than the generator.
 
     Example:
 
@@ -50,12 +62,13 @@ def fold(model: Any, *, group_tables: bool = False) -> Any:
     """
     check_is_graph(model)
     folding = _Folding(group_tables)
-    folded = folding.copy(model, model.name, "", {})
+    folded = folding.copy(model, model.name, {})
     if group_tables and not folding.num_tables:
         raise ValueError(
             f"Model {model.name!r} has no adaptive layer whose condition is the output of a GroupCondition, so there "
             "is nothing to make tables of; leave group_tables out."
         )
+    check_same_outputs(model, folded, sorted(layer.name for layer in folding.made.values()), sample)
     return folded
 
 
@@ -71,13 +84,12 @@ class _Folding:
         # By the layer, and the GroupConditions that reach it by the place of the argument.
         self.made: dict[tuple[int, tuple[tuple[int, int], ...]], Any] = {}
 
-    def copy(self, model: Any, name: str, prefix: str, conditions: dict[int, Any]) -> Any:
+    def copy(self, model: Any, name: str, conditions: dict[int, Any]) -> Any:
         """Copies a model; some of its inputs may be conditions of groups, whose numbers the copy takes instead.
 
         Args:
             model: The model.
             name: Name of the copy.
-            prefix: Its path.
             conditions: The `GroupCondition` by the place of the input.
         """
         graph = stack.graph_of(model)
@@ -109,10 +121,10 @@ class _Folding:
                 takes_numbers = not isinstance(nested.input, dict)  # its inputs stand in the order of the arguments
             if not takes_numbers:
                 grouped = {}
-            new = self._made(layer, prefix + layer.name, {place: group[0] for place, group in grouped.items()})
-            if nested is None:
+            new = self._made(layer, {place: group[0] for place, group in grouped.items()})
+            if new is not layer and nested is None:
                 called.append((layer, new, grouped[1][0] if grouped else None))
-            if grouped:
+            if grouped and new is not layer:
                 arguments = tf.nest.pack_sequence_as(
                     arguments, [grouped[place][1] if place in grouped else tensor for place, tensor in enumerate(flat)]
                 )
@@ -122,25 +134,30 @@ class _Folding:
             return outputs
 
         run_graph(model, values, call_layer)
-        copy = keras.Model(like_structure(graph.input, inputs), like_structure(graph.output, values), name=name)
+        copy = model_like(model, like_structure(graph.input, inputs), like_structure(graph.output, values), name)
         for layer, new, condition in called:
             _copy_weights(layer, new, None if condition is None else tf.convert_to_tensor(condition.embeddings))
         return copy
 
-    def _made(self, layer: Any, path: str, conditions: dict[int, Any]) -> Any:
+    def _made(self, layer: Any, conditions: dict[int, Any]) -> Any:
+        nested = stack.graph_of(layer) is not None
+        if not isinstance(layer, (AdaptiveDense, AdaptiveMLP)) and not (nested and _has_adaptive_layers(layer)):
+            return layer
         key = (id(layer), tuple((place, id(condition)) for place, condition in sorted(conditions.items())))
         if key not in self.made:
             before = sum(1 for other, _ in self.made if other == id(layer))
             name = f"{layer.name}_{before + 1}" if before else layer.name
-            if stack.graph_of(layer) is not None:
-                self.made[key] = self.copy(layer, name, f"{path}/", conditions)
-            elif isinstance(layer, (AdaptiveDense, AdaptiveMLP)):
+            if nested:
+                self.made[key] = self.copy(layer, name, conditions)
+            else:
                 num_groups = conditions[1].num_groups if conditions else None
                 self.num_tables += bool(conditions)
                 self.made[key] = type(layer).from_config({**layer.folded_config(num_groups), "name": name})
-            else:
-                self.made[key] = copy_layer(layer, path)
         return self.made[key]
+
+
+def _has_adaptive_layers(model: Any) -> bool:
+    return any(isinstance(layer, (AdaptiveDense, AdaptiveMLP)) for layer in model._flatten_layers())
 
 
 def _copy_weights(layer: Any, folded: Any, group_conditions: Any) -> None:
@@ -149,5 +166,5 @@ def _copy_weights(layer: Any, folded: Any, group_conditions: Any) -> None:
     elif isinstance(layer, AdaptiveMLP):
         for old, new in zip(layer._steps, folded._steps, strict=True):
             _copy_weights(old, new, group_conditions)
-    elif isinstance(layer, keras.layers.Layer) and layer.weights:
+    elif layer.weights:  # the normalisation of a perceptron
         folded.set_weights(layer.get_weights())

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensorflow import keras
-
 from dynctr_tf import stack
 from dynctr_tf.layers import GeneratedTowers, SeparateTowers, StarTowers
-from dynctr_tf.models.graph_copy import check_is_graph, copied_inputs, copy_layer, like_structure, run_graph
+from dynctr_tf.models.graph_copy import (
+    check_is_graph,
+    check_same_outputs,
+    copied_inputs,
+    like_structure,
+    model_like,
+    run_graph,
+)
 
 _TOWERS = (GeneratedTowers, SeparateTowers, StarTowers)
 
@@ -22,26 +27,30 @@ def has_scenario_towers(model: Any) -> bool:
     return any(isinstance(layer, _TOWERS) and not _is_stored(layer) for layer in model._flatten_layers())
 
 
-def with_scenario_tables(model: Any) -> Any:
+def with_scenario_tables(model: Any, *, sample: Any = None) -> Any:
     """Computes the towers of all scenarios of a trained functional model, which then generates nothing.
 
     Use it before a model is exported, as `export_model` does: the copy answers the same, up to rounding, by looking the
     parameters of a row's scenario up.
 
     `GeneratedTowers`, `StarTowers` and `SeparateTowers` become `SeparateTowers` with a row for each real scenario and
-    one in front for missing and unknown ones, the mean. What depends on more than the scenario stays as it is.
+    one in front for missing and unknown ones, the mean. What depends on more than the scenario stays as it is, and all
+    other layers are those of the model itself, with whatever they hold: training them changes both. That the new model
+    answers as the given one is checked on a batch.
 
     Args:
-        model: A functional model, nested ones included; one without such layers is copied as it is.
+        model: A functional model, nested ones included; one without such layers gets a model of the same layers.
+        sample: A batch of the model's inputs, for the check. Default `None`: one is made that fits the inputs.
 
     Returns:
         A `keras.Model` of the same inputs, outputs and name, not compiled.
 
     Raises:
-        ValueError: The model has no graph of layers, or a layer that its configuration does not make anew.
+        ValueError: The model has no graph of layers, the new one would answer otherwise, or no batch can be made for
+            the check and no `sample` is given.
 
-    Cost: of a layer, `(S + 1) * (m * c + c)` numbers for S real scenarios, generated once. For many scenarios and wide
-    towers that is more than the hypernetwork; a rank keeps it small.
+    Cost: a batch of four rows, and of a layer, `(S + 1) * (m * c + c)` numbers for S real scenarios, generated once.
+    For many scenarios and wide towers that is more than the hypernetwork; a rank keeps it small.
 
     Example:
 
@@ -56,35 +65,33 @@ def with_scenario_tables(model: Any) -> Any:
         our reconstruction of it.
     """
     check_is_graph(model)
-    return _copy(model, "", {})
+    made: dict[int, Any] = {}
+    new = _copy(model, made)
+    check_same_outputs(model, new, sorted(layer.name for layer in made.values()), sample)
+    return new
 
 
 def _is_stored(layer: Any) -> bool:
     return isinstance(layer, SeparateTowers) and layer.stored_mean
 
 
-def _copy(model: Any, prefix: str, made: dict[int, Any]) -> Any:
+def _copy(model: Any, made: dict[int, Any]) -> Any:
     values = copied_inputs(model)
     graph = stack.graph_of(model)
     called: list[tuple[Any, Any]] = []
 
     def call_layer(call: stack.GraphCall, arguments: Any, keywords: Any, values: dict[int, Any]) -> Any:
-        layer, path = call.layer, prefix + call.layer.name
+        layer = call.layer
         if id(layer) not in made:
-            if stack.graph_of(layer) is not None:
-                made[id(layer)] = _copy(layer, f"{path}/", made)
+            if stack.graph_of(layer) is not None and has_scenario_towers(layer):
+                made[id(layer)] = _copy(layer, made)
             elif isinstance(layer, _TOWERS) and not _is_stored(layer):
                 made[id(layer)] = SeparateTowers.from_config(layer.stored_config())
-            else:
-                made[id(layer)] = copy_layer(layer, path)
-        called.append((layer, made[id(layer)]))
-        return made[id(layer)](*arguments, **keywords)
+                called.append((layer, made[id(layer)]))
+        return made.get(id(layer), layer)(*arguments, **keywords)
 
     run_graph(model, values, call_layer)
-    copy = keras.Model(like_structure(graph.input, values), like_structure(graph.output, values), name=model.name)
+    copy = model_like(model, like_structure(graph.input, values), like_structure(graph.output, values), model.name)
     for layer, new in called:
-        if isinstance(layer, _TOWERS) and not _is_stored(layer):
-            new.set_weights(layer.stored_weights())
-        elif isinstance(layer, keras.layers.Layer) and stack.graph_of(layer) is None and layer.weights:
-            new.set_weights(layer.get_weights())
+        new.set_weights(layer.stored_weights())
     return copy

@@ -108,6 +108,7 @@ def apg(
         )
     fields = [condition_fields] if isinstance(condition_fields, str) else list(condition_fields)
     model = APG_BASES[base](features, **base_options)
+    biases: dict[str, Any] = {"bias": "generated"} if generated_bias else {}
     return make_adaptive(
         model,
         select="mlp",
@@ -119,7 +120,7 @@ def apg(
         hidden_units=generator_units,
         identity_start=identity_start,
         stop_gradient=stop_gradient,
-        **({"bias": "generated"} if generated_bias else {}),
+        **biases,
     )
 
 

@@ -7,11 +7,22 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.layers import MLP, AdaptiveDense, AdaptiveMLP
-from dynctr_tf.models.graph_copy import check_is_graph, copied_inputs, copy_layer, like_structure, run_graph
+from dynctr_tf.layers import MLP, AdaptiveDense, AdaptiveMLP, Dense
+from dynctr_tf.models.graph_copy import (
+    check_is_graph,
+    check_same_layers,
+    copied_inputs,
+    copied_layer,
+    copy_state,
+    copy_weights,
+    like_structure,
+    model_like,
+    run_graph,
+)
 from dynctr_tf.nearest import unknown_name_message
 
 _FROM_DENSE = ("units", "bias", "activation", "kernel_initializer", "kernel_regularizer")
@@ -25,13 +36,19 @@ def make_adaptive(
     condition: Any = None,
     condition_of: Any = None,
     name: str | None = None,
+    start_from_kernel: bool = False,
+    sample: Any = None,
     **adaptive: Any,
 ) -> Any:
     """Replaces dense layers of a functional model by layers whose parameters are generated per instance (APG).
 
     Use it on any functional model, of this library or your own, nested and with shared layers too. Names, inputs
-    and outputs stay, and so do the weights of all other layers, as copies; adaptive layers start anew. The model
-    given is left as it is, and the new one is not compiled.
+    and outputs stay, and so do all other layers, as copies: their weights, what is frozen, look-up tables, what an
+    adapted layer has seen, and the model's own type with its training step. The model given is left as it is, also by
+    training the new one, which is not compiled. Layers that no training changes are the same object in both.
+
+    Each copied layer is checked: on a batch it answers what its original does. In the scope of a distribution strategy
+    that is left out.
 
     Args:
         model: A functional model, or a sequential one that is built.
@@ -43,6 +60,12 @@ def make_adaptive(
             where there are several), a new `keras.Input`, or a list of these for a condition layer. Default `None`:
             self-wise.
         name: Name of the new model. Default `None`: that of the given one.
+        start_from_kernel: Whether adaptive layers start from the trained kernels and biases, so that the new model
+            answers as the given one until it is trained; with a rank below the smaller side of a kernel, as nearly as
+            that rank can. Give `rank=1.0` or `rank=None` with it for the same outputs. Default `False`: they start
+            anew, as in the paper.
+        sample: A batch of the model's inputs, for the check of the copies. Default `None`: one is made that fits the
+            inputs.
         **adaptive: Other arguments of `AdaptiveDense`, such as `rank=8` or `over_parameterisation=64`; for the layers
             of an `MLP` rank and over-parameterisation may be lists. `bias="generated"` turns static biases into
             generated ones. For other values in other layers call it several times with a `select`.
@@ -52,7 +75,8 @@ def make_adaptive(
 
     Raises:
         ValueError: A pattern that no layer has, a layer that is selected and cannot be replaced, which is named with
-            the reason, an unknown argument, or a condition that depends on an adaptive layer.
+            the reason, an unknown argument, a condition that depends on an adaptive layer, a layer that keeps state
+            where a copy cannot find it, or a model for which no batch can be made and no `sample` is given.
 
     Cost: that of `AdaptiveDense`; the other weights are held twice while both models live.
 
@@ -80,8 +104,13 @@ def make_adaptive(
     if condition is not None and condition_of is None:
         raise ValueError("condition is a layer: name in condition_of the inputs or layers that it is called with.")
     patterns = [select] if isinstance(select, str) else select
-    conversion = _Conversion(_selected(model, patterns), adaptive, condition, condition_of)
-    return conversion.copy(model, name or model.name)
+    selected = _selected(model, patterns, start_from_kernel)
+    conversion = _Conversion(selected, adaptive, condition, condition_of, start_from_kernel)
+    new = conversion.copy(model, name or model.name)
+    if not tf.distribute.has_strategy():
+        copies = {key: layer for key, layer in conversion.made.items() if key not in selected}
+        check_same_layers(model, copies, sample)
+    return new
 
 
 def _nested(model: Any, prefix: str = "") -> list[tuple[str, Any]]:
@@ -93,7 +122,7 @@ def _nested(model: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def _selected(model: Any, patterns: Sequence[str] | None) -> set[int]:
+def _selected(model: Any, patterns: Sequence[str] | None, start_from_kernel: bool) -> set[int]:
     chosen: dict[str, Any] = {}
     refused: list[str] = []
     layers = _nested(model)
@@ -119,12 +148,23 @@ def _selected(model: Any, patterns: Sequence[str] | None) -> set[int]:
         chosen.update(matching)
         refused += [f"{path!r}: it stands inside of layer {hidden[path]}" for path in inside]
     for path, layer in chosen.items():
-        if type(layer) not in (keras.layers.Dense, MLP):
+        frozen = [weight.name for weight in layer.weights if not weight.trainable and "moving" not in weight.name]
+        if type(layer) not in (keras.layers.Dense, Dense, MLP):
             refused.append(f"{path!r}: it is of type {type(layer).__name__}, not a Dense or MLP layer")
+        elif (not layer.trainable or frozen) and not start_from_kernel:
+            refused.append(
+                f"{path!r}: it is frozen, by trainable=False or LoRA, and an adaptive layer would start anew; give "
+                "start_from_kernel=True, or make it trainable"
+            )
         elif isinstance(layer, keras.layers.Dense):
             held = [option for option in _NOT_CARRIED if getattr(layer, option, None) is not None]
             if layer.use_bias and not isinstance(layer.bias_initializer, keras.initializers.Zeros):
-                held.append("bias_initializer")  # The bias of an adaptive layer starts at zero.
+                # The bias of an adaptive layer starts at zero.
+                held += [] if start_from_kernel else ["bias_initializer"]
+            if getattr(layer, "quantization_mode", None) is not None:
+                held.append("quantization")
+            if getattr(layer.activation, "weights", None):
+                held.append("activation, a layer with weights,")
             if held:
                 refused.append(f"{path!r}: its {', '.join(held)} would be lost")
             elif len(layer.input_spec.axes or {}) != 1 or layer.kernel.shape.rank != 2:
@@ -140,7 +180,10 @@ def _selected(model: Any, patterns: Sequence[str] | None) -> set[int]:
 class _Conversion:
     """One run of `make_adaptive`: the layers made so far and the condition, once it is known."""
 
-    def __init__(self, selected: set[int], adaptive: dict[str, Any], layer: Any, sources: Any) -> None:
+    def __init__(
+        self, selected: set[int], adaptive: dict[str, Any], layer: Any, sources: Any, start_from_kernel: bool
+    ) -> None:
+        self.start_from_kernel = start_from_kernel
         self.selected = selected
         self.adaptive = adaptive
         self.condition_layer = layer
@@ -177,8 +220,8 @@ class _Conversion:
             inputs = {**inputs, **{tensor.name: tensor for tensor in new_inputs}}
         elif new_inputs:
             inputs = [*(inputs if isinstance(inputs, (list, tuple)) else [inputs]), *new_inputs]
-        adaptive = keras.Model(inputs, like_structure(graph.output, values), name=name)
-        self._copy_weights(model)
+        adaptive = model_like(model, inputs, like_structure(graph.output, values), name)
+        self._copy_states(model, adaptive)
         return adaptive
 
     def _caller(self, prefix: str, find_condition: Any, named: dict[str, Any] | None = None) -> Any:
@@ -215,7 +258,7 @@ class _Conversion:
         if stack.graph_of(layer) is not None:
             return self._make_nested(layer, path, conditions)
         if id(layer) not in self.selected:
-            return copy_layer(layer, path)
+            return copied_layer(layer, path)
         policy = {"dtype": layer.dtype_policy if stack.KERAS_3 else layer._dtype_policy, "name": layer.name}
         if isinstance(layer, MLP):
             config = {key: value for key, value in layer.get_config().items() if key not in ("dtype", "name")}
@@ -240,10 +283,40 @@ class _Conversion:
         inputs = like_structure(graph.input, values)
         if extra:
             inputs = [*(values[id(tensor)] for tensor in graph.inputs), *extra]
-        return keras.Model(inputs, like_structure(graph.output, values), name=model.name)
+        return model_like(model, inputs, like_structure(graph.output, values), model.name)
 
-    def _copy_weights(self, model: Any) -> None:
-        for _, layer in _nested(model):
-            new = self.made.get(id(layer))
-            if new is not None and id(layer) not in self.selected and layer.weights:
-                new.set_weights(layer.get_weights())
+    def _copy_states(self, model: Any, new: Any, prefix: str = "") -> None:
+        if not model.trainable:
+            new.trainable = False
+        for layer in model.layers:
+            path, copy = prefix + layer.name, self.made.get(id(layer))
+            if isinstance(layer, keras.layers.InputLayer):
+                continue
+            if copy is None:
+                raise ValueError(
+                    f"Layer {path!r} of type {type(layer).__name__} leads to no output, and the copy would lose it. "
+                    "Add its loss or metric in a layer that the outputs go through."
+                )
+            if stack.graph_of(layer) is not None:
+                self._copy_states(layer, copy, f"{path}/")
+            elif id(layer) not in self.selected:
+                copy_state(layer, copy, path)
+            else:
+                self._start(layer, copy, path)
+
+    def _start(self, layer: Any, new: Any, path: str) -> None:
+        if new.trainable != layer.trainable:
+            new.trainable = layer.trainable
+        if not self.start_from_kernel:
+            return
+        steps = zip(layer._steps, new._steps, strict=True) if isinstance(layer, MLP) else [(layer, new)]
+        for old, one in steps:
+            if isinstance(one, AdaptiveDense):
+                one.start_from(*(tf.convert_to_tensor(part) for part in _kernel_and_bias(old)))
+            else:
+                copy_weights(old, one, path)
+
+
+def _kernel_and_bias(layer: Any) -> list[Any]:
+    # Keras 3 gives the kernel with what LoRA adds to it.
+    return [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]

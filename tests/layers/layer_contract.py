@@ -118,10 +118,10 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def raw_call(layer: Any, case: Case) -> Any:
+def raw_call(layer: Any, case: Case, **more: Any) -> Any:
     inputs, keywords = tf.nest.map_structure(tf.constant, (case.inputs, case.keywords))
     conditions = [] if case.condition is None else [tf.constant(case.condition)]
-    return layer(inputs, *conditions, **keywords)
+    return layer(inputs, *conditions, **keywords, **more)
 
 
 def call(layer: Any, case: Case) -> list[np.ndarray]:
@@ -144,6 +144,115 @@ def as_model(layer: Any, case: Case) -> Any:
 def model_inputs(case: Case) -> list[np.ndarray]:
     conditions = [] if case.condition is None else [case.condition]
     return [*listed(case.inputs), *conditions, *case.keywords.values()]
+
+
+POLICIES = {
+    # The size of a rounding error beside the largest output, and the type of sub-layers' logits and norms.
+    "float64": 1e-5,
+    "float16": 0.02,
+    "mixed_float16": 0.02,
+    "bfloat16": 0.1,
+    "mixed_bfloat16": 0.06,
+}
+
+
+def check_integers(case: Case) -> None:
+    """Checks that inputs of whole numbers give the same in every dtype, and that they may have any mixture of them."""
+    layer = case.make()
+    call(layer, case)
+    random = np.random.default_rng(1)
+    weights = [random.normal(0, 0.5, weight.shape) for weight in layer.get_weights()]
+    layer.set_weights([np.abs(weight) + 0.5 for weight in weights])
+
+    def whole(array: np.ndarray, dtype: str) -> np.ndarray:
+        if array.dtype != np.float32:  # ids, or a mask
+            return array if array.dtype == bool or dtype == "bool" else array.astype(dtype)
+        numbers = array > 0 if dtype == "bool" else np.round(2 * np.abs(array))
+        return numbers.astype(dtype)
+
+    def with_arrays(convert: Callable[[np.ndarray], np.ndarray]) -> Case:
+        inputs, condition, keywords = tf.nest.map_structure(
+            lambda value: None if value is None else convert(value), (case.inputs, case.condition, case.keywords)
+        )
+        return dataclasses.replace(case, inputs=inputs, condition=condition, keywords=keywords)
+
+    def same(one: list[np.ndarray], other: list[np.ndarray]) -> None:
+        for left, right in zip(one, other, strict=True):
+            np.testing.assert_array_equal(left, right)
+
+    for dtype in ("int32", "int64", "uint8", "bool"):
+
+        def floating(array: np.ndarray, dtype: str = dtype) -> np.ndarray:
+            return whole(array, dtype).astype(np.float32) if array.dtype == np.float32 else array
+
+        expected = call(layer, with_arrays(floating))
+        same(call(layer, with_arrays(lambda array, dtype=dtype: whole(array, dtype))), expected)
+        if dtype == "int64":
+            # One input after the other.
+            arrays = [array for array in model_inputs(case) if array.dtype != bool]
+            for chosen in arrays:
+                mixed = with_arrays(
+                    lambda array, chosen=chosen: whole(array, "int64") if array is chosen else floating(array)
+                )
+                same(call(layer, mixed), expected)
+            # In a graph, where nothing but the dtype is known.
+            whole_case = with_arrays(lambda array: whole(array, "int64"))
+            model = as_model(layer, whole_case)
+            outputs = [output.numpy() for output in listed(model(model_inputs(whole_case)))]
+            for one, other in zip(outputs, expected, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6 * np.abs(other).max())
+
+
+def check_policy(case: Case, policy: str) -> None:
+    """Checks that a layer computes in a policy: the same numbers up to its rounding, and gradients for all weights."""
+    layer = case.make()
+    call(layer, case)
+    # Away from where an absolute value has no slope, such as the cosines of an orthogonal start.
+    random = np.random.default_rng(3)
+    layer.set_weights([weight + np.abs(random.normal(0, 0.1, weight.shape)) for weight in layer.get_weights()])
+    expected = call(layer, case)
+    other = case.make(dtype=policy)
+    raw_call(other, case)
+    other.set_weights(layer.get_weights())
+    compute_dtype = tf.as_dtype(other.compute_dtype)
+    wide = tf.float64 if policy == "float64" else tf.float32
+    for one, output in zip(expected, listed(raw_call(other, case)), strict=True):
+        assert output.dtype == (wide if case.float32_output else compute_dtype)
+        np.testing.assert_allclose(
+            one, tf.cast(output, tf.float32).numpy(), atol=POLICIES[policy] * max(np.abs(one).max(), 1e-3)
+        )
+    stored = tf.as_dtype("float32" if policy.startswith("mixed") else policy)
+    kept = {tf.as_dtype(stack.storage_dtype(weight)) for weight in other.weights}
+    assert kept <= {stored, tf.float32}, kept
+    shapes = [output.shape for output in listed(raw_call(other, case))]
+    random = np.random.default_rng(2)
+    factors = [random.normal(size=shape) for shape in shapes]
+    trains = "training" in inspect.signature(type(other).call).parameters
+
+    def loss(training: bool) -> tf.Tensor:
+        parts = listed(raw_call(other, case, **({"training": training} if trains else {})))
+        total = [tf.reduce_sum(tf.cast(part, wide) * factor) for part, factor in zip(parts, factors, strict=True)]
+        return tf.add_n([*total, *(tf.cast(extra, wide) for extra in other.losses)])
+
+    variables = [stack.raw_variable(weight) for weight in other.trainable_weights]
+    for training in (True, False):
+        with tf.GradientTape() as tape:
+            value = loss(training)
+        gradients = tape.gradient(value, variables)
+        assert np.isfinite(value.numpy())
+        for weight, gradient in zip(other.trainable_weights, gradients, strict=True):
+            assert gradient is not None, weight.name
+            assert np.isfinite(tf.convert_to_tensor(gradient).numpy().astype(np.float32)).all(), weight.name
+    if policy == "float64" and variables and kept == {tf.float64}:
+        # Digits that a step through float32 would lose: the gradient is what a small move of all weights shows.
+        directions = [random.normal(size=variable.shape) for variable in variables]
+        slope = sum((tf.convert_to_tensor(g).numpy() * d).sum() for g, d in zip(gradients, directions, strict=True))
+        values = []
+        for step in (1e-6, -2e-6):
+            for variable, direction in zip(variables, directions, strict=True):
+                variable.assign_add(step * direction)
+            values.append(loss(False).numpy())
+        np.testing.assert_allclose((values[0] - values[1]) / 2e-6, slope, rtol=1e-4, atol=1e-6)
 
 
 def check_layer(case: Case) -> None:

@@ -14,7 +14,7 @@ import operation_cases
 import pytest
 import scenario_cases
 from layer_contract import CASES as FIRST_CASES
-from layer_contract import as_model, check_layer, listed, model_inputs
+from layer_contract import POLICIES, as_model, check_integers, check_layer, check_policy, listed, model_inputs
 from tensorflow import keras
 
 from dynctr_tf import layers
@@ -54,6 +54,17 @@ def same_start_each_time() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_layer_keeps_the_contract(name: str) -> None:
     check_layer(CASES[name])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layer_takes_whole_numbers_of_any_dtype(name: str) -> None:
+    check_integers(CASES[name])
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_layer_computes_in_every_policy(name: str, policy: str) -> None:
+    check_policy(CASES[name], policy)
 
 
 def test_every_public_layer_is_checked() -> None:

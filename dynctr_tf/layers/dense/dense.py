@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
 def add_bias(x: tf.Tensor, bias: Any) -> tf.Tensor:
@@ -26,7 +26,7 @@ def add_bias(x: tf.Tensor, bias: Any) -> tf.Tensor:
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class Dense(keras.layers.Dense):  # type: ignore[misc]
+class Dense(stack.FloatInputs, keras.layers.Dense):  # type: ignore[misc]
     """`keras.layers.Dense` whose bias learns in bfloat16 too, see `add_bias`.
 
     Use it in place of `keras.layers.Dense` in models that run under the policy "mixed_bfloat16" on a CPU. It is the

@@ -7,11 +7,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class ExpertMixture(keras.layers.Layer):
+class ExpertMixture(stack.Layer):
     """Sums experts by weights that a gate gives to each row.
 
     Use it between experts and towers: the gate may be a dense layer, or `SeparateTowers` without hidden layers for a
@@ -58,7 +58,7 @@ class ExpertMixture(keras.layers.Layer):
 
     def call(self, inputs: Any) -> tf.Tensor:
         experts, logits = inputs
-        weights = tf.cast(tf.nn.softmax(tf.cast(logits, tf.float32)), experts.dtype)
+        weights = tf.cast(tf.nn.softmax(stack.widened(logits)), experts.dtype)
         return tf.reduce_sum(experts * weights[:, :, tf.newaxis], axis=1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

@@ -7,11 +7,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class LogitSum(keras.layers.Layer):
+class LogitSum(stack.Layer):
     """Adds all it is given, over every axis but the batch, and a trained bias.
 
     Use it as the last layer of a model: on the first-order weights of LR, or to join the parts of FM, DeepFM
@@ -64,11 +64,10 @@ class LogitSum(keras.layers.Layer):
     def call(self, inputs: Any) -> tf.Tensor:
         parts = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         sums = [
-            tf.reduce_sum(tf.cast(part, tf.float32), axis=list(range(1, part.shape.rank)))[:, tf.newaxis]
-            for part in parts
+            tf.reduce_sum(stack.widened(part), axis=list(range(1, part.shape.rank)))[:, tf.newaxis] for part in parts
         ]
         total = tf.add_n(sums)
-        return total + tf.cast(self.bias, tf.float32) if self.use_bias else total
+        return total + stack.widened(self.bias) if self.use_bias else total
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         first = input_shape[0]

@@ -8,13 +8,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class MLP(keras.layers.Layer):
+class MLP(stack.Layer):
     """A multi-layer perceptron: dense, batch normalisation, activation, dropout, once per entry.
 
     Use it as the deep part of a model, before the layer that makes the logit.

@@ -8,12 +8,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class ParallelMLP(keras.layers.Layer):
+class ParallelMLP(stack.Layer):
     """A set of perceptrons of one shape that read the same vector.
 
     Use it for the experts of MMoE and PLE, and for OptMSM's set of encoders of shared information.

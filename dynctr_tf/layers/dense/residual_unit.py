@@ -7,13 +7,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class ResidualUnit(keras.layers.Layer):
+class ResidualUnit(stack.Layer):
     """Two dense layers whose output is added to their input in front of the last activation.
 
     Use it in a chain on flattened embeddings, for Deep Crossing.

@@ -7,11 +7,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class StopGradient(keras.layers.Layer):
+class StopGradient(stack.Layer):
     """Gives what it is given, and no gradient back.
 
     Use it in a functional model where one part may read another but not train it.

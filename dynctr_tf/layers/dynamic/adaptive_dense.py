@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.generator import ParameterGenerator
+from dynctr_tf.layers.dynamic.scenario_rows import whole_numbers
 from dynctr_tf.nearest import unknown_name_message
 
 _BIASES = ("static", "generated", "none")
@@ -185,6 +187,8 @@ class AdaptiveDense(stack.ConditionedLayer):
         self.aggregation = aggregation
         self.stop_gradient = stop_gradient
         self.num_groups = num_groups
+        if num_groups is not None:
+            self.float_arguments = ("inputs",)  # beside group numbers
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
@@ -281,7 +285,9 @@ class AdaptiveDense(stack.ConditionedLayer):
             condition: z, `(batch, n)` or `(batch, c, n)`, or group numbers `(batch,)`; the layer must be built.
         """
         if self.generator is None:
-            return tf.cast(tf.gather(tf.convert_to_tensor(self.table), condition), self.compute_dtype)
+            return tf.cast(
+                tf.gather(tf.convert_to_tensor(self.table), whole_numbers(self.name, condition)), self.compute_dtype
+            )
         if condition.shape.rank == 2:
             return self.generator(condition)
         several = self.generator(tf.reshape(condition, [-1, condition.shape[-1]]))  # (batch * c, generated)
@@ -289,7 +295,7 @@ class AdaptiveDense(stack.ConditionedLayer):
         if self.attention is None:
             return tf.reduce_mean(several, axis=1)
         z = tf.stop_gradient(condition) if self.stop_gradient else condition
-        scores = tf.cast(tf.matmul(z, tf.cast(self.attention, z.dtype)), tf.float32)  # (batch, c, 1)
+        scores = stack.widened(tf.matmul(z, tf.cast(self.attention, z.dtype)))  # (batch, c, 1)
         return tf.reduce_sum(several * tf.cast(tf.nn.softmax(scores, axis=1), several.dtype), axis=1)
 
     def generate(self, condition: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -347,6 +353,77 @@ class AdaptiveDense(stack.ConditionedLayer):
             y += parts["bias"]
         return self.activation(y)
 
+    def start_from(self, kernel: Any, bias: Any = None) -> None:
+        """Sets the weights so that the layer starts as a dense one, whatever the condition is.
+
+        The generator then gives the same for every condition, and learns from there to tell them apart. With a rank
+        of at least the smaller side of the kernel the outputs are those of the dense layer, up to rounding; with a
+        smaller rank the layer starts from the nearest kernel of that rank.
+
+        Args:
+            kernel: The kernel of the dense layer, `(inputs, units)`.
+            bias: Its bias, `(units,)`. Default `None`: zeros.
+
+        Raises:
+            ValueError: The layer is not built, has other sizes, has no bias, or is over-parameterised by less than its
+                rank.
+
+        Cost: a singular value decomposition of the kernel.
+        """
+        if not self.built:
+            raise ValueError(f"{self.name} can start from a kernel once it is built; call it first.")
+        kernel = np.asarray(kernel, np.float64)
+        if kernel.shape != (self._inputs_shape[-1], self.units):
+            raise ValueError(
+                f"{self.name} takes a kernel of shape {(self._inputs_shape[-1], self.units)}, got {kernel.shape}."
+            )
+        if bias is not None and self.bias_kind == "none" and np.any(np.asarray(bias)):
+            raise ValueError(f"{self.name} has bias='none', and cannot start from a bias.")
+        parts = {"kernel": kernel, "bias": np.zeros(self.units) if bias is None else np.asarray(bias, np.float64)}
+        if self.rank is not None:
+            parts["core"] = np.zeros([self.core_width] * 2) if self.identity_start else np.eye(self.core_width)
+            parts["down"], parts["up"] = self._factors_of(kernel)
+        for name, value in self._starting_matrices(parts).items():
+            self.matrices[name].assign(value.astype(np.float32))
+        if self.static_bias is not None:
+            self.static_bias.assign(parts["bias"].astype(np.float32))
+        generated = np.concatenate([parts[name].reshape(-1) for name in self.generated_sizes]).astype(np.float32)
+        if self.table is not None:
+            self.table.assign(np.tile(generated, (self.num_groups or 1, 1)))
+        if self.generator is not None:
+            self.generator.kernels[-1].assign(np.zeros(self.generator.kernels[-1].shape, np.float32))
+            self.generator.biases[-1].assign(generated)
+
+    def _factors_of(self, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        left, sizes, right = np.linalg.svd(kernel, full_matrices=False)
+        kept = min(self.core_width, len(sizes))
+        # What the kernel has no use for starts small on one side and at zero on the other, so that it can learn.
+        down = np.random.default_rng(0).normal(0.0, kernel.shape[0] ** -0.5, (kernel.shape[0], self.core_width))
+        up = np.zeros((self.core_width, self.units))
+        down[:, :kept] = left[:, :kept] * np.sqrt(sizes[:kept])
+        up[:kept] = np.sqrt(sizes[:kept])[:, np.newaxis] * right[:kept]
+        return down, up
+
+    def _starting_matrices(self, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The static factors whose products are `down` and `up` of `parts`."""
+        if not self.matrices:
+            return {}
+        if self.over_parameterisation is None:
+            return {name: parts[name] for name in ("down", "up")}
+        start = {name: np.array(tf.convert_to_tensor(matrix), np.float64) for name, matrix in self.matrices.items()}
+        inner, rank = start["down_left"].shape
+        if inner < rank:
+            raise ValueError(
+                f"{self.name} cannot start from a kernel: its over_parameterisation of {inner} is less than its rank "
+                f"of {rank}."
+            )
+        # The first columns make the product; the others meet zeros, and keep their own start.
+        start["down_right"][:, :rank] = parts["down"]
+        start["down_left"] = np.eye(inner, rank)
+        start["up_right"] = np.eye(rank, inner)
+        start["up_left"][:rank] = parts["up"]
+        return start
+
     def folded_config(self, num_groups: int | None = None) -> dict[str, Any]:
         """Returns the configuration of the same layer without over-parameterisation.
 
@@ -366,12 +443,12 @@ class AdaptiveDense(stack.ConditionedLayer):
         """
         weights = list(self.get_weights())
         if self.over_parameterisation is not None:
-            down, up = self.shared_factors(tf.float32)
+            down, up = self.shared_factors(stack.wide_dtype(self))
             # Four matrices come first, then whatever there is.
             weights = [down.numpy(), up.numpy(), *weights[4:]]
         if group_conditions is None:
             return weights
-        numbers = tf.cast(self.generated_numbers(tf.cast(group_conditions, self.compute_dtype)), tf.float32)
+        numbers = stack.widened(self.generated_numbers(tf.cast(group_conditions, self.compute_dtype)))
         kept = (2 if self.matrices else 0) + (self.static_bias is not None)
         return [*weights[:kept], numbers.numpy()]
 

@@ -60,6 +60,8 @@ class AdaptiveMLP(stack.ConditionedLayer):
         reading; then there is no bias, also where the arguments ask for one.
     """
 
+    float_arguments = ("inputs",)  # a condition is cast by the layers that know whether it numbers groups
+
     def __init__(
         self,
         hidden_units: Sequence[int] = (400, 400, 400),

@@ -8,14 +8,15 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
+from dynctr_tf.layers.dynamic.scenario_rows import whole_numbers
 from dynctr_tf.nearest import unknown_name_message
 
 _MODES = ("concatenate", "mean", "attention", "stack")
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class GroupCondition(keras.layers.Layer):
+class GroupCondition(stack.Layer):
     """The condition of a group: an embedding of its number, the same for all instances of the group.
 
     Use it where groups of users, items or scenarios are known; all that is generated from it is the same
@@ -55,6 +56,8 @@ class GroupCondition(keras.layers.Layer):
         Yan et al., APG, arXiv 2203.16218, section 3, group-wise strategy.
     """
 
+    float_arguments = ()  # group numbers
+
     def __init__(
         self,
         num_groups: int,
@@ -92,7 +95,7 @@ class GroupCondition(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        groups = self.group_numbers(inputs)
+        groups = whole_numbers(self.name, self.group_numbers(inputs))
         return tf.cast(tf.gather(tf.convert_to_tensor(self.embeddings), groups), self.compute_dtype)
 
     def group_numbers(self, inputs: Any) -> Any:
@@ -122,7 +125,7 @@ class GroupCondition(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class MixCondition(keras.layers.Layer):
+class MixCondition(stack.Layer):
     """Several conditions as one.
 
     Use it to adapt to the user, the item and the context at once. With `"stack"` they stay apart, and an adaptive
@@ -217,7 +220,7 @@ class MixCondition(keras.layers.Layer):
             return stacked
         if self.query is None:
             return tf.reduce_mean(stacked, axis=1)
-        scores = tf.cast(tf.matmul(stacked, tf.cast(self.query, stacked.dtype)), tf.float32)  # (batch, c, 1)
+        scores = stack.widened(tf.matmul(stacked, tf.cast(self.query, stacked.dtype)))  # (batch, c, 1)
         return tf.reduce_sum(stacked * tf.cast(tf.nn.softmax(scores, axis=1), stacked.dtype), axis=1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

@@ -103,8 +103,8 @@ def sum_of_cosines(vectors: tf.Tensor) -> tf.Tensor:
     >>> float(sum_of_cosines(tf.constant([[2.0, 0.0], [0.0, 1.0], [0.0, -3.0]])))
     1.0
     """
-    unit = tf.math.l2_normalize(tf.cast(vectors, tf.float32), axis=-1)
+    unit = tf.math.l2_normalize(stack.widened(vectors), axis=-1)
     gram = tf.abs(tf.matmul(unit, unit, transpose_b=True))  # (..., count, count)
     # Symmetric: what stands outside the diagonal counts each pair twice.
-    outside = tf.linalg.set_diag(gram, tf.zeros(tf.shape(gram)[:-1]))
+    outside = tf.linalg.set_diag(gram, tf.zeros(tf.shape(gram)[:-1], gram.dtype))
     return 0.5 * tf.reduce_sum(outside, axis=[-2, -1])

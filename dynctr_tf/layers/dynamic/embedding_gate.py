@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 from dynctr_tf.nearest import unknown_name_message
 
@@ -15,7 +15,7 @@ _GRANULARITIES = ("field", "element")
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class EmbeddingGate(keras.layers.Layer):
+class EmbeddingGate(stack.Layer):
     """Lets each embedding weigh itself before the fields meet.
 
     Use it between the embeddings and the rest of any model. With W = 0 and scale 2 it is the identity.
@@ -93,7 +93,7 @@ class EmbeddingGate(keras.layers.Layer):
             logits = tf.tensordot(inputs, kernel[0], axes=1)
         else:
             logits = tf.transpose(tf.matmul(tf.transpose(inputs, [1, 0, 2]), kernel), [1, 0, 2])
-        return inputs * tf.cast(self.scale * tf.sigmoid(tf.cast(logits, tf.float32)), inputs.dtype)
+        return inputs * tf.cast(self.scale * tf.sigmoid(stack.widened(logits)), inputs.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return tuple(input_shape)

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
@@ -111,7 +111,7 @@ class GeneratedTowers(ScenarioTowers):
             output_activation="relu",
             stop_gradient=False,
             kernel_initializer=self.kernel_initializer,
-            dtype="float32",
+            dtype=stack.wide_dtype(self),
             name="generator",
         )
 
@@ -139,14 +139,14 @@ class GeneratedTowers(ScenarioTowers):
 
     def dense_parameters(self, index: int, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # What is generated is linear in the codes: the mean code generates the mean tower.
-        embeddings = tf.cast(tf.convert_to_tensor(self.scenario_embeddings), tf.float32)
+        embeddings = stack.widened(tf.convert_to_tensor(self.scenario_embeddings))
         codes = gather_rows(with_mean_row(self.generator(embeddings)), rows)  # (n, h)
         bank = self.banks[index]
-        kernels = tf.cast(bank.kernels, tf.float32)[0]  # (h, a, b)
+        kernels = stack.widened(bank.kernels)[0]  # (h, a, b)
         width, units = kernels.shape[1:]
         mixed = tf.matmul(codes, tf.reshape(kernels, [self.code_units, width * units]))
-        mixed = tf.reshape(mixed, [-1, width, units]) + tf.cast(bank.unmixed_kernel, tf.float32)[0]
-        biases = tf.matmul(codes, tf.cast(bank.biases, tf.float32)) + tf.cast(bank.unmixed_bias, tf.float32)
+        mixed = tf.reshape(mixed, [-1, width, units]) + stack.widened(bank.unmixed_kernel)[0]
+        biases = tf.matmul(codes, stack.widened(bank.biases)) + stack.widened(bank.unmixed_bias)
         return mixed, biases
 
     def get_config(self) -> dict[str, Any]:

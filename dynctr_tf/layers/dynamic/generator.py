@@ -9,13 +9,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class ParameterGenerator(keras.layers.Layer):
+class ParameterGenerator(stack.Layer):
     """A small network from a condition to generated parameters, with a start that is chosen on purpose.
 
     Use it to write a dynamic layer; the layers of this room all generate with it. What it gives at the start
@@ -138,7 +138,7 @@ class ParameterGenerator(keras.layers.Layer):
             if index:
                 x = self.activation(x)
             x = add_bias(tf.matmul(x, tf.cast(kernel, x.dtype)), bias)
-        x = tf.cast(tf.reshape(x, [-1, *self.output_size]), tf.float32)
+        x = stack.widened(tf.reshape(x, [-1, *self.output_size]))
         x = self.output_activation(x)
         x = x if self.scale == 1.0 else self.scale * x
         x = x if self.offset == 0.0 else x + self.offset

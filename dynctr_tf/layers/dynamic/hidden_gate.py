@@ -7,11 +7,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class HiddenGate(keras.layers.Layer):
+class HiddenGate(stack.Layer):
     """Lets the units of a hidden layer weigh each other.
 
     Use it behind each dense layer of a deep part. With W = 0 and scale 2 it is the identity.
@@ -72,7 +72,7 @@ class HiddenGate(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        logits = tf.cast(tf.matmul(inputs, tf.cast(self.kernel, inputs.dtype)), tf.float32)
+        logits = stack.widened(tf.matmul(inputs, tf.cast(self.kernel, inputs.dtype)))
         return inputs * tf.cast(self.scale * tf.sigmoid(logits), inputs.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

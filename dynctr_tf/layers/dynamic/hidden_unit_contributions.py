@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.layers.dynamic.scenario_rows import gather_rows
+from dynctr_tf.layers.dynamic.scenario_rows import gather_rows, whole_numbers
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -50,6 +50,8 @@ class HiddenUnitContributions(stack.ConditionedLayer):
         1601.02828, equations 2 and 3, with scenarios in place of speakers.
     """
 
+    float_arguments = ("inputs",)  # beside group numbers
+
     def __init__(self, num_groups: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if num_groups < 1:
@@ -72,7 +74,7 @@ class HiddenUnitContributions(stack.ConditionedLayer):
     def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
         if condition is None:
             raise ValueError(f"{self.name} takes inputs and the number of each row's group; got no groups.")
-        rows = gather_rows(tf.convert_to_tensor(self.amplitudes), tf.reshape(condition, [-1]))
+        rows = gather_rows(tf.convert_to_tensor(self.amplitudes), whole_numbers(self.name, tf.reshape(condition, [-1])))
         return inputs * tf.cast(2.0 * tf.sigmoid(rows), inputs.dtype)
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:

@@ -118,7 +118,7 @@ class InstanceTower(stack.ConditionedLayer):
         self.ups: dict[str, Any] = {}
         width = int(inputs_shape[-1])
         for index, units in enumerate([*self.hidden_units, self.units]):
-            policy = self.dtype_policy if index < len(self.hidden_units) else "float32"
+            policy = self.dtype_policy if index < len(self.hidden_units) else stack.wide_dtype(self)
             start, core = 10_000 * (index + 1), (width, units)
             if self.rank is not None and self.rank * (width + units) < width * units:
                 core = (self.rank, self.rank)
@@ -153,7 +153,7 @@ class InstanceTower(stack.ConditionedLayer):
         code, x = self.generator(condition), inputs
         for index, bank in enumerate(self.banks):
             hidden, key = index < len(self.hidden_units), str(index)
-            x = x if hidden else tf.cast(x, tf.float32)
+            x = x if hidden else stack.widened(x)
             x = self.downs[key](x) if key in self.downs else x
             x = bank(x, tf.cast(code, x.dtype))
             x = self.ups[key](x) if key in self.ups else x

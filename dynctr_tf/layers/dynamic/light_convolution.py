@@ -113,7 +113,7 @@ class LightConvolution(stack.MaskedLayer):
         present = presence(inputs, stack.given_mask(mask))[:, :, tf.newaxis]
         x = tf.where(present, inputs, tf.zeros_like(inputs))
         if self.glu:
-            gate = tf.sigmoid(tf.cast(self.dense["gate"](x), tf.float32))
+            gate = tf.sigmoid(stack.widened(self.dense["gate"](x)))
             x = self.dense["value"](x) * tf.cast(gate, x.dtype)
             x = tf.where(present, x, tf.zeros_like(x))
         batch, length, width = tf.shape(x)[0], tf.shape(x)[1], x.shape[-1]
@@ -121,7 +121,7 @@ class LightConvolution(stack.MaskedLayer):
             logits = tf.reshape(self.dense["taps"](x), [batch, length, self.num_heads, self.kernel_size])
         else:
             logits = tf.convert_to_tensor(self.taps)[tf.newaxis, tf.newaxis]
-        weights = tf.cast(tf.nn.softmax(tf.cast(logits, tf.float32)), x.dtype)  # (batch or 1, t or 1, heads, k)
+        weights = tf.cast(tf.nn.softmax(stack.widened(logits)), x.dtype)  # (batch or 1, t or 1, heads, k)
         half = self.kernel_size // 2
         heads = tf.reshape(x, [batch, length, self.num_heads, width // self.num_heads])
         padded = tf.pad(heads, [[0, 0], [half, half], [0, 0], [0, 0]])

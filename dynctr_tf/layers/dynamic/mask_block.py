@@ -76,7 +76,7 @@ class MaskBlock(stack.ConditionedLayer):
         self.dropout = dropout
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype="float32", name="norm")
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=stack.wide_dtype(self), name="norm")
         self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
 
     def build_weights(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
@@ -108,7 +108,7 @@ class MaskBlock(stack.ConditionedLayer):
         self.norm.build((None, self.units))
 
     def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None, training: bool | None = None) -> tf.Tensor:
-        y = self.norm(tf.cast(self.dense(self.generator(condition) * inputs), tf.float32))
+        y = self.norm(stack.widened(self.dense(self.generator(condition) * inputs)))
         y = tf.nn.relu(tf.cast(y, inputs.dtype))
         return y if self._drop is None else self._drop(y, training=training)
 

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dynamic.dynamic_crossing import sum_of_cosines
 from dynctr_tf.nearest import unknown_name_message
 
@@ -36,14 +36,14 @@ def orthogonality(vectors: tf.Tensor, form: str = "cosine") -> tf.Tensor:
         raise ValueError(unknown_name_message("form of the orthogonality constraint", str(form), FORMS))
     if form == "cosine":
         return tf.reduce_mean(sum_of_cosines(vectors))
-    unit = tf.math.l2_normalize(tf.cast(vectors, tf.float32), axis=-1)
+    unit = tf.math.l2_normalize(stack.widened(vectors), axis=-1)
     gram = tf.matmul(unit, unit, transpose_b=True)
-    distance = tf.square(gram - tf.eye(tf.shape(gram)[-1]))
+    distance = tf.square(gram - tf.eye(tf.shape(gram)[-1], dtype=gram.dtype))
     return tf.reduce_mean(tf.reduce_sum(distance, axis=[-2, -1]))
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class OrthogonalSet(keras.layers.Layer):
+class OrthogonalSet(stack.Layer):
     """Passes a set of vectors on and adds to the loss how far they are from right angles.
 
     Use it behind `ParallelMLP` to disentangle what its perceptrons learn; with weight 0 it does nothing.

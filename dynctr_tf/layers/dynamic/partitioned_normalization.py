@@ -68,6 +68,8 @@ class PartitionedNormalization(stack.ConditionedLayer):
         scenarios of few rows and to unknown ones, and how the moving averages start, is our choice.
     """
 
+    float_arguments = ("inputs",)  # beside scenarios
+
     def __init__(
         self,
         num_scenarios: int,
@@ -115,16 +117,17 @@ class PartitionedNormalization(stack.ConditionedLayer):
 
     def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None, training: bool | None = None) -> tf.Tensor:
         rows = table_rows(checked_scenario(self.name, condition, self.unknown))
-        x = tf.cast(inputs, tf.float32)
-        mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
+        x = stack.widened(inputs)
+        mean, variance = stack.widened(self.moving_mean), stack.widened(self.moving_variance)
         if training:
             mean, variance = self._batch_statistics(x, rows, mean, variance)
         unit = (x - gather_rows(mean, rows)) * tf.math.rsqrt(gather_rows(variance, rows) + self.epsilon)
         own = {
-            name: gather_rows(with_mean_row(self.parameters[f"scenario_{name}"]), rows) for name in ("gamma", "beta")
+            name: gather_rows(with_mean_row(stack.widened(self.parameters[f"scenario_{name}"])), rows)
+            for name in ("gamma", "beta")
         }
-        scale = tf.convert_to_tensor(self.parameters["gamma"]) * own["gamma"]
-        return tf.cast(unit * scale + tf.convert_to_tensor(self.parameters["beta"]) + own["beta"], inputs.dtype)
+        scale = stack.widened(self.parameters["gamma"]) * own["gamma"]
+        return tf.cast(unit * scale + stack.widened(self.parameters["beta"]) + own["beta"], inputs.dtype)
 
     def _batch_statistics(
         self, x: tf.Tensor, rows: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor
@@ -133,7 +136,7 @@ class PartitionedNormalization(stack.ConditionedLayer):
         # Each row counts for its own scenario, and for row 0, all of them.
         counted = tf.concat([rows, tf.zeros_like(rows)], axis=0)
         # A row of an unknown scenario would count for row 0 twice.
-        once = tf.concat([tf.cast(rows > 0, tf.float32), tf.ones_like(rows, tf.float32)], axis=0)[:, tf.newaxis]
+        once = tf.concat([tf.cast(rows > 0, x.dtype), tf.ones_like(rows, x.dtype)], axis=0)[:, tf.newaxis]
         twice = tf.concat([x, x], axis=0)
         count = tf.math.unsorted_segment_sum(once, counted, self.num_real + 1)  # (scenarios, 1)
         sums = tf.math.unsorted_segment_sum(once * twice, counted, self.num_real + 1)
@@ -141,9 +144,9 @@ class PartitionedNormalization(stack.ConditionedLayer):
         squares = tf.square(twice - tf.gather(found_mean, counted))
         found = tf.math.divide_no_nan(tf.math.unsorted_segment_sum(once * squares, counted, self.num_real + 1), count)
         enough = count >= 2
-        met = tf.convert_to_tensor(self.moving_count)
+        met = stack.widened(self.moving_count)
         keep = tf.where(enough, tf.minimum(self.momentum, met / (met + 1.0)), 1.0)
-        self.moving_count.assign(met + tf.cast(enough, tf.float32))
+        self.moving_count.assign(met + tf.cast(enough, met.dtype))
         self.moving_mean.assign(keep * mean + (1.0 - keep) * tf.stop_gradient(found_mean))
         self.moving_variance.assign(keep * variance + (1.0 - keep) * tf.stop_gradient(found))
         return tf.where(enough, found_mean, mean), tf.where(enough, found, variance)

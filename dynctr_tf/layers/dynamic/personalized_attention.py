@@ -144,7 +144,7 @@ class PersonalizedAttention(stack.ConditionedLayer):
         }
         values = self._heads(self.values(inputs, self.generator(condition)))
         scores = tf.matmul(parts["query"], parts["key"], transpose_b=True)
-        scores = tf.cast(scores, tf.float32) * (width // self.num_heads) ** -0.5
+        scores = stack.widened(scores) * (width // self.num_heads) ** -0.5
         weights = tf.cast(masked_softmax(scores, present[:, tf.newaxis, tf.newaxis, :]), values.dtype)
         attended = tf.transpose(tf.matmul(weights, values), [0, 2, 1, 3])  # (batch, t, heads, n / heads)
         y = self.projections["output"](tf.reshape(attended, tf.shape(inputs)))

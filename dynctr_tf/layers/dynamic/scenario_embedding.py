@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dynamic.scenario_rows import (
     check_scenarios,
     checked_scenario,
@@ -18,7 +18,7 @@ from dynctr_tf.layers.dynamic.scenario_rows import (
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class ScenarioEmbedding(keras.layers.Layer):
+class ScenarioEmbedding(stack.Layer):
     """An embedding of each row's scenario.
 
     Use it as the condition of a layer that shall depend on the scenario; unlike `GroupCondition` it has no rows of its
@@ -53,6 +53,8 @@ class ScenarioEmbedding(keras.layers.Layer):
     >>> ScenarioEmbedding(num_scenarios=5, dim=4)(tf.constant([0, 2])).shape
     TensorShape([2, 4])
     """
+
+    float_arguments = ()  # scenarios
 
     def __init__(
         self,

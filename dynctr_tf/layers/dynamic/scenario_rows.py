@@ -14,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET
 from dynctr_tf.nearest import unknown_name_message
 
@@ -101,6 +102,25 @@ def check_scenarios(layer_name: str, num_scenarios: int, unknown: str) -> int:
     return int(num_scenarios) - FIRST_VALUE_OFFSET
 
 
+def whole_numbers(layer_name: str, ids: Any) -> tf.Tensor:
+    """Returns the numbers of groups or scenarios as int32.
+
+    Args:
+        layer_name: Of the layer, for the message.
+        ids: The numbers.
+
+    Raises:
+        ValueError: They have no integer dtype; a policy may have rounded them to other ones.
+    """
+    ids = tf.convert_to_tensor(ids)
+    if not ids.dtype.is_integer:
+        raise ValueError(
+            f"{layer_name} takes numbers of groups or scenarios in an integer dtype, got {ids.dtype.name}; "
+            "give its input dtype='int32'."
+        )
+    return tf.cast(ids, tf.int32)
+
+
 def checked_scenario(layer_name: str, scenario: Any, unknown: str) -> tf.Tensor:
     """Returns scenario indices as int32 `(batch,)`, refused while running where they may not be unknown.
 
@@ -114,7 +134,7 @@ def checked_scenario(layer_name: str, scenario: Any, unknown: str) -> tf.Tensor:
     """
     if scenario is None:
         raise ValueError(f"{layer_name} takes inputs and the index of each row's scenario; got no scenario.")
-    scenario = tf.cast(tf.reshape(scenario, [-1]), tf.int32)
+    scenario = whole_numbers(layer_name, tf.reshape(scenario, [-1]))
     if unknown == "mean":
         return scenario
     message = (
@@ -157,5 +177,5 @@ def gather_rows(table: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """
     shape = table.shape.as_list()[1:]
     # A reshape makes its gradient dense.
-    flat = tf.reshape(tf.cast(table, tf.float32) if table.dtype.size < 4 else table, [-1, math.prod(shape)])
+    flat = tf.reshape(stack.widened(table), [-1, math.prod(shape)])
     return tf.cast(tf.reshape(tf.gather(flat, rows), [-1, *shape]), table.dtype)

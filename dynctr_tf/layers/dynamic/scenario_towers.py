@@ -34,6 +34,8 @@ class ScenarioTowers(stack.ConditionedLayer):
         kernel_regularizer: A Keras regularizer. Default `None`.
     """
 
+    float_arguments = ("inputs",)  # beside scenarios
+
     def __init__(
         self,
         num_scenarios: int,
@@ -123,7 +125,7 @@ class ScenarioTowers(stack.ConditionedLayer):
         x = blocks.arrange(inputs)  # (blocks, places, m)
         for index in range(self.num_layers):
             hidden = index < len(self.hidden_units)
-            x = self._dense(index, x if hidden else tf.cast(x, tf.float32), blocks.rows)
+            x = self._dense(index, x if hidden else stack.widened(x), blocks.rows)
             if hidden:
                 x = self.activation(x)
                 x = x if self._drop is None else self._drop(x, training=training)
@@ -151,7 +153,7 @@ class ScenarioTowers(stack.ConditionedLayer):
         rows = tf.range(self.num_real + 1)
         for index in range(self.num_layers):
             weights += self.dense_parameters(index, rows)
-        return [tf.cast(weight, tf.float32).numpy() for weight in weights]
+        return [stack.widened(weight).numpy() for weight in weights]
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
         return (*tuple(inputs_shape)[:-1], self.hidden_units[-1] if self.units is None else self.units)

@@ -64,6 +64,8 @@ class SharedCombination(stack.MaskedLayer):
         default.
     """
 
+    float_arguments = ("inputs",)  # beside scenarios
+
     def __init__(
         self,
         num_scenarios: int,
@@ -124,7 +126,7 @@ class SharedCombination(stack.MaskedLayer):
         return tf.concat([pooled, specific], axis=-1)
 
     def _affine(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.matmul(x, tf.cast(self.kernel, x.dtype)) + tf.cast(self.bias, x.dtype), tf.float32)
+        return stack.widened(tf.matmul(x, tf.cast(self.kernel, x.dtype)) + tf.cast(self.bias, x.dtype))
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
         (batch, count, size), (_, specific) = tuple(inputs_shape[0]), tuple(inputs_shape[1])

@@ -8,11 +8,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class FieldSelection(keras.layers.Layer):
+class FieldSelection(stack.Layer):
     """Takes some fields of a field map, or some columns of each.
 
     Use it to give a layer the fields of a role alone, to part sequences that were embedded together, or to cut one

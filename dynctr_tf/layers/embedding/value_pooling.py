@@ -7,14 +7,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.nearest import unknown_name_message
 
 _MODES = ("mean", "sum")
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class ValuePooling(keras.layers.Layer):
+class ValuePooling(stack.Layer):
     """Pools the embeddings of each multi-valued field over its values, padding left out.
 
     Use it behind a `FieldEmbedding` that embedded single-valued fields and the padded values of others in one
@@ -49,6 +49,8 @@ class ValuePooling(keras.layers.Layer):
     [[[7.0], [2.0]]]
     """
 
+    float_arguments = ()  # embeddings beside ids
+
     def __init__(self, mode: str = "mean", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if mode not in _MODES:
@@ -75,6 +77,7 @@ class ValuePooling(keras.layers.Layer):
 
     def call(self, inputs: Any) -> tf.Tensor:
         embeddings, *ids = inputs
+        embeddings = stack.as_floats(self, embeddings)
         start = embeddings.shape[1] - sum(part.shape[1] for part in ids)
         fields = [embeddings[:, :start]]
         for part in ids:

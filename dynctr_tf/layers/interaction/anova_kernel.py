@@ -7,12 +7,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class AnovaKernel(keras.layers.Layer):
+class AnovaKernel(stack.Layer):
     """Sums the products of all sets of a given number of fields: the ANOVA kernel of one order.
 
     Use one per order for HOFM, each on embeddings of its own. Order 2 is `FactorizationMachine`.
@@ -61,7 +61,7 @@ class AnovaKernel(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(inputs, tf.float32)
+        x = stack.widened(inputs)
         products = x  # products[j]: all products of t fields of which the last is j
         for _ in range(self.order - 1):
             products = x * tf.cumsum(products, axis=1, exclusive=True)

@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import field_map_sizes, later_fields, number_of_pairs
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class AttentionalPooling(keras.layers.Layer):
+class AttentionalPooling(stack.Layer):
     """Sums the entry-wise products of all pairs of fields, each with a weight that a small network gives it.
 
     Use it for AFM, in front of a linear output. With equal weights it is `BiInteraction` over the number of pairs.
@@ -109,7 +109,7 @@ class AttentionalPooling(keras.layers.Layer):
         products = tf.reshape(tf.concat(blocks, axis=1), [-1, dim])  # (batch * pairs, dim)
         kernel, bias, score = (tf.cast(weight, inputs.dtype) for weight in (self.kernel, self.bias, self.score))
         hidden = tf.nn.relu(add_bias(tf.matmul(products, kernel), bias))
-        scores = tf.cast(tf.reshape(tf.matmul(hidden, score), [-1, 1, pairs]), tf.float32)
+        scores = stack.widened(tf.reshape(tf.matmul(hidden, score), [-1, 1, pairs]))
         weights = tf.cast(tf.nn.softmax(scores), inputs.dtype)
         return tf.matmul(weights, tf.reshape(products, [-1, pairs, dim]))[:, 0, :]  # (batch, dim)
 
@@ -131,7 +131,7 @@ class AttentionalPooling(keras.layers.Layer):
         hidden = tf.reshape(hidden, [-1, units, fields * fields])
         scores = tf.matmul(score[tf.newaxis], hidden)  # (batch, 1, fields * fields)
         later = np.triu(np.ones((fields, fields), bool), 1).reshape(1, 1, -1)
-        weights = tf.nn.softmax(tf.where(later, tf.cast(scores, tf.float32), -np.inf))
+        weights = tf.nn.softmax(tf.where(later, stack.widened(scores), -np.inf))
         weights = tf.cast(tf.reshape(weights, [-1, fields, fields]), inputs.dtype)
         return tf.reduce_sum(inputs * tf.matmul(weights, inputs), axis=1)  # (batch, dim)
 

@@ -7,12 +7,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class BiInteraction(keras.layers.Layer):
+class BiInteraction(stack.Layer):
     """Sums the entry-wise products of all pairs of fields to one vector.
 
     Use it in front of a multi-layer perceptron, as in NFM. The sum of its entries is `FactorizationMachine`.
@@ -51,7 +51,7 @@ class BiInteraction(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(inputs, tf.float32)  # a difference of two large sums loses digits in bfloat16
+        x = stack.widened(inputs)  # a difference of two large sums loses digits in bfloat16
         difference = tf.square(tf.reduce_sum(x, axis=1)) - tf.reduce_sum(tf.square(x), axis=1)
         return tf.cast(0.5 * difference, self.compute_dtype)
 

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.bilinear_products import (
@@ -25,7 +25,7 @@ _LEAST_COLUMNS = 2048
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class BilinearDense(keras.layers.Layer):
+class BilinearDense(stack.Layer):
     """A dense layer on all bilinear products of pairs of fields, which never holds all of them.
 
     Use it in place of `BilinearInteraction`, flattening and a dense layer, as in FiBiNET: 39 fields of 16 have

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.interaction.bilinear_products import (
     BILINEAR_MODES,
     bilinear_blocks,
@@ -20,7 +20,7 @@ from dynctr_tf.nearest import unknown_name_message
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class BilinearInteraction(keras.layers.Layer):
+class BilinearInteraction(stack.Layer):
     """The entry-wise products of all pairs of fields, with a matrix between the two.
 
     Use it where the products themselves are wanted. In front of a dense layer `BilinearDense` gives the same

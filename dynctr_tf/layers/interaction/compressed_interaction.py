@@ -8,14 +8,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class CompressedInteraction(keras.layers.Layer):
+class CompressedInteraction(stack.Layer):
     """The compressed interaction network (CIN): vector-wise interactions, one degree more with each layer.
 
     Use it beside first-order weights and a multi-layer perceptron for xDeepFM, or without the latter.

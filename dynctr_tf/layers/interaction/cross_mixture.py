@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.nearest import unknown_name_message
 
@@ -15,7 +15,7 @@ _GATES = ("softmax", "sigmoid")
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class CrossMixtureLayer(keras.layers.Layer):
+class CrossMixtureLayer(stack.Layer):
     """One cross layer of DCN-V2 whose matrix is a gated mixture of low-rank experts with a non-linear middle.
 
     Use it in a chain on flattened embeddings like `CrossLayer`, where a full matrix is too dear: it is the
@@ -129,7 +129,7 @@ class CrossMixtureLayer(keras.layers.Layer):
         ]
         bias = tf.cast(self.bias, dtype)
         if self.gate_kernel is not None:
-            scores = tf.cast(tf.matmul(x, tf.cast(self.gate_kernel, dtype)), tf.float32)
+            scores = stack.widened(tf.matmul(x, tf.cast(self.gate_kernel, dtype)))
             gates = tf.nn.softmax(scores) if self.gate == "softmax" else tf.sigmoid(scores)
             if self.gate == "sigmoid":
                 bias = tf.cast(tf.reduce_sum(gates, axis=1, keepdims=True), dtype) * bias

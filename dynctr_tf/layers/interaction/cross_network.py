@@ -7,13 +7,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class CrossLayer(keras.layers.Layer):
+class CrossLayer(stack.Layer):
     """One cross layer of DCN-V2, with a full matrix or a low-rank one.
 
     Use it in a chain on flattened embeddings: layer l gets the pair of the output of layer l - 1 and of the

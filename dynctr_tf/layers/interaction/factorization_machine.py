@@ -7,11 +7,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class FactorizationMachine(keras.layers.Layer):
+class FactorizationMachine(stack.Layer):
     """Sums the inner products of all pairs of fields.
 
     Use it beside first-order weights (`FieldEmbedding(linear=True)`) for FM, and a deep part for DeepFM.
@@ -55,7 +55,7 @@ class FactorizationMachine(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(inputs, tf.float32)
+        x = stack.widened(inputs)
         square_of_sum = tf.square(tf.reduce_sum(x, axis=1))  # (batch, dim)
         total = tf.reduce_sum(square_of_sum, axis=1) - tf.reduce_sum(tf.square(x), axis=[1, 2])
         return 0.5 * total[:, tf.newaxis]

@@ -7,13 +7,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class FieldAttention(keras.layers.Layer):
+class FieldAttention(stack.Layer):
     """Multi-head self-attention among fields with a residual: the interacting layer of AutoInt.
 
     Use it in a chain; each layer raises the degree of interaction.
@@ -101,7 +101,7 @@ class FieldAttention(keras.layers.Layer):
         heads = []
         for head in range(self.num_heads):
             query, key, value = (parts[kind * self.num_heads + head] for kind in range(3))
-            scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)  # (batch, fields, fields)
+            scores = stack.widened(tf.matmul(query, key, transpose_b=True))  # (batch, fields, fields)
             if self.scaled:
                 scores = scores * self.head_dim**-0.5
             heads.append(tf.matmul(tf.cast(tf.nn.softmax(scores), value.dtype), value))

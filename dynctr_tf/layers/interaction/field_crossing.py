@@ -7,8 +7,10 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf import stack
 
-class FieldCrossing(keras.layers.Layer):
+
+class FieldCrossing(stack.Layer):
     """Base of the layers that multiply field maps by mixtures of the fields of the first one.
 
     Use it to write a further such layer: override `build_mixture`, `mixture`, `call` and `get_config`. What mixes

@@ -7,11 +7,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class FieldSumOutput(keras.layers.Layer):
+class FieldSumOutput(stack.Layer):
     """Weighs the fields and sums over everything: the logit of the polynomial interaction networks.
 
     Use it behind interaction layers, in place of flattening and a dense layer. It takes stacked sub-spaces as
@@ -89,14 +89,14 @@ class FieldSumOutput(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(inputs, tf.float32)
+        x = stack.widened(inputs)
         piece = x.shape[1] if self.fields_last else x.shape[2]
         sums = tf.reduce_sum(x, axis=1 if self.fields_last else 2)  # (batch, fields * h)
         if self.num_subspaces > 1:
             # The pieces of a field lie side by side and share its weight.
             sums = tf.reduce_sum(tf.reshape(sums, [-1, self.kernel.shape[0], self.num_subspaces]), axis=2)
         dim = piece * self.num_subspaces
-        return tf.matmul(sums, tf.cast(self.kernel, tf.float32)) + dim * tf.cast(self.bias, tf.float32)
+        return tf.matmul(sums, stack.widened(self.kernel)) + dim * stack.widened(self.bias)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return (input_shape[0], 1)

@@ -7,12 +7,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.interaction.field_map import field_map_sizes, number_of_pairs
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class InnerProduct(keras.layers.Layer):
+class InnerProduct(stack.Layer):
     """The inner products of all pairs of fields, side by side.
 
     Use it in front of a multi-layer perceptron, joined to the flattened embeddings, as in IPNN.

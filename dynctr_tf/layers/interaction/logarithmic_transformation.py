@@ -7,12 +7,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class LogarithmicTransformation(keras.layers.Layer):
+class LogarithmicTransformation(stack.Layer):
     """Products of powers of fields whose exponents are learned: interactions of any, also broken, order.
 
     Use it in front of a multi-layer perceptron, as in AFN. Each of its neurons is one product, entry by entry
@@ -79,7 +79,7 @@ class LogarithmicTransformation(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         if batch_norm:
             # The constants of torch, and so of FuxiCTR, whose reading this is.
-            options = {"epsilon": 1e-5, "momentum": 0.9, "dtype": "float32"}
+            options = {"epsilon": 1e-5, "momentum": 0.9, "dtype": stack.wide_dtype(self)}
             self.log_norm = keras.layers.BatchNormalization(center=False, name="log_norm", **options)
             self.exp_norm = keras.layers.BatchNormalization(name="exp_norm", **options)
 
@@ -99,11 +99,11 @@ class LogarithmicTransformation(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         _, fields, dim = inputs.shape
-        x = tf.reshape(tf.transpose(tf.cast(inputs, tf.float32), [0, 2, 1]), [-1, fields])  # (batch * dim, fields)
+        x = tf.reshape(tf.transpose(stack.widened(inputs), [0, 2, 1]), [-1, fields])  # (batch * dim, fields)
         x = tf.math.log(tf.maximum(tf.abs(x), self.epsilon))
         if self.batch_norm:
             x = self.log_norm(x, training=training)
-        x = tf.exp(tf.matmul(x, tf.cast(self.kernel, tf.float32)))
+        x = tf.exp(tf.matmul(x, stack.widened(self.kernel)))
         if self.batch_norm:
             x = self.exp_norm(x, training=training)
         products = tf.transpose(tf.reshape(x, [-1, dim, self.num_neurons]), [0, 2, 1])

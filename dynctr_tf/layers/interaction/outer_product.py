@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.interaction.bilinear_products import (
     bilinear_blocks,
     initial_matrices,
@@ -21,7 +21,7 @@ _MODES = ("superposition", "kernel")
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class OuterProduct(keras.layers.Layer):
+class OuterProduct(stack.Layer):
     """The outer products of pairs of fields, brought to an affordable size in one of two ways.
 
     Use it in front of a multi-layer perceptron, joined to the flattened embeddings, as in OPNN and KPNN.

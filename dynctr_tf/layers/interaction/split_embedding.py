@@ -7,12 +7,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class SplitEmbedding(keras.layers.Layer):
+class SplitEmbedding(stack.Layer):
     """Cuts the embeddings of a field map into equal parts, each a field map of its own.
 
     Use it where a model wants several embeddings of one id, as HOFM and AFN+: one wide table then serves all

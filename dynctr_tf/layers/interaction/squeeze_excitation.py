@@ -7,13 +7,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class SqueezeExcitation(keras.layers.Layer):
+class SqueezeExcitation(stack.Layer):
     """Weighs whole fields by what a small network makes of their means (SENet).
 
     Use it to let a model play down fields row by row, as in FiBiNET.

@@ -7,10 +7,10 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
-class _Subspaces(keras.layers.Layer):
+class _Subspaces(stack.Layer):
     """The arguments of splitting and merging, which undo each other."""
 
     def __init__(self, num_subspaces: int = 1, fields_last: bool = False, **kwargs: Any) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class VectorCrossNetwork(keras.layers.Layer):
+class VectorCrossNetwork(stack.Layer):
     """All cross layers of the first DCN at once; each has a weight vector in place of a matrix.
 
     Use it on flattened embeddings, for DCN. `CrossLayer` is that of DCN-V2.
@@ -92,14 +92,14 @@ class VectorCrossNetwork(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        kernels = [tf.cast(kernel, tf.float32) for kernel in self.kernels]
-        products = tf.cast(tf.matmul(inputs, tf.cast(tf.concat(kernels, axis=1), inputs.dtype)), tf.float32)
+        kernels = [stack.widened(kernel) for kernel in self.kernels]
+        products = stack.widened(tf.matmul(inputs, tf.cast(tf.concat(kernels, axis=1), inputs.dtype)))
         alpha = 1.0 + products[:, :1]  # (batch, 1)
-        beta = tf.cast(self.biases[0], tf.float32)
+        beta = stack.widened(self.biases[0])
         for layer in range(1, self.num_layers):
             shift = tf.reduce_sum(kernels[layer][:, 0] * beta)
             alpha = alpha * (1.0 + products[:, layer : layer + 1]) + shift
-            beta = beta + tf.cast(self.biases[layer], tf.float32)
+            beta = beta + stack.widened(self.biases[layer])
         return add_bias(tf.cast(alpha, inputs.dtype) * inputs, beta)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

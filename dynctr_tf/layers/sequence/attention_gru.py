@@ -14,7 +14,7 @@ _GATES = ("augru", "agru")
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class AttentionGRUCell(keras.layers.Layer):
+class AttentionGRUCell(stack.Layer):
     """One step of a GRU whose update gate is scaled, or replaced, by an attention weight.
 
     Use it inside `keras.layers.RNN`, as `AttentionGRU` does.

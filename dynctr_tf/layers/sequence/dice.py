@@ -7,11 +7,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class Dice(keras.layers.Layer):
+class Dice(stack.Layer):
     """An activation that bends where the batch has its mean, with a learned slope on one side.
 
     Use it as DIN does, inside of its activation unit and of its dense layers.
@@ -55,7 +55,12 @@ class Dice(keras.layers.Layer):
         self.epsilon = epsilon
         self.momentum = momentum
         self.normalization = keras.layers.BatchNormalization(
-            epsilon=epsilon, momentum=momentum, center=False, scale=False, dtype="float32", name="normalization"
+            epsilon=epsilon,
+            momentum=momentum,
+            center=False,
+            scale=False,
+            dtype=stack.wide_dtype(self),
+            name="normalization",
         )
 
     def build(self, input_shape: Any) -> None:
@@ -67,7 +72,7 @@ class Dice(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        normal = self.normalization(tf.cast(inputs, tf.float32), training=training)
+        normal = self.normalization(stack.widened(inputs), training=training)
         p = tf.cast(tf.sigmoid(normal), inputs.dtype)
         alpha = tf.cast(self.alpha, inputs.dtype)
         return inputs * (p + alpha * (1.0 - p))

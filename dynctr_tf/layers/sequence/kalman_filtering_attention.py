@@ -168,15 +168,15 @@ class KalmanFilteringAttention(stack.MaskedLayer):
         else:
             q, k, v = query[:, tf.newaxis], keys[:, tf.newaxis], values[:, tf.newaxis]
         # All that follows is made of logarithms of precisions, in float32: (batch, h, t).
-        logs = tf.cast(tf.einsum("bhd,bhtd->bht", q, k), tf.float32)
+        logs = stack.widened(tf.einsum("bhd,bhtd->bht", q, k))
         if self.mode == "freq":
             same = tf.equal(key_ids[:, :, tf.newaxis], key_ids[:, tf.newaxis, :]) & there[:, tf.newaxis, :]
-            count = tf.maximum(tf.reduce_sum(tf.cast(same, tf.float32), axis=2), 1.0)  # (batch, t): n of its key
+            count = tf.maximum(tf.reduce_sum(tf.cast(same, logs.dtype), axis=2), 1.0)  # (batch, t): n of its key
             log_count = tf.math.log(count)[:, tf.newaxis, :]
             log_variance = tf.transpose(_two_layers(keys, self.variance_network), [0, 2, 1])  # (batch, h, t)
             # log(1 / (1 / p + s / n)), shared by the n behaviours of the key.
             logs = -_log_of_sum(-logs, log_variance - log_count) - log_count
-        logs = tf.where(there[:, tf.newaxis, :], logs, tf.fill(tf.shape(logs), -1e30))
+        logs = tf.where(there[:, tf.newaxis, :], logs, tf.fill(tf.shape(logs), tf.constant(-1e30, logs.dtype)))
         if self.prior:
             mean = tf.reshape(
                 _two_layers(query, self.mean_network), tf.concat([tf.shape(q)[:2], [v.shape[-1]]], axis=0)
@@ -212,7 +212,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
 def _two_layers(x: tf.Tensor, network: Any) -> tf.Tensor:
     kernel_1, bias_1, kernel_2, bias_2 = (tf.cast(weight, x.dtype) for weight in network)
     hidden = tf.nn.relu(tf.tensordot(x, kernel_1, 1) + bias_1)
-    return tf.cast(tf.tensordot(hidden, kernel_2, 1) + bias_2, tf.float32)
+    return stack.widened(tf.tensordot(hidden, kernel_2, 1) + bias_2)
 
 
 def _log_of_sum(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

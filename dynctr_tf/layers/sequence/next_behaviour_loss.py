@@ -70,7 +70,7 @@ class NextBehaviourLoss(stack.MaskedLayer):
         self.hidden_units = tuple(int(units) for units in hidden_units)
         self.activation = keras.activations.get(activation)
         self.network = MLP(self.hidden_units, activation=self.activation, dtype=self.dtype_policy, name="network")
-        self.score = keras.layers.Dense(1, dtype="float32", name="score")
+        self.score = keras.layers.Dense(1, dtype=stack.wide_dtype(self), name="score")
 
     def build(self, input_shape: Any) -> None:
         shapes = [
@@ -101,14 +101,14 @@ class NextBehaviourLoss(stack.MaskedLayer):
             # A batch of one row has no other; and a row that is padded there has nothing to oppose.
             opposed = follows & tf.gather(there[:, 1:], other_row) & (tf.shape(states)[0] > 1)
         loss += tf.where(opposed, tf.math.softplus(negative), tf.zeros_like(negative))
-        steps = tf.reduce_sum(tf.cast(follows, tf.float32))
+        steps = tf.reduce_sum(tf.cast(follows, loss.dtype))
         self.add_loss(self.weight * tf.math.divide_no_nan(tf.reduce_sum(loss), steps))
         return states
 
     def _logits(self, states: tf.Tensor, behaviours: tf.Tensor) -> tf.Tensor:
         pairs = tf.concat([states, tf.cast(behaviours, states.dtype)], axis=-1)
         logits = self.score(self.network(tf.reshape(pairs, [-1, pairs.shape[-1]])))
-        return tf.reshape(tf.cast(logits, tf.float32), tf.shape(pairs)[:2])
+        return tf.reshape(stack.widened(logits), tf.shape(pairs)[:2])
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return tuple(list(input_shape)[0])

@@ -111,7 +111,7 @@ class SelfAttentionEncoder(stack.MaskedLayer):
             self._feed_forward[0].build(shape)
             self._feed_forward[1].build((*shape[:-1], hidden))
         self._norms = [
-            keras.layers.LayerNormalization(epsilon=1e-6, dtype="float32", name=f"norm_{index + 1}")
+            keras.layers.LayerNormalization(epsilon=1e-6, dtype=stack.wide_dtype(self), name=f"norm_{index + 1}")
             for index in range(2 if hidden else 1)
         ]
         for norm in self._norms:

@@ -113,7 +113,7 @@ class TargetAttention(stack.MaskedLayer):
         x = tf.concat([q, k, q - k, q * k], axis=1)  # (present, 4 n)
         for step in self._steps:
             x = step(x, training=training) if isinstance(step, Dice) else step(x)
-        weights = tf.scatter_nd(places, tf.cast(x[:, 0], tf.float32), tf.shape(there, tf.int64))  # (batch, t)
+        weights = tf.scatter_nd(places, stack.widened(x[:, 0]), tf.shape(there, tf.int64))  # (batch, t)
         weights = masked_softmax(weights, there) if self.softmax else tf.where(there, weights, tf.zeros_like(weights))
         weights = tf.cast(weights, behaviours.dtype)
         return weights if self.return_weights else tf.reduce_sum(weights[:, :, tf.newaxis] * behaviours, axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,8 +28,6 @@ _ABOUT = "about.json"
 _STATE = "state"
 _GLOB = set("*?[]\\")
 
-_LOG = logging.getLogger(__name__)
-
 
 @contextlib.contextmanager
 def _file_errors(folder: Path) -> Iterator[None]:
@@ -40,7 +38,8 @@ def _file_errors(folder: Path) -> Iterator[None]:
         # Others are of the cluster: a worker that was lost while all of them save.
         if folder.name not in str(error):
             raise
-        reason = str(error).splitlines()[0][:300]
+        # Before the reason stands the name of the operation.
+        reason = re.sub(r"^\{\{.*?\}\}\s*", "", str(error).splitlines()[0])[:300]
         full = isinstance(error, tf.errors.ResourceExhaustedError)
         raise OSError(errno.ENOSPC if full else errno.EIO, f"TensorFlow could not write: {reason}", str(folder)) from (
             error

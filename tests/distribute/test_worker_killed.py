@@ -34,7 +34,7 @@ def log_lines(run: Path) -> list[dict[str, str]]:
 
 
 def best_weights(run: Path) -> dict[str, np.ndarray]:
-    (file,) = (run / "best").glob("*/state.index")
+    *_, file = sorted((run / "best").glob("*/state.index"))
     reader = tf.train.load_checkpoint(str(file.with_suffix("")))
     names = [name for name in reader.get_variable_to_shape_map() if name.startswith("weights/")]
     return {name: reader.get_tensor(name) for name in names}

@@ -75,26 +75,26 @@ def main(name: str, share: int, folder: Path) -> None:
     faults.faults_failed.restype = ctypes.c_char_p
     job = JOBS[name]
 
-    def run(place: Path, at: int, number: int) -> tuple[list[np.ndarray] | None, str]:
+    def run(place: Path, at: int, number: int) -> tuple[list[np.ndarray] | None, str, str]:
+        """Gives the result, what was said in place of one, and which operation failed."""
+        result, said = None, ""
         faults.faults_arm(str(place).encode(), at, number)
         try:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                return job(place), ""
+                result = job(place)
         except OSError as error:
-            return None, f"{error}"
+            said = f"{error}"
         except Exception as error:
-            return None, f"TRACEBACK {type(error).__name__}: {str(error)[:500]}"
-        finally:
-            faults.faults_arm(b"", 0, 0)
+            said = f"TRACEBACK {type(error).__name__}: {str(error)[:500]}"
+        failed = faults.faults_failed().decode()
+        faults.faults_arm(b"", 0, 0)
+        return result, said, failed
 
     expected = job(folder / "expected")
     found: dict[str, Any] = {"operations": 0, "named": 0, "harmless": 0, "wrong": []}
     place = folder / "counted"
     place.mkdir()
-    run(place, 0, 0)
     faults.faults_arm(str(place).encode(), 0, 0)
-    shutil.rmtree(place)
-    place.mkdir()
     job(place)
     found["operations"] = faults.faults_count()
     faults.faults_arm(b"", 0, 0)
@@ -102,9 +102,8 @@ def main(name: str, share: int, folder: Path) -> None:
         place = folder / f"fault-{at}"
         place.mkdir()
         number = (errno.ENOSPC, errno.EIO)[(at // share) % 2]
-        result, said = run(place, at, number)
-        failed = faults.faults_failed().decode()
-        again, wrong = run(place, 0, 0)
+        result, said, failed = run(place, at, number)
+        again, wrong, _ = run(place, 0, 0)
         if again is None or not equal(again, expected):
             found["wrong"].append(f"{at} {failed}: said {said!r}, the next run: {wrong or 'another result'}")
         elif result is None and not (os.strerror(number) in said and str(place) in said):
@@ -118,7 +117,11 @@ def main(name: str, share: int, folder: Path) -> None:
             found["wrong"].append(f"{at} {failed}: left {left}")
         shutil.rmtree(place)
         gc.collect()
-        print(f"{at} of {found['operations']}: {failed}: {said or 'harmless'}", file=sys.stderr, flush=True)
+        print(
+            f"{at} of {found['operations']}: {failed}: {said or 'harmless'}; {len(found['wrong'])} wrong",
+            file=sys.stderr,
+            flush=True,
+        )
     print(json.dumps(found))
 
 

@@ -45,14 +45,19 @@ def finish(folder: Path, *words: str) -> None:
     assert start(folder, *words).wait(300) == 0, (folder / "printed.txt").read_text(encoding="utf-8")[-3000:]
 
 
-def kill_when(process: subprocess.Popen[bytes], ready: Callable[[], bool], folder: Path) -> None:
+def kill_when(
+    process: subprocess.Popen[bytes],
+    ready: Callable[[], bool],
+    folder: Path,
+    number: signal.Signals = signal.SIGKILL,
+) -> None:
     deadline = time.monotonic() + 240
     while not ready():
         assert process.poll() is None, (folder / "printed.txt").read_text(encoding="utf-8")[-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.send_signal(number)
+    assert process.wait() == (-number if number == signal.SIGKILL else 128 + number)
 
 
 def log_lines(run: Path) -> list[dict[str, str]]:
@@ -66,7 +71,7 @@ def log_lines(run: Path) -> list[dict[str, str]]:
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:
-    (file,) = (run / "best").glob("*/state.index")
+    *_, file = sorted((run / "best").glob("*/state.index"))
     reader = tf.train.load_checkpoint(str(file.with_suffix("")))
     names = [name for name in reader.get_variable_to_shape_map() if name.startswith("weights/")]
     return {name: reader.get_tensor(name) for name in names}
@@ -89,10 +94,12 @@ def test_a_killed_job_ends_as_one_that_was_left_alone(model: str, tmp_path: Path
     process = start(tmp_path, *words, "parts")
     kill_when(process, lambda: len(log_lines(parts)) >= 2, tmp_path)
     assert 2 <= len(log_lines(parts)) < total and not (parts / "evaluation.json").exists()
-    # A second time, further on.
+    # A second time, further on, by a signal that it can answer.
     process = start(tmp_path, *words, "parts")
     before = len(log_lines(parts))
-    kill_when(process, lambda: len(log_lines(parts)) >= min(before + 2, total - 3), tmp_path)
+    kill_when(process, lambda: len(log_lines(parts)) >= min(before + 2, total - 3), tmp_path, signal.SIGTERM)
+    said = (tmp_path / "printed.txt").read_text(encoding="utf-8")
+    assert "stopped by SIGTERM. What was saved is kept: start again" in said and "Traceback" not in said
     assert not (parts / "evaluation.json").exists()
     finish(tmp_path, *words, "parts")
 
@@ -116,8 +123,9 @@ def test_a_killed_preparation_leaves_nothing_that_looks_finished(tmp_path: Path)
     data = tmp_path / "data"
     process = start(tmp_path, *many)
     kill_when(process, lambda: any(data.glob("*unfinished*/*.block")), tmp_path)
-    left = list(data.iterdir())
+    left = [path for path in data.iterdir() if not path.name.endswith(".lock")]
     assert len(left) == 1 and "unfinished" in left[0].name and not list(data.rglob("index.json"))
     assert not (tmp_path / "run").exists()
     finish(tmp_path, *words)
     assert evaluation(tmp_path / "run")["name"] == "lr"
+    assert not left[0].exists()

@@ -25,52 +25,14 @@ _MOST_CELLS = 5_000
 _MOST_LETTERS = 1_000_000
 
 _CODE = re.compile(r"[A-Za-z]*[-+]?[0-9][A-Za-z0-9_-]*|[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
-_WHOLE = re.compile(r"[-+]?[0-9]+")
 _FRACTION = re.compile(r"[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
 _THOUSANDS = re.compile(r"(?<![0-9,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,([0-9]+)\s*")
 _SENTENCE = frozenset(
-    # Words that hold sentences together and are no tags.
-    {
-        "the",
-        "a",
-        "an",
-        "of",
-        "and",
-        "or",
-        "in",
-        "on",
-        "at",
-        "to",
-        "for",
-        "with",
-        "is",
-        "are",
-        "was",
-        "be",
-        "this",
-        "that",
-    }
-    | {
-        "it",
-        "i",
-        "you",
-        "we",
-        "not",
-        "my",
-        "your",
-        "from",
-        "by",
-        "as",
-        "der",
-        "die",
-        "das",
-        "und",
-        "ein",
-        "eine",
-        "von",
-    }
-    | {"mit", "le", "la", "les", "de", "des", "du", "et", "un", "une", "el", "los", "y", "en", "con"}
+    # Words that hold sentences together and are no tags; single letters may be values.
+    {"the", "an", "of", "and", "or", "in", "on", "at", "to", "for", "with", "is", "are", "was", "be", "this", "that"}
+    | {"it", "you", "we", "not", "my", "your", "from", "by", "as", "der", "die", "das", "und", "ein", "eine", "von"}
+    | {"mit", "le", "la", "les", "de", "des", "du", "et", "un", "une", "el", "los", "en", "con"}
 )
 _SENTENCE_END = re.compile(r"""[.!?"'()\[\]{}<>]$|^["'(\[{<]|^[^\w]+$|://|/""")
 
@@ -194,12 +156,11 @@ def _is_list(mark: str, cells: Sequence[list[str]], num_values: int) -> bool:
     mixing = _mixing(cells)
     codes = np.mean([_CODE.fullmatch(part) is not None for part in flat]) > 0.95
     if mark == " ":
-        whole = codes and np.mean([_WHOLE.fullmatch(part) is not None for part in flat]) > 0.95
-        if whole and len(lengths) > 2:
+        if codes and len({len(cell) for cell in cells}) > 2:
             return True
         if codes:
             return mixing > 0.5
-        if _speaks(several) >= 0.02 or len(flat) < 5 * distinct:
+        if _speaks(several) >= 0.02 or len(flat) < 3 * distinct:
             return False
         return _sorted_sets(several) or (mixing > 0.7 and _in_any_order(several))
     if mark in _STRONG:

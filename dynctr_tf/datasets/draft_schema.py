@@ -129,7 +129,8 @@ def draft_schema(
         ValueError: No such file, no rows, no label, or one that can be read in several ways; the message has the
             command that says in which.
 
-    Cost: about a second for 200,000 rows of 20 columns.
+    Cost: about 1.5 seconds of one core for 100,000 rows of 40 columns; no more than 50,000 rows are measured against the
+    label, and no more than 5,000 distinct texts are looked at for what separates them.
 
     Example:
 

@@ -95,6 +95,17 @@ def listed(generator: random.Random, low: int = 0) -> list[str]:
     return generator.sample(["news", "it's", "a, b", 'say "x"', "类目"], generator.randint(low, 3))
 
 
+@pytest.mark.parametrize("mark", ["|", ";", ",", "^", "#", "\x01", "\t", " "])
+@pytest.mark.parametrize("pool", [["a", "b", "c"], TOPICS[:4], IDS], ids=["letters", "words", "numbers"])
+def test_small_files_are_enough(mark: str, pool: list[str], tmp_path: Path) -> None:
+    generator = random.Random(1)
+    cells = [sample_of(mark, pool, 0, 3)(generator) for _ in range(60)]
+    path = tmp_path / "small.parquet"
+    pq.write_table(pa.table({"click": clicks()[:60], "c": cells}), path)
+    draft = draft_schema(path)
+    assert draft.schema.feature("c").separator == mark and entry_of(draft).kind == "multi_valued"
+
+
 BRACKETS: dict[str, Callable[[random.Random], str]] = {
     "JSON": lambda g: json.dumps(listed(g)),
     "JSON of letters": lambda g: json.dumps(listed(g), ensure_ascii=False),

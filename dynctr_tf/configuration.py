@@ -611,7 +611,16 @@ class SettingsParser(argparse.ArgumentParser):
         ]
         for table, options in self._options_of_tables(namespace).items():
             known += [f"{table}.{option}" for option in options]
-        meant = sorted(nearest_full_names(name, known), key=lambda option: not option.startswith("training."))
+        cutoff = 0.6 if setting else 0.75  # a word alone says less
+        meant = sorted(nearest_full_names(name, known, cutoff), key=lambda option: not option.startswith("training."))
+        if not meant and self._table_options is not None:
+            elsewhere = self._table_options("", "", "default")
+            everywhere = [f"{table}.{option}" for table, options in elsewhere.items() for option in options]
+            if others := nearest_full_names(name, everywhere, 1.01):
+                return (
+                    f"Unknown option: {word.partition('=')[0]!r}. {either(f'--{option}' for option in others)} belongs "
+                    "to another model, optimizer or data set than the one named here; see --list-models."
+                )
         hint = f" Did you mean {either(f'--{option}' for option in meant)}?" if meant else ""
         example = f" As in: --{meant[0]} {value}." if len(meant) == 1 and value and " " not in value else ""
         return f"Unknown option: {word.partition('=')[0]!r}.{hint}{example} --help lists all options."

@@ -61,9 +61,26 @@ def nearest_name(given: str, known: Iterable[str], cutoff: float = 0.5) -> str |
     >>> nearest_name("Hidden-Units", ["hidden_units", "num_layers"])
     'hidden_units'
     """
+    return next(iter(nearest_names(given, known, cutoff)), None)
+
+
+def nearest_names(given: str, known: Iterable[str], cutoff: float = 0.5) -> list[str]:
+    """Returns the known names that are as near as any other, as `nearest_name` does: one, seldom two or three, or none.
+
+    Args:
+        given: The name that came.
+        known: The names that would have been accepted.
+        cutoff: How alike they must be, from 0 to 1. Default 0.5.
+
+    Example:
+
+    >>> nearest_names("dinn", ["din", "dnn", "dcn"])
+    ['din', 'dnn']
+    """
     names = {_plain(name): name for name in sorted(known)}
-    near = difflib.get_close_matches(_plain(given), names, n=1, cutoff=cutoff)
-    return names[near[0]] if near else None
+    near = difflib.get_close_matches(_plain(given), names, n=3, cutoff=cutoff)
+    ratios = [difflib.SequenceMatcher(None, _plain(given), name).ratio() for name in near]
+    return sorted(names[name] for name, ratio in zip(near, ratios, strict=True) if ratio == max(ratios))
 
 
 def nearest_full_names(given: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
@@ -117,6 +134,6 @@ def unknown_name_message(what: str, given: str, known: Iterable[str]) -> str:
         known: The names that would have been accepted.
     """
     names = sorted(known)
-    near = nearest_name(given, names)
-    hint = f" Did you mean {near!r}?" if near is not None else ""
+    near = nearest_names(given, names)
+    hint = f" Did you mean {either(near)}?" if near else ""
     return f"Unknown {what}: {given!r}.{hint} Known: {', '.join(names)}."

@@ -24,9 +24,10 @@ import numpy as np
 from tqdm import tqdm
 
 from dynctr_tf.evaluation.text_table import align
-from pipelines import workload
+from pipelines import errors_as_messages, workload
 from pipelines.model_speed import OPTIONS, OURS, PRECISIONS, time_model
 from pipelines.peers import PEER_MODELS
+from pipelines.peers.installed import check_peer
 from pipelines.speed_picture import draw_speed
 
 ROOT = Path(__file__).parent.parent
@@ -94,7 +95,7 @@ def write_result(path: Path, result: Any) -> None:
 
 
 def speed(arguments: argparse.Namespace) -> None:
-    """Every contender on the same workload, in alternation."""
+    """Every contender on the same workload, in alternation; what one lacks is said before the first run."""
     interpreters = {OURS: sys.executable, "FuxiCTR": arguments.fuxictr_python, "DeepCTR": arguments.deepctr_python}
     modules = {"FuxiCTR": "pipelines.peers.fuxictr_speed", "DeepCTR": "pipelines.peers.deepctr_speed"}
     jits = {"off": (False,), "on": (True,), "both": (False, True)}[arguments.jit]
@@ -106,6 +107,10 @@ def speed(arguments: argparse.Namespace) -> None:
             for library, models in PEER_MODELS.items():
                 if interpreters[library] and model in models:
                     contenders.append((library, model, num_ids, ("float32", False)))
+    for library, models in PEER_MODELS.items():
+        own = [model for model in arguments.models if model in models]
+        if interpreters[library] and own:
+            check_peer(library, interpreters[library], own, arguments.fuxictr_zoo)
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "FUXICTR_ZOO": arguments.fuxictr_zoo or ""}
     runs: dict[Any, list[dict[str, Any]]] = {contender: [] for contender in contenders}
     for contender in tqdm(contenders * arguments.rounds, desc="contenders", unit="run"):
@@ -367,7 +372,11 @@ def main(words: Sequence[str] | None = None) -> None:
     one.add_argument("--jit", action="store_true")
     one.set_defaults(job=lambda a: time_model(a.model, a.num_ids, a.batch_size, a.steps, a.precision, a.jit))
     arguments = parser.parse_args(words)
-    arguments.job(arguments)
+    for name in ("batch_size", "steps", "rounds"):
+        if getattr(arguments, name, 1) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1, got {getattr(arguments, name)}")
+    with errors_as_messages(parser):
+        arguments.job(arguments)
 
 
 if __name__ == "__main__":

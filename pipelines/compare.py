@@ -38,6 +38,7 @@ from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
 from pipelines.options import table_options
 from pipelines.peers import PEER_MODELS
+from pipelines.peers.installed import check_peer
 
 # So long a job that was asked to end has time to finish its step and to save.
 _SECONDS_TO_STOP = 30.0
@@ -247,6 +248,8 @@ def compare_models(
         raise ValueError(f"These names are for FuxiCTR's models: {sorted(set(peers.values()) & set(models))}.")
     for variant in variants.values():
         check_model(_settings_of(settings, variant))
+    if fuxictr is not None and peers:
+        check_peer("FuxiCTR", fuxictr.interpreter, [variants[name].model for name in peers], fuxictr.zoo)
     cluster = task_of_cluster(settings)
     make_folder(output)
     remove_abandoned(output)

@@ -27,6 +27,7 @@ from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
 from dynctr_tf.training.memory import refuse_weights_that_do_not_fit
 from dynctr_tf.training.strategies import (
     Cluster,
+    absent_partners,
     check_strategy,
     in_step,
     make_strategy,
@@ -158,8 +159,14 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
     directory = Path(settings.directory) / f"{settings.name}-{fingerprint}"
     if cluster is not None and not cluster.is_chief and not (directory / "index.json").exists():
         print(f"waiting for the chief to encode {directory.resolve()}, on a file system that all workers share")
+        start = said = time.monotonic()
         while not (directory / "index.json").exists():
             time.sleep(1.0)
+            if time.monotonic() - said >= 30.0:
+                said = time.monotonic()
+                absent = absent_partners(cluster)
+                whom = f"; nobody answers at {', '.join(absent)}" if absent else ""
+                print(f"still waiting for the chief to encode, {said - start:.0f} s now{whom}", flush=True)
     with only_process(directory.with_name(f".{directory.name}.lock"), "encodes the same rows", wait_seconds=None):
         if (directory / "index.json").exists():
             print(f"encoded data: {directory} (from an earlier run)")

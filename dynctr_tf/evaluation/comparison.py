@@ -22,10 +22,14 @@ from dynctr_tf.evaluation.json_records import (
 from dynctr_tf.evaluation.text_table import (
     TITLES,
     align,
+    counts_text,
     metric_cells,
+    metric_decimals,
     p_value,
     percent,
     signed,
+    signed_range,
+    undefined_lines,
 )
 from dynctr_tf.metrics.attainable import (
     checked_true_probability,
@@ -41,7 +45,15 @@ from dynctr_tf.metrics.bootstrap import (
 from dynctr_tf.metrics.calibration import CalibrationBins
 from dynctr_tf.metrics.likelihood import checked_base_rate, row_log_losses
 from dynctr_tf.metrics.paired import PairedTest, compare_runs, estimate_of_runs, holm_adjusted
-from dynctr_tf.metrics.scored_rows import FloatArray, as_column, checked_rows, product_sum
+from dynctr_tf.metrics.scored_rows import (
+    FloatArray,
+    are_weighted,
+    as_column,
+    checked_rows,
+    checked_weights,
+    number_of_clicks,
+    product_sum,
+)
 from dynctr_tf.nearest import unknown_name_message
 
 
@@ -83,16 +95,20 @@ class Comparison:
         resample: What was drawn, `"rows"` or `"groups"`.
         seed: Seed of the draws.
         models: The models, in the order in which they were given.
+        click_rate: Share of clicks, by weight where rows have one. Default `None`: not known.
+        weighted: Whether rows have weights. Default `False`.
     """
 
     reference: str
     rows: int
-    clicks: int
+    clicks: float
     confidence: float
     replicates: int
     resample: str
     seed: int
     models: tuple[ComparedModel, ...]
+    click_rate: float | None = None
+    weighted: bool = False
 
     def model(self, name: str) -> ComparedModel:
         """Returns the model of this name.
@@ -115,9 +131,10 @@ class Comparison:
             ValueError: A metric that was not measured.
         """
         level = f"{self.confidence * 100:g} %"
+        rate = self.clicks / self.rows if self.click_rate is None else self.click_rate
         lines = [
-            f"{self.rows:,} rows, {self.clicks:,} clicks; {level} intervals, {self.replicates:,} bootstrap "
-            f"resamples of {self.resample}",
+            f"{counts_text(self.rows, self.clicks, rate, self.weighted)}; {level} intervals, {self.replicates:,} "
+            f"bootstrap resamples of {self.resample}",
             f"difference to {self.reference} on the same rows; p adjusted by Holm's rule for "
             f"{max(len(self.models) - 1, 0)} tests a metric",
         ]
@@ -126,17 +143,19 @@ class Comparison:
             if metric not in self.models[0].metrics:
                 raise ValueError(unknown_name_message("metric", str(metric), self.models[0].metrics))
             title = TITLES.get(metric, metric)
+            values = [entry.metrics[metric].value for entry in self.models]
+            decimals = metric_decimals(metric, values)
             head = ["model", "runs", title, "interval", "difference", "interval", "p", "adjusted p"]
             table = [[*head, *(["attainable gain"] if shares else [])]]
             for entry in self.models:
-                row = [entry.name, str(entry.runs), *metric_cells(metric, entry.metrics[metric])]
+                row = [entry.name, str(entry.runs), *metric_cells(metric, entry.metrics[metric], decimals)]
                 if entry.name == self.reference:
                     row += ["reference", "", "", ""]
                 else:
                     test = entry.tests[metric]
                     row += [
-                        signed(test.difference, 5),
-                        f"[{signed(test.lower, 5)}, {signed(test.upper, 5)}]",
+                        signed(test.difference, decimals + 1),
+                        signed_range(test.lower, test.upper, decimals + 1),
                         p_value(test.p_value),
                         p_value(entry.adjusted_p_values[metric]),
                     ]
@@ -144,6 +163,7 @@ class Comparison:
                     row.append("" if entry.share is None else percent(entry.share))
                 table.append(row)
             lines += ["", *align(table)]
+            lines += undefined_lines({metric: self.models[0].metrics[metric]}, self.rows, self.clicks)
         single = [entry.name for entry in self.models if entry.runs == 1]
         if single:
             lines += [
@@ -286,7 +306,19 @@ def compare(
                 else float(gain_share(base_loss, float(np.mean(values["log_loss"])), best_loss)),
             )
         )
-    return Comparison(reference, y.size, int(y.sum()), confidence, replicates, resample, seed, tuple(models))
+    weight = checked_weights(weights, y.size)
+    return Comparison(
+        reference,
+        y.size,
+        number_of_clicks(y),
+        confidence,
+        replicates,
+        resample,
+        seed,
+        tuple(models),
+        click_rate=product_sum(weight, y) / float(weight.sum()),
+        weighted=are_weighted(weight),
+    )
 
 
 def _base_and_best_log_loss(

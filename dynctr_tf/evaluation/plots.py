@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from dynctr_tf.durable_files import new_file
 from dynctr_tf.evaluation.comparison import Comparison
 from dynctr_tf.evaluation.report import Evaluation
-from dynctr_tf.evaluation.text_table import TITLES, number, p_value, percent, signed
+from dynctr_tf.evaluation.text_table import TITLES, metric_text, number, p_value, percent, signed
 from dynctr_tf.metrics.scored_rows import FloatArray
 from dynctr_tf.nearest import unknown_name_message
 
@@ -217,7 +217,9 @@ def _legend(axes: Axes) -> None:
 
 
 def _headline(evaluation: Evaluation, separator: str) -> str:
-    numbers = [f"{TITLES[metric]} {number(evaluation.metrics[metric].value)}" for metric in ("auc", "log_loss")]
+    numbers = [
+        f"{TITLES[metric]} {metric_text(metric, evaluation.metrics[metric].value)}" for metric in ("auc", "log_loss")
+    ]
     if evaluation.attainable is not None:
         numbers.append(f"{percent(evaluation.attainable.share.value)} of the attainable gain")
     return f"{evaluation.name}, {evaluation.rows:,} test rows{separator}{',  '.join(numbers)}"
@@ -295,7 +297,7 @@ def _draw_losses(axes: Axes, curve: LearningCurve, evaluation: Evaluation) -> No
         best = int(np.nanargmin(curve.validation_log_loss))
         _mark(axes, curve.step, curve.validation_log_loss, best)
         axes.set_title(
-            f"Lowest validation log loss {number(float(curve.validation_log_loss[best]))} at step "
+            f"Lowest validation log loss {metric_text('log_loss', float(curve.validation_log_loss[best]))} at step "
             f"{_thousands(float(curve.step[best]), 0)}",
             loc="left",
             fontsize=10,
@@ -369,9 +371,11 @@ def _draw_calibration(axes: Axes, evaluation: Evaluation) -> None:
     axes.set_xlim(lower, upper)
     axes.set_ylim(lower, upper)
     ratio, error = (evaluation.metrics[k] for k in ("calibration_ratio", "expected_calibration_error"))
+    seen, noise = (
+        metric_text("expected_calibration_error", value) for value in (error.value, evaluation.calibration_error_floor)
+    )
     axes.set_title(
-        f"Calibration ratio {number(ratio.value, 3)}, calibration error {number(error.value)} "
-        f"(noise alone: {number(evaluation.calibration_error_floor)})",
+        f"Calibration ratio {number(ratio.value, 3)}, calibration error {seen} (noise alone: {noise})",
         loc="left",
         fontsize=10,
         color=MUTED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -25,12 +26,15 @@ from dynctr_tf.evaluation.json_records import (
 from dynctr_tf.evaluation.text_table import (
     TITLES,
     align,
+    counts_text,
     metric_cells,
+    metric_text,
     number,
     percent,
     percent_range,
-    range_text,
+    undefined_lines,
 )
+from dynctr_tf.figures import figures_text, share_text
 from dynctr_tf.metrics.attainable import (
     checked_true_probability,
     expected_auc,
@@ -57,7 +61,7 @@ from dynctr_tf.metrics.calibration import (
 )
 from dynctr_tf.metrics.likelihood import checked_base_rate, row_log_losses
 from dynctr_tf.metrics.ranking import grouped_auc
-from dynctr_tf.metrics.scored_rows import FloatArray, checked_rows, product_sum
+from dynctr_tf.metrics.scored_rows import FloatArray, are_weighted, checked_rows, number_of_clicks, product_sum
 
 MODEL = "model"
 ORACLE = "oracle"
@@ -98,8 +102,8 @@ class Evaluation:
     Args:
         name: The model's name.
         rows: Number of rows.
-        clicks: Number of rows with label 1.
-        click_rate: Weighted share of clicks.
+        clicks: Number of rows with label 1, each row counted once.
+        click_rate: Share of clicks, by weight where rows have one.
         confidence: What share of the resamples an interval holds.
         replicates: Number of bootstrap resamples.
         resample: What was drawn, `"rows"` or `"groups"`.
@@ -113,11 +117,12 @@ class Evaluation:
         share_left_out: Share of the impressions that the grouped AUC does not cover. Default `None`.
         attainable: The best possible. Default `None`: the true probabilities are not known.
         scenarios: One evaluation per scenario, the largest first. Default none.
+        weighted: Whether rows have weights. Default `False`.
     """
 
     name: str
     rows: int
-    clicks: int
+    clicks: float
     click_rate: float
     confidence: float
     replicates: int
@@ -132,6 +137,7 @@ class Evaluation:
     share_left_out: float | None = None
     attainable: Attainable | None = None
     scenarios: tuple[Evaluation, ...] = ()
+    weighted: bool = False
 
     def to_text(self, max_scenarios: int = 20) -> str:
         """Returns a plain-text report.
@@ -140,7 +146,7 @@ class Evaluation:
             max_scenarios: How many scenarios are listed, the largest first. Default 20.
         """
         lines = [
-            f"{self.name}: {self.rows:,} rows, {self.clicks:,} clicks ({percent(self.click_rate, 2)}); "
+            f"{self.name}: {counts_text(self.rows, self.clicks, self.click_rate, self.weighted)}; "
             f"{self.confidence * 100:g} % intervals, {self.replicates:,} bootstrap resamples of {self.resample}",
             "",
         ]
@@ -153,10 +159,10 @@ class Evaluation:
             share = [percent(best.share.value), percent_range(best.share)]
             table.append(["share of attainable gain", *share, "100.0 %", ""])
         lines += align(table)
-        lines += [
-            "",
-            f"calibration error of true predictions on as many rows: {number(self.calibration_error_floor)}",
-        ]
+        lines += ["", *undefined_lines(self.metrics, self.rows, self.clicks)]
+        if not math.isnan(self.calibration_error_floor):
+            floor = metric_text("expected_calibration_error", self.calibration_error_floor)
+            lines.append(f"calibration error of true predictions on as many rows: {floor}")
         if self.groups is not None and self.groups_used is not None and self.share_left_out is not None:
             lines.append(
                 f"grouped AUC over {self.groups_used:,} of {self.groups:,} groups; {percent(self.share_left_out)} "
@@ -165,9 +171,9 @@ class Evaluation:
         if best:
             base = best.base_log_loss
             lines += [
-                f"base rate {number(best.base_rate)}: log loss {number(base.value)} {range_text('log_loss', base)}",
-                f"averaged over labels: log loss {number(best.expected_model_log_loss)} (best "
-                f"{number(best.expected_log_loss)}), AUC {number(best.expected_model_auc)} (best "
+                f"base rate {figures_text(best.base_rate)}: log loss {' '.join(metric_cells('log_loss', base))}",
+                f"averaged over labels: log loss {figures_text(best.expected_model_log_loss)} (best "
+                f"{figures_text(best.expected_log_loss)}), AUC {number(best.expected_model_auc)} (best "
                 f"{number(best.expected_auc)}), share of attainable gain {percent(best.expected_share.value)} "
                 f"{percent_range(best.expected_share)}",
             ]
@@ -180,12 +186,12 @@ class Evaluation:
 
     def _scenario_table(self, max_scenarios: int) -> list[list[str]]:
         shown = ("auc", "log_loss", "calibration_ratio")
-        header = ["scenario", "rows", "clicks"]
+        header = ["scenario", "rows", "click rate by weight" if self.weighted else "click rate"]
         for metric in shown:
             header += [TITLES[metric], "interval"]
         table = [[*header, *(["attainable gain", "interval"] if self.attainable else [])]]
         for entry in self.scenarios[:max_scenarios]:
-            row = [entry.name, f"{entry.rows:,}", percent(entry.click_rate, 2)]
+            row = [entry.name, f"{entry.rows:,}", share_text(entry.click_rate)]
             for metric in shown:
                 row += metric_cells(metric, entry.metrics[metric])
             if entry.attainable:
@@ -327,8 +333,9 @@ def evaluate(
     evaluation = Evaluation(
         name=name,
         rows=y.size,
-        clicks=int(y.sum()),
+        clicks=number_of_clicks(y),
         click_rate=click_rate,
+        weighted=are_weighted(weight),
         confidence=confidence,
         replicates=replicates,
         resample=resample,
@@ -432,6 +439,9 @@ def rows_by_scenario(
 def _evaluation(plain: Mapping[str, Any]) -> Evaluation:
     given = dict(plain)
     given["metrics"] = estimates_of(entry_of(plain, "metrics", "evaluation"))
+    for key in ("click_rate", "calibration_error_floor"):
+        if key in plain:
+            given[key] = as_float(plain[key])
     curve = entry_of(plain, "calibration", "evaluation")
     columns = {key: np.asarray(entry_of(curve, key, "calibration")) for key in ReliabilityCurve._fields}
     given["calibration"] = ReliabilityCurve(

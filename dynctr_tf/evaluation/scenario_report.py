@@ -25,16 +25,19 @@ from dynctr_tf.evaluation.json_records import (
 )
 from dynctr_tf.evaluation.report import rows_by_scenario
 from dynctr_tf.evaluation.text_table import (
-    DECIMALS,
     TITLES,
     align,
+    counts_text,
     metric_cells,
+    metric_decimals,
     number,
     p_value,
     percent,
     percent_range,
     signed,
+    signed_range,
 )
+from dynctr_tf.figures import share_text
 from dynctr_tf.metrics.attainable import (
     checked_true_probability,
     gain_share,
@@ -46,7 +49,15 @@ from dynctr_tf.metrics.attainable import (
 from dynctr_tf.metrics.bootstrap import Bootstrap, Estimate, bootstrap_metrics, percentile_interval
 from dynctr_tf.metrics.likelihood import checked_base_rate
 from dynctr_tf.metrics.paired import PairedTest, compare_runs, estimate_of_runs, holm_adjusted
-from dynctr_tf.metrics.scored_rows import FloatArray, as_column, checked_labels, checked_weights, product_sum
+from dynctr_tf.metrics.scored_rows import (
+    FloatArray,
+    are_weighted,
+    as_column,
+    checked_labels,
+    checked_weights,
+    number_of_clicks,
+    product_sum,
+)
 from dynctr_tf.nearest import unknown_name_message
 
 SHOWN = ("auc", "log_loss", "calibration_ratio")
@@ -104,7 +115,7 @@ class Scenario:
 
     name: str
     rows: int
-    clicks: int
+    clicks: float
     click_rate: float
     share: float
     undefined: str | None = None
@@ -128,10 +139,11 @@ class ScenarioReport:
             none: there is one scenario only.
         single: The model that was trained for each scenario alone. Default `None`: there is none.
         min_clicks: A scenario with fewer clicks, or fewer other rows, is not tested. Default 10.
+        weighted: Whether rows have weights. Default `False`.
     """
 
     rows: int
-    clicks: int
+    clicks: float
     confidence: float
     replicates: int
     seed: int
@@ -141,6 +153,7 @@ class ScenarioReport:
     small_means: dict[str, ScenarioScore] = dataclasses.field(default_factory=dict)
     single: str | None = None
     min_clicks: int = 10
+    weighted: bool = False
 
     @property
     def smaller_half(self) -> tuple[Scenario, ...]:
@@ -193,7 +206,8 @@ class ScenarioReport:
         """
         level = f"{self.confidence * 100:g} %"
         lines = [
-            f"by scenario: {self.rows:,} rows, {self.clicks:,} clicks in {len(self.scenarios)} scenarios; {level} "
+            f"by scenario: {len(self.scenarios)} scenarios, "
+            f"{counts_text(self.rows, self.clicks, _click_rate(self.scenarios), self.weighted)}; {level} "
             f"intervals, {self.replicates:,} bootstrap resamples of the rows of each",
         ]
         shown = self.scenarios[:max_scenarios]
@@ -220,23 +234,23 @@ class ScenarioReport:
         estimate = score.metrics[metric]
         if math.isnan(estimate.value):
             return [f"not defined: {scenario.undefined}", ""]
-        return metric_cells(metric, estimate)
+        cells = metric_cells(metric, estimate)
+        return [cells[0], "too few clicks"] if math.isnan(estimate.lower) else cells
 
     def _score_table(self, model: str, shown: Sequence[Scenario]) -> list[list[str]]:
         gain = self.means[model].share is not None
-        header = ["scenario", "rows", "share", "clicks"]
+        header = ["scenario", "rows", "share", "click rate by weight" if self.weighted else "click rate"]
         for metric in SHOWN:
             header += [TITLES[metric], "interval"]
         table = [[*header, *(["attainable gain", "interval"] if gain else [])]]
         for scenario in shown:
             score = scenario.scores[model]
-            row = [scenario.name, f"{scenario.rows:,}", percent(scenario.share), percent(scenario.click_rate, 2)]
+            row = [scenario.name, f"{scenario.rows:,}", percent(scenario.share), share_text(scenario.click_rate)]
             for metric in SHOWN:
                 row += self._value_cells(scenario, score, metric)
             table.append([*row, *_gain_cells(score, gain)])
         for name, covered, means in self._summaries():
-            clicks = sum(part.clicks for part in covered) / sum(part.rows for part in covered)
-            row = [*_head(name, covered), percent(clicks, 2)]
+            row = [*_head(name, covered), share_text(_click_rate(covered))]
             for metric in SHOWN:
                 row += metric_cells(metric, means[model].metrics[metric])
             table.append([*row, *_gain_cells(means[model], gain)])
@@ -258,7 +272,8 @@ class ScenarioReport:
         return table
 
     def _matrix(self, metric: str, shown: Sequence[Scenario]) -> list[list[str]]:
-        decimals = DECIMALS.get(metric, 4)
+        values = [score.metrics[metric].value for scenario in shown for score in scenario.scores.values()]
+        decimals = metric_decimals(metric, values)
         table = [["scenario", "rows", "share", *self.runs]]
         for scenario in shown:
             row = _head(scenario.name, [scenario])
@@ -342,6 +357,13 @@ def _head(name: str, covered: Sequence[Scenario]) -> list[str]:
     return [name, f"{sum(part.rows for part in covered):,}", percent(sum(part.share for part in covered))]
 
 
+def _click_rate(covered: Sequence[Scenario]) -> float:
+    """The share of clicks over scenarios, by weight where rows have one."""
+    share = sum(part.share for part in covered)
+    clicks = sum(part.share * part.click_rate for part in covered if not math.isnan(part.click_rate))
+    return clicks / share if share else math.nan
+
+
 def _gain_cells(score: ScenarioScore, wanted: bool) -> list[str]:
     if not wanted:
         return []
@@ -356,8 +378,9 @@ def _test_cells(score: ScenarioScore) -> list[str]:
             cells += ["-", "", "-"]
         else:
             adjusted = score.adjusted_p_values.get(metric, math.nan)
-            interval = "" if math.isnan(test.lower) else f"[{signed(test.lower)}, {signed(test.upper)}]"
-            cells += [signed(test.difference), interval, p_value(adjusted)]
+            decimals = metric_decimals(metric, [score.metrics[metric].value])
+            interval = "" if math.isnan(test.lower) else signed_range(test.lower, test.upper, decimals)
+            cells += [signed(test.difference, decimals), interval, p_value(adjusted)]
     return cells
 
 
@@ -470,7 +493,7 @@ def scenario_report(
         described = Scenario(
             name,
             int(chosen.size),
-            int(own.sum()),
+            number_of_clicks(own),
             clicks / mass if mass else math.nan,
             mass / float(weight.sum()),
             undefined,
@@ -507,7 +530,8 @@ def scenario_report(
     small = parts[len(parts) - len(parts) // 2 :]
     return ScenarioReport(
         rows=y.size,
-        clicks=int(y.sum()),
+        clicks=number_of_clicks(y),
+        weighted=are_weighted(weight),
         confidence=confidence,
         replicates=replicates,
         seed=seed,
@@ -571,8 +595,27 @@ def _no_test(metric: str, difference: float) -> PairedTest:
     return PairedTest(metric, difference, math.nan, math.nan, math.nan, math.nan, "none")
 
 
+def _defined_samples(result: Bootstrap) -> FloatArray:
+    """The samples of a scenario, those that are not defined replaced by the ones that are, in turn.
+
+    Scenarios are drawn independently, so that any of its resamples may stand beside those of the others; which are
+    undefined depends on the labels alone, so that all predictions keep the same resample.
+    """
+    samples = result.samples.copy()  # (replicates, predictions, metrics)
+    for metric in range(samples.shape[2]):
+        missing = np.isnan(samples[:, :, metric]).any(axis=1)
+        there = np.flatnonzero(~missing)
+        if missing.any() and there.size:
+            samples[missing, :, metric] = samples[np.resize(there, int(missing.sum())), :, metric]
+    return samples
+
+
 def _weighted_mean(parts: Sequence[tuple[Scenario, Bootstrap | None]]) -> Bootstrap | None:
-    """Returns the mean of the scenarios' metrics, on their rows and on their resamples, where these are defined.
+    """Returns the mean of the scenarios' metrics, on their rows and on their resamples.
+
+    It is over the scenarios in which a metric is defined. One that is defined on a scenario's rows and not on some of
+    its resamples (few clicks, of which none was drawn) has other resamples of that scenario in their place: without
+    it those would be means over fewer scenarios, and the interval that of another quantity.
 
     `None` where no scenario has weight.
     """
@@ -595,7 +638,7 @@ def _weighted_mean(parts: Sequence[tuple[Scenario, Bootstrap | None]]) -> Bootst
         predictions=first.predictions,
         metrics=first.metrics,
         values=mean([result.values for _, result in made]),
-        samples=mean([result.samples for _, result in made]),
+        samples=mean([_defined_samples(result) for _, result in made]),
         error_of_true=(),
         row_means={name: float(mean([np.asarray(result.row_means[name]) for _, result in made])) for name in names},
         row_mean_samples={name: mean([result.row_mean_samples[name] for _, result in made]) for name in names},

@@ -41,7 +41,8 @@ def refuse_impossible_labels(labels: FloatArray, true_probability: FloatArray) -
     Raises:
         ValueError: There is such a row.
     """
-    impossible = np.flatnonzero(np.where(labels == 1.0, true_probability, 1.0 - true_probability) == 0.0)
+    never, always = true_probability == 0.0, true_probability == 1.0
+    impossible = np.flatnonzero((never & (labels > 0.0)) | (always & (labels < 1.0)))
     if impossible.size:
         row = int(impossible[0])
         raise ValueError(

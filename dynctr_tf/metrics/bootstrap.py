@@ -25,6 +25,7 @@ from dynctr_tf.metrics.scored_rows import (
     FloatArray,
     IntArray,
     ScoredRows,
+    are_clicks,
     as_column,
     checked_groups,
     checked_rows,
@@ -87,10 +88,23 @@ def percentile_interval(samples: FloatArray, confidence: float) -> tuple[float, 
     return float(lower), float(upper)
 
 
-def mirrored_interval(value: float, samples: FloatArray, confidence: float) -> tuple[float, float]:
-    """Returns the percentile interval mirrored at the value, which takes out the bias that resampling adds."""
+def centred_interval(value: float, samples: FloatArray, confidence: float) -> tuple[float, float]:
+    """Returns the interval of a value whose resamples are shifted: how far they lie from their own mean, mirrored.
+
+    It holds the value wherever the percentiles hold the mean of the samples.
+    """
     lower, upper = percentile_interval(samples, confidence)
-    return 2.0 * value - upper, 2.0 * value - lower
+    mean = math.nan if math.isnan(lower) else float(np.nanmean(samples))
+    return value + min(mean - upper, 0.0), value + max(mean - lower, 0.0)
+
+
+_LIMITS = {"auc": (0.0, 1.0), "grouped_auc": (0.0, 1.0), "expected_calibration_error": (0.0, 1.0)}
+
+
+def within_range(metric: str, lower: float, upper: float) -> tuple[float, float]:
+    """Returns an interval without what the metric cannot be, such as an AUC above 1 or a log loss below 0."""
+    least, most = _LIMITS.get(metric, (0.0, math.inf))
+    return max(lower, least), min(upper, most)
 
 
 class _Prediction:
@@ -108,7 +122,9 @@ class _Prediction:
         # Where all logits differ nothing has to be summed over ties.
         self._starts = starts if starts.size < order.size else None
         self._num_bins = num_bins
-        self.error_of_true = calibration_error_of_true(rows, num_bins, bins)
+        # How noisy a share of clicks is, nobody knows.
+        known = are_clicks(rows.labels)
+        self.error_of_true = calibration_error_of_true(rows, num_bins, bins) if known else (math.nan, math.nan)
         self._boundaries = None if bins == "equal_mass" else equal_width_boundaries(probability[starts], num_bins)
 
     def _by_logit(self, values: FloatArray) -> FloatArray:
@@ -152,7 +168,7 @@ class Bootstrap:
         values: float64 `(predictions, metrics)`: on the rows themselves.
         samples: float64 `(replicates, predictions, metrics)`: on each resample.
         error_of_true: For each prediction mean and standard deviation of the calibration error that it would
-            show if it were true.
+            show if it were true; NaN where labels are shares of clicks.
         row_means: For each name in `row_values` its weighted mean on the rows themselves.
         row_mean_samples: Likewise on each resample, float64 `(replicates,)`.
         confidence: What share of the resamples an interval holds.
@@ -187,11 +203,13 @@ class Bootstrap:
         value, samples = float(self.values[i, j]), self.samples[:, i, j]
         if metric != CALIBRATION_ERROR:
             return Estimate(value, *percentile_interval(samples, self.confidence))
-        lower, upper = mirrored_interval(value, samples, self.confidence)
+        _, upper = centred_interval(value, samples, self.confidence)
+        # What is left below without the noise of the labels, of which the resamples add as much again.
+        lower = min(2.0 * value - percentile_interval(samples, self.confidence)[1], value)
         mean, deviation = self.error_of_true[i]
-        if value <= mean + NormalDist().inv_cdf(0.5 + self.confidence / 2.0) * deviation:
+        if value <= mean + NormalDist().inv_cdf(0.5 + self.confidence / 2.0) * deviation and not math.isnan(lower):
             lower = 0.0
-        return Estimate(value, max(lower, 0.0), max(upper, 0.0))
+        return Estimate(value, *within_range(metric, lower, upper))
 
     def difference(self, first: str, second: str, metric: str) -> Estimate:
         """Returns a metric of the first prediction less that of the second, with its paired interval."""
@@ -199,7 +217,7 @@ class Bootstrap:
         value = float(self.values[i, j] - self.values[k, j])
         samples = self.samples[:, i, j] - self.samples[:, k, j]
         if metric == CALIBRATION_ERROR:
-            return Estimate(value, *mirrored_interval(value, samples, self.confidence))
+            return Estimate(value, *centred_interval(value, samples, self.confidence))
         return Estimate(value, *percentile_interval(samples, self.confidence))
 
 
@@ -229,10 +247,14 @@ def bootstrap_metrics(
 
     The interval is that of the percentiles, but for the expected calibration error: a mean of absolute
     values grows with noise, and the noise of a resample comes on top of that of the rows, so that the
-    percentiles lie too high, often wholly above the value. There the interval is mirrored at the value
-    (the basic, or reverse percentile, bootstrap), which takes that shift out; and it reaches down to 0
-    where the value is no larger than what true predictions would show on these rows. In simulations with
-    10 000 rows and 20 bins it held the truth in 86 to 98 % of the cases, the percentiles in 0 to 92 %.
+    percentiles lie too high, often wholly above the value. What can be asked there is two things: the
+    error that so many rows show on average, of which the value is one draw, and the smaller one that would be
+    left with endless rows. The interval is for both. Its upper end is that of the first: the resamples' distance from
+    their own mean, mirrored at the value. Its lower end is that of the second, mirrored once more for the
+    noise of the rows, and 0 where the value is no larger than what true predictions would show on these rows.
+    So the value always lies in it. In simulations with 500 and 2000 rows, click rates of 5 and 30 % and 20 bins it held
+    either one in 88 to 100 % of the cases; the interval of the second alone, which this was before, left the
+    value out in half of them.
 
     Args:
         labels: 0 or 1, `(rows,)` or `(rows, 1)`.

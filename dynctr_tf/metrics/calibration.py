@@ -330,7 +330,12 @@ def logit_histogram(
     """
     checked_bins(num_bins, "equal_width")
     rows = checked_rows(labels, logits, weights)
-    edges = np.histogram_bin_edges(rows.logits, num_bins).astype(np.float64)
+    low, high = float(rows.logits.min()), float(rows.logits.max())
+    if high - low <= 1e-9 * max(abs(low), abs(high)) * num_bins:
+        # One value, or so few digits between the two that float64 has no edges there.
+        half = max(0.5, 1e-6 * max(abs(low), abs(high)))
+        low, high = low - half, high + half
+    edges = np.linspace(low, high, num_bins + 1)
     clicks = np.histogram(rows.logits, edges, weights=rows.weights * rows.labels)[0]
     others = np.histogram(rows.logits, edges, weights=rows.weights * (1.0 - rows.labels))[0]
     return LogitHistogram(edges, clicks.astype(np.float64), others.astype(np.float64))

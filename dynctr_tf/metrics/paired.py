@@ -9,7 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dynctr_tf.metrics.bootstrap import Bootstrap, Estimate, Resample, bootstrap_metrics
+from dynctr_tf.metrics.bootstrap import (
+    CALIBRATION_ERROR,
+    Bootstrap,
+    Estimate,
+    Resample,
+    bootstrap_metrics,
+    within_range,
+)
 from dynctr_tf.metrics.calibration import CalibrationBins
 from dynctr_tf.metrics.scored_rows import (
     FloatArray,
@@ -270,8 +277,8 @@ def paired_bootstrap_tests(
         if math.isnan(estimate.lower):
             p_value = math.nan
         else:
-            if metric == "expected_calibration_error":  # as its interval: mirrored at the value
-                samples = 2.0 * estimate.value - samples
+            if metric == CALIBRATION_ERROR:  # as its interval: from the mean of the resamples to the value
+                samples = estimate.value + float(np.nanmean(samples)) - samples
             not_above, not_below = int((samples <= 0.0).sum()), int((samples >= 0.0).sum())
             defined = int((~np.isnan(samples)).sum())
             p_value = min(2.0 * (min(not_above, not_below) + 1) / (defined + 1), 1.0)
@@ -434,7 +441,7 @@ def estimate_of_runs(result: Bootstrap, runs: Sequence[str], metric: str) -> Est
     deviation, degrees, _ = _rows_and_seeds(samples, [values])
     half = two_sided_quantile(result.confidence, degrees) * deviation
     mean = float(values.mean())
-    return Estimate(mean, mean - half, mean + half)
+    return Estimate(mean, *within_range(metric, mean - half, mean + half))
 
 
 def holm_adjusted(p_values: Sequence[float]) -> list[float]:

@@ -138,6 +138,22 @@ def checked_groups(groups: npt.ArrayLike, rows: int) -> tuple[IntArray, int]:
     return index.reshape(-1).astype(np.int64), int(names.size)
 
 
+def are_clicks(labels: FloatArray) -> bool:
+    """Returns whether every label is 0 or 1, and none between."""
+    return bool(((labels == 0.0) | (labels == 1.0)).all())
+
+
+def are_weighted(weights: FloatArray) -> bool:
+    """Returns whether some rows count more than others."""
+    return bool((weights != weights[0]).any())
+
+
+def number_of_clicks(labels: FloatArray) -> float:
+    """Returns how many rows are clicks, each row counted once; no whole number where labels are shares of clicks."""
+    clicks = float(labels.sum())
+    return int(clicks) if clicks.is_integer() else clicks
+
+
 def probabilities(logits: FloatArray) -> FloatArray:
     """Returns the sigmoid of the logits, with full relative precision for very small probabilities."""
     result: FloatArray = np.exp(-np.logaddexp(0.0, -logits))

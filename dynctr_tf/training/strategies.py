@@ -42,6 +42,14 @@ workers, 9.5 s at 100M and 950 s at 10 billion.
 | 100M | 20 GB | mirrored or multi_worker on workers that have the memory, else parameter_server |
 | 10 billion | 2 TB | parameter_server, from 20 servers of 128 GB on |
 
+**Who listens.** A process of a `multi_worker` or `parameter_server` job starts TensorFlow's server. Whatever address
+`TF_CONFIG` gives it, that server listens on its port of *every* network interface, asks nobody who they are, encrypts
+nothing, and does what it is told with the rights of its account: who reaches the port can read and write every file
+that the account can. So put around a cluster what the server lacks: a private network of the cluster's machines alone,
+or a firewall that lets nobody else to the ports of `TF_CONFIG`; an account of its own without other rights; no port of
+it forwarded from outside. In containers, a network policy. Each process says in a line that it listens. Nothing else
+that the library starts listens beyond this machine: the workers of a search on one machine talk over 127.0.0.1.
+
 Ids are int32, so that one table has fewer than 2 147 483 648 rows: 10 billion values are hashed into that many, or
 shared by five tables.
 """
@@ -56,6 +64,7 @@ import os
 import re
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -77,6 +86,26 @@ _CLUSTER_EXAMPLE = {
 }
 _JOBS = {"multi_worker": ("chief", "worker"), "parameter_server": ("chief", "worker", "ps")}
 _NEEDED = {"multi_worker": ("worker",), "parameter_server": ("chief", "worker", "ps")}
+
+
+# A name, an IPv4 address or an IPv6 one in brackets, and a port; letters of other scripts are no part of either.
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, in ASCII and cut where it is long."""
+    text = ascii(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _object_of_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; one that gives a key twice is refused, for only one of both would count."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {_shown(key)} is given twice")
+        found[key] = value
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,26 +158,34 @@ def read_cluster(strategy: str, environment: Mapping[str, str] | None = None) ->
     if not text:
         raise refuse("is not set")
     try:
-        config = json.loads(text)
-    except json.JSONDecodeError as error:
+        config = json.loads(text, object_pairs_hook=_object_of_distinct_keys)
+    except RecursionError as error:
+        raise refuse("is not JSON that can be read: too many lists or objects within one another") from error
+    except ValueError as error:  # not JSON, a key given twice, a number of thousands of digits
         raise refuse(f"is not JSON ({error})") from error
     if not isinstance(config, dict):
-        raise refuse(f"must be a JSON object, got {text}")
+        raise refuse(f"must be a JSON object, got {_shown(config)}")
     for part in ("cluster", "task"):
-        if not isinstance(config.get(part), dict) or not config[part]:
+        if part not in config:
             raise refuse(f"lacks {part!r}")
+        if not isinstance(config[part], dict) or not config[part]:
+            raise refuse(f"must give {part!r} as a JSON object that is not empty, got {_shown(config[part])}")
+    # TensorFlow reads it again, by itself.
+    if config.get("rpc_layer", "grpc") != "grpc":
+        raise refuse(f'must leave rpc_layer out, or give it as "grpc", got {_shown(config["rpc_layer"])}')
     jobs: dict[str, tuple[str, ...]] = {}
     for job, addresses in config["cluster"].items():
         if job not in _JOBS[strategy]:
             raise refuse(
-                f"has a job that the strategy does not use: {unknown_name_message('job', job, _JOBS[strategy])}"
+                "has a job that the strategy does not use: "
+                + unknown_name_message("job", job.encode("ascii", "backslashreplace").decode(), _JOBS[strategy])
             )
         if not isinstance(addresses, list) or not addresses:
-            raise refuse(f"must give cluster.{job} as a list of host:port, got {addresses!r}")
+            raise refuse(f"must give cluster.{job} as a list of host:port, got {_shown(addresses)}")
         for address in addresses:
-            host, colon, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-            if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
-                raise refuse(f"must give each process of cluster.{job} as host:port, got {address!r}")
+            match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+            if match is None or not 0 < int(match[1]) < 65536:
+                raise refuse(f"must give each process of cluster.{job} as host:port, got {_shown(address)}")
         jobs[job] = tuple(addresses)
     lacking = [job for job in _NEEDED[strategy] if job not in jobs]
     if lacking:
@@ -164,10 +201,12 @@ def read_cluster(strategy: str, environment: Mapping[str, str] | None = None) ->
         if part not in task:
             raise refuse(f"lacks {part!r} in its task")
     kind, index = task["type"], task["index"]
-    if kind not in jobs:
-        raise refuse(f"has a task of type {kind!r}, which its cluster lacks; its jobs are {sorted(jobs)}")
+    if not isinstance(kind, str) or kind not in jobs:
+        raise refuse(f"has a task of type {_shown(kind)}, which its cluster lacks; its jobs are {sorted(jobs)}")
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(jobs[kind]):
-        raise refuse(f"has the task index {index!r}, but cluster.{kind} has the processes 0 to {len(jobs[kind]) - 1}")
+        raise refuse(
+            f"has the task index {_shown(index)}, but cluster.{kind} has the processes 0 to {len(jobs[kind]) - 1}"
+        )
     return Cluster(jobs, kind, index)
 
 
@@ -233,8 +272,10 @@ def make_strategy(
     if name == "mirrored":
         return _mirrored(replicas)
     if name == "multi_worker":
-        read_cluster(name)
-        return _early(tf.distribute.MultiWorkerMirroredStrategy)
+        cluster = read_cluster(name)
+        say_who_listens(cluster)
+        with saying_who_is_awaited(cluster):
+            return _early(tf.distribute.MultiWorkerMirroredStrategy)
     if name == "parameter_server":
         return _parameter_server(read_cluster(name), shard_rows)
     if name == "tpu":
@@ -287,7 +328,9 @@ def _parameter_server(cluster: Cluster, shard_rows: int) -> tf.distribute.Strate
         return [min(servers, shape[0]) if spread else 1] + [1] * (shape.rank - 1)
 
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver(rpc_layer="grpc")
-    return _early(lambda: tf.distribute.ParameterServerStrategy(resolver, variable_partitioner=partition))
+    say_who_listens(cluster)
+    with saying_who_is_awaited(cluster):
+        return _early(lambda: tf.distribute.ParameterServerStrategy(resolver, variable_partitioner=partition))
 
 
 def _tpu(address: str | None) -> tf.distribute.Strategy:
@@ -345,6 +388,7 @@ def serve_chief(cluster: Cluster, *, grace_seconds: float = 60.0, poll_seconds: 
     """
     if cluster.is_chief:
         raise ValueError("The chief does not serve itself: make the strategy with make_strategy.")
+    say_who_listens(cluster)
     # A step waits for servers in a thread; on few cores TensorFlow would have no other for what they answer.
     threads = max(os.cpu_count() or 1, len(cluster.jobs["worker"]) + 1, 4)
     server = tf.distribute.Server(
@@ -357,13 +401,83 @@ def serve_chief(cluster: Cluster, *, grace_seconds: float = 60.0, poll_seconds: 
     print(f"{cluster.task_type} {cluster.task_index} serves the chief at {server.target}", flush=True)
     host, _, port = cluster.jobs["chief"][0].rpartition(":")
     seen: float | None = None
+    started = said = time.monotonic()
     while seen is None or time.monotonic() - seen < grace_seconds:
         try:
             with socket.create_connection((host, int(port)), timeout=5.0):
                 seen = time.monotonic()
         except OSError:
-            pass
+            if seen is None and time.monotonic() - said >= _SAY_EVERY:
+                said = time.monotonic()
+                print(f"waiting for chief 0 ({host}:{port}), {said - started:.0f} s now", flush=True)
         time.sleep(poll_seconds)
+
+
+_SAY_EVERY = 30.0
+
+
+def own_address(cluster: Cluster) -> str:
+    """The `host:port` that the cluster gives this process."""
+    return cluster.jobs[cluster.task_type][cluster.task_index]
+
+
+def say_who_listens(cluster: Cluster) -> None:
+    """Prints that TensorFlow's server listens on every interface, and what that means."""
+    port = own_address(cluster).rpartition(":")[2]
+    print(
+        f"{cluster.task_type} {cluster.task_index} listens on port {port} of every network interface, and TensorFlow "
+        "serves whoever connects, with this account's rights: let a firewall keep the port to the cluster's machines",
+        flush=True,
+    )
+
+
+def absent_partners(cluster: Cluster, timeout: float = 2.0) -> list[str]:
+    """The other processes of a cluster that nobody can be reached at, as `"worker 1 (host2:2222)"`.
+
+    Args:
+        cluster: The cluster.
+        timeout: Seconds that each may take to answer. Default 2.0.
+    """
+    absent = []
+    for job, addresses in cluster.jobs.items():
+        for index, address in enumerate(addresses):
+            if (job, index) == (cluster.task_type, cluster.task_index):
+                continue
+            host, _, port = address.rpartition(":")
+            try:
+                with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout):
+                    pass
+            except OSError:
+                absent.append(f"{job} {index} ({address})")
+    return absent
+
+
+@contextlib.contextmanager
+def saying_who_is_awaited(cluster: Cluster, every: float | None = None) -> Iterator[None]:
+    """Within it, every so often a line says for which other processes of the cluster this one waits.
+
+    Args:
+        cluster: The cluster.
+        every: Seconds between two lines. Default `None`: 30.
+    """
+    ended = threading.Event()
+    pause = _SAY_EVERY if every is None else every
+    start = time.monotonic()
+
+    def watch() -> None:
+        while not ended.wait(pause):
+            absent = absent_partners(cluster)
+            whom = f"{', '.join(absent)}, where nobody answers" if absent else "the others, which all answer"
+            if not ended.is_set():
+                print(f"waiting for {whom}; {time.monotonic() - start:.0f} s now", flush=True)
+
+    watcher = threading.Thread(target=watch, name="awaited partners", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join(timeout=5.0)
 
 
 def make_coordinator(strategy: tf.distribute.Strategy) -> Any:

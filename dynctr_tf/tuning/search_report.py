@@ -25,6 +25,7 @@ from dynctr_tf.evaluation.plots import (
     style_axes,
 )
 from dynctr_tf.evaluation.text_table import align
+from dynctr_tf.figures import decimals_for, figures_text
 from dynctr_tf.metrics.scored_rows import FloatArray
 from dynctr_tf.models.catalogue import Choice, LogUniform, SearchSpace
 from dynctr_tf.tuning.search import Trial
@@ -54,10 +55,11 @@ def trials_table(trials: Sequence[Trial]) -> str:
     names = list(dict.fromkeys(name for trial in trials for name in trial.values))
     figures = [name for name in _FIGURES if any(name in trial.figures for trial in trials)]
     rows = [["trial", "score", *names, *(_TITLES.get(name, name) for name in figures)]]
+    decimals = max([5, *(decimals_for(trial.score, 5, 5) for trial in trials if not trial.error)])
     for trial in trials:
         rows.append([
             trial.name.removeprefix("trial_"),
-            "failed" if trial.error else f"{trial.score:.5f}",
+            "failed" if trial.error else figures_text(trial.score, decimals=decimals),
             *(_text(trial.values[name]) if name in trial.values else "(start)" for name in names),
             *(format(trial.figures[name], _FIGURES[name]) if name in trial.figures else "-" for name in figures),
         ])  # fmt: skip
@@ -147,7 +149,7 @@ def plot_search(path: str | Path, trials: Sequence[Trial], space: SearchSpace, *
     figure.suptitle(
         f"{objective} of {len(finished)} trials"
         + (f", {len(failed)} failed" if failed else "")
-        + f"; best {best.score:.5f}",
+        + f"; best {figures_text(best.score, 5, decimals_for(best.score, 5, 5))}",
         x=0.012,
         ha="left",
         fontsize=12.5,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import re
+import socket
+import time
 from collections import Counter
 from typing import Any
 
@@ -24,6 +28,8 @@ from dynctr_tf.training.strategies import (
     make_strategy,
     prepare_for_tpu,
     read_cluster,
+    say_who_listens,
+    saying_who_is_awaited,
     serve_chief,
 )
 from pipelines import compare, train, tune
@@ -288,3 +294,115 @@ def test_a_cluster_trains_one_model_at_a_time(tmp_path: Any, monkeypatch: Any, c
             job.main(["--strategy", "multi_worker", *words])
         assert stopped.value.code == 2 and "is not set" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def odd_values(generator: random.Random) -> list[Any]:
+    letters = "".join(generator.choice('aZ09:.[]{}",\\ \x00²é\u2028\ud800-_') for _ in range(generator.randrange(9)))
+    return [
+        *(None, True, False, 0, -1, 1.5, 10**400, float("nan"), float("inf"), "", " ", letters, "host", "host:", ":1"),
+        *("host:0", "host:65536", "host:²", "ho st:1", "a:1\n", "\ud800:1", "[::1]:7", "http://a:1", "a:1:2", [], {}),
+        *(
+            [[]],
+            [{}],
+            {"a": []},
+            ["a:1", "a:1"],
+            ["a:1", 5],
+            [None],
+            "worker",
+            "chief",
+            "ps",
+            "evaluator",
+            "0",
+            1,
+            2**70,
+        ),
+    ]
+
+
+def mutated(value: Any, generator: random.Random) -> Any:
+    """A JSON value with one part of it replaced, taken out, doubled or renamed."""
+    if isinstance(value, dict) and value and generator.random() < 0.85:
+        copy = dict(value)
+        key = generator.choice(list(copy))
+        act = generator.randrange(8)
+        if act == 0:
+            del copy[key]
+        elif act == 1:
+            copy[str(generator.choice(odd_values(generator)))] = copy.pop(key)
+        else:
+            copy[key] = mutated(copy[key], generator)
+        return copy
+    if isinstance(value, list) and value and generator.random() < 0.7:
+        place = generator.randrange(len(value))
+        if generator.random() < 0.2:
+            return [*value, value[place]]
+        return [*value[:place], mutated(value[place], generator), *value[place + 1 :]]
+    return generator.choice(odd_values(generator))
+
+
+def test_any_cluster_is_read_or_refused() -> None:
+    """Mutations of good configurations, and of their letters: a cluster, or a message that says what is wrong."""
+    generator = random.Random(0)
+    read = refused = 0
+    for number in range(6000):
+        strategy = ("multi_worker", "parameter_server")[number % 2]
+        cluster: Any = WORKERS if number % 2 == 0 else SERVERS
+        whole: Any = {"cluster": cluster, "task": {"type": "worker", "index": 0}}
+        if number % 3:
+            for _ in range(generator.randrange(1, 4)):
+                whole = mutated(whole, generator)
+            text = json.dumps(whole)
+        else:
+            letters = list(json.dumps(whole))
+            for _ in range(generator.randrange(1, 4)):
+                letters[generator.randrange(len(letters))] = generator.choice('{}[]:,"0²\x00\ud800aé')
+            text = "".join(letters)
+        try:
+            found = read_cluster(strategy, {"TF_CONFIG": text})
+        except ValueError as error:
+            refused += 1
+            assert str(error).startswith(f"TF_CONFIG for the strategy {strategy!r} "), text
+            assert len(str(error)) < 1500
+        else:
+            read += 1
+            assert all(re.fullmatch(r"\S+:[0-9]+", address) for of in found.jobs.values() for address in of), text
+            assert 0 <= found.task_index < len(found.jobs[found.task_type])
+            json.dumps(found.jobs, ensure_ascii=False).encode()
+    assert read > 20 and refused > 3000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, "is not JSON"),
+        ('{"cluster": ' + "9" * 5000 + "}", "is not JSON"),
+        ('{"cluster": {"worker": ["a:1"]}, "cluster": {"worker": ["b:1"]}}', "key 'cluster' is given twice"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"], "index": 0}}', r"task of type \['worker'\]"),
+        ('{"cluster": {"worker": ["a:\u00b2"]}, "task": {"type": "worker", "index": 0}}', "as host:port"),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}, "rpc_layer": 5}',
+            "rpc_layer out, or give it as",
+        ),
+    ],
+)
+def test_odd_texts_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_cluster("multi_worker", {"TF_CONFIG": text})
+
+
+def test_who_is_awaited_and_who_listens_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as there, socket.socket() as gone:
+        there.bind(("127.0.0.1", 0))
+        there.listen()
+        gone.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers
+        addresses = [f"127.0.0.1:{own.getsockname()[1]}" for own in (there, gone)]
+        cluster = read_cluster("multi_worker", config({"worker": ["127.0.0.1:1", *addresses]}))
+        with saying_who_is_awaited(cluster, every=0.05):
+            time.sleep(0.5)
+        text = capsys.readouterr().out
+        assert f"waiting for worker 2 ({addresses[1]}), where nobody answers; 0 s now" in text
+        assert addresses[0] not in text
+        time.sleep(0.2)
+        assert not capsys.readouterr().out
+    say_who_listens(cluster)
+    assert "listens on port 1 of every network interface" in capsys.readouterr().out

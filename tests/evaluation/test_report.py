@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dynctr_tf import metrics
-from dynctr_tf.evaluation import Evaluation, evaluate
+from dynctr_tf.evaluation import Evaluation, compare, evaluate, scenario_report
 
 
 def some_rows(rows: int = 1500, seed: int = 0):
@@ -131,7 +132,48 @@ def test_undefined_metrics_in_json_and_text() -> None:
     assert plain["metrics"]["auc"] == {"value": None, "lower": None, "upper": None}
     assert math.isnan(Evaluation.from_json(evaluation.to_json()).metrics["auc"].value)
     line = next(line for line in evaluation.to_text().splitlines() if line.startswith("AUC"))
-    assert line.split() == ["AUC", "-", "[-,", "-]"]
+    assert line.split() == ["AUC", "-", "-"]
+    assert (
+        "AUC, normalized entropy, calibration ratio are not defined, for none of the 50 rows is a click"
+        in evaluation.to_text()
+    )
+    # One click, which a third of the resamples has not: a value, and the reason why there is no interval.
+    text = evaluate(np.arange(50) == 3, np.linspace(-3.0, -1.0, 50), replicates=100).to_text()
+    assert "no interval of AUC, normalized entropy, calibration ratio: with 1 clicks among 50 rows" in text
+
+
+def test_counts_and_rates_are_both_of_rows_or_both_by_weight() -> None:
+    labels = np.array([1.0, 0.0, 0.0, 0.0] * 25)
+    logits = np.linspace(-2.0, 2.0, 100)
+    plain = evaluate(labels, logits, replicates=40).to_text()
+    assert "100 rows, 25 clicks (25.00 %); 95 % intervals" in plain
+    weights = np.where(labels == 1.0, 1.0, 8.0)
+    weighted = evaluate(labels, logits, weights=weights, replicates=40)
+    assert "100 rows, 25 clicks (25.00 % of the rows; by weight 4.00 %" in weighted.to_text()
+    assert Evaluation.from_json(weighted.to_json()).to_text() == weighted.to_text()
+    table = compare(labels, {"a": logits, "b": -logits}, reference="a", weights=weights, replicates=40).to_text()
+    assert "100 rows, 25 clicks (25.00 % of the rows; by weight 4.00 %" in table
+    by_scenario = scenario_report(labels, {"a": logits}, np.arange(100) % 2, weights=weights, replicates=40).to_text()
+    assert "100 rows, 25 clicks (25.00 % of the rows; by weight 4.00 %" in by_scenario
+    row = next(line for line in by_scenario.splitlines() if line.startswith("weighted mean"))
+    assert "4.00 %" in row and "25.00 %" not in row
+
+
+def test_rare_clicks_have_significant_figures() -> None:
+    """iPinYou's tables differ in the sixth decimal of the log loss."""
+    generator = np.random.default_rng(0)
+    labels = (generator.random(40_000) < 0.0008).astype(float)
+    good = np.full(40_000, math.log(labels.mean() / (1.0 - labels.mean())))
+    text = evaluate(labels, good, replicates=40).to_text()
+    line = next(line for line in text.splitlines() if line.startswith("log loss"))
+    value = line.split()[2]
+    assert len(value.split(".")[1]) == 6 and float(value) < 0.01, line
+    assert re.search(r"clicks \(0\.0[1-9]\d\d %\)", text.splitlines()[0]), "three figures of the click rate"
+    table = compare(labels, {"a": good, "b": good + 0.1}, reference="a", replicates=40).to_text()
+    line = next(line for line in table[table.index("log loss") :].splitlines() if line.startswith("b "))
+    assert len(line.split()[5].split(".")[1]) == 7, line
+    shown = evaluate(labels, np.full(40_000, 1e18), replicates=40).to_text()
+    assert "e+17" in shown and "e+18" not in shown.splitlines()[0]
 
 
 def test_text_is_an_aligned_table(evaluation) -> None:

@@ -128,6 +128,45 @@ def test_calibration_error_interval_of_a_model_that_is_off() -> None:
     assert held >= 86
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.2, 0.6])
+def test_calibration_error_interval_is_of_both_errors_and_holds_the_value(shift: float) -> None:
+    """Known from simulations: the error that so many rows show on average, and the one of endless rows."""
+    _, logits = some_rows(1_000_000, 400_000)
+    endless = np.mean(1.0 / (1.0 + np.exp(-logits - shift)) - 1.0 / (1.0 + np.exp(-logits)))
+    shown = []
+    for seed in range(200):
+        labels, logits = some_rows(10_000 + seed, 500)
+        shown.append(expected_calibration_error(labels, logits + shift))
+    held = {"endless": 0, "so many": 0}
+    for seed in range(60):
+        labels, logits = some_rows(seed, 500)
+        found = bootstrap_intervals(labels, logits + shift, replicates=100, seed=seed)["expected_calibration_error"]
+        assert found.lower <= found.value <= found.upper
+        held["endless"] += found.lower <= endless <= found.upper
+        held["so many"] += found.lower <= np.mean(shown) <= found.upper
+    assert min(held.values()) >= 51, held
+
+
+def test_every_interval_holds_its_value() -> None:
+    """Few rows, few clicks, ties, weights of four orders of magnitude, groups of one class."""
+    generator = np.random.default_rng(0)
+    for case in range(60):
+        rows = int(generator.integers(30, 300))
+        logits = generator.normal(-1.0, 1.5, rows).round(int(generator.integers(0, 4)))
+        labels = (generator.random(rows) < generator.choice([0.1, 0.3, 0.9])).astype(float)
+        labels[:3], labels[3:6] = 1.0, 0.0
+        weights = None if case % 2 else np.exp(generator.normal(0.0, 2.0, rows))
+        groups = generator.integers(0, 20, rows)
+        result = bootstrap_metrics(
+            labels, {"a": logits, "b": -logits}, weights=weights, groups=groups, replicates=200, seed=case
+        )
+        for metric in result.metrics:
+            for found in (result.estimate("a", metric), result.difference("a", "b", metric)):
+                if not math.isnan(found.lower):
+                    slack = 1e-9 * abs(found.value)
+                    assert found.lower - slack <= found.value <= found.upper + slack, (case, metric, found)
+
+
 def test_groups_that_resemble_each_other_widen_the_interval() -> None:
     labels, logits = some_rows(7, 100)
     labels, logits, groups = np.repeat(labels, 20), np.repeat(logits, 20), np.repeat(np.arange(100), 20)

@@ -1,0 +1,275 @@
+"""What a job says of numbers that cannot be trusted, and what it refuses before any work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dynctr_tf.training import machine_record, plan_steps
+from dynctr_tf.training.memory import refuse_weights_that_do_not_fit
+from dynctr_tf.training.steps import unfinished
+from pipelines import __main__ as overview
+from pipelines import benchmark, compare, train, tune
+
+SMALL = ["--data.options.num_train", "1500", "--data.options.num_validation", "300", "--data.options.num_test", "300"]
+QUICK = ["--training.epochs", "1", "--training.tensorboard", "false", "--evaluation.replicates", "40"]
+DNN = ["--model.name", "dnn", "--model.options.embedding_dim", "4", "--model.options.hidden_units", "[8]"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(job: Any, words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        job.main(words)
+    text = capsys.readouterr().err
+    assert ended.value.code == 2, text
+    assert "Traceback" not in text
+    message = text[text.rindex(": error: ") + 9 :].strip()
+    assert "\n" not in message
+    return message
+
+
+def test_a_model_that_is_no_better_than_the_base_rate(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*DNN, *SMALL, *QUICK, "--optimizer.options.learning_rate", "1000", "--run-directory", "run"]
+    train.main(words)
+    text = capsys.readouterr().out
+    assert "THE MODEL IS NO BETTER THAN THE BASE RATE" in text and "It is not exported" in text
+    assert "batch size 64" in text and "1,500 training rows make 24 steps an epoch" in text
+    assert "NOTE: the training had 24 steps only" in text
+    assert not (here / "saved_models").exists()
+    train.main([*words, "--export.even_if_worse_than_base_rate", "true"])
+    text = capsys.readouterr().out
+    assert "THE MODEL IS NO BETTER" in text and "SavedModel: " in text
+
+
+OWN = ["--data.path", "rows.csv", *DNN, *QUICK, "--export.directory", "none"]
+
+
+def own_file(folder: Path, labels: Any, weights: Any = None, rows: int = 60) -> None:
+    """Rows in the order train, validation, test (70, 10, 20 %), with a schema beside them."""
+    lines = ["y,x" + ("" if weights is None else ",w")]
+    for row in range(rows):
+        lines.append(f"{labels[row]},{'abc'[row % 3]}" + ("" if weights is None else f",{weights[row]}"))
+    (folder / "rows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    schema = {"features": [{"name": "x", "kind": "categorical"}], "label": "y"}
+    if weights is not None:
+        schema["weight"] = "w"
+    (folder / "rows.schema.json").write_text(json.dumps(schema), encoding="utf-8")
+
+
+MIXED = [0, 1, 0] * 20
+
+
+@pytest.mark.parametrize(
+    ("labels", "weights", "words", "message"),
+    [
+        ([0] * 60, None, [], "There is nothing to learn: no row is a click of the 42 train rows"),
+        ([1] * 60, None, [], "There is nothing to learn: every row is a click of the 42 train rows"),
+        (MIXED[:42] + [0] * 6 + MIXED[:12], None, ["--training.monitor", "auc"], "training.monitor is auc, which is"),
+        (MIXED, [0] * 60, [], "the weights 'w' of the training rows are all 0"),
+        (MIXED, [1] * 48 + [0] * 12, [], "All 12 test rows have the weight 0"),
+        (MIXED, [1] * 59 + ["1e39"], [], "column 'w': expected a number of at least 0 that float32 holds"),
+    ],
+)
+def test_rows_that_cannot_be_learnt_or_judged(
+    labels: Any, weights: Any, words: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_file(here, labels, weights)
+    assert message in refused(train, [*OWN, "--data.split_by", "order", *words], capsys)
+    assert not list(here.glob("runs/tabular_file-*")), "said before the training"
+
+
+def test_a_test_split_without_clicks_is_said_with_its_reason(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own_file(here, MIXED[:48] + [0] * 12)
+    train.main([*OWN, "--data.split_by", "order"])
+    text = capsys.readouterr().out
+    assert "data.name: tabular_file" in text and "data.schema: rows.schema.json, beside the file" in text
+    assert "NOTE: no row is a click of the 12 test rows, so that its AUC is not defined" in text
+    assert "not defined, for none of the 12 rows is a click" in text
+
+
+def test_no_test_rows_are_said_before_the_training(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own_file(here, MIXED)
+    words = [*OWN, "--data.options.splits", "{train = 0.5, validation = 0.5}"]
+    assert "The test split has no rows" in refused(train, words, capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model.options.embedding_dim", "1.5"], "embedding_dim of model 'dnn' must be a whole number, got 1.5"),
+        (["--model.options.dropout", "1"], "dropout of model 'dnn' must be from 0 to below 1, got 1"),
+        (["--model.options.dropout", "nan"], "model.options.dropout must be a finite number, got nan"),
+        (["--model.options.dropout", "half"], "dropout of model 'dnn' must be a number, got 'half'"),
+        (["--model.options.embedding_dim", "0"], "must be from 1 to"),
+        (["--model.options.embedding_dim", "9" * 30], "at most 64 bits, got one of 30 digits"),
+        (["--model.options.hidden_units", "400"], "must be a list of whole numbers, got 400"),
+        (["--model.options.hidden_units", "[400, 0]"], "must be from 1 to"),
+        (["--model.options.hidden_units", "abc"], "must be a list of whole numbers, got 'abc'"),
+        (["--model.options.batch_norm", "3"], "must be true or false, got 3"),
+        (["--model.options.activation", "relo"], "Did you mean 'relu'"),
+        (["--optimizer.options.learning_rate", "0"], "learning_rate of optimizer 'lazy_adam' must be above 0, got 0"),
+        (["--optimizer.options.learning_rate", "fast"], "must be a number above 0, got 'fast'"),
+        (["--optimizer.options.learning_rate", "inf"], "must be a finite number, got inf"),
+        (["--optimizer.options.lerning_rate", "1"], "Did you mean 'learning_rate'"),
+        (["--optimizer.name", "adam", "--optimizer.options.beta_1", "1.5"], "must be from 0 to below 1, got 1.5"),
+        (["--model", "dinn"], "Did you mean 'din' or 'dnn'"),
+        (["--model.options", "3"], "table of settings; give one of them, as in --model.options.NAME VALUE"),
+        (["--data.options.num_train", "many"], "num_train of data set 'synthetic_ctr' must be a whole number"),
+        (["--data.options.x", "2020-01-01"], "Unknown option of data set 'synthetic_ctr': 'x'"),
+        (["--data.min_count", "0"], "data.min_count must be at least 1, got 0"),
+        (["--evaluation.batch_size", "0"], "evaluation.batch_size must be at least 1, got 0"),
+        (["--evaluation.replicates", "1000000000000"], "evaluation.replicates must be at most 1,000,000"),
+        (["--training.seed", "-1"], "training.seed must be at least 0, got -1"),
+        (["--training.seed", "4294967296"], "training.seed must be at most 4,294,967,295"),
+        (["--training.learning_rate", "0.1"], "Did you mean '--optimizer.options.learning_rate'"),
+        (["--num_layers", "3"], "'--model.options.num_layers' belongs to another model"),
+        (["--model.name", "dcn", "--num_layers", "3"], "Did you mean '--model.options.num_layers'"),
+        (["--optimizer", "adam"], "as in --optimizer.name VALUE"),
+        (["clicks.csv"], "--data.name tabular_file --data.path clicks.csv --data.schema clicks.schema.json"),
+        (["--config", "."], "is a folder; give a TOML file in it"),
+        (["--config", ""], "is a folder; give a TOML file in it"),
+        (["--config", "bytes.toml"], "bytes.toml is not TOML: byte 0 is not UTF-8"),
+        (["--config", "date.toml"], "data.options.x must be a number, a text, a list or true|false, got the date"),
+        (["--config", "deep.toml"], "deep.toml is not TOML"),
+        (["--config", "rate.toml"], "Did you mean 'optimizer.options.learning_rate', which a file gives as learning_r"),
+        (["--config", "top.toml"], "Did you mean 'training.epochs', which a file gives as epochs = ... under [train"),
+        (["--config", "path.toml"], "The file 'clicks.csv' needs a schema"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_bad_settings_are_refused_before_the_work(
+    words: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "bytes.toml").write_bytes(b"\xff\xfe\x00[")
+    (here / "date.toml").write_text("[data.options]\nx = 2020-01-01\n")
+    (here / "deep.toml").write_text("x = " + "[" * 5000 + "]" * 5000)
+    (here / "rate.toml").write_text("[training]\nlearning_rate = 0.1\n")
+    (here / "top.toml").write_text("epochs = 3\n")
+    (here / "path.toml").write_text('[data]\npath = "clicks.csv"\n')
+    base = [] if words[0] in ("--config", "--model") else [*DNN, *SMALL]
+    assert message in refused(train, [*base, *words], capsys)
+    assert not (here / "runs").exists()
+
+
+def test_settings_of_a_schema_are_pointed_to_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own_file(here, MIXED)
+    message = refused(train, [*OWN, "--data.min_count", "2"], capsys)
+    assert "set it in the schema, as 'min_count' of each feature" in message and "rows.schema.json" in message
+
+
+def test_other_jobs_refuse_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--models has an empty name" in refused(compare, ["--models", "", "--output", "out"], capsys)
+    words = ["--models", "lr", "dnn=dnn dropout=1", "--output", "out"]
+    assert "dropout of model 'dnn' must be" in refused(compare, words, capsys)
+    assert "'lrr'. Did you mean 'lr'" in refused(compare, ["--models", "lrr", "--output", "out"], capsys)
+    assert "search.trials must be at least 0" in refused(tune, ["--trials", "-1"], capsys)
+    assert "dropout of model" in refused(tune, [*DNN, "--model.options.dropout", "1"], capsys)
+
+
+def test_a_model_that_does_not_fit_is_refused_with_its_figures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*DNN, *SMALL, *QUICK, "--model.options.embedding_dim", "1000000000"]
+    message = refused(train, words, capsys)
+    assert "does not fit into memory" in message and "x 1,000,000,000) alone takes" in message
+    assert "GiB are available" in message
+
+
+def test_weights_that_fit_are_made_and_others_are_not() -> None:
+    import tensorflow as tf
+    from tensorflow import keras
+
+    with refuse_weights_that_do_not_fit(2, available=4 * 3 * (8 * 4 + 4)):
+        dense = keras.layers.Dense(4)
+        dense.build((None, 8))
+    assert dense.kernel.shape == (8, 4)
+    with (
+        pytest.raises(ValueError, match=r"kernel \(8 x 4\) alone takes"),
+        refuse_weights_that_do_not_fit(2, available=4 * 3 * 31),
+    ):
+        keras.layers.Dense(4).build((None, 8))
+    assert float(tf.Variable(1.0)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch"), [(1, 64), (6_000, 64), (12_800, 128), (100_000, 512), (409_600, 4096), (10**8, 4096)]
+)
+def test_steps_follow_from_the_rows(rows: int, batch: int) -> None:
+    plan = plan_steps(rows)
+    assert plan.batch_size == batch
+    assert plan.steps_per_epoch * batch >= rows > (plan.steps_per_epoch - 1) * batch
+    assert plan.patience * plan.evaluate_every >= 2 * plan.steps_per_epoch
+    assert plan_steps(rows, replicas=3).batch_size % 3 == 0
+    given = plan_steps(rows, batch_size=32, evaluate_every=5, patience=0)
+    assert (given.batch_size, given.evaluate_every, given.patience, given.to_text()) == (32, 5, 0, "")
+
+
+def test_a_short_training_is_said_to_be_short() -> None:
+    assert unfinished(1000, 750, stopped_early=False, epochs=3) == ""
+    assert unfinished(200, 100, stopped_early=True, epochs=3) == ""
+    assert "still improving" in unfinished(1000, 1000, stopped_early=False, epochs=3)
+    assert "had 200 steps only" in unfinished(200, 100, stopped_early=False, epochs=3)
+
+
+def test_the_jobs_are_listed_and_started_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert overview.main([]) == 0
+    text = capsys.readouterr().out
+    for job in overview.JOBS:
+        assert any(line.split()[:1] == [job] and len(line.split()) > 5 for line in text.splitlines()), job
+    assert overview.main(["trian", "--help"]) == 2
+    assert "Did you mean `dynctr train`" in capsys.readouterr().err
+    assert overview.main(["clicks.csv"]) == 2
+    assert "dynctr schema clicks.csv" in capsys.readouterr().err
+    assert overview.main(["--version"]) == 0 and capsys.readouterr().out.startswith("dynctr_tf ")
+    with pytest.raises(SystemExit) as ended:
+        overview.main(["schema", "--help"])
+    assert ended.value.code == 0 and "python -m pipelines.schema" in capsys.readouterr().out
+
+
+def test_the_command_lists_without_tensorflow() -> None:
+    code = "import sys, pipelines.__main__ as m; m.main([]); print('tensorflow' in sys.modules)"
+    root = Path(overview.__file__).parent.parent
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert shown.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--fuxictr-python", sys.executable], "give --fuxictr-zoo"),
+        (["--fuxictr-python", sys.executable, "--fuxictr-zoo", "nowhere"], "must name the folder model_zoo"),
+        (["--fuxictr-python", "/no/python", "--fuxictr-zoo", "zoo"], "there is no '/no/python'"),
+        (["--fuxictr-python", sys.executable, "--fuxictr-zoo", "zoo"], "says: ModuleNotFoundError"),
+        (["--rounds", "0"], "--rounds must be at least 1"),
+    ],
+)
+def test_speed_checks_its_contenders_before_the_first_run(
+    words: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorflow")
+    if "ModuleNotFoundError" in message:
+        try:
+            import fuxictr  # noqa: F401
+
+            pytest.skip("this interpreter has FuxiCTR")
+        except ImportError:
+            pass
+    (here / "zoo" / "DeepFM").mkdir(parents=True)
+    assert message in refused(benchmark, ["speed", "--models", "lr", "--ids", "1000", *words], capsys)
+    assert not (here / "runs").exists()
+
+
+def test_the_record_of_the_machine_is_plain() -> None:
+    record = machine_record()
+    assert json.loads(json.dumps(record)) == record
+    assert record["intra_op_threads"] >= 1 and record["cores"] >= 1 and record["cpu"]
+    assert "tensorflow" in record["packages"] and np.__version__ == record["packages"]["numpy"]

@@ -65,8 +65,6 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 def _decoded(values: pa.Array) -> pa.Array:
     """Values of a plain type without a dictionary, text as `string`."""
-    if isinstance(values.type, pa.ExtensionType):
-        values = values.storage
     if pa.types.is_dictionary(values.type):
         # Some kinds of text cannot be taken by an index before they are made the common one.
         return pc.take(_decoded(values.dictionary), values.indices)
@@ -108,7 +106,7 @@ class Column:
         self.marks: tuple[str, ...] = ()
         self.num_rows = len(cells)
         self.lengths: np.ndarray | None = None
-        kind = self.type.storage_type if isinstance(self.type, pa.ExtensionType) else self.type
+        kind = self.type
         self.is_list = _is_listlike(kind)
         inner = kind.value_type if self.is_list else kind
         self.is_time = bool(pa.types.is_temporal(inner.value_type if pa.types.is_dictionary(inner) else inner))
@@ -272,7 +270,7 @@ class Column:
 
 
 def _one_array(cells: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
-    chunks = [chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk for chunk in cells.chunks]
+    chunks = cells.chunks
     if not chunks:
         return pa.array([], kind)
     if pa.types.is_dictionary(kind):

@@ -59,7 +59,10 @@ def kind_of(column: Column, num_rows: int) -> tuple[Kind, dict[str, Any], str]:
         return "categorical", {}, "true or false"
     if column.has_leading_zeros:
         return "categorical", vocabulary, "digits that start with 0" + rare
-    low, high = column.known_numbers.min(), column.known_numbers.max()
+    finite = np.isfinite(column.known_numbers)
+    if not finite.any():
+        return "categorical", vocabulary, "infinite numbers alone"
+    low, high = column.known_numbers[finite].min(), column.known_numbers[finite].max()
     if column.is_whole and max(-low, high) > 2**53:
         return "categorical", vocabulary, f"whole numbers too large to count something{rare}"
     measured = is_quantity(column.words) and (column.distinct > _MANY_AMOUNTS or high > 1000)
@@ -67,6 +70,8 @@ def kind_of(column: Column, num_rows: int) -> tuple[Kind, dict[str, Any], str]:
         return "categorical", {}, "few whole numbers"
     binning: Binning = "log_squared" if column.is_whole and low >= 0 and high > 1000 else "quantile"
     text = f"{'whole ' if column.is_whole else ''}numbers from {low:g} to {high:g}, bins: {binning}"
+    if not finite.all():
+        text += "; HAS INFINITE NUMBERS, AT WHICH TRAINING STOPS: leave these cells empty"
     return "numeric", {"binning": binning}, text
 
 

@@ -129,8 +129,8 @@ def draft_schema(
         ValueError: No such file, no rows, no label, or one that can be read in several ways; the message has the
             command that says in which.
 
-    Cost: about 1.5 seconds of one core for 100,000 rows of 40 columns; no more than 50,000 rows are measured against the
-    label, and no more than 5,000 distinct texts are looked at for what separates them.
+    Cost: about 1.5 seconds of one core for 100,000 rows of 40 columns; at most 50,000 rows are measured against the
+    label, and at most 5,000 distinct texts of a column are looked at for what separates them.
 
     Example:
 

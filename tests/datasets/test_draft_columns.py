@@ -453,6 +453,20 @@ def test_cells_that_are_no_values_are_left_out(
     assert entry.kind == "left out" and reason in entry.reason
 
 
+def test_infinite_numbers_are_said(tmp_path: Path) -> None:
+    numbers = [float("inf"), *np.random.default_rng(0).random(ROWS - 1)]
+    entry = entry_of(parquet_draft(tmp_path, {"c": numbers}))
+    assert entry.kind == "numeric" and "HAS INFINITE NUMBERS" in entry.reason and "numbers from 0.00" in entry.reason
+    entry = entry_of(csv_draft(tmp_path, {"c": ["1e400", *numbers[1:]]}))
+    assert entry.kind == "numeric" and "HAS INFINITE NUMBERS" in entry.reason
+
+
+def test_types_of_libraries_are_left_out_as_training_leaves_them(tmp_path: Path) -> None:
+    values = pa.ExtensionArray.from_storage(pa.bool8(), pa.array([i % 2 for i in range(ROWS)], pa.int8()))
+    entry = entry_of(parquet_draft(tmp_path, {"c": values, "d": repeated(TOPICS)}))
+    assert entry.kind == "left out" and "neither text nor number" in entry.reason
+
+
 def test_a_history_alone_is_a_set(tmp_path: Path) -> None:
     draft = csv_draft(tmp_path, {"history": made(sample_of("|"))})
     assert draft.schema.feature("history").kind == "multi_valued"

@@ -30,7 +30,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.datasets.row_source import first_rows
     from dynctr_tf.durable_files import write_json, write_text
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, sparsity_report
-    from dynctr_tf.export import export_model, serving_line
+    from dynctr_tf.export import check_export_directory, export_model, serving_line
     from dynctr_tf.figures import figures_text
     from dynctr_tf.training import predict_logits
     from dynctr_tf.training.steps import unfinished
@@ -54,6 +54,9 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     start = time.perf_counter()
     # What is wrong is said before hours of work.
     check_model(settings)
+    export_name = settings.export.name or f"{settings.data.name}-{settings.model.name}"
+    if settings.export.directory is not None:
+        check_export_directory(Path(settings.export.directory) / export_name)
     strategy = training_strategy(settings)
     data = prepare(settings.data, task_of_cluster(settings))
     settings = with_steps(settings, data)
@@ -110,12 +113,11 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     if settings.export.directory is not None and refused:
         print("It is not exported; --export.even_if_worse_than_base_rate true exports it all the same.")
     elif settings.export.directory is not None:
-        name = settings.export.name or name
         sample = first_rows(open_source(settings.data), "test", 1000)
         path = export_model(
             model,
             data.encoder(),
-            Path(settings.export.directory) / name,
+            Path(settings.export.directory) / export_name,
             sample,
             fold=settings.export.fold,
             group_tables=settings.export.group_tables,

@@ -32,16 +32,19 @@ def plain_names(names: Iterable[str]) -> dict[str, str]:
     """
     given = list(names)
     plain = {name: _plain(name) for name in given}
-    taken: set[str] = set()
     found: dict[str, str] = {}
-    # Names that are plain already come first, so that they stay.
-    for name in sorted(given, key=lambda name: plain[name] != name):
-        candidate, number = plain[name], 1
-        while candidate.lower() in taken or candidate in _NOT_FOR_ARGUMENTS:
+    taken = {word.lower() for word in _NOT_FOR_ARGUMENTS}
+    for name in given:  # names that are plain already stay
+        if plain[name] == name and name.lower() not in taken:
+            found[name] = name
+            taken.add(name.lower())
+    for name in given:
+        candidate, number = found.get(name, plain[name]), 1
+        while name not in found and candidate.lower() in taken:
             number += 1
             candidate = f"{plain[name]}_{number}"
-        taken.add(candidate.lower())
         found[name] = candidate
+        taken.add(candidate.lower())
     return {name: found[name] for name in given}
 
 

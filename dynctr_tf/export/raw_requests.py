@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
+from dynctr_tf.encoding.plain_names import plain_names
 from dynctr_tf.schema import Feature, Schema
 
 
@@ -17,11 +18,17 @@ def raw_signature(schema: Schema) -> dict[str, tf.TensorSpec]:
 
     A string `(batch,)` for a categorical feature, `""` where it is missing; a float32 `(batch,)` for a numeric
     one, NaN where it is missing; strings `(batch, values)`, padded with `""`, for a multi-valued or sequence one.
+
+    The keys are the names of the columns; those in the specifications are `plain_names` of them, which TensorFlow takes
+    for arguments.
     """
+    plain = plain_names(feature.name for feature in schema.features)
     return {
-        feature.name: tf.TensorSpec((None, None), tf.string, name=feature.name)
-        if _is_list(feature)
-        else tf.TensorSpec((None,), tf.float32 if feature.kind == "numeric" else tf.string, name=feature.name)
+        feature.name: tf.TensorSpec(
+            (None, None) if _is_list(feature) else (None,),
+            tf.float32 if feature.kind == "numeric" else tf.string,
+            name=plain[feature.name],
+        )
         for feature in schema.features
     }
 

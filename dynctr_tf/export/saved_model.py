@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,16 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.datasets.row_source import RowBatch
+from dynctr_tf.durable_files import new_folder, remove_abandoned
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.feature_encoder import fill_missing_features
+from dynctr_tf.encoding.plain_names import plain_names
 from dynctr_tf.export.constant_weights import with_constant_weights
 from dynctr_tf.export.folding import fold as folded_model
+from dynctr_tf.export.places import readable_path
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
 from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
+from dynctr_tf.export.signature_names import name_inputs
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
 from dynctr_tf.stack import track_for_export, write_quietly
 from dynctr_tf.version import __version__
@@ -64,9 +67,15 @@ def export_model(
     * `examples`: serialized `tf.Example` messages, `(batch,)`; a feature that a message lacks is missing.
     * `encoded`: the entries of the encoded batch that the model takes, for callers that encode themselves.
 
-    Before the export counts, it is loaded anew and answers the sample through all three signatures; the largest
-    difference from the trained model must not exceed 1e-5. Where layers compute in bfloat16, the encoded batch must be
-    answered within 0.1, and the other two signatures as the encoded batch, within 1e-5.
+    The inputs are called as the columns are, whatever these are called. In Python the loaded model takes a dict of
+    them, `tf.saved_model.load(path).serving_default({"user id": ..., ...})`. The named arguments of
+    `.signatures["serving_default"]` are those that `assets.extra/names.json` gives for the columns: the same, where a
+    column is called as an argument may be.
+
+    The folder and its files have the rights that the umask gives. Before the export counts, it is loaded anew and
+    answers the sample through all three signatures; the largest difference from the trained model must not exceed 1e-5.
+    Where layers compute in bfloat16, the encoded batch must be answered within 0.1, and the other two signatures as the
+    encoded batch, within 1e-5.
 
     What adaptive layers have for training alone is folded away first, as `dynctr_tf.export.fold` does; the comparison
     is with the trained model as it was. Towers of scenarios are computed into tables, as
@@ -88,29 +97,45 @@ def export_model(
         The folder of this version.
 
     Raises:
-        FileExistsError: The version exists.
+        FileExistsError: The version that was asked for exists.
         ParityError: The export differs from the trained model; it is removed.
         ValueError: The sample has no row, or tables are asked for and cannot be made.
     """
     directory = Path(directory)
-    target = directory / str(next_version(directory) if version is None else version)
-    if target.exists():
-        raise FileExistsError(f"{target} exists; versions are never overwritten. Leave version out for the next one.")
+    if version is not None and (directory / str(version)).exists():
+        raise FileExistsError(_exists(directory / str(version)))
     if not sample.num_rows:
         raise ValueError("The sample of raw rows is empty; the export is compared with the trained model on it.")
     if group_tables and not fold:
         raise ValueError("group_tables=True makes tables while folding; leave fold at True, or leave group_tables out.")
     served = _served(model, fold, group_tables)
-    directory.mkdir(parents=True, exist_ok=True)
-    # Not a number, so that a server which watches the folder does not take it for a version.
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=directory))
-    try:
-        _write(served, encoder, partial, constant_weights)
-        _compare(model, encoder, partial, sample)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
+    remove_abandoned(directory)
+    while True:
+        target = directory / str(next_version(directory) if version is None else version)
+        try:
+            # Its name is no number until it is whole, so that a server which watches the folder lets it be.
+            with new_folder(target) as partial, readable_path(partial) as path:
+                _write(served, encoder, path, constant_weights)
+                _compare(model, encoder, path, sample)
+                _give_rights(partial)
+            return target
+        except FileExistsError as error:
+            if version is not None:
+                raise FileExistsError(_exists(target)) from error
+            # Another process has exported this version meanwhile; the next one is ours.
+            if next_version(directory) <= int(target.name):
+                raise
+
+
+def _give_rights(folder: Path) -> None:
+    """Gives all that a folder holds its own rights: TensorFlow makes folders that the group may never write."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    for place in folder.rglob("*"):
+        place.chmod(mode if place.is_dir() else mode & 0o666)
+
+
+def _exists(target: Path) -> str:
+    return f"{target} exists; versions are never overwritten. Leave version out for the next one."
 
 
 def serving_line(path: str | Path) -> str:
@@ -130,8 +155,10 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
     schema = encoder.schema
     encode = encoder.layer()
     encode.build(None)  # It has no weights, and an archive takes built layers alone.
+    plain = plain_names(model.input)
     encoded_signature = {
-        name: tf.TensorSpec((None, *tensor.shape[1:]), tf.int32, name=name) for name, tensor in model.input.items()
+        name: tf.TensorSpec((None, *tensor.shape[1:]), tf.int32, name=plain[name])
+        for name, tensor in model.input.items()
     }
 
     def answer_encoded(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -167,10 +194,16 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
     )
     archive.add_endpoint("encoded", from_encoded, input_signature=[encoded_signature])
     write_quietly(archive, path)
+    arguments = {
+        "serving_default": {name: str(specification.name) for name, specification in signature.items()},
+        "encoded": plain,
+    }
+    name_inputs(path, {key: {own: name for name, own in names.items()} for key, names in arguments.items()})
     # TF Serving leaves this folder alone; it tells a person what the numbers of the version are of.
     extra = path / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / "schema.json").write_text(schema.to_json(), encoding="utf-8")
+    (extra / "names.json").write_text(json.dumps(arguments, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     about = {"model": model.name, "dynctr_tf": __version__, "tensorflow": tf.__version__}
     (extra / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
@@ -180,9 +213,10 @@ def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.Record
     inputs = {name: tf.constant(encoded[name]) for name in model.input}
     expected = np.asarray(model(inputs, training=False), np.float64).reshape(-1)
     served = tf.saved_model.load(str(path))
+    raw = raw_tensors(sample, encoder.schema)
     requests: dict[str, dict[str, Any]] = {
-        "encoded": inputs,
-        "serving_default": raw_tensors(sample, encoder.schema),
+        "encoded": {plain: inputs[name] for name, plain in plain_names(inputs).items()},
+        "serving_default": {plain: raw[name] for name, plain in plain_names(raw).items()},
         "examples": {"examples": tf.constant(serialized_examples(sample, encoder.schema))},
     }
     half = any(getattr(layer, "compute_dtype", None) in ("bfloat16", "float16") for layer in model._flatten_layers())

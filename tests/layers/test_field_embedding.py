@@ -26,11 +26,11 @@ def built(**options: object) -> FieldEmbedding:
 
 def gradient_of(layer: FieldEmbedding, ids: np.ndarray, upstream: np.ndarray) -> tf.IndexedSlices:
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(layer(tf.constant(ids)) * upstream)
+        loss = tf.reduce_sum(layer(tf.constant(ids), training=True) * upstream)
     return tape.gradient(loss, stack.raw_variable(layer.table))
 
 
-@pytest.mark.parametrize("training", [None, False])
+@pytest.mark.parametrize("training", [None, False, True])
 @pytest.mark.parametrize("deduplicate", [True, False])
 def test_looks_up_rows_and_gives_zeros_for_padding(deduplicate: bool, training: bool | None) -> None:
     layer = built(deduplicate=deduplicate)
@@ -79,12 +79,12 @@ def test_a_step_that_is_gone_leaves_no_graph_behind() -> None:
 def test_reading_alone_finds_no_distinct_rows_and_gives_the_same(linear: bool) -> None:
     layer = built(linear=linear)
     kinds = {}
-    for training in (True, False):
+    for training in (True, False, None):
         graph = (
             tf.function(lambda ids, training=training: layer(ids, training=training)).get_concrete_function(IDS).graph
         )
         kinds[training] = {operation.type for operation in graph.get_operations()}
-    assert "Unique" in kinds[True] and "Unique" not in kinds[False]
+    assert "Unique" in kinds[True] and not {"Unique", "SparseTensorDenseMatMul"} & (kinds[False] | kinds[None])
     for one, other in zip(
         tf.nest.flatten(layer(tf.constant(IDS), training=True)),
         tf.nest.flatten(layer(tf.constant(IDS), training=False)),
@@ -100,7 +100,7 @@ def test_gradient_indices_come_straight_out_of_unique_and_nothing_is_made_dense(
     @tf.function
     def slices(ids: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            field_map, weights = layer(ids)
+            field_map, weights = layer(ids, training=True)
             loss = tf.reduce_sum(field_map) + tf.reduce_sum(weights)
         gradient = tape.gradient(loss, stack.raw_variable(layer.table))
         assert isinstance(gradient, tf.IndexedSlices)
@@ -142,7 +142,7 @@ def test_linear_weights_live_in_the_last_column() -> None:
 def test_penalty_counts_each_row_of_the_batch_once() -> None:
     layer = built(row_regularizer_l2=0.5)
     layer.set_weights([np.full((10, 4), 2.0)])
-    layer(tf.constant(IDS))
+    layer(tf.constant(IDS), training=True)
     assert float(layer.losses[-1]) == 0.5 * 4 * (4 * 2.0**2)  # ids 1, 5, 7, 9
 
 
@@ -157,7 +157,7 @@ def test_table_stays_float32_and_gradients_are_summed_in_float32() -> None:
     ids = np.full((1, 1000), 3, np.int32)
     assert layer(tf.constant(ids)).dtype == tf.bfloat16
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(tf.cast(layer(tf.constant(ids)), tf.float32))
+        loss = tf.reduce_sum(tf.cast(layer(tf.constant(ids), training=True), tf.float32))
     gradient = tape.gradient(loss, stack.raw_variable(layer.table))
     assert gradient.values.dtype == tf.float32
     assert gradient.values.numpy().tolist() == [[1000.0] * 4]  # bfloat16 would stop counting at 256
@@ -227,3 +227,59 @@ def test_pooling_refuses_more_values_than_rows_and_unknown_modes() -> None:
         ValuePooling()([tf.ones((1, 3, 2)), tf.ones((1, 4), tf.int32)])
     with pytest.raises(ValueError, match="Did you mean 'mean'"):
         ValuePooling("means")
+
+
+def test_ids_of_any_integer_dtype_ragged_and_sparse_are_looked_up() -> None:
+    layer = built()
+    expected = layer(tf.constant(IDS)).numpy()
+    for dtype in (np.int8, np.uint8, np.int16, np.uint16, np.uint32, np.int64, np.uint64):
+        for training in (True, False):
+            np.testing.assert_array_equal(layer(tf.constant(IDS.astype(dtype)), training=training).numpy(), expected)
+    for ids in (tf.constant([[2**32 + 5]], tf.int64), tf.constant([[2**63 + 5]], tf.uint64), tf.constant([[-1]])):
+        for training in (True, False):
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                layer(ids, training=training)
+    ragged = tf.ragged.constant([[1, 5], [], [5, 5, 1]], dtype=tf.int32)
+    padded = layer(tf.constant([[1, 5, 0], [0, 0, 0], [5, 5, 1]])).numpy()
+    np.testing.assert_array_equal(layer(ragged).numpy(), padded)
+    np.testing.assert_array_equal(layer(ragged, training=True).numpy(), padded)
+    np.testing.assert_array_equal(tf.function(lambda ids: layer(ids))(ragged).numpy(), padded)
+    np.testing.assert_array_equal(layer([ragged, tf.constant(IDS)]).numpy(), np.concatenate([padded, expected], axis=1))
+    sparse = tf.sparse.from_dense(tf.constant([[1, 5, 0], [0, 0, 0], [0, 9, 1]]))
+    np.testing.assert_array_equal(layer(sparse).numpy(), layer(tf.sparse.to_dense(sparse)).numpy())
+    fresh = FieldEmbedding(10, 4)
+    assert tuple(fresh(ragged).shape) == (3, 3, 4)
+    assert layer(tf.zeros((0, 3), tf.int32)).shape == (0, 3, 4)
+
+
+def test_ids_that_count_from_0_in_each_field() -> None:
+    layer = FieldEmbedding(10, 4, num_ids_per_field=[2, 3, 4])
+    own = np.array([[0, 0, 0], [1, 2, 3]], np.int32)
+    shared = FieldEmbedding(10, 4)
+    shared(tf.constant(own))
+    layer(tf.constant(own))
+    shared.set_weights(layer.get_weights())
+    expected = shared(tf.constant([[1, 3, 6], [2, 5, 9]])).numpy()
+    for training in (True, False):
+        np.testing.assert_array_equal(layer(tf.constant(own), training=training).numpy(), expected)
+    run = tf.function(lambda ids: layer(ids))
+    np.testing.assert_array_equal(run(tf.constant(own)).numpy(), expected)
+    assert layer(tf.zeros((0, 3), tf.int32)).shape == (0, 3, 4)
+    for wrong in ([[2, 0, 0]], [[0, 0, -1]], [[0, 3, 0]]):
+        for call in (layer, run):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=r"num_ids_per_field=\[2, 3, 4\] and got an id"):
+                call(tf.constant(wrong, tf.int32))
+    again = FieldEmbedding.from_config(layer.get_config())
+    assert again.num_ids_per_field == [2, 3, 4]
+    with pytest.raises(ValueError, match="3 fields and got ids of shapes"):
+        again(tf.constant([[0, 0]]))
+    for sizes in ([2, 3], [], [9, 0]):
+        with pytest.raises(ValueError, match="num_ids is their sum and 1"):
+            FieldEmbedding(10, 4, num_ids_per_field=sizes)
+
+
+def test_a_penalty_is_for_training() -> None:
+    layer = FieldEmbedding(10, 4, row_regularizer_l2=0.1)
+    for training, count in ((True, 1), (False, 0), (None, 0)):
+        layer(tf.constant(IDS), training=training)
+        assert len(layer.losses) == count

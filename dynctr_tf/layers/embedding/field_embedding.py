@@ -24,6 +24,10 @@ class FieldEmbedding(keras.layers.Layer):
     table is an `IndexedSlices` with each row once, already summed: any optimizer is then right with ids
     that repeat, and its indices come out of `Unique`, by which the row-sparse optimizers know it.
 
+    The fields share one id space: an id stands for a row of the table whatever field it is in, so that the ids of two
+    fields lie in blocks that do not overlap, as `dynctr_tf.encoding` makes them. Ids that count from 0 in each field
+    would share rows without a word; with `num_ids_per_field` the layer takes those and puts them into blocks.
+
     Args:
         num_ids: Size of the id space, the padding id 0 included (`EncodedFeatures.num_ids`).
         output_dim: Size D of an embedding.
@@ -39,25 +43,32 @@ class FieldEmbedding(keras.layers.Layer):
             vectors near 0 give each other next to no gradient. Default 0.05.
         row_regularizer_l2: Adds `row_regularizer_l2 * sum(row ** 2)` over the distinct rows of the batch to
             the loss: the row-sparse form of `keras.regularizers.L2`, which would read the whole table in
-            each step. Needs `deduplicate`. Default 0.0.
+            each step. In training alone; needs `deduplicate`. Default 0.0.
         seed: Seed of the start. Default `None`: follows `keras.utils.set_random_seed`.
+        num_ids_per_field: For ids that count from 0 in each field: how many each of the n fields has. The layer then
+            adds 1 and the sizes of the fields before, so that `num_ids` is their sum and 1, and refuses an id that its
+            field has not while running; no id is padding. Default `None`: ids of one id space.
 
     Call arguments:
-        inputs: ids, int32 or int64, or a list of such tensors, which are joined along axis 1.
-        training: Boolean. With `False` rows are gathered as they come, repeated or not, which is faster; a
-            gradient taken through such a call repeats rows. Default `None`: rows are made distinct.
+        inputs: ids of an integer dtype, or a list of such tensors, which are joined along axis 1. Ragged ids are
+            padded with 0; sparse ones are 0 where they have no value.
+        training: Boolean. With `True`, as `fit` calls it, rows are made distinct and penalised. Otherwise they are
+            gathered as they come, repeated or not, which is faster, and what `model.export` writes; a gradient taken
+            through such a call repeats rows, so call the model with `training=True` in a loop of your own. Default
+            `None`: as `False`.
 
     Input shape:
-        `(batch, n)`, or a list of `(batch, n_j)` with n = sum of n_j.
+        `(batch, n)`, or a list of `(batch, n_j)` with n = sum of n_j; n is unknown for ragged ids.
 
     Output shape:
         `(batch, n, output_dim)` in the compute dtype; with `linear` a pair of that and `(batch, n, 1)`.
         The table is float32 under any policy.
 
     Raises:
-        ValueError: Sizes below 1, a negative regularizer or scale, a regularizer without de-duplication,
-            ids that are not whole numbers or have another rank. An id beyond the table is an
-            `InvalidArgumentError` of the gather on a CPU (a GPU returns zeros).
+        ValueError: Sizes below 1, a negative regularizer or scale, a regularizer without de-duplication, sizes of
+            fields that do not make up `num_ids` or are not those of the inputs, ids that are not whole numbers or have
+            another rank. An id beyond the table is an `InvalidArgumentError` of the gather on a CPU (a GPU returns
+            zeros).
 
     Cost: `num_ids * D` parameters (`D + 1` with `linear`), no multiplication; time and gradient memory follow
     the distinct ids of the batch, not the size of the table.
@@ -82,6 +93,7 @@ class FieldEmbedding(keras.layers.Layer):
         initial_scale: float = 0.05,
         row_regularizer_l2: float = 0.0,
         seed: int | None = None,
+        num_ids_per_field: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -101,6 +113,13 @@ class FieldEmbedding(keras.layers.Layer):
             raise ValueError(
                 "row_regularizer_l2 counts each distinct row of the batch once, which needs deduplicate=True."
             )
+        sizes = None if num_ids_per_field is None else [int(size) for size in num_ids_per_field]
+        if sizes is not None and (not sizes or min(sizes) < 1 or sum(sizes) + 1 != num_ids):
+            raise ValueError(
+                "num_ids_per_field gives each field at least 1 id, and num_ids is their sum and 1 for the padding id: "
+                f"got num_ids={num_ids} for {sizes}, take {sum(sizes) + 1}."
+            )
+        self.num_ids_per_field = sizes
         self.num_ids = int(num_ids)
         self.output_dim = int(output_dim)
         self.linear = linear
@@ -119,6 +138,12 @@ class FieldEmbedding(keras.layers.Layer):
                     f"{self.name} takes ids of shape (batch, n), or a list of such tensors; got shape "
                     f"{tuple(shape)}. A column of shape (batch,) becomes one with tf.expand_dims(ids, 1)."
                 )
+        widths = [shape[1] for shape in _shapes(input_shape)]
+        if self.num_ids_per_field is not None and sum(width or 0 for width in widths) != len(self.num_ids_per_field):
+            raise ValueError(
+                f"{self.name} has num_ids_per_field for {len(self.num_ids_per_field)} fields and got ids of shapes "
+                f"{_shapes(input_shape)}: one column of ids for each of them is needed."
+            )
         self.table = self.add_weight(
             name="table",
             shape=(self.num_ids, self.output_dim + int(self.linear)),
@@ -146,19 +171,12 @@ class FieldEmbedding(keras.layers.Layer):
         return values
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        parts = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-        for part in parts:
-            if not part.dtype.is_integer:
-                raise ValueError(
-                    f"{self.name} takes ids of an integer dtype, got {part.dtype.name}; "
-                    "raw values become ids in dynctr_tf.encoding."
-                )
-        ids = tf.concat([tf.cast(part, tf.int32) for part in parts], axis=1)  # (batch, n)
+        ids = self._joined(inputs)  # (batch, n)
         flat_ids = tf.reshape(ids, [-1])
         table = stack.raw_variable(self.table)
+        trains = training is not None and (tf.is_tensor(training) or bool(training))
         # Without a gradient there is nothing to sum; on parameter servers a distinct row still travels once.
-        only_read = training is False and not self.row_regularizer_l2 and isinstance(table, tf.Variable)
-        if only_read:
+        if not trains and isinstance(table, tf.Variable):
             rows = _gather(table, flat_ids)
             # Batches of single-valued fields have no padding, and a pass over all their rows is not free.
             rows = tf.cond(
@@ -170,12 +188,34 @@ class FieldEmbedding(keras.layers.Layer):
             return self._outputs(_without_padding(_gather(table, flat_ids), is_value), ids, lambda part: part)
         distinct_ids, positions = tf.unique(flat_ids)
         rows = _gather(table, distinct_ids)  # (distinct, D or D + 1)
-        if self.row_regularizer_l2:
+        if self.row_regularizer_l2 and trains:
             trained = _without_padding(rows, tf.not_equal(distinct_ids, 0))
             squares = tf.reduce_sum(tf.square(trained), axis=1) * _share_of_replica(distinct_ids)
             self.add_loss(self.row_regularizer_l2 * tf.reduce_sum(squares))
         weights = tf.cast(is_value, table.dtype)
         return self._outputs(rows, ids, lambda part: expand_rows(part, positions, weights))
+
+    def _joined(self, inputs: Any) -> tf.Tensor:
+        """All ids side by side in one id space: int32, or int64 where the inputs could hold what int32 cannot."""
+        parts = []
+        for part in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
+            if not part.dtype.is_integer:
+                raise ValueError(
+                    f"{self.name} takes ids of an integer dtype, got {part.dtype.name}; "
+                    "raw values become ids in dynctr_tf.encoding."
+                )
+            parts.append(_dense(part))
+        wide = any(part.dtype.size == 8 or part.dtype == tf.uint32 for part in parts)
+        parts = [tf.cast(part, tf.int64 if wide else tf.int32) for part in parts]
+        ids = tf.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+        if self.num_ids_per_field is None:
+            return ids
+        sizes = tf.constant(self.num_ids_per_field, ids.dtype)
+        message = f"{self.name} has num_ids_per_field={self.num_ids_per_field} and got an id that its field has not."
+        known = tf.logical_and(ids >= 0, ids < sizes)
+        check = tf.debugging.Assert(tf.reduce_all(known), [message, "Field and id:", *_first_unknown(ids, known)])
+        with tf.control_dependencies([] if check is None else [check]):
+            return ids + tf.cumsum(sizes, exclusive=True) + 1
 
     def _outputs(self, rows: tf.Tensor, ids: tf.Tensor, expand: Callable[[tf.Tensor], tf.Tensor]) -> Any:
         # Split before expanding: fewer rows, and the two gradients meet in one concatenation.
@@ -203,6 +243,7 @@ class FieldEmbedding(keras.layers.Layer):
             "initial_scale": self.initial_scale,
             "row_regularizer_l2": self.row_regularizer_l2,
             "seed": self.seed,
+            "num_ids_per_field": self.num_ids_per_field,
         }
 
 
@@ -229,6 +270,20 @@ def expand_rows(rows: tf.Tensor, positions: tf.Tensor, weights: tf.Tensor) -> tf
         a_shape=tf.stack([count, tf.shape(rows, out_type=tf.int64)[0]]),
         b=rows,
     )
+
+
+def _dense(ids: Any) -> tf.Tensor:
+    """Ids as a tensor of one shape; 0, which is padding, where ragged or sparse ones have none."""
+    if isinstance(ids, tf.RaggedTensor):
+        return ids.to_tensor(0)
+    return tf.sparse.to_dense(ids) if isinstance(ids, tf.SparseTensor) else ids
+
+
+def _first_unknown(ids: tf.Tensor, known: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The field and the id of the first entry that is not known; of any where all are."""
+    # One entry more, so that an empty batch has one too.
+    place = tf.argmin(tf.concat([tf.cast(tf.reshape(known, [-1]), tf.int32), [0]], axis=0))
+    return place % ids.shape[1], tf.concat([tf.reshape(ids, [-1]), tf.zeros([1], ids.dtype)], axis=0)[place]
 
 
 def _gather(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:

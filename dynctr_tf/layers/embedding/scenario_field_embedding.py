@@ -36,6 +36,7 @@ class ScenarioFieldEmbedding(keras.layers.Layer):
 
     Call arguments:
         inputs: The list of scenario indices and one or more tensors of ids, int, which are joined along axis 1.
+        training: As `FieldEmbedding`. Default `None`: as `False`.
 
     Input shape:
         A list of `(batch,)` and of `(batch, n_j)` with n = sum of n_j.
@@ -104,7 +105,7 @@ class ScenarioFieldEmbedding(keras.layers.Layer):
         self.tables.build((None, sum(shape[1] for shape in shapes[1:])))
         self.built = True
 
-    def call(self, inputs: Any) -> tf.Tensor:
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         scenario, ids = (
             tf.cast(inputs[0], tf.int32),
             tf.concat([tf.cast(part, tf.int32) for part in inputs[1:]], axis=1),
@@ -123,7 +124,7 @@ class ScenarioFieldEmbedding(keras.layers.Layer):
         table = tf.where(tf.gather(known, row), tf.gather(scenario, row) - FIRST_VALUE_OFFSET, copy)
         copied = tf.gather(ids, row)
         shifted = tf.where(copied == PADDING_ID, PADDING_ID, copied + table[:, tf.newaxis] * self.num_ids)
-        rows = tf.cast(self.tables(shifted), tf.float32)
+        rows = tf.cast(self.tables(shifted, training=training), tf.float32)
         return tf.cast(tf.math.segment_mean(rows, row), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

@@ -123,7 +123,8 @@ def _is_string_like(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (*own, pa.types.is_fixed_size_binary, *views))
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds lists, in whatever form."""
     names = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
     return any(getattr(pa.types, name)(kind) for name in names if hasattr(pa.types, name))
 
@@ -407,7 +408,7 @@ def check_type(name: str, kind: pa.DataType, feature: Feature | None, schema: Sc
                 )
         return
     several = feature.kind in ("multi_valued", "sequence")
-    if _is_list(kind):
+    if is_list(kind):
         if not several:
             raise ValueError(
                 f"Column {name!r} holds {kind}, but feature {name!r} is {feature.kind}, one value a row; declare its "
@@ -502,7 +503,7 @@ def _lists(values: pa.Array, name: str, missing: pa.Array | None) -> tuple[pa.Ar
 def _several(feature: Feature, values: pa.Array, missing: pa.Array | None) -> tuple[pa.Array, list[Problem]]:
     """Several values a row: lists, or text that holds them."""
     name = feature.name
-    if _is_list(values.type):
+    if is_list(values.type):
         return _lists(values, name, missing)
     text, problems = _text(name, values, missing)
     if feature.list_format == "brackets":

@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from dynctr_tf.datasets.bracketed_lists import parse_list
 from dynctr_tf.datasets.csv_blocks import DELIMITERS, Block, Dialect, blocks, opened, recognised_delimiter
-from dynctr_tf.datasets.row_checks import BadRowError, Problem, check_type, label_advice, typed_columns
+from dynctr_tf.datasets.row_checks import BadRowError, Problem, check_type, is_list, label_advice, typed_columns
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.splits import (
     DEFAULT_SHARES,
@@ -591,7 +591,7 @@ class TabularFile:
         columns = list(self._file_columns)
         try:
             with pa.parquet.ParquetFile(self.path, page_checksum_verification=True) as file:
-                for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=columns):
+                for batch in parquet_batches(file, _PARQUET_ROWS, columns):
                     end = number + batch.num_rows
                     yield _Rows([batch.column(name) for name in columns], np.arange(number, end), end)
                     number = end
@@ -599,6 +599,18 @@ class TabularFile:
             raise ValueError(
                 f"{self.path}: cannot be read on after row {number}: {error}. The file is damaged; write it again."
             ) from error
+
+
+def parquet_batches(file: pa.parquet.ParquetFile, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Reads some columns of a Parquet file in batches."""
+    fields = file.schema_arrow
+    kinds = [fields.field(name).type for name in columns]
+    if any(is_list(kind) and pa.types.is_dictionary(kind.value_type) for kind in kinds):
+        # Lists of dictionaries cannot be read in batches that reach over two groups of rows.
+        for group in range(file.num_row_groups):
+            yield from file.iter_batches(batch_size=rows, columns=list(columns), row_groups=[group])
+    else:
+        yield from file.iter_batches(batch_size=rows, columns=list(columns))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

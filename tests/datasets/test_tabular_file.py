@@ -403,3 +403,25 @@ def test_lists_that_are_no_utf8_are_named_by_their_row(tmp_path, monkeypatch):
         rows_of(TabularFile(path, SCHEMA))
     source = TabularFile(path, SCHEMA, on_bad_row="skip")
     assert len(rows_of(source)) == 149 and source.skipped == {"tags is not UTF-8 text": 1}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.large_list(pa.large_string()),
+        pa.list_(pa.dictionary(pa.int8(), pa.string())),
+        pa.list_(pa.string(), 2),
+        pa.list_view(pa.string_view()) if hasattr(pa, "list_view") else pa.list_(pa.string()),
+    ],
+    ids=str,
+)
+def test_lists_over_many_batches_and_groups_of_rows(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(module, "_PARQUET_ROWS", 7)
+    random = np.random.default_rng(0)
+    lists = [None if i % 7 == 3 else [f"v{n}" if n else None for n in random.integers(0, 9, 2)] for i in range(50)]
+    columns = {"user": ["u"] * 50, "age": [1.0] * 50, "click": [0] * 50, "tags": pa.array(lists, kind)}
+    try:
+        path = parquet(tmp_path / "rows.parquet", columns, row_group_size=19)
+    except pa.ArrowNotImplementedError:
+        pytest.skip("This pyarrow cannot write such a file.")
+    assert [row["tags"] for row in rows_of(TabularFile(path, SCHEMA))] == lists

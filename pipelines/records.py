@@ -18,6 +18,9 @@ from dynctr_tf.datasets.source_files import SourceFile, source_files
 from dynctr_tf.durable_files import DamagedFileError, read_array, read_json, write_array, write_json
 from dynctr_tf.durable_files import write_text as write_file
 from dynctr_tf.encoding import EncodedDataset
+from dynctr_tf.evaluation import Evaluation
+from dynctr_tf.evaluation.json_records import to_plain
+from dynctr_tf.training import Validation
 from dynctr_tf.training.reproducibility import machine_record
 from dynctr_tf.training.run_record import RECORD, RunRecord, own_folder, run_record
 from dynctr_tf.version import __version__
@@ -137,6 +140,19 @@ def save_run(folder: Path, settings: JobSettings, data: EncodedDataset, record: 
         "machine": machine_record(),
     }
     write_json(folder / "about.json", about)
+
+
+def card_of(folder: Path, record: RunRecord, evaluation: Evaluation, validation: Validation) -> dict[str, Any]:
+    """What the card of an export says of the run that trained the model."""
+    made_by = read_json(folder / "about.json")
+    return {
+        **{key: made_by[key] for key in ("fingerprint", "rows", "settings", "machine")},
+        "run": folder.name,
+        "files": record.rows["files"],
+        "splits": record.rows["splits"],
+        "validation": dataclasses.asdict(validation),
+        "test": to_plain(evaluation.metrics),
+    }
 
 
 def finished(folder: Path, record: RunRecord) -> bool:

@@ -30,12 +30,12 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.datasets.row_source import first_rows
     from dynctr_tf.durable_files import write_json, write_text
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, sparsity_report
-    from dynctr_tf.export import check_export_directory, export_model, serving_line
+    from dynctr_tf.export import check_export_directory, export_model, next_version, serving_line
     from dynctr_tf.figures import figures_text
     from dynctr_tf.training import predict_logits
     from dynctr_tf.training.steps import unfinished
     from dynctr_tf.training.strategies import is_chief, wait_for_all
-    from pipelines.records import folder_of, save_logits, save_run, training_record
+    from pipelines.records import card_of, folder_of, save_logits, save_run, training_record
     from pipelines.stages import (
         check_evaluation,
         check_model,
@@ -114,16 +114,19 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         print("It is not exported; --export.even_if_worse_than_base_rate true exports it all the same.")
     elif settings.export.directory is not None:
         sample = first_rows(open_source(settings.data), "test", 1000)
+        served = Path(settings.export.directory) / export_name
+        version = next_version(served)
         path = export_model(
             model,
             data.encoder(),
-            Path(settings.export.directory) / export_name,
+            served,
             sample,
+            about=card_of(directory, record, evaluation, result.best),
             fold=settings.export.fold,
             group_tables=settings.export.group_tables,
             constant_weights=settings.export.constant_weights,
         )
-        print(f"SavedModel: {path}")
+        print(f"SavedModel: {path}{'' if int(path.name) >= version else ' (exported before, unchanged)'}")
         print(f"serve it:   {serving_line(path)}")
     print(f"done in {time.perf_counter() - start:.0f} s")
     wait_for_all(strategy)

@@ -25,7 +25,7 @@ _CODE = ("encoding", "export", "layers", "models", "schema.py", "stack.py")
 
 
 def export_digest(model: keras.Model, encoder: Encoder, options: Mapping[str, Any]) -> str:
-    """Sixteen characters that change when what is served would: a weight, the model, the encoder, an option or the code.
+    """Sixteen characters that change when what is served would: a weight, the model, the encoder, an option, the code.
 
     Cost:
         Reads the weights once, at some hundred megabytes a second.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.datasets.row_source import RowBatch
-from dynctr_tf.durable_files import new_folder, remove_abandoned
+from dynctr_tf.durable_files import new_folder, remove_abandoned, write_checksums, write_json
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.feature_encoder import fill_missing_features
 from dynctr_tf.encoding.plain_names import plain_names
 from dynctr_tf.export.constant_weights import with_constant_weights
+from dynctr_tf.export.export_card import CARD, export_digest, unchanged_version
 from dynctr_tf.export.folding import fold as folded_model
 from dynctr_tf.export.places import readable_path
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
@@ -57,6 +59,7 @@ def export_model(
     fold: bool = True,
     group_tables: bool = False,
     constant_weights: bool = True,
+    about: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes `<directory>/<version>/`, a SavedModel that answers raw features and needs neither Keras nor this library.
 
@@ -77,6 +80,9 @@ def export_model(
     Where layers compute in bfloat16, the encoded batch must be answered within 0.1, and the other two signatures as the
     encoded batch, within 1e-5.
 
+    Where the newest version was made of the same weights, encoder, options and code, and is whole, nothing is written:
+    it is that version. `assets.extra/about.json` is the card of a version, which says what it was made of.
+
     What adaptive layers have for training alone is folded away first, as `dynctr_tf.export.fold` does; the comparison
     is with the trained model as it was. Towers of scenarios are computed into tables, as
     `dynctr_tf.export.with_scenario_tables` does: serving generates none.
@@ -86,12 +92,15 @@ def export_model(
         encoder: The encoder that its data was encoded with.
         directory: The folder of the served model, such as `saved_models/my_model`.
         sample: Some raw rows for the comparison, columns as in `RowBatch.columns`.
-        version: The version's number. Default `None`: one more than the largest there is.
+        version: The version's number. Default `None`: one more than the largest there is, unless that would be the
+            same once more.
         fold: Whether the factors of over-parameterised adaptive layers are multiplied out. Default `True`.
         group_tables: Whether what group-wise adaptive layers generate is looked up in tables, a row for each group, in
             place of being generated; needs `fold`. Default `False`.
         constant_weights: Whether kernels are constants of the graph, as `dynctr_tf.export.with_constant_weights`
             makes them: small requests are answered faster, in bfloat16 most of all. Default `True`.
+        about: What the card says beside the versions of the packages, such as the run, its settings and its metrics;
+            plain values. Default `None`: nothing.
 
     Returns:
         The folder of this version.
@@ -108,6 +117,20 @@ def export_model(
         raise ValueError("The sample of raw rows is empty; the export is compared with the trained model on it.")
     if group_tables and not fold:
         raise ValueError("group_tables=True makes tables while folding; leave fold at True, or leave group_tables out.")
+    options = {"fold": fold, "group_tables": group_tables, "constant_weights": constant_weights}
+    made_of = export_digest(model, encoder, options)
+    kept = unchanged_version(directory, made_of) if version is None else None
+    if kept is not None:
+        return kept
+    card = {
+        "model": model.name,
+        "dynctr_tf": __version__,
+        "tensorflow": tf.__version__,
+        "made_of": made_of,
+        "encoder": encoder.fingerprint,
+        "options": options,
+        **(about or {}),
+    }
     served = _served(model, fold, group_tables)
     remove_abandoned(directory)
     while True:
@@ -117,6 +140,8 @@ def export_model(
             with new_folder(target) as partial, readable_path(partial) as path:
                 _write(served, encoder, path, constant_weights)
                 _compare(model, encoder, path, sample)
+                write_json(partial / CARD, card)
+                write_checksums(partial)
                 _give_rights(partial)
             return target
         except FileExistsError as error:
@@ -204,8 +229,6 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
     extra.mkdir(exist_ok=True)
     (extra / "schema.json").write_text(schema.to_json(), encoding="utf-8")
     (extra / "names.json").write_text(json.dumps(arguments, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    about = {"model": model.name, "dynctr_tf": __version__, "tensorflow": tf.__version__}
-    (extra / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 from dynctr_tf.configuration import read_file
+from dynctr_tf.durable_files import read_json
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.models.catalogue import CATALOGUE
 from pipelines import compare, schema, train, tune
@@ -93,10 +94,24 @@ def test_train_from_rows_to_served_model(here: Path, capsys: pytest.CaptureFixtu
     judged = (run / "scenarios.json").read_text(encoding="utf-8")
     assert all(json.dumps(name) in judged for name in names[2:])
 
-    # The same command again trains nothing, uses the same data and exports the next version.
+    # The export says what it is of.
+    card = read_json("saved_models/synthetic_ctr-dnn/1/assets.extra/about.json")
+    assert card["run"] == run.name and card["rows"] == figures["rows"] and card["splits"]["train"] == 2000
+    assert card["settings"]["model"]["name"] == "dnn" and 0.4 < card["test"]["auc"]["value"] < 1.0
+
+    # The same command again trains nothing, uses the same data and exports nothing.
     train.main([*TINY_DNN, *SMALL, *SHORT, "--evaluation.group_by", "user_id"])
     text = capsys.readouterr().out
-    assert "from an earlier run" in text and "saved_models/synthetic_ctr-dnn/2" in text
+    assert "from an earlier run" in text
+    assert "SavedModel: saved_models/synthetic_ctr-dnn/1 (exported before, unchanged)" in text
+    assert not Path("saved_models/synthetic_ctr-dnn/2").exists()
+    # A version that is damaged is no version to keep; other weights are another.
+    damaged = next(Path("saved_models/synthetic_ctr-dnn/1/variables").glob("*.data*"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    train.main([*TINY_DNN, *SMALL, *SHORT, "--evaluation.group_by", "user_id"])
+    assert "SavedModel: saved_models/synthetic_ctr-dnn/2\n" in capsys.readouterr().out
+    train.main([*TINY_DNN, *SMALL, *SHORT, "--training.seed", "1"])
+    assert "SavedModel: saved_models/synthetic_ctr-dnn/3\n" in capsys.readouterr().out
 
 
 def own_file(folder: Path, bad: str | None = None) -> Path:

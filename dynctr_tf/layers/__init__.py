@@ -1,6 +1,15 @@
 """Keras layers: embedding, dense and interaction parts, and the dynamic layers that replace them."""
 
-from dynctr_tf.layers.dense import MLP, Dense, ExpertMixture, LogitSum, ParallelMLP, ResidualUnit, StopGradient
+from dynctr_tf.layers.dense import (
+    MLP,
+    BatchNormalization,
+    Dense,
+    ExpertMixture,
+    LogitSum,
+    ParallelMLP,
+    ResidualUnit,
+    StopGradient,
+)
 from dynctr_tf.layers.dynamic import (
     AdaptiveDense,
     AdaptiveMLP,
@@ -71,6 +80,7 @@ from dynctr_tf.layers.sequence import (
 )
 
 __all__ = [
+    "BatchNormalization",
     "AdaptiveDense",
     "AdaptiveMLP",
     "AnovaKernel",

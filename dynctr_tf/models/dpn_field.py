@@ -8,7 +8,7 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import FieldOperation
+from dynctr_tf.layers import BatchNormalization, FieldOperation
 from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
 from dynctr_tf.nearest import unknown_name_message
 
@@ -112,7 +112,7 @@ def dpn_field(
         )
         x = operation(x) if aggregator == "self" or contexts == "previous" else operation(x, x0)
         if batch_norm:
-            x = keras.layers.BatchNormalization(name=f"batch_norm_{index}")(x)
+            x = BatchNormalization(name=f"batch_norm_{index}")(x)
         x = keras.layers.Activation(activation, name=f"activation_{index}")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)

@@ -9,7 +9,7 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import DecomposedDense, Dense, FieldSelection, HyperDense, MixtureOfKernels
+from dynctr_tf.layers import BatchNormalization, DecomposedDense, Dense, FieldSelection, HyperDense, MixtureOfKernels
 from dynctr_tf.models.inputs import embedded_fields
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import ROLES
@@ -184,7 +184,7 @@ def dynamic_tower(
             z = x if context == "previous" else outputs[int(earlier[1]) - 1] if earlier else lookup(context)
             x = make(units, f"dynamic_{index}")(x, z)
         if batch_norm:
-            x = keras.layers.BatchNormalization(name=f"batch_norm_{index}")(x)
+            x = BatchNormalization(name=f"batch_norm_{index}")(x)
         x = keras.layers.Activation(activation, name=f"activation_{index}")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)

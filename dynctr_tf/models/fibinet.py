@@ -8,7 +8,7 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import BilinearDense, LogitSum, SqueezeExcitation
+from dynctr_tf.layers import BatchNormalization, BilinearDense, LogitSum, SqueezeExcitation
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer, unbiased_logit
 from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
 
@@ -89,7 +89,7 @@ def fibinet(
     x = keras.layers.Add(name="first_dense")([plain, weighed])
     if hidden_units:
         if batch_norm:
-            x = keras.layers.BatchNormalization(name="first_batch_norm")(x)
+            x = BatchNormalization(name="first_batch_norm")(x)
         x = keras.layers.Activation(activation, name="first_activation")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name="first_dropout")(x)

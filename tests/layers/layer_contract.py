@@ -57,6 +57,7 @@ CASES: dict[str, Case] = {
         lambda **k: layers.ValuePooling("sum", **k), [POOLED_MAP, VALUES], [POOLED_MAP[0], VALUES]
     ),
     "Dense": Case(lambda **k: layers.Dense(3, activation="tanh", **k), FIELD_MAP[:, 0], FIELD_MAP[0, 0]),
+    "BatchNormalization": Case(lambda **k: layers.BatchNormalization(**k), FIELD_MAP[:, 0], FIELD_MAP[0, 0]),
     "MLP": Case(lambda **k: layers.MLP((8, 3), activation="tanh", dropout=0.5, **k), FIELD_MAP[:, 0], FIELD_MAP),
     "MLP, batch norm": Case(
         lambda **k: layers.MLP((8, 3), activation="tanh", batch_norm=True, **k), FIELD_MAP[:, 0], FIELD_MAP

@@ -1,5 +1,6 @@
 """Dense parts and the sum that makes the logit."""
 
+from dynctr_tf.layers.dense.batch_normalization import BatchNormalization
 from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.expert_mixture import ExpertMixture
 from dynctr_tf.layers.dense.logit_sum import LogitSum
@@ -9,6 +10,7 @@ from dynctr_tf.layers.dense.residual_unit import ResidualUnit
 from dynctr_tf.layers.dense.stop_gradient import StopGradient
 
 __all__ = [
+    "BatchNormalization",
     "Dense",
     "ExpertMixture",
     "LogitSum",

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.batch_normalization import BatchNormalization
 from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
@@ -85,9 +86,7 @@ class MLP(stack.Layer):
                 )
             )
             if batch_norm:
-                self._steps.append(
-                    keras.layers.BatchNormalization(dtype=self.dtype_policy, name=f"batch_norm_{index + 1}")
-                )
+                self._steps.append(BatchNormalization(dtype=self.dtype_policy, name=f"batch_norm_{index + 1}"))
                 self._steps.append(
                     keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=f"activation_{index + 1}")
                 )
@@ -111,10 +110,7 @@ class MLP(stack.Layer):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         x = inputs
         for step in self._steps:
-            if isinstance(step, (keras.layers.BatchNormalization, keras.layers.Dropout)):
-                x = step(x, training=training)
-            else:
-                x = step(x)
+            x = step(x, training=training) if isinstance(step, (BatchNormalization, keras.layers.Dropout)) else step(x)
         return x
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.batch_normalization import BatchNormalization
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.adaptive_dense import AdaptiveDense
 
@@ -100,9 +101,7 @@ class AdaptiveMLP(stack.ConditionedLayer):
                 )
             )
             if batch_norm:
-                self._steps.append(
-                    keras.layers.BatchNormalization(dtype=self.dtype_policy, name=f"batch_norm_{index + 1}")
-                )
+                self._steps.append(BatchNormalization(dtype=self.dtype_policy, name=f"batch_norm_{index + 1}"))
                 self._steps.append(
                     keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=f"activation_{index + 1}")
                 )
@@ -143,7 +142,7 @@ class AdaptiveMLP(stack.ConditionedLayer):
         for step in self._steps:
             if isinstance(step, AdaptiveDense):
                 x = step(x) if condition is None else step(x, condition)
-            elif isinstance(step, (keras.layers.BatchNormalization, keras.layers.Dropout)):
+            elif isinstance(step, (BatchNormalization, keras.layers.Dropout)):
                 x = step(x, training=training)
             else:
                 x = step(x)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.batch_normalization import BatchNormalization
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
@@ -80,8 +81,8 @@ class LogarithmicTransformation(stack.Layer):
         if batch_norm:
             # The constants of torch, and so of FuxiCTR, whose reading this is.
             options = {"epsilon": 1e-5, "momentum": 0.9, "dtype": stack.wide_dtype(self)}
-            self.log_norm = keras.layers.BatchNormalization(center=False, name="log_norm", **options)
-            self.exp_norm = keras.layers.BatchNormalization(name="exp_norm", **options)
+            self.log_norm = BatchNormalization(center=False, name="log_norm", **options)
+            self.exp_norm = BatchNormalization(name="exp_norm", **options)
 
     def build(self, input_shape: Any) -> None:
         fields, dim = field_map_sizes(self.name, input_shape)

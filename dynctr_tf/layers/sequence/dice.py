@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.batch_normalization import BatchNormalization
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -54,7 +55,7 @@ class Dice(stack.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
         self.momentum = momentum
-        self.normalization = keras.layers.BatchNormalization(
+        self.normalization = BatchNormalization(
             epsilon=epsilon,
             momentum=momentum,
             center=False,

@@ -20,7 +20,7 @@ def afm(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     pooling: str = "mean",
-    initial_scale: float = 0.05,
+    initial_scale: float = 0.01,
     row_regularizer_l2: float = 0.0,
     name: str = "afm",
 ) -> Any:
@@ -37,7 +37,7 @@ def afm(
         dropout: Share of the entries of the pooled vector dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of the attention network's kernel. Default 0.0.
         pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.05.
+        initial_scale: The embeddings start uniform within it. Default 0.01.
         row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"afm"`.
 

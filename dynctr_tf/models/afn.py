@@ -26,7 +26,7 @@ def afn(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     pooling: str = "mean",
-    initial_scale: float = 0.05,
+    initial_scale: float = 0.01,
     row_regularizer_l2: float = 0.0,
     name: str = "afn",
 ) -> Any:
@@ -48,7 +48,7 @@ def afn(
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
         pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.05.
+        initial_scale: The embeddings start uniform within it. Default 0.01.
         row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"afn"`.
 

@@ -33,7 +33,7 @@ def dynint(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     pooling: str = "mean",
-    initial_scale: float = 0.05,
+    initial_scale: float = 0.01,
     row_regularizer_l2: float = 0.0,
     name: str = "dynint",
 ) -> Any:
@@ -66,7 +66,7 @@ def dynint(
         dropout: Share of the entries of X_0 dropped in training before mixing. Default 0.0.
         kernel_regularizer_l2: L2 penalty of the static matrices. Default 0.0.
         pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.05.
+        initial_scale: The embeddings start uniform within it. Default 0.01.
         row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dynint"`.
 

@@ -16,7 +16,7 @@ def fm(
     *,
     embedding_dim: int = 16,
     pooling: str = "mean",
-    initial_scale: float = 0.05,
+    initial_scale: float = 0.01,
     row_regularizer_l2: float = 0.0,
     name: str = "fm",
 ) -> Any:
@@ -30,7 +30,7 @@ def fm(
         features: The description that the encoder gives.
         embedding_dim: Size of an embedding. Default 16.
         pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.05.
+        initial_scale: The embeddings start uniform within it. Default 0.01.
         row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"fm"`.
 

@@ -18,7 +18,7 @@ def hofm(
     order: int = 3,
     shared_embedding: bool = False,
     pooling: str = "mean",
-    initial_scale: float = 0.05,
+    initial_scale: float = 0.01,
     row_regularizer_l2: float = 0.0,
     name: str = "hofm",
 ) -> Any:
@@ -35,7 +35,7 @@ def hofm(
         order: Greatest number of fields in a product. Default 3.
         shared_embedding: Whether all orders use the same embeddings. Default `False`.
         pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.05.
+        initial_scale: The embeddings start uniform within it. Default 0.01.
         row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"hofm"`.
 

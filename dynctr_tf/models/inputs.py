@@ -52,7 +52,7 @@ def embedded_fields(
     *,
     linear: bool = False,
     pooling: str = "mean",
-    initial_scale: float = 0.05,
+    initial_scale: float = 0.01,
     row_regularizer_l2: float = 0.0,
     seed: int | None = None,
 ) -> Any:
@@ -67,7 +67,7 @@ def embedded_fields(
         embedding_dim: Size of an embedding.
         linear: Whether first-order weights are wanted too. Default `False`.
         pooling: How values are pooled, `"mean"` or `"sum"`. Default `"mean"`.
-        initial_scale: As `FieldEmbedding`. Default 0.05.
+        initial_scale: As `FieldEmbedding`. Default 0.01.
         row_regularizer_l2: As `FieldEmbedding`. Default 0.0.
         seed: As `FieldEmbedding`. Default `None`.
 

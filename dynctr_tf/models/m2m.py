@@ -29,7 +29,7 @@ def m2m(
     kernel_regularizer_l2: float = 0.0,
     unknown: str = "mean",
     pooling: str = "mean",
-    initial_scale: float = 0.05,
+    initial_scale: float = 0.01,
     row_regularizer_l2: float = 0.0,
     name: str = "m2m",
 ) -> Any:
@@ -57,7 +57,7 @@ def m2m(
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
         pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.05.
+        initial_scale: The embeddings start uniform within it. Default 0.01.
         row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"m2m"`.
 

@@ -221,7 +221,7 @@ def test_tune_writes_settings_that_train_takes(here: Path, capsys: pytest.Captur
     words.remove("256")
     tune.main(words)
     text = capsys.readouterr().out
-    searched = re.search(r"searching (.*) under lazy_adam", text)
+    searched = re.search(r"searching (.*) under row_wise_adagrad", text)
     assert searched is not None and {"model.dropout", "training.batch_size", "optimizer.learning_rate"} <= set(
         searched[1].split(", ")
     )

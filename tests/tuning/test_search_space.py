@@ -14,7 +14,7 @@ from dynctr_tf.tuning.search_space import declare, drawn_values
 
 def test_the_space_of_dynint_is_the_papers() -> None:
     for mode, ranks in (("da", None), ("dgp", (16, 32, 64, 128)), ("dwp", (1, 2, 3, 4))):
-        space = catalogue_space(f"dynint-{mode}")
+        space = catalogue_space(f"dynint-{mode}", "group_ftrl")
         assert space["model.num_layers"] == Choice((1, 2, 3, 4))
         assert space["model.num_subspaces"] == Choice((1, 2, 4, 8, 16))
         assert space["model.reduction_ratio"] == Choice((2.0, 4.0, 8.0, 16.0))
@@ -76,7 +76,7 @@ def test_a_users_space_goes_over_that_of_the_catalogue() -> None:
 )
 def test_what_is_wrong_is_named(own: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as caught:
-        with_own_space({}, own, "dynint-dgp")
+        with_own_space({}, own, "dynint-dgp", "group_ftrl")
     assert message in str(caught.value)
 
 

@@ -49,7 +49,7 @@ def model_entry(name: str) -> ModelEntry:
     Example:
 
     >>> model_entry("dynint-dgp").optimizer
-    'group_ftrl'
+    'row_wise_adagrad'
     """
     if name not in CATALOGUE:
         raise ValueError(unknown_name_message("model", str(name), CATALOGUE))

@@ -20,7 +20,7 @@ ADAPTIVE_MODELS = tuple(
         title="APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction",
         paper=f"arXiv 2203.16218, on {base}",
         equation="3 to 7",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **_BASES[base].search_space,

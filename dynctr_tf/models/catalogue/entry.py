@@ -61,8 +61,8 @@ class ModelEntry:
         title: The paper's title.
         paper: Where it is: `"arXiv ..."` or a conference.
         equation: Which equations of it the model is.
-        optimizer: The kind of optimizer that it is trained with unless told otherwise: `"group_ftrl"` (G-FTRL
-            on the table, FTRL on the rest) or `"lazy_adam"`.
+        optimizer: The name of the optimizer in `dynctr_tf.optimizers.registry` that it is trained with unless told
+            otherwise.
         fixed: Options that this name stands for, such as the mode of DynInt. Default none.
         search_space: Options of the model to search. Default none.
     """

@@ -35,7 +35,7 @@ MULTI_SCENARIO_MODELS = (
         title="OptMSM: Optimizing Multi-Scenario Modeling for Click-Through Rate Prediction",
         paper="arXiv 2306.13382",
         equation="none public: a reconstruction from the abstract",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **_TRAINED,
@@ -54,7 +54,7 @@ MULTI_SCENARIO_MODELS = (
         title="Multitask Learning",
         paper="Machine Learning 28, 1997",
         equation="none",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**_TRAINED, "bottom_units": _WIDTHS, "tower_units": _TOWERS}),
     ),
     ModelEntry(
@@ -63,7 +63,7 @@ MULTI_SCENARIO_MODELS = (
         title="Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts",
         paper="KDD 2018",
         equation="5-7",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**_EXPERTS, "num_experts": Choice((2, 4, 8))}),
     ),
     ModelEntry(
@@ -72,7 +72,7 @@ MULTI_SCENARIO_MODELS = (
         title="Progressive Layered Extraction (PLE): A Novel Multi-Task Learning Model",
         paper="RecSys 2020",
         equation="1-6",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **_EXPERTS,
@@ -88,7 +88,7 @@ MULTI_SCENARIO_MODELS = (
         title="One Model to Serve All: Star Topology Adaptive Recommender for Multi-Domain CTR Prediction",
         paper="arXiv 2101.11427",
         equation="section 3",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**_NETWORK, "partitioned_norm": Choice((True, False))}),
     ),
     ModelEntry(
@@ -97,7 +97,7 @@ MULTI_SCENARIO_MODELS = (
         title="PEPNet: Parameter and Embedding Personalized Network for Infusing with Personalized Prior Information",
         paper="KDD 2023",
         equation="1-6",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**_NETWORK, "reduction_ratio": Choice((2.0, 4.0, 8.0))}),
     ),
     ModelEntry(
@@ -106,7 +106,7 @@ MULTI_SCENARIO_MODELS = (
         title="Leaving No One Behind: A Multi-Scenario Multi-Task Meta Learning Approach for Advertiser Modeling",
         paper="arXiv 2201.06814",
         equation="section 4",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {**_TRAINED, "expert_units": _WIDTHS, "num_experts": Choice((2, 4, 8)), "num_tower_layers": Choice((1, 2))}
         ),
@@ -117,7 +117,7 @@ MULTI_SCENARIO_MODELS = (
         title="One model per scenario",
         paper="none; the baseline that tells negative transfer",
         equation="none",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=_NETWORK,
     ),
     ModelEntry(
@@ -126,7 +126,7 @@ MULTI_SCENARIO_MODELS = (
         title="Learning Hidden Unit Contributions for Unsupervised Acoustic Model Adaptation",
         paper="arXiv 1601.02828",
         equation="2 and 3",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=_NETWORK,
     ),
     ModelEntry(
@@ -135,7 +135,7 @@ MULTI_SCENARIO_MODELS = (
         title="POSO: Personalized Cold Start Modules for Large-scale Recommender Systems",
         paper="arXiv 2108.04690",
         equation="section 3.3",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**_NETWORK, "reduction_ratio": Choice((2.0, 4.0, 8.0))}),
     ),
     ModelEntry(
@@ -144,7 +144,7 @@ MULTI_SCENARIO_MODELS = (
         title="GateNet: Gating-Enhanced Deep Network for Click-Through Rate Prediction",
         paper="arXiv 2007.03519",
         equation="3-5 and the hidden gate",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -160,7 +160,7 @@ MULTI_SCENARIO_MODELS = (
         title="CAN: Feature Co-Action for Click-Through Rate Prediction",
         paper="arXiv 2011.05625",
         equation="section 4",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **_TRAINED,
@@ -177,7 +177,7 @@ MULTI_SCENARIO_MODELS = (
             title=MASKNET,
             paper="arXiv 2102.07619",
             equation="3-14",
-            optimizer="lazy_adam",
+            optimizer="row_wise_adagrad",
             fixed=MappingProxyType({"mode": mode}),
             search_space=MappingProxyType(
                 {

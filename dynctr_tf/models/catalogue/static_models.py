@@ -40,7 +40,7 @@ STATIC_MODELS = (
         title="Factorization Machines",
         paper="ICDM 2010",
         equation="1",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=EMBEDDING,
     ),
     ModelEntry(
@@ -49,7 +49,7 @@ STATIC_MODELS = (
         title="Multi-layer perceptron on embeddings",
         paper="none; the deep baseline of the papers",
         equation="none",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
     ModelEntry(
@@ -58,7 +58,7 @@ STATIC_MODELS = (
         title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
         paper="arXiv 2008.13535",
         equation="1, 2 and section 3.4",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -74,7 +74,7 @@ STATIC_MODELS = (
         title="xDeepInt: a hybrid architecture for modeling the vector-wise and bit-wise feature interactions",
         paper="arXiv 2301.01089",
         equation="2 and 3 of DynInt, arXiv 2301.08139",
-        optimizer="group_ftrl",
+        optimizer="row_wise_adagrad",
         search_space=POLYNOMIAL,
     ),
     ModelEntry(
@@ -83,7 +83,7 @@ STATIC_MODELS = (
         title="Attentional Factorization Machines: Learning the Weight of Feature Interactions via Attention Networks",
         paper="arXiv 1708.04617",
         equation="2 and 4-6",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -98,7 +98,7 @@ STATIC_MODELS = (
         title="Higher-Order Factorization Machines",
         paper="arXiv 1607.07195",
         equation="5",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, "order": Choice((3, 4))}),
     ),
     ModelEntry(
@@ -107,7 +107,7 @@ STATIC_MODELS = (
         title="Neural Factorization Machines for Sparse Predictive Analytics",
         paper="arXiv 1708.05027",
         equation="3-7",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
     ModelEntry(
@@ -116,7 +116,7 @@ STATIC_MODELS = (
         title="Wide & Deep Learning for Recommender Systems",
         paper="arXiv 1606.07792",
         equation="3",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
     ModelEntry(
@@ -125,7 +125,7 @@ STATIC_MODELS = (
         title="DeepFM: A Factorization-Machine based Neural Network for CTR Prediction",
         paper="arXiv 1703.04247",
         equation="1-4",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
     ModelEntry(
@@ -134,7 +134,7 @@ STATIC_MODELS = (
         title="Deep Crossing: Web-Scale Modeling without Manually Crafted Combinatorial Features",
         paper="KDD 2016",
         equation="section 4",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
     ModelEntry(
@@ -143,7 +143,7 @@ STATIC_MODELS = (
         title="Deep & Cross Network for Ad Click Predictions",
         paper="arXiv 1708.05123",
         equation="3-5",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "num_layers": Choice((1, 2, 3, 4))}),
     ),
     ModelEntry(
@@ -152,7 +152,7 @@ STATIC_MODELS = (
         title="Deep & Cross Network for Ad Click Predictions",
         paper="arXiv 1708.05123",
         equation="3",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"hidden_units": ()}),
         search_space=MappingProxyType({**EMBEDDING, "num_layers": Choice((1, 2, 3, 4))}),
     ),
@@ -162,7 +162,7 @@ STATIC_MODELS = (
         title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
         paper="arXiv 2008.13535",
         equation="3 and 4",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -179,7 +179,7 @@ STATIC_MODELS = (
         title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
         paper="arXiv 2008.13535",
         equation="3 and 4",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"hidden_units": ()}),
         search_space=MappingProxyType(
             {
@@ -196,7 +196,7 @@ STATIC_MODELS = (
         title="Product-based Neural Networks for User Response Prediction",
         paper="arXiv 1611.00144",
         equation="sections III-A to III-C",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "product": Choice(("inner", "outer", "both"))}),
     ),
     ModelEntry(
@@ -205,7 +205,7 @@ STATIC_MODELS = (
         title="xDeepFM: Combining Explicit and Implicit Feature Interactions for Recommender Systems",
         paper="arXiv 1803.05170",
         equation="6, 7 and 15",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -220,7 +220,7 @@ STATIC_MODELS = (
         title="xDeepFM: Combining Explicit and Implicit Feature Interactions for Recommender Systems",
         paper="arXiv 1803.05170",
         equation="6-8",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"hidden_units": ()}),
         search_space=MappingProxyType(
             {
@@ -235,7 +235,7 @@ STATIC_MODELS = (
         title="AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks",
         paper="arXiv 1810.11921",
         equation="5-9",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"hidden_units": ()}),
         search_space=MappingProxyType(
             {
@@ -252,7 +252,7 @@ STATIC_MODELS = (
         title="AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks",
         paper="arXiv 1810.11921",
         equation="5-9 and section 5.5",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -270,7 +270,7 @@ STATIC_MODELS = (
         "Prediction",
         paper="arXiv 1905.09433",
         equation="3-10",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -286,7 +286,7 @@ STATIC_MODELS = (
         title="Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions",
         paper="arXiv 1909.03276",
         equation="6-8",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"dnn_hidden_units": ()}),
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "num_neurons": Choice((64, 256, 800, 1200))}),
     ),
@@ -296,7 +296,7 @@ STATIC_MODELS = (
         title="Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions",
         paper="arXiv 1909.03276",
         equation="6-9",
-        optimizer="lazy_adam",
+        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "num_neurons": Choice((64, 256, 800, 1200))}),
     ),
 )

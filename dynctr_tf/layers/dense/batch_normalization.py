@@ -11,7 +11,7 @@ from dynctr_tf import stack
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
-class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
+class BatchNormalization(stack.Layer):
     """Batch normalisation whose moving statistics are right after a few steps.
 
     Use it in place of `keras.layers.BatchNormalization`, whose moving mean and variance start at 0 and 1 and keep
@@ -94,7 +94,7 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        exact = tf.float64 if tf.as_dtype(self.compute_dtype) == tf.float64 else tf.float32
+        exact = tf.as_dtype(stack.wide_dtype(self))
         x = tf.cast(inputs, exact)
         moving = (self.moving_mean, self.moving_variance)
         mean, variance = (tf.cast(tf.convert_to_tensor(average), exact) for average in moving)

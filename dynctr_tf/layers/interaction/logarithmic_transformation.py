@@ -80,7 +80,7 @@ class LogarithmicTransformation(stack.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         if batch_norm:
             # The constants of torch, and so of FuxiCTR, whose reading this is.
-            options = {"epsilon": 1e-5, "momentum": 0.9, "dtype": stack.wide_dtype(self)}
+            options: dict[str, Any] = {"epsilon": 1e-5, "momentum": 0.9, "dtype": stack.wide_dtype(self)}
             self.log_norm = BatchNormalization(center=False, name="log_norm", **options)
             self.exp_norm = BatchNormalization(name="exp_norm", **options)
 

@@ -699,6 +699,14 @@ def build_attention(
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
+class Sum(keras.layers.Add):  # type: ignore[misc]
+    """The sum of inputs of one shape; Keras 3's own `Add` takes the second for a bias where the batch is empty."""
+
+    def _merge_function(self, inputs: list[Any]) -> tf.Tensor:
+        return tf.add_n(inputs)
+
+
+@keras.saving.register_keras_serializable(package="dynctr_tf")
 class KeyedInput(keras.layers.InputLayer):  # type: ignore[misc]
     """The input of a model under a key that is not the layer's name; `keyed_input` makes one.
 

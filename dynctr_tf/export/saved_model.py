@@ -68,7 +68,8 @@ def export_model(
     * `serving_default`: the raw features by name, as `raw_signature` describes them. A category that was not
       in the training data is answered as the field's unknown bucket, `""` and NaN as missing.
     * `examples`: serialized `tf.Example` messages, `(batch,)`; a feature that a message lacks is missing.
-    * `encoded`: the entries of the encoded batch that the model takes, for callers that encode themselves.
+    * `encoded`: the entries of the encoded batch that the model takes, for callers that encode themselves. An index of
+      a scenario or group that there is not is refused.
 
     The inputs are called as the columns are, whatever these are called. In Python the loaded model takes a dict of
     them, `tf.saved_model.load(path).serving_default({"user id": ..., ...})`. The named arguments of
@@ -207,8 +208,20 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
     def from_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return from_raw(fill_missing_features(tf.io.parse_example(examples, example_features(schema)), schema))
 
+    counts = {"scenario": encoder.features.num_scenarios, "group": encoder.features.num_groups}
+
     def from_encoded(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return answer(encoded)
+        # Raw features never give an index that there is not; a caller's own may be one, and layers answer it somehow.
+        checks = [
+            tf.debugging.Assert(
+                tf.reduce_all(tf.logical_and(encoded[role] >= 0, encoded[role] < count)),
+                [f"{role} must lie in 0 ... {count - 1} (0 is missing, 1 unknown), got:", encoded[role]],
+            )
+            for role, count in counts.items()
+            if role in encoded_signature and count
+        ]
+        with tf.control_dependencies(checks):
+            return answer({name: tf.identity(entry) for name, entry in encoded.items()})
 
     archive = keras.export.ExportArchive()
     track_for_export(archive, model)

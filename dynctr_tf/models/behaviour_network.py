@@ -8,6 +8,7 @@ from typing import Any
 
 from tensorflow import keras
 
+from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.encoding.encoded_features import Sequence as History
 from dynctr_tf.layers import MLP, DynamicConvolution, FieldEmbedding, FieldSelection, QueryOperation, ValuePooling
@@ -163,7 +164,7 @@ def interests(
         if encode is None and decode is None:
             encoded = convolved
         else:
-            added = keras.layers.Add(name="encoders")([encoded, convolved])
+            added = stack.Sum(name="encoders")([encoded, convolved])
             encoded = keras.layers.LayerNormalization(epsilon=1e-6, name="encoder_norm")(added)
     found = [] if decode is None else [decode(batch, encoded)]
     if heterogeneous:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tensorflow import keras
 
+from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import BatchNormalization, BilinearDense, LogitSum, SqueezeExcitation
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer, unbiased_logit
@@ -86,7 +87,7 @@ def fibinet(
     options = {"mode": mode, "kernel_regularizer": kernel_regularizer(kernel_regularizer_l2)}
     plain = BilinearDense(units, use_bias=use_bias, name="bilinear", **options)(field_map)
     weighed = BilinearDense(units, use_bias=False, name="excited_bilinear", **options)(excited)
-    x = keras.layers.Add(name="first_dense")([plain, weighed])
+    x = stack.Sum(name="first_dense")([plain, weighed])
     if hidden_units:
         if batch_norm:
             x = BatchNormalization(name="first_batch_norm")(x)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tensorflow import keras
 
+from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import ExpertMixture, GeneratedTowers, ParallelMLP
 from dynctr_tf.models.deep_part import kernel_regularizer
@@ -106,6 +107,6 @@ def m2m(
     x = ExpertMixture(name="mixture")([experts, keras.layers.Flatten(name="attention_logits")(scores)])
     for index in range(1, num_tower_layers + 1):
         unit = GeneratedTowers(scenarios, (), int(expert_units[-1]), name=f"meta_tower_{index}", **meta)
-        x = keras.layers.Add(name=f"residual_{index}")([unit(x, batch.scenario), x])
+        x = stack.Sum(name=f"residual_{index}")([unit(x, batch.scenario), x])
         x = keras.layers.LeakyReLU(name=f"tower_activation_{index}")(x)
     return keras.Model(batch.inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)

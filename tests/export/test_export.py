@@ -256,6 +256,18 @@ def test_wrong_requests_are_refused_with_a_message(exported: Exported) -> None:
         exported.ask(**{**good, "user": tf.constant(["a"])})  # another number of rows
 
 
+def test_scenarios_that_there_are_not_are_refused(exported: Exported) -> None:
+    encoded = exported.requests()["encoded"]
+    count = exported.encoder.features.num_scenarios
+    request = {name: tf.constant(values) for name, values in encoded.items()}
+    for wrong in (-1, count, 2**31 - 1):
+        scenario = np.where(np.arange(ROWS) == 7, wrong, encoded["scenario"]).astype(np.int32)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"scenario must lie in 0 ... {count - 1}"):
+            exported.ask("encoded", **{**request, "scenario": tf.constant(scenario)})
+    for known in (0, 1, count - 1):
+        assert np.isfinite(exported.ask("encoded", **{**request, "scenario": tf.fill([ROWS], known)})).all()
+
+
 def test_versions_count_up_and_are_never_overwritten(exported: Exported, tmp_path: Path) -> None:
     folder = tmp_path / "clicks"
     assert next_version(folder) == 1

@@ -64,6 +64,12 @@ def test_saved_model_gives_the_same_in_a_new_process(name: str, differences: dic
 
 
 @pytest.mark.parametrize("name", SMALL)
+def test_an_empty_batch_is_answered(name: str) -> None:
+    model = build_model(name, FEATURES, **SMALL[name])
+    assert logits(model, batch_of(0)).shape == (0, 1)
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_saved_model_answers_without_the_library(name: str, tmp_path: Path) -> None:
     """The graph that is exported needs no layer of this library, nor its custom gradient."""
     model, batch = build_model(name, FEATURES, **SMALL[name]), batch_of(4)

@@ -107,8 +107,9 @@ class TargetAttention(stack.MaskedLayer):
         there = presence(behaviours, stack.given_mask(mask))
         behaviours = tf.where(there[:, :, tf.newaxis], behaviours, tf.zeros_like(behaviours))
         places = tf.where(there)  # (present, 2)
-        # A batch without any behaviour would have no mean; one padded place stands in, whose weight is not used.
-        places = tf.concat([places, tf.zeros([tf.cast(tf.equal(tf.size(places), 0), tf.int32), 2], tf.int64)], axis=0)
+        # Rows without any behaviour would have no mean; one padded place stands in, whose weight is not used.
+        lacking = tf.logical_and(tf.equal(tf.size(places), 0), tf.size(there) > 0)
+        places = tf.concat([places, tf.zeros([tf.cast(lacking, tf.int32), 2], tf.int64)], axis=0)
         q, k = tf.gather(query, places[:, 0]), tf.gather_nd(behaviours, places)
         x = tf.concat([q, k, q - k, q * k], axis=1)  # (present, 4 n)
         for step in self._steps:

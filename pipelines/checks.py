@@ -14,7 +14,6 @@ from dynctr_tf.metrics import base_rate_log_loss
 from dynctr_tf.models.catalogue import model_entry
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.options import check_options
-from dynctr_tf.training import TrainingResult
 from pipelines.options import optimizer_maker, optimizer_options, rate_schedule
 
 _LEAST_REPLICATES = 40  # so that a replicate lies outside of a 95 % interval on either side
@@ -153,12 +152,12 @@ def _check_weights(split: str, weights: np.ndarray) -> None:
         )
 
 
-def worse_than_base_rate(data: EncodedDataset, result: TrainingResult) -> str:
+def worse_than_base_rate(data: EncodedDataset, val_logloss: float) -> str:
     """Says in capitals that a model is no better on the validation rows than the training rows' click rate is.
 
     Args:
         data: The encoded rows.
-        result: How the training ended.
+        val_logloss: The log loss of its best validation.
 
     Returns:
         The line; empty for a model that is better.
@@ -166,10 +165,10 @@ def worse_than_base_rate(data: EncodedDataset, result: TrainingResult) -> str:
     rate = training_click_rate(data)
     validation = _labels(data, "validation")
     base = base_rate_log_loss(validation.labels, rate, validation.weights)
-    if result.best.val_logloss < base:
+    if val_logloss < base:
         return ""
     return (
         f"THE MODEL IS NO BETTER THAN THE BASE RATE: ITS BEST VALIDATION LOG LOSS IS "
-        f"{figures_text(result.best.val_logloss)}; TO ANSWER THE TRAINING ROWS' CLICK RATE ({share_text(rate)}) FOR "
+        f"{figures_text(val_logloss)}; TO ANSWER THE TRAINING ROWS' CLICK RATE ({share_text(rate)}) FOR "
         f"EVERY ROW GIVES {figures_text(base)}. A lower learning rate, more steps or other features may help."
     )

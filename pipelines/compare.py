@@ -221,6 +221,7 @@ def compare_models(
         task_of_cluster,
         training_click_rate,
         with_steps,
+        worse_than_base_rate,
     )
     from pipelines.tune import search_record, search_space, trials_of
 
@@ -355,6 +356,10 @@ def compare_models(
             ", ".join(map(str, result["best_steps"])),
         ])  # fmt: skip
     text = comparison.to_text() + "\n" + "\n".join(align(rows)) + "\n"
+    for model, figures in runs.items():
+        losses = [run["best"]["val_logloss"] for run in figures]
+        worse = [line for loss in losses if (line := worse_than_base_rate(data, loss))]
+        text += f"\n{model}, {len(worse)} of {len(losses)} runs: {worse[0]}\n" if worse else ""
     write_text(output / "comparison.txt", text)
     made_of = {
         "rows": data.fingerprint,

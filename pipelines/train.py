@@ -106,7 +106,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         write_text(directory / "scenarios.txt", scenarios.to_text(max_scenarios=10_000))
         plot_scenarios(directory / "scenarios.png", scenarios)
         print(f"\n{scenarios.to_text()}picture of the scenarios: {directory / 'scenarios.png'}")
-    worse = worse_than_base_rate(data, result)
+    worse = worse_than_base_rate(data, result.best.val_logloss)
     refused = bool(worse) and not settings.export.even_if_worse_than_base_rate
     if worse:
         print(f"\n{worse}")

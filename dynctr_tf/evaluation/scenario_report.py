@@ -206,8 +206,8 @@ class ScenarioReport:
         """
         level = f"{self.confidence * 100:g} %"
         lines = [
-            f"by scenario: {len(self.scenarios)} scenarios, "
-            f"{counts_text(self.rows, self.clicks, _click_rate(self.scenarios), self.weighted)}; {level} "
+            f"by scenario: {counts_text(self.rows, self.clicks, _click_rate(self.scenarios), self.weighted)} in "
+            f"{len(self.scenarios)} scenarios; {level} "
             f"intervals, {self.replicates:,} bootstrap resamples of the rows of each",
         ]
         shown = self.scenarios[:max_scenarios]

@@ -477,8 +477,13 @@ def _drawn(tensor: Any, takers: list[Any], attempt: int, random: np.random.Gener
     elif dtype == tf.bool:
         value = tf.constant(random.random(shape) < 0.7)
     elif dtype.is_integer:
+        columns = [taker for taker in takers if getattr(taker, "column", None) is not None]
         sizes = [
-            getattr(taker, key) for taker in takers for key in _SIZES if isinstance(getattr(taker, key, None), int)
+            getattr(taker, key)
+            for taker in takers
+            if taker not in columns
+            for key in _SIZES
+            if isinstance(getattr(taker, key, None), int)
         ]
         numbers = [int(word) for taker in takers for word in _vocabulary(taker) if str(word).lstrip("-").isdigit()]
         highest = min([*sizes, dtype.max])
@@ -487,7 +492,10 @@ def _drawn(tensor: Any, takers: list[Any], attempt: int, random: np.random.Gener
         else:
             # Scenarios 0 and 1 are missing and unknown, which some models refuse.
             low, high = [(0, min(highest, 1000)), (2, min(highest, 1000)), (0, 2), (2, 3)][attempt]
-            value = tf.constant(random.integers(low, max(high, low + 1), shape), dtype)
+            drawn = random.integers(low, max(high, low + 1), shape)
+            for taker in columns:  # one column of ids numbers groups, from the first id of its own on
+                drawn[:, taker.column] = taker.first_id + random.integers(0, taker.num_groups, shape[0])
+            value = tf.constant(drawn, dtype)
     else:
         value = tf.cast(random.normal(size=shape) if attempt == 0 else random.random(shape), dtype)
     return stack.in_form_of(tensor, value)

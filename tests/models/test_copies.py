@@ -13,7 +13,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, describe_encoding
 from dynctr_tf.export import fold, with_scenario_tables
-from dynctr_tf.layers import AdaptiveDense, FieldEmbedding, GeneratedTowers
+from dynctr_tf.layers import AdaptiveDense, FieldEmbedding, GeneratedTowers, GroupCondition
 from dynctr_tf.models import make_adaptive
 from dynctr_tf.models.graph_copy import batch_for
 from dynctr_tf.schema import Feature, Schema
@@ -316,6 +316,15 @@ def test_ids_of_the_batch_lie_within_what_layers_take() -> None:
     model = keras.Model([ids, few], [embedded, keras.layers.Embedding(3, 2)(few)])
     made = batch_for(model)
     assert made[0].dtype == tf.int32 and tf.reduce_max(made[0]) < 4 and tf.reduce_max(made[1]) < 3
+
+
+def test_a_column_of_ids_that_numbers_groups() -> None:
+    ids = keras.Input((3,), dtype="int32")
+    group = GroupCondition(4, 2, column=1, first_id=15)(ids)
+    hidden = AdaptiveDense(5, 2)(keras.layers.Flatten()(FieldEmbedding(20, 4)(ids)), group)
+    model = keras.Model(ids, Dense(1)(hidden))
+    inputs = tf.constant([[1, 15, 19], [3, 18, 4]])
+    assert_alike(answers(model, inputs), answers(fold(model, group_tables=True), inputs))
 
 
 @pytest.mark.parametrize(

@@ -716,7 +716,8 @@ class KeyedInput(keras.layers.InputLayer):  # type: ignore[misc]
     def __init__(self, key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.key = key
-        if KERAS_3:
+        # `Model.export` makes the tensor's name that of an argument, which may not be just anything.
+        if KERAS_3 and key.isascii() and key.isidentifier():
             self.output.name = key
 
     def get_config(self) -> dict[str, Any]:

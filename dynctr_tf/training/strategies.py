@@ -62,7 +62,9 @@ import dataclasses
 import json
 import os
 import re
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -76,6 +78,7 @@ from dynctr_tf import stack
 from dynctr_tf.layers.embedding import FieldEmbedding
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers import CompositeOptimizer, SparseOptimizer
+from dynctr_tf.training import awaited_partners
 
 STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server", "tpu")
 
@@ -414,6 +417,7 @@ def serve_chief(cluster: Cluster, *, grace_seconds: float = 60.0, poll_seconds: 
 
 
 _SAY_EVERY = 30.0
+_STOPS = (signal.SIGINT, signal.SIGHUP)
 
 
 def own_address(cluster: Cluster) -> str:
@@ -431,53 +435,45 @@ def say_who_listens(cluster: Cluster) -> None:
     )
 
 
-def absent_partners(cluster: Cluster, timeout: float = 2.0) -> list[str]:
-    """The other processes of a cluster that nobody can be reached at, as `"worker 1 (host2:2222)"`.
+def _partners(cluster: Cluster) -> list[tuple[str, str]]:
+    own = (cluster.task_type, cluster.task_index)
+    return [
+        (f"{job} {index}", address)
+        for job, addresses in cluster.jobs.items()
+        for index, address in enumerate(addresses)
+        if (job, index) != own
+    ]
 
-    Args:
-        cluster: The cluster.
-        timeout: Seconds that each may take to answer. Default 2.0.
-    """
-    absent = []
-    for job, addresses in cluster.jobs.items():
-        for index, address in enumerate(addresses):
-            if (job, index) == (cluster.task_type, cluster.task_index):
-                continue
-            host, _, port = address.rpartition(":")
-            try:
-                with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout):
-                    pass
-            except OSError:
-                absent.append(f"{job} {index} ({address})")
-    return absent
+
+def absent_partners(cluster: Cluster) -> list[str]:
+    """The other processes of a cluster that nobody can be reached at, as `"worker 1 (host2:2222)"`."""
+    return awaited_partners.absent(_partners(cluster))
 
 
 @contextlib.contextmanager
 def saying_who_is_awaited(cluster: Cluster, every: float | None = None) -> Iterator[None]:
     """Within it, every so often a line says for which other processes of the cluster this one waits.
 
+    TensorFlow holds Python's lock while it connects: another process says it, and Ctrl-C ends this one at once, for no
+    handler of Python's would run. SIGTERM is TensorFlow's own then, which takes it for a notice and waits on.
+
     Args:
         cluster: The cluster.
         every: Seconds between two lines. Default `None`: 30.
     """
-    ended = threading.Event()
-    pause = _SAY_EVERY if every is None else every
-    start = time.monotonic()
-
-    def watch() -> None:
-        while not ended.wait(pause):
-            absent = absent_partners(cluster)
-            whom = f"{', '.join(absent)}, where nobody answers" if absent else "the others, which all answer"
-            if not ended.is_set():
-                print(f"waiting for {whom}; {time.monotonic() - start:.0f} s now", flush=True)
-
-    watcher = threading.Thread(target=watch, name="awaited partners", daemon=True)
-    watcher.start()
+    given = json.dumps({"partners": _partners(cluster), "every": _SAY_EVERY if every is None else every})
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.signal(number, signal.SIG_DFL) for number in _STOPS}
+    # It ends when its input does, which this process holds open and nobody writes to.
+    watcher = subprocess.Popen([sys.executable, "-I", awaited_partners.__file__, given], stdin=subprocess.PIPE)
     try:
         yield
     finally:
-        ended.set()
-        watcher.join(timeout=5.0)
+        watcher.communicate()
+        for number, handler in handlers.items():
+            # `None` stands for one that was not set from Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def make_coordinator(strategy: tf.distribute.Strategy) -> Any:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from typing import Any
@@ -390,19 +394,55 @@ def test_odd_texts_are_refused(text: str, message: str) -> None:
         read_cluster("multi_worker", {"TF_CONFIG": text})
 
 
-def test_who_is_awaited_and_who_listens_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_is_awaited_is_said_while_tensorflow_waits() -> None:
+    """By a process whose partner never comes; Ctrl-C ends it, for there is nothing to keep."""
+    with socket.socket() as own, socket.socket() as gone:
+        for one in (own, gone):
+            one.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in (own, gone)]
+        own.close()
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        code = (
+            "import signal, sys, tensorflow as tf\n"
+            "from dynctr_tf.training.strategies import read_cluster, saying_who_is_awaited\n"
+            "signal.signal(signal.SIGINT, lambda *_: None)\n"
+            "with saying_who_is_awaited(read_cluster('multi_worker'), every=0.5):\n"
+            "    tf.distribute.MultiWorkerMirroredStrategy()\n"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **path, **config({"worker": addresses})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            for _ in range(6):  # some seconds, in which TensorFlow has begun to connect
+                line = process.stdout.readline()
+                assert line.startswith(f"waiting for worker 1 ({addresses[1]}), where nobody answers"), line
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == -signal.SIGINT
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_who_answers_is_not_awaited_and_who_listens_is_said(capfd: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as there, socket.socket() as gone:
         there.bind(("127.0.0.1", 0))
         there.listen()
         gone.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers
         addresses = [f"127.0.0.1:{own.getsockname()[1]}" for own in (there, gone)]
         cluster = read_cluster("multi_worker", config({"worker": ["127.0.0.1:1", *addresses]}))
+        handler = signal.getsignal(signal.SIGINT)
         with saying_who_is_awaited(cluster, every=0.05):
-            time.sleep(0.5)
-        text = capsys.readouterr().out
+            time.sleep(1.5)
+        assert signal.getsignal(signal.SIGINT) == handler
+        text = capfd.readouterr().out
         assert f"waiting for worker 2 ({addresses[1]}), where nobody answers; 0 s now" in text
         assert addresses[0] not in text
         time.sleep(0.2)
-        assert not capsys.readouterr().out
+        assert not capfd.readouterr().out
     say_who_listens(cluster)
-    assert "listens on port 1 of every network interface" in capsys.readouterr().out
+    assert "listens on port 1 of every network interface" in capfd.readouterr().out

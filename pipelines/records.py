@@ -30,6 +30,8 @@ _ENCODING_CODE = ("datasets", "encoding", "schema.py")
 _NOT_OF_THE_NUMBERS = ("tensorboard", "max_restarts", "tpu_address")
 """Settings of a training that change no weight."""
 
+_OF_THE_ROWS = ("batch_size", "evaluate_every", "patience")
+
 
 def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[str, Any]]:
     """What encoded rows are made of: eight characters that name them, and what an encoded data set notes of it.
@@ -106,12 +108,18 @@ def folder_of(wanted: Path | None, name: str, record: RunRecord, *, say: bool = 
         # The same command on other rows, or by other code, is worth a word; other settings the user has just given.
         for path in sorted(folder.parent.glob(f"{name}-*/{RECORD}"), key=lambda path: path.stat().st_mtime)[::-1]:
             earlier = RunRecord.load(path.parent)
-            if earlier is not None and earlier.settings == record.settings:
-                print(
-                    f"since the run {path.parent}: {_in_short(record.differences(earlier))}; trained anew in {folder}"
-                )
-                break
+            if earlier is None or _given(earlier.settings) != _given(record.settings):
+                continue
+            differences = record.differences(dataclasses.replace(earlier, settings=record.settings))
+            print(f"since the run {path.parent}: {_in_short(differences)}; trained anew in {folder}")
+            break
     return folder
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without those of the training that follow from the number of rows where they are not given."""
+    training = {key: value for key, value in settings.get("training", {}).items() if key not in _OF_THE_ROWS}
+    return {**settings, "training": training}
 
 
 def _in_short(differences: list[str]) -> str:

@@ -206,8 +206,11 @@ class GroupFtrl(SparseOptimizer):
         denominator = (beta + start**0.5) / rate + l2
         count = variable.shape[0]
 
+        # Blocks of one size, as XLA wants them; the last one repeats the last row.
+        block = min(_BLOCK, count)
+
         def start_block(first: tf.Tensor) -> tuple[tf.Tensor]:
-            rows = tf.range(first, tf.minimum(first + _BLOCK, count))
+            rows = tf.minimum(first + tf.range(block), count - 1)
             weight = tf.gather(variable, rows)
             numerator = -denominator * weight
             if l21 > 0 and weight.shape.rank >= 2:
@@ -216,7 +219,7 @@ class GroupFtrl(SparseOptimizer):
                 numerator -= tf.math.divide_no_nan(weight, norm) * (l21 * float(weight.shape[-1]) ** 0.5)
             linear = numerator + tf.sign(numerator) * l1
             slots["linear"].scatter_update(tf.IndexedSlices(linear, rows))
-            return (first + _BLOCK,)
+            return (first + block,)
 
         tf.while_loop(lambda first: first < count, start_block, (tf.constant(0),), parallel_iterations=1)
         return tf.constant(0)

@@ -22,6 +22,7 @@ from dynctr_tf.optimizers.lazy_adam import LazyAdam
 from dynctr_tf.optimizers.rate_schedule import RateSchedule
 from dynctr_tf.optimizers.row_wise_optimizer import row_wise_optimizer
 from dynctr_tf.optimizers.sparse_adagrad import SparseAdagrad
+from dynctr_tf.options import keyword_options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +48,8 @@ class OptimizerEntry:
     @property
     def options(self) -> tuple[str, ...]:
         """The names of the options that may be given to it."""
-        parameters = inspect.signature(self.make).parameters.values()
-        variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-        return tuple(
-            parameter.name
-            for parameter in parameters
-            if parameter.kind not in variable and parameter.name not in ("self", "batch_size", "name")
-        )
+        # Of a class that passes arguments on, also those of the classes above it.
+        return tuple(name for name in keyword_options(self.make) if name not in ("self", "batch_size", "name"))
 
 
 _ADAM_SPACE: SearchSpace = MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-3)})

@@ -36,7 +36,7 @@ def catalogue_space(model: str, optimizer: str = "default") -> dict[str, Choice 
 
     >>> space = catalogue_space("dynint-dwp")
     >>> space["model.rank"], space["optimizer.learning_rate"]
-    (Choice(values=(1, 2, 3, 4)), LogUniform(low=0.01, high=0.1))
+    (Choice(values=(1, 2, 3, 4)), LogUniform(low=0.005, high=0.05))
     """
     entry = model_entry(model)
     kind = optimizer_kind(model, optimizer)

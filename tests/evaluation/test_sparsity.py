@@ -53,7 +53,9 @@ def test_without_a_description_only_variables_are_reported():
 
 def test_group_ftrl_leaves_the_zero_rows_that_the_report_finds():
     model = model_with(np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32))
-    model.compile(GroupFtrl(0.1), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    model.compile(
+        GroupFtrl(0.1, untouched_rows="zero"), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
+    )
     model.fit(np.array([[1, 4], [1, 5]], np.int32), np.array([0.0, 1.0]), epochs=2, verbose=0)
     report = sparsity_report(model, EncodedFeatures.from_sizes(SIZES))
     assert [field.zero for field in report.fields] == [2, 3]

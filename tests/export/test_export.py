@@ -337,7 +337,7 @@ def test_a_model_in_bfloat16(exported: Exported, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(saved_model, "raw_tensors", lambda sample, schema: raw_tensors(turned, schema))
         with pytest.raises(ParityError, match=r"'serving_default' differs from signature 'encoded' .*worst in row 7 "):
-            export_model(model, exported.encoder, tmp_path / "clicks", exported.sample)
+            export_model(model, exported.encoder, tmp_path / "other", exported.sample)
 
 
 def test_the_synthetic_rows_and_dynint(small_source: Any, small_data: Any, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_orthogonal_penalty_and_row_penalty_reach_the_loss() -> None:
         model(ids)
         assert len(model.losses) == 4
     penalised = fm(features, row_regularizer_l2=0.5)
-    penalised(ids)
+    penalised(ids, training=True)
     table = penalised.get_weights()[0]
     np.testing.assert_allclose(float(tf.add_n(penalised.losses)), 0.5 * (table[[1, 5]] ** 2).sum(), rtol=1e-5)
 

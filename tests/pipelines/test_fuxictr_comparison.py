@@ -25,7 +25,10 @@ from pipelines import compare
 from pipelines.peers.fuxictr_comparison import digest_of, peer_job, peer_result, write_rows
 from pipelines.stages import prepare
 
-DNN = JobSettings(model=ModelSettings("dnn", {"embedding_dim": 4, "hidden_units": (8, 6)}))
+DNN = JobSettings(
+    model=ModelSettings("dnn", {"embedding_dim": 4, "hidden_units": (8, 6)}),
+    training=TrainingSettings(batch_size=4096, patience=4),
+)
 
 
 def test_rows_are_ours_and_each_field_counts_from_0(small_data: Any, tmp_path: Path) -> None:

@@ -118,7 +118,10 @@ def test_no_test_rows_are_said_before_the_training(here: Path, capsys: pytest.Ca
         (["--model.options.hidden_units", "abc"], "must be a list of whole numbers, got 'abc'"),
         (["--model.options.batch_norm", "3"], "must be true or false, got 3"),
         (["--model.options.activation", "relo"], "Did you mean 'relu'"),
-        (["--optimizer.options.learning_rate", "0"], "learning_rate of optimizer 'lazy_adam' must be above 0, got 0"),
+        (
+            ["--optimizer.options.learning_rate", "0"],
+            "learning_rate of optimizer 'row_wise_adagrad' must be above 0, got 0",
+        ),
         (["--optimizer.options.learning_rate", "fast"], "must be a number above 0, got 'fast'"),
         (["--optimizer.options.learning_rate", "inf"], "must be a finite number, got inf"),
         (["--optimizer.options.lerning_rate", "1"], "Did you mean 'learning_rate'"),

@@ -170,8 +170,13 @@ def _dense_on_products(field_map: tf.Tensor, kernel: tf.Tensor, *matrices: tf.Te
 
 
 @tf.RegisterGradient(_GRADIENT)
-def _dense_on_products_gradient(operation: tf.Operation, upstream: tf.Tensor, *_: Any) -> list[tf.Tensor | None]:
+def _dense_on_products_gradient(operation: tf.Operation | None, upstream: tf.Tensor, *_: Any) -> list[tf.Tensor | None]:
     """Makes the products again for their gradient, which the graph therefore does not keep."""
+    if operation is None:
+        # TensorFlow writes the gradients of a model that is saved, and asks for them without the operation that they
+        # are of. A saved model is not trained; who tries is told so.
+        with tf.control_dependencies([tf.debugging.Assert(False, ["The gradient of BilinearDense is not saved."])]):
+            return [tf.identity(tensor) for tensor in (upstream, *_)]
     _, field_map, kernel, *matrices = operation.inputs
     # Not before the gradient is there: else the graph would keep the products after all.
     with tf.control_dependencies([upstream]), tf.GradientTape() as tape:

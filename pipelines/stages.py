@@ -24,7 +24,6 @@ from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_
 from dynctr_tf.models.catalogue import build_model, model_entry
 from dynctr_tf.optimizers.registry import make_optimizer
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
-from dynctr_tf.training.memory import refuse_weights_that_do_not_fit
 from dynctr_tf.training.strategies import (
     Cluster,
     absent_partners,
@@ -37,6 +36,7 @@ from dynctr_tf.training.strategies import (
     serve_chief,
     unreplicated_weights,
 )
+from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
 from pipelines.checks import check_evaluation as check_evaluation
 from pipelines.checks import check_model as check_model
 from pipelines.checks import training_click_rate

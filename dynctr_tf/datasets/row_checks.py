@@ -133,6 +133,9 @@ def _decoded(values: pa.Array) -> pa.Array:
     """Takes dictionaries away, and gives all forms of text the type string; it may hold what is no UTF-8."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if pa.types.is_string(values.type) and values.offset:
+        # Up to version 21 pyarrow's if_else gives a slice's texts wrong ends.
+        values = values.take(pa.array(np.arange(len(values))))
     if pa.types.is_string(values.type) or not _is_string_like(values.type):
         return values
     raw = values if pa.types.is_binary(values.type) else values.cast(pa.binary())

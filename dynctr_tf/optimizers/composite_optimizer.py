@@ -216,7 +216,7 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         faults = [
             f"{option} reads and writes all of it in each step"
             for option in ("weight_decay", "use_ema", "gradient_accumulation_steps")
-            if getattr(member, option, None)
+            if _is_set(getattr(member, option, None))
         ]
         if type(member).__name__ == "Ftrl" and not stack.is_legacy_optimizer(member):
             faults.append("the first step sets to 0 every row that the batch does not have, loaded ones too")
@@ -358,3 +358,8 @@ def _checked_pairs(optimizers: Iterable[Any]) -> list[tuple[str, Any]]:
     if not pairs:
         raise ValueError(f"{expected}, got none.")
     return pairs
+
+
+def _is_set(option: Any) -> bool:
+    """Whether an option of an optimizer is on; those of Keras 2 and tensorflow-addons may be tensors in a graph."""
+    return bool(option) if option is None or isinstance(option, (bool, int, float)) else True

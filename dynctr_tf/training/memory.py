@@ -5,19 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import math
 import resource
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import tensorflow as tf
-
-from dynctr_tf.stack import shape_of_new_variable
 
 _STATUS = Path("/proc/self/status")
-_GIB = 1024.0**3
 
 
 def peak_memory_mib() -> float:
@@ -36,77 +28,9 @@ def resident_memory_mib() -> float:
     return _status_mib("VmRSS") if _STATUS.exists() else float("nan")
 
 
-def available_memory_bytes() -> float:
-    """What this process can still get: of the machine, of its control group and of its own limit; `inf` if unknown."""
-    found = [math.inf]
-    if (information := Path("/proc/meminfo")).exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
-                found.append(int(line.split()[1]) * 1024.0)
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        files = [Path("/sys/fs/cgroup") / name for name in (limit, used)]
-        if all(file.exists() for file in files):
-            most, now = (file.read_text(encoding="utf-8").strip() for file in files)
-            if most.isdigit() and now.isdigit():
-                found.append(float(int(most) - int(now)))
-    own = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if own != resource.RLIM_INFINITY and _STATUS.exists():
-        found.append(own - _status_mib("VmSize") * 1024.0**2)
-    return max(0.0, min(found))
-
-
-@contextlib.contextmanager
-def refuse_weights_that_do_not_fit(slots: int = 2, available: float | None = None) -> Iterator[None]:
-    """Within it, a variable is refused before it is made if the weights with their training would not fit into memory.
-
-    Use it around the building of a model whose sizes come from a person. Counted is what training needs at the least:
-    each weight and the numbers that the optimizer keeps of it, and for the largest one its gradient if that is dense.
-    Only variables that this process holds are counted right: use it without a strategy that spreads them.
-
-    Args:
-        slots: Numbers that the optimizer keeps for each weight. Default 2, those of Adam and FTRL.
-        available: Bytes that there are. Default `None`: what the system has left when the block begins.
-
-    Raises:
-        ValueError: They would not fit, with the sizes of the largest variable, of all and of the memory.
-
-    Cost: one look at each variable's shape.
-    """
-    limit = available_memory_bytes() if available is None else available
-    total = 0.0
-
-    def create(next_creator: Any, **arguments: Any) -> Any:
-        nonlocal total
-        shape = shape_of_new_variable(arguments)
-        if shape is not None:
-            dtype = tf.as_dtype(arguments.get("dtype") or tf.float32)
-            size = math.prod(float(part) for part in shape) * dtype.size
-            total += size
-            if total * (1 + slots) > limit:
-                raise ValueError(_too_large(arguments, shape, size, total, slots, limit))
-        return next_creator(**arguments)
-
-    with tf.variable_creator_scope(create):
-        yield
-
-
-def _too_large(
-    arguments: Mapping[str, Any], shape: tuple[int, ...], size: float, total: float, slots: int, limit: float
-) -> str:
-    rows = " x ".join(f"{part:,}" for part in shape)
-    return (
-        f"The model does not fit into memory: {arguments.get('name') or 'a variable'} ({rows}) alone takes "
-        f"{_gib(size)}, the weights up to it {_gib(total)}, and with the {slots} numbers that the optimizer keeps of "
-        f"each weight {_gib(total * (1 + slots))}; {_gib(limit)} are available. Make embedding_dim or "
-        "hidden_units smaller, or keep fewer ids (min_count, max_size)."
-    )
-
-
-def _gib(size: float) -> str:
-    return f"{size / _GIB:,.1f} GiB"
+def virtual_memory_mib() -> float:
+    """The addresses that this process has taken, MiB; `nan` where the system does not tell."""
+    return _status_mib("VmSize") if _STATUS.exists() else float("nan")
 
 
 def give_back_memory() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from dynctr_tf.training import machine_record, plan_steps
-from dynctr_tf.training.memory import refuse_weights_that_do_not_fit
 from dynctr_tf.training.steps import unfinished
+from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
 from pipelines import __main__ as overview
 from pipelines import benchmark, compare, train, tune
 

@@ -28,7 +28,6 @@ from dynctr_tf.training.strategies import (
     Cluster,
     absent_partners,
     check_strategy,
-    in_step,
     make_strategy,
     prepare_for_tpu,
     read_cluster,
@@ -183,6 +182,20 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
     return data
 
 
+def _replicas_in_step(settings: JobSettings) -> int:
+    """How many replicas share a batch; said without making the strategy, which takes the cluster for this process."""
+    training = settings.training
+    if training.strategy is None or training.strategy == "parameter_server":
+        return 1
+    if training.strategy == "tpu":
+        return int(training_strategy(settings).num_replicas_in_sync)
+    gpus = max(1, len(tf.config.list_physical_devices("GPU")))
+    if training.strategy == "mirrored":
+        return training.replicas or gpus
+    jobs = read_cluster(training.strategy).jobs
+    return gpus * sum(len(jobs.get(job, ())) for job in ("chief", "worker"))
+
+
 def with_steps(settings: JobSettings, data: EncodedDataset, *, say: bool = True) -> JobSettings:
     """The settings with the batch size, the steps between validations and the patience that they leave open.
 
@@ -195,13 +208,12 @@ def with_steps(settings: JobSettings, data: EncodedDataset, *, say: bool = True)
         say: Whether to print what was chosen. Default `True`.
     """
     training = settings.training
-    strategy = training_strategy(settings)
     plan = plan_steps(
         data.num_rows("train"),
         batch_size=training.batch_size,
         evaluate_every=training.evaluate_every,
         patience=training.patience,
-        replicas=strategy.num_replicas_in_sync if in_step(strategy) else 1,
+        replicas=_replicas_in_step(settings),
     )
     if say and plan.chosen:
         print(plan.to_text())

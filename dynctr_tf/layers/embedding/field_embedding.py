@@ -211,7 +211,10 @@ class FieldEmbedding(keras.layers.Layer):
         if self.num_ids_per_field is None:
             return ids
         sizes = tf.constant(self.num_ids_per_field, ids.dtype)
-        message = f"{self.name} has num_ids_per_field={self.num_ids_per_field} and got an id that its field has not."
+        # Keras 2 keeps lists in a class of its own.
+        message = (
+            f"{self.name} has num_ids_per_field={list(self.num_ids_per_field)} and got an id that its field has not."
+        )
         known = tf.logical_and(ids >= 0, ids < sizes)
         check = tf.debugging.Assert(tf.reduce_all(known), [message, "Field and id:", *_first_unknown(ids, known)])
         with tf.control_dependencies([] if check is None else [check]):
@@ -243,7 +246,7 @@ class FieldEmbedding(keras.layers.Layer):
             "initial_scale": self.initial_scale,
             "row_regularizer_l2": self.row_regularizer_l2,
             "seed": self.seed,
-            "num_ids_per_field": self.num_ids_per_field,
+            "num_ids_per_field": None if self.num_ids_per_field is None else list(self.num_ids_per_field),
         }
 
 

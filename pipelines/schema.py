@@ -139,7 +139,9 @@ def _names(given: str | None) -> list[str] | None:
 
 def _as_options(message: str) -> str:
     """Names the options of this command where a message names arguments of `TabularFile`."""
-    message = re.sub(r'\b(encoding|delimiter)="([^"]*)"', r"--\1 \2", message)
+    message = re.sub(
+        r'\b(encoding|delimiter)="([^"]*)"', lambda match: f"--{match[1]} {shlex.quote(match[2])}", message
+    )
     message = message.replace("delimiter=...", "--delimiter").replace("quote=None", "--quote none")
     message = message.replace(', or give on_bad_row="skip" to leave such rows out and count them', "")
     return message.replace("column_names=[...]", "--column-names")

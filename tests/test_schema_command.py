@@ -8,7 +8,9 @@ import io
 import json
 import lzma
 import random
+import re
 import shlex
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -217,11 +219,44 @@ def test_columns_named_twice_are_left_out_as_training_leaves_them(tmp_path: Path
         ("x", "left out"),
         ("click", "label"),
     ]
-    assert "2 columns have this name" in draft.columns[1].reason
+    assert draft.columns[1].reason == "columns named more than once: ['x']. Rename all but one of each"
     assert sum(batch.columns.num_rows for batch in TabularFile(path, draft.schema).batches()) == ROWS
     path.write_text("user,click,click\n" + "".join(f"u{i % 7},{i % 2},2\n" for i in range(ROWS)))
-    with pytest.raises(ValueError, match="2 columns have this name"):
-        draft_schema(path, label="click")
+    # The same words when a file is drafted and when it is read.
+    with pytest.raises(ValueError) as read:
+        TabularFile(path, draft.schema)
+    for label in ("click", None):
+        with pytest.raises(ValueError, match="the label 'click' cannot be used") as drafted:
+            draft_schema(path, label=label)
+        assert str(drafted.value).rpartition("columns named")[2] == str(read.value).rpartition("columns named")[2]
+
+
+CONVERTED = {
+    "libFM": "".join(f"{i % 2} {i % 9 + 1}:1 {i % 4 + 10}:1{i % 3 * ' 15:1'}\n" for i in range(ROWS)),
+    "two colons": "".join(f"u{i % 9}::{i % 7} a: b::{i % 2}\n" for i in range(ROWS)),
+}
+
+
+@pytest.mark.parametrize("case", CONVERTED)
+def test_the_conversion_in_a_message_works(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text(CONVERTED[case])
+    assert command.main([str(tmp_path / "a.txt")]) == 2
+    said = capsys.readouterr().err
+    (script,) = re.findall(r"sed (?:-E )?'([^']*)'", said)
+    assert "=[" not in said and (case != "libFM" or "--delimiter ' '" in said)
+    text = subprocess.run(["sed", "-E", script, tmp_path / "a.txt"], stdout=subprocess.PIPE, text=True, check=True)
+    (tmp_path / "b.txt").write_text(text.stdout)
+    names = "click,features" if case == "libFM" else "user,title,click"
+    assert command.main([str(tmp_path / "b.txt"), "--column-names", names]) == 0
+    assert trained_on(capsys.readouterr().out) == ROWS
+    schema = Schema.load(tmp_path / "b.schema.json")
+    batches = TabularFile(tmp_path / "b.txt", schema, column_names=names.split(",")).batches()
+    rows = [row for batch in batches for row in batch.columns.to_pylist()]
+    if case == "libFM":
+        assert schema.feature("features").kind == "multi_valued"
+        assert rows[2] == {"click": 0.0, "features": "3|12|15|15"}
+    else:
+        assert rows[2] == {"click": 0.0, "user": "u2", "title": "2 a: b"}
 
 
 def test_json_lines_with_lists_and_objects(tmp_path: Path) -> None:

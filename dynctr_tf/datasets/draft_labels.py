@@ -190,7 +190,7 @@ def _counts(column: Column) -> bool:
     return column.is_whole and column.missing == 0 and bool(column.known_numbers.min() >= 0)
 
 
-def _with_impressions(clicks: Column, shown: Column, reason: str) -> Label:
+def _with_impressions(clicks: Column, shown: Column, reason: str, is_whole: bool) -> Label:
     for column in (clicks, shown):
         if not _counts(column):
             raise ValueError(
@@ -206,6 +206,7 @@ def _with_impressions(clicks: Column, shown: Column, reason: str) -> Label:
             "Take another column of impressions, or mend the rows."
         )
     others = shown.numbers - clicks.numbers
+    _refuse_one_sided(clicks, clicks.numbers, others, is_whole)
     told = f"clicks out of {int(shown.numbers.sum()):,} impressions in column {shown.name!r}"
     return Label(clicks.name, None, shown.name, False, clicks.numbers, others, f"{reason}, {told}")
 
@@ -218,6 +219,8 @@ def find_label(
     path: Path,
     given: Mapping[str, object],
     header: Sequence[str] | None = None,
+    *,
+    is_whole: bool = False,
 ) -> Label:
     """Finds the label, or says with which options it would be found.
 
@@ -229,6 +232,7 @@ def find_label(
         path: The file, for messages.
         given: The user's options, for the commands in messages.
         header: The names in the file's first row. Default `None`: it has none.
+        is_whole: Whether the columns have all rows of the file. Default `False`: it may have more.
 
     Raises:
         ValueError: No label, or one that can be read in several ways.
@@ -251,11 +255,12 @@ def find_label(
             continue
         try:
             if impressions is not None:
-                return _with_impressions(column, by_name[impressions], reason)
+                return _with_impressions(column, by_name[impressions], reason, is_whole)
             shown = _impressions_of(column, columns) if positive is None else None
             if shown is not None:
-                return _with_impressions(column, shown, reason)
+                return _with_impressions(column, shown, reason, is_whole)
             clicks, others, rule, soft, how = _read(column, positive, label is None)
+            _refuse_one_sided(column, clicks, others, is_whole)
         except _Unclear as error:
             message, _, option = str(error).partition("\0")
             more = {"label": column.name} | ({"positive": option.removeprefix("positive=")} if option else {})
@@ -265,7 +270,6 @@ def find_label(
             continue
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        how += _one_sided(column, clicks, others, path)
         how += f"; {clicks.sum() / (clicks.sum() + others.sum()):.2%} clicks"
         if column.missing > _MANY_EMPTY:
             how += f"; {column.missing:.1%} OF THE ROWS HAVE NO LABEL: write what an empty one means, such as 0"
@@ -296,17 +300,23 @@ def _impressions_of(clicks: Column, columns: Sequence[Column]) -> Column | None:
     return None
 
 
-def _one_sided(column: Column, clicks: np.ndarray, others: np.ndarray, path: Path) -> str:
+def _refuse_one_sided(column: Column, clicks: np.ndarray, others: np.ndarray, is_whole: bool) -> None:
     """Refuses a label that says the same in every row."""
     if clicks.sum() > 0 and others.sum() > 0:
-        return ""
+        return
     which = "a click" if clicks.sum() else "no click"
     gaps = f" and {column.missing:.1%} missing" if column.missing else ""
     advice = "If an empty cell means no click, write 0 there. " if column.missing and clicks.sum() else ""
+    if is_whole:
+        advice += (
+            "These are all rows of the file: give another label (--label), another rule for clicks (--positive), or a "
+            "file that has both."
+        )
+    else:
+        advice += "If the file is sorted by it, look at more rows (--rows), and shuffle the file before training."
     raise ValueError(
-        f"{path}: both clicks and others must occur in the label; column {column.name!r} has {_shown(column)}{gaps} "
-        f"in the rows looked at, {which} in every row. {advice}If the file is sorted by it, look at more rows "
-        "(--rows), and shuffle the file before training."
+        f"both clicks and others must occur in the label; column {column.name!r} has {_shown(column)}{gaps} "
+        f"in the rows looked at, {which} in every row. {advice}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from dynctr_tf.datasets.row_checks import valid_text
-from dynctr_tf.datasets.tabular_file import TabularFile, json_object
+from dynctr_tf.datasets.tabular_file import TabularFile, json_object, named_twice
 from dynctr_tf.schema import Feature, Schema
 
 _MANY_BAD = 0.3  # of the rows looked at: no longer single rows that can be left out
@@ -27,6 +28,7 @@ class Sample(NamedTuple):
         unreadable: Why the others cannot.
         num_rows: How many rows there are.
         num_left_out: How many were not taken, since they have too few or too many columns or the like.
+        is_whole: Whether these are all rows of the file.
         header: The names of the first row, equal ones too; `None` where it has none.
         options: The options of `TabularFile` with which the file is read, those that are not its defaults.
     """
@@ -36,6 +38,7 @@ class Sample(NamedTuple):
     unreadable: dict[str, str]
     num_rows: int
     num_left_out: int
+    is_whole: bool
     header: tuple[str, ...] | None
     options: dict[str, Any]
 
@@ -63,10 +66,7 @@ class _AllColumns(TabularFile):
     def _check_columns(self, names: Sequence[str]) -> None:
         self.header = None if self._parquet or self._json or self._given_names else tuple(names)
         self.names = tuple(dict.fromkeys(names))
-        for name in self.names:
-            times = list(names).count(name)
-            if times > 1:
-                self.unreadable[name] = f"{times} columns have this name; rename all but one to use it"
+        self.unreadable = {name: named_twice([name]) for name, times in Counter(names).items() if times > 1}
         self._file_columns = tuple(name for name in self.names if name not in self.unreadable)
 
     def _open_json(self) -> None:
@@ -84,11 +84,12 @@ class _AllColumns(TabularFile):
         features = [Feature(name, "multi_valued") for name in self._file_columns if name in lists]
         self._schema = dataclasses.replace(self._schema, features=(*features, *self._schema.features))
 
-    def sample(self, max_rows: int) -> tuple[dict[str, pa.ChunkedArray], int, int]:
-        """Reads the first rows: the cells, how many rows, and how many were left out."""
+    def sample(self, max_rows: int) -> tuple[dict[str, pa.ChunkedArray], int, int, bool]:
+        """Reads the first rows: the cells, how many rows, how many were left out, and whether these are all."""
         chunks: dict[str, list[pa.Array]] = {name: [] for name in self._file_columns}
         num_rows = malformed = 0
-        for rows in self._raw_rows():
+        all_rows = self._raw_rows()
+        for rows in all_rows:
             malformed += len(rows.malformed)
             if rows.malformed and malformed > max(1.0, _MANY_BAD * (num_rows + len(rows.numbers) + malformed)):
                 self._refuse(rows, [])
@@ -104,7 +105,8 @@ class _AllColumns(TabularFile):
         if not num_rows:
             raise ValueError(f"{self.path}: the file has no usable row. Give a file that has a header and rows.")
         cells = {name: pa.chunked_array(parts).slice(0, max_rows) for name, parts in chunks.items()}
-        return cells, min(num_rows, max_rows), malformed
+        is_whole = num_rows <= max_rows and next(all_rows, None) is None
+        return cells, min(num_rows, max_rows), malformed, is_whole
 
 
 def read_sample(path: Path, max_rows: int, missing_values: Sequence[str], given: Mapping[str, Any]) -> Sample:
@@ -120,8 +122,8 @@ def read_sample(path: Path, max_rows: int, missing_values: Sequence[str], given:
         ValueError: As `TabularFile` raises it.
     """
     file = _AllColumns(path, missing_values, **given)
-    cells, num_rows, num_left_out = file.sample(max_rows)
+    cells, num_rows, num_left_out, is_whole = file.sample(max_rows)
     options = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
     if file.recognised is not None:
         options["delimiter"] = file.recognised
-    return Sample(file.names, cells, file.unreadable, num_rows, num_left_out, file.header, options)
+    return Sample(file.names, cells, file.unreadable, num_rows, num_left_out, is_whole, file.header, options)

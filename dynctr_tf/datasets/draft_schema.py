@@ -13,7 +13,7 @@ from dynctr_tf.datasets.draft_columns import Column
 from dynctr_tf.datasets.draft_features import high_auc, kind_of, leak_of, left_out, sharing
 from dynctr_tf.datasets.draft_labels import find_label
 from dynctr_tf.datasets.draft_leakage import LeakageCheck
-from dynctr_tf.datasets.draft_names import WEIGHT_NAMES, after_the_click, plain, role_of
+from dynctr_tf.datasets.draft_names import LABEL_NAMES, WEIGHT_NAMES, after_the_click, plain, role_of
 from dynctr_tf.datasets.draft_sample import read_sample
 from dynctr_tf.schema import Feature, Schema
 
@@ -156,9 +156,10 @@ def draft_schema(
     reading = {"delimiter": delimiter, "quote": quote, "encoding": encoding, "column_names": column_names}
     sample = read_sample(path, max_rows, missing_values, reading)
     columns = [Column(name, sample.cells[name], missing_values) for name in sample.names if name in sample.cells]
-    if label in sample.unreadable:
-        raise ValueError(f"{path}: the label {label!r} cannot be used: {sample.unreadable[label]}.")
-    found = find_label(columns, label, positive, impressions, path, given, sample.header)
+    named = [name for name in sample.names if plain(name) in LABEL_NAMES] if label is None else [label]
+    if named and all(name in sample.unreadable for name in named):
+        raise ValueError(f"{path}: the label {named[0]!r} cannot be used: {sample.unreadable[named[0]]}.")
+    found = find_label(columns, label, positive, impressions, path, given, sample.header, is_whole=sample.is_whole)
     check = LeakageCheck(found.clicks, found.others)
     drafted: list[DraftedColumn] = []
     features: list[Feature] = []

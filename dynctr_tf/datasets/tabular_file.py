@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,15 @@ import pyarrow.parquet
 
 from dynctr_tf.datasets.bracketed_lists import parse_list
 from dynctr_tf.datasets.csv_blocks import DELIMITERS, Block, Dialect, blocks, opened, recognised_delimiter
-from dynctr_tf.datasets.row_checks import BadRowError, Problem, check_type, is_list, label_advice, typed_columns
+from dynctr_tf.datasets.row_checks import (
+    NUMBER,
+    BadRowError,
+    Problem,
+    check_type,
+    is_list,
+    label_advice,
+    typed_columns,
+)
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.splits import (
     DEFAULT_SHARES,
@@ -39,6 +48,9 @@ _PARQUET_ROWS = 65_536
 _START_BYTES = 1 << 16
 _MANY_BAD = 0.3  # of the rows looked at: no longer single rows that can be left out
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# A label, perhaps a query, and features with their values, perhaps behind their field: 1 qid:7 3:1 0:12:0.5
+_SPARSE_ROW = re.compile(r"[-+]?[0-9][0-9.eE+-]*(\s+qid:[0-9]+)?(\s+([0-9]+:)?[0-9]+:[-+]?[0-9.][0-9.eE+-]*)+\s*(#.*)?")
+_MOST_SHOWN = 60
 
 _LOG = logging.getLogger(__name__)
 
@@ -322,7 +334,7 @@ class TabularFile:
         place = str(self.path) if self._parquet or self._json or self._given_names else f"{self.path}, line 1"
         twice = sorted({name for name in names if list(names).count(name) > 1 and name in self._file_columns})
         if twice:
-            raise ValueError(f"{place}: columns named more than once: {twice}. Rename all but one of each.")
+            raise ValueError(f"{place}: {named_twice(twice)}.")
         for name in self._file_columns:
             if name not in names:
                 hint = ""
@@ -383,15 +395,21 @@ class TabularFile:
     def _recognised_delimiter(
         self, start: bytes, column_names: Sequence[str] | None, quote: str | None, usual: str
     ) -> str:
+        row = next((line for line in start.decode(errors="replace").splitlines() if line), "")
+        self._refuse_sparse_rows(row)
         if column_names is None:
             found = recognised_delimiter(start, quote, self._file_columns, usual)
+            # No column is called 7, so this row is no header.
+            self._refuse_double_colons(row, found == ":" and any(re.match(NUMBER, text) for text in row.split("::")))
         else:
-            found = usual
+            found = ""
             for delimiter in (usual, *DELIMITERS):
                 record = Dialect(delimiter, quote).first_record(start) if delimiter != quote else None
                 if record is not None and record.num_values == len(column_names):
                     found = delimiter
                     break
+            self._refuse_double_colons(row, not found and row.count("::") + 1 == len(column_names))
+            found = found or usual
         if found != usual:
             _LOG.warning(
                 "%s: the values are taken as separated by %r, by its first line; delimiter=... says otherwise.",
@@ -399,6 +417,24 @@ class TabularFile:
                 found,
             )
         return found
+
+    def _refuse_sparse_rows(self, row: str) -> None:
+        if _SPARSE_ROW.fullmatch(row):
+            raise ValueError(
+                f"{self.path}: holds rows as libFM and LIBSVM write them ({row[:_MOST_SHOWN]!r}): numbers of features "
+                "with their values, and no columns. sed -E 's/:1( |$)/\\1/g; s/ /,/; s/ /|/g' makes two columns of it: "
+                "a label, and a multi-valued feature of the numbers, with the value behind those where it is not 1. "
+                "Give names to both (column_names=[...]). If each row has the same fields in the same places, name all "
+                'of them, and give delimiter=" ".'
+            )
+
+    def _refuse_double_colons(self, row: str, stand_between_values: bool) -> None:
+        if "::" in row and stand_between_values:
+            raise ValueError(
+                f"{self.path}: '::' stands between the values ({row[:_MOST_SHOWN]!r}), and a delimiter is one "
+                "character. sed 's/::/\\t/g' writes tabs in its place; give the names of the columns "
+                "(column_names=[...]) if there is no header."
+            )
 
     def _blocks(self) -> Iterator[Block]:
         """Reads blocks of rows, the header taken off."""
@@ -599,6 +635,11 @@ class TabularFile:
             raise ValueError(
                 f"{self.path}: cannot be read on after row {number}: {error}. The file is damaged; write it again."
             ) from error
+
+
+def named_twice(names: Sequence[str]) -> str:
+    """Says that columns of a file have one name, so that none of them can be read."""
+    return f"columns named more than once: {list(names)}. Rename all but one of each"
 
 
 def parquet_batches(file: pa.parquet.ParquetFile, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

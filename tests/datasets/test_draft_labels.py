@@ -176,6 +176,23 @@ def test_empty_label_cells_are_said(tmp_path: Path) -> None:
         draft_schema(written(tmp_path, {"click": [0] * ROWS}))
 
 
+def test_more_rows_are_advised_where_there_are_more(tmp_path: Path) -> None:
+    path = written(tmp_path, {"click": [0] * (ROWS - 1) + [1]})
+    with pytest.raises(ValueError, match=r"no click in every row.*look at more rows \(--rows\)"):
+        draft_schema(path, max_rows=ROWS - 1)
+    assert draft_schema(path, max_rows=ROWS).schema.label == "click"
+    for columns, options in (
+        ({"click": [0] * ROWS}, {}),
+        ({"rating": choices([1, 2, 3])}, {"positive": ">= 4"}),
+        ({"clicks": [0] * ROWS, "impressions": choices([2, 3])}, {}),
+        ({"clicks": [3] * ROWS, "impressions": [3] * ROWS}, {}),
+    ):
+        path = written(tmp_path, columns)
+        with pytest.raises(ValueError, match="in every row. These are all rows of the file: give another") as error:
+            draft_schema(path, max_rows=ROWS, **options)
+        assert str(path) in str(error.value) and "--rows" not in str(error.value)
+
+
 # Leaks
 
 

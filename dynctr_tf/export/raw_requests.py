@@ -57,7 +57,7 @@ def raw_tensors(columns: pa.RecordBatch, schema: Schema) -> dict[str, tf.Tensor]
             values = column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float32)
             tensors[feature.name] = tf.constant(values)
         elif _is_list(feature):
-            lists = _lists(column, feature)
+            lists = [_values(entry, feature) for entry in column.to_pylist()]
             tensors[feature.name] = tf.ragged.constant(lists, ragged_rank=1, dtype=tf.string).to_tensor("")
         else:
             tensors[feature.name] = tf.constant(pc.fill_null(column.cast(pa.string()), "").to_pylist(), tf.string)
@@ -80,10 +80,7 @@ def serialized_examples(columns: pa.RecordBatch, schema: Schema) -> list[bytes]:
             if feature.kind == "numeric":
                 present[feature.name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
             else:
-                if _is_list(feature):
-                    values = value.split(feature.separator) if isinstance(value, str) else value
-                else:
-                    values = [value]
+                values = _values(value, feature) if _is_list(feature) else [value]
                 encoded = [text.encode() for text in values if text]
                 present[feature.name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
         messages.append(tf.train.Example(features=tf.train.Features(feature=present)).SerializeToString())
@@ -94,7 +91,10 @@ def _is_list(feature: Feature) -> bool:
     return feature.kind in ("multi_valued", "sequence")
 
 
-def _lists(column: pa.Array, feature: Feature) -> list[list[str]]:
-    values = column.to_pylist()
-    lists = [value.split(feature.separator) if isinstance(value, str) else value or [] for value in values]
-    return [[text for text in one if text] for one in lists]
+def _values(entry: str | list[str | None] | None, feature: Feature) -> list[str]:
+    """The values of a row's entry, which a source gives as a list, or as text with the separator between them."""
+    if isinstance(entry, str):
+        if feature.list_format != "separated":
+            raise ValueError(f"A source reads the lists of {feature.name!r} that are in brackets, got {entry!r}.")
+        entry = list(entry.split(feature.separator))
+    return [text for text in entry or [] if text]

@@ -252,6 +252,9 @@ def calibration_error_floor(
     `sum_b (w_b / w) E|mean_b p - mean_b y|`, `y ~ Bernoulli(p)`, by the normal approximation
     `E|N(0, s)| = s sqrt(2 / pi)`, `s_b^2 = sum_{i in b} w_i^2 p_i (1 - p_i) / w_b^2`
 
+    Each row's label is taken for one draw of 0 or 1. Soft labels, and clicks of several impressions that are one row,
+    are less noisy, by an amount that the predictions do not tell: too high a floor for them, so reports give none.
+
     Args:
         logits: Log-odds of a click, `(rows,)` or `(rows, 1)`.
         weights: How much each row counts. Default `None`: 1 each.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import json
 import logging
@@ -13,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf.datasets import TabularFile
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.encoding import Encoder, write_encoded_dataset
 from dynctr_tf.export import check_export_directory, export_model, saved_model
-from dynctr_tf.export.raw_requests import raw_tensors, serialized_examples
+from dynctr_tf.export.raw_requests import example_features, raw_tensors, serialized_examples
 from dynctr_tf.models import build_model
 from dynctr_tf.optimizers import LazyAdam
 from dynctr_tf.schema import Feature, Schema
@@ -113,6 +116,40 @@ def test_the_signature_has_the_names_of_the_columns_and_each_is_its_own(exported
             assert set(described.inputs) == set(request)
             feed = {described.inputs[name].name: value for name, value in request.items()}
             close(session.run(described.outputs["logit"].name, feed), expected)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_lists_in_brackets_are_asked_for_value_by_value(form: str, tmp_path: Path) -> None:
+    lists = [["a|b", "c"], [], None, ["it's", "a|b", "d"]]
+    path = tmp_path / f"rows.{form}"
+    if form == "csv":
+        cells = ["" if entry is None else repr(entry) for entry in lists]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([["tags", "y"], *([cell, i % 2] for i, cell in enumerate(cells))])
+    elif form == "json":
+        # One of them as text, as a column of a table is written.
+        cells = [json.dumps(lists[0]), *lists[1:]]
+        path.write_text("".join(json.dumps({"tags": cell, "y": i % 2}) + "\n" for i, cell in enumerate(cells)))
+    else:
+        pq.write_table(pa.table({"tags": lists, "y": [0, 1, 0, 1]}), path)
+    schema = Schema((Feature("tags", "multi_valued", list_format="brackets", max_length=3),), label="y")
+    source = TabularFile(path, schema, splits={"train": 1 - 1e-9, "test": 1e-9})
+    (batch,) = source.batches()
+    expected = [[text.encode() for text in entry or []] for entry in lists]
+    raw = raw_tensors(batch.columns, schema)
+    assert [[text for text in row if text] for row in raw["tags"].numpy().tolist()] == expected
+    examples = tf.constant(serialized_examples(batch.columns, schema))
+    assert tf.io.parse_example(examples, example_features(schema))["tags"].to_list() == expected
+    encoder = Encoder.fit(source, progress=False)
+    np.testing.assert_array_equal(encoder.layer()(raw)["tags"], encoder.encode_batch(batch)["tags"])
+
+
+def test_text_that_no_source_has_read_is_not_cut() -> None:
+    schema = Schema((Feature("tags", "multi_valued", list_format="brackets"),), label="y")
+    columns = pa.RecordBatch.from_pydict({"tags": ["['a|b', 'c']"]})
+    for made in (raw_tensors, serialized_examples):
+        with pytest.raises(ValueError, match="A source reads the lists of 'tags'"):
+            made(columns, schema)
 
 
 def test_python_asks_by_the_names_of_the_columns(exported: Any) -> None:

@@ -284,3 +284,17 @@ def test_json_lines_with_lists_and_objects(tmp_path: Path) -> None:
     }
     batches = list(TabularFile(path, draft.schema).batches())
     assert [tags or [] for batch in batches for tags in batch.columns["tags"].to_pylist()] == [r["tags"] for r in rows]
+
+
+def test_json_lists_of_which_a_block_has_text_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._BLOCK_BYTES", 500)
+    lists = [["a", "b"], ["b"], None] * 20 + ["c|a", None] * 40 + [None] * 50
+    rows = [{"user": f"u{i % 7}", "tags": tags, "click": i % 2} for i, tags in enumerate(lists)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    draft = draft_schema(path)
+    assert draft.schema.feature("tags").kind == "multi_valued"
+    batches = list(TabularFile(path, draft.schema).batches())
+    assert len(batches) > 3 and len({batch.columns.schema for batch in batches}) == 1
+    found = [tags for batch in batches for tags in batch.columns["tags"].to_pylist()]
+    assert found == [tags.split("|") if isinstance(tags, str) else tags for tags in lists]

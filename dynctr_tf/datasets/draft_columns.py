@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from dynctr_tf.datasets.draft_lists import Doubt, ListForm, find_list
 from dynctr_tf.datasets.draft_names import words
 from dynctr_tf.datasets.draft_times import texts_are_times
-from dynctr_tf.datasets.row_checks import NUMBER
+from dynctr_tf.datasets.row_checks import NUMBER, is_list, is_text
 
 _SURE_MARKS = frozenset(
     {"NULL", "null", "Null", "\\N", "nan", "NaN", "NAN", "<NA>", "#N/A", "N/A", "n/a", "NaT", "None"}
@@ -44,23 +44,12 @@ _DRESSED = (
 _OBJECT = r"^\s*\[?\s*\{\s*(['\"][^'\"]*['\"]\s*:|\})|^\s*\[\s*\]\s*$"
 
 
-def _is_listlike(kind: pa.DataType) -> bool:
-    names = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
-    return any(getattr(pa.types, name)(kind) for name in names if hasattr(pa.types, name))
-
-
-def _is_textlike(kind: pa.DataType) -> bool:
-    names = ("is_string", "is_large_string", "is_string_view", "is_binary", "is_large_binary", "is_binary_view")
-    text = any(getattr(pa.types, name)(kind) for name in names if hasattr(pa.types, name))
-    return text or bool(pa.types.is_fixed_size_binary(kind))
-
-
 def _is_plain(kind: pa.DataType) -> bool:
     """Whether values of this type are texts, numbers or points in time."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    return bool(number or pa.types.is_decimal(kind) or _is_textlike(kind) or pa.types.is_temporal(kind))
+    return bool(number or pa.types.is_decimal(kind) or is_text(kind) or pa.types.is_temporal(kind))
 
 
 def _decoded(values: pa.Array) -> pa.Array:
@@ -70,7 +59,7 @@ def _decoded(values: pa.Array) -> pa.Array:
         return pc.take(_decoded(values.dictionary), values.indices)
     if pa.types.is_fixed_size_binary(values.type):
         values = values.cast(pa.binary())
-    if _is_textlike(values.type):
+    if is_text(values.type):
         return values.cast(pa.string())
     if pa.types.is_float16(values.type):
         return values.cast(pa.float32())
@@ -107,7 +96,7 @@ class Column:
         self.num_rows = len(cells)
         self.lengths: np.ndarray | None = None
         kind = self.type
-        self.is_list = _is_listlike(kind)
+        self.is_list = is_list(kind)
         inner = kind.value_type if self.is_list else kind
         self.is_time = bool(pa.types.is_temporal(inner.value_type if pa.types.is_dictionary(inner) else inner))
         values = pa.nulls(len(cells), pa.string())

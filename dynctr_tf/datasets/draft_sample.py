@@ -14,7 +14,6 @@ from dynctr_tf.datasets.row_checks import valid_text
 from dynctr_tf.datasets.tabular_file import TabularFile, json_object, named_twice
 from dynctr_tf.schema import Feature, Schema
 
-_MANY_BAD = 0.3  # of the rows looked at: no longer single rows that can be left out
 _DEFAULTS = {"delimiter": None, "quote": '"', "encoding": None, "column_names": None}
 _NOTHING = Schema((Feature("\0feature", "categorical"),), label="\0label", missing_values=("",))
 
@@ -91,7 +90,7 @@ class _AllColumns(TabularFile):
         all_rows = self._raw_rows()
         for rows in all_rows:
             malformed += len(rows.malformed)
-            if rows.malformed and malformed > max(1.0, _MANY_BAD * (num_rows + len(rows.numbers) + malformed)):
+            if rows.malformed and self._are_many(malformed, num_rows + len(rows.numbers) + malformed):
                 self._refuse(rows, [])
             for name, cells in zip(self._file_columns, rows.raw, strict=True):
                 if pa.types.is_string(cells.type):

@@ -117,7 +117,8 @@ def _refused(rows: int, problems: Sequence[Problem]) -> np.ndarray:
     return refused
 
 
-def _is_string_like(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds texts or bytes, in whatever form."""
     views = [getattr(pa.types, name) for name in ("is_string_view", "is_binary_view") if hasattr(pa.types, name)]
     own = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     return any(test(kind) for test in (*own, pa.types.is_fixed_size_binary, *views))
@@ -136,7 +137,7 @@ def _decoded(values: pa.Array) -> pa.Array:
     if pa.types.is_string(values.type) and values.offset:
         # Up to version 21 pyarrow's if_else gives a slice's texts wrong ends.
         values = values.take(pa.array(np.arange(len(values))))
-    if pa.types.is_string(values.type) or not _is_string_like(values.type):
+    if pa.types.is_string(values.type) or not is_text(values.type):
         return values
     raw = values if pa.types.is_binary(values.type) else values.cast(pa.binary())
     return pa.Array.from_buffers(pa.string(), len(raw), raw.buffers(), offset=raw.offset)
@@ -399,7 +400,7 @@ def check_type(name: str, kind: pa.DataType, feature: Feature | None, schema: Sc
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     number = number or pa.types.is_boolean(kind) or pa.types.is_null(kind)
     if feature is None or feature.kind == "numeric":
-        if not (number or _is_string_like(kind)):
+        if not (number or is_text(kind)):
             raise ValueError(f"Column {name!r} holds {kind}, expected numbers (or text that spells them).")
         if schema is not None and schema.positive is not None and name == schema.label and number:
             rule = positive_rule(schema.positive)
@@ -422,7 +423,7 @@ def check_type(name: str, kind: pa.DataType, feature: Feature | None, schema: Sc
             kind = kind.value_type
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
         number = number or pa.types.is_boolean(kind) or pa.types.is_null(kind)
-    plain = _is_string_like(kind) or number or pa.types.is_temporal(kind)
+    plain = is_text(kind) or number or pa.types.is_temporal(kind)
     if not plain or pa.types.is_duration(kind) or pa.types.is_interval(kind):
         raise ValueError(
             f"Column {name!r} holds {kind}, which cannot be read as a value of a {feature.kind} feature; expected "
@@ -518,17 +519,24 @@ def _several(feature: Feature, values: pa.Array, missing: pa.Array | None) -> tu
         )
         problems += bad_values(name, f"{name} is not a list", expected, bad, text, advice=lambda: advice)
         return lists, problems
+    return text, problems + stray_brackets(feature, text)
+
+
+def stray_brackets(feature: Feature, text: pa.Array) -> list[Problem]:
+    """Refuses the lists in brackets of a column that holds nothing else, where separated values are expected."""
     bracketed = pc.match_substring_regex(text, _BRACKETED)
-    if pc.all(bracketed, min_count=1).as_py() and feature.separator not in "[]":
-        problems += bad_values(
-            name,
-            f"{name} is in brackets",
-            f"values separated by {feature.separator!r}",
-            _bools(bracketed),
-            text,
-            advice=lambda: f'The column holds lists in brackets: put "list_format": "brackets" into feature {name!r}.',
-        )
-    return text, problems
+    if feature.list_format != "separated" or feature.separator in "[]" or not pc.all(bracketed, min_count=1).as_py():
+        return []
+    return bad_values(
+        feature.name,
+        f"{feature.name} is in brackets",
+        f"values separated by {feature.separator!r}",
+        _bools(bracketed),
+        text,
+        advice=lambda: (
+            f'The column holds lists in brackets: put "list_format": "brackets" into feature {feature.name!r}.'
+        ),
+    )
 
 
 def typed_columns(

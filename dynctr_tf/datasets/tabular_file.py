@@ -26,6 +26,7 @@ from dynctr_tf.datasets.row_checks import (
     check_type,
     is_list,
     label_advice,
+    stray_brackets,
     typed_columns,
 )
 from dynctr_tf.datasets.row_source import RowBatch
@@ -46,7 +47,7 @@ ON_BAD_ROW: tuple[str, ...] = get_args(OnBadRow)
 _BLOCK_BYTES = 2 << 20
 _PARQUET_ROWS = 65_536
 _START_BYTES = 1 << 16
-_MANY_BAD = 0.3  # of the rows looked at: no longer single rows that can be left out
+_MANY_BAD = 0.3
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # A label, perhaps a query, and features with their values, perhaps behind their field: 1 qid:7 3:1 0:12:0.5
 _SPARSE_ROW = re.compile(r"[-+]?[0-9][0-9.eE+-]*(\s+qid:[0-9]+)?(\s+([0-9]+:)?[0-9]+:[-+]?[0-9.][0-9.eE+-]*)+\s*(#.*)?")
@@ -66,13 +67,14 @@ class _Malformed(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """A batch of raw columns, which rows of the file they are, and which rows in between were not parsed."""
+    """A batch of raw columns, which rows of the file they are, which rows in between were not parsed, which are bad."""
 
     raw: list[pa.Array]
     numbers: np.ndarray
     end: int
     malformed: Sequence[_Malformed] = ()
     line_of: Callable[[int], int] | None = None
+    problems: Sequence[Problem] = ()
 
 
 class TabularFile:
@@ -232,6 +234,7 @@ class TabularFile:
         for rows in self._raw_rows():
             first_rows = first_rows or rows
             columns, problems = self._typed(rows.raw)
+            problems += rows.problems
             if problems or rows.malformed:
                 if self.on_bad_row == "error":
                     self._refuse(rows, problems)
@@ -286,6 +289,11 @@ class TabularFile:
 
     # Bad rows
 
+    @staticmethod
+    def _are_many(num_bad: int, looked_at: int) -> bool:
+        """Whether so many rows are bad that they are no longer single ones, which can be left out."""
+        return num_bad > max(1.0, _MANY_BAD * looked_at)
+
     def _refuse(self, rows: _Rows, problems: Sequence[Problem]) -> None:
         """Raises the error of the bad row that comes first in the file."""
         first = min(problems, key=lambda problem: int(problem.rows[0]), default=None)
@@ -294,7 +302,7 @@ class TabularFile:
         for problem in problems:
             bad[problem.rows] = True
         num_bad, looked_at = int(bad.sum()) + len(rows.malformed), len(rows.numbers) + len(rows.malformed)
-        many = num_bad > max(1.0, _MANY_BAD * looked_at)
+        many = self._are_many(num_bad, looked_at)
 
         def advice(known: str) -> str:
             if many:
@@ -337,7 +345,7 @@ class TabularFile:
             raise ValueError(f"{place}: {named_twice(twice)}.")
         for name in self._file_columns:
             if name not in names:
-                hint = ""
+                hint = " It is looked for in the first rows; does one of them have it?" if self._json else ""
                 if not self._parquet and not self._json and not self._given_names:
                     if len(names) == 1:
                         hint = " Is it delimited otherwise? Give delimiter=..."
@@ -390,7 +398,17 @@ class TabularFile:
         self._blanks = (
             not self._given_names and len(header) > 1 and all(name[:1] == " " for name in header[1:] if name)
         ) and self.column_names != header
+        if self._blanks and quote is not None and any(name.startswith(quote) for name in self.column_names):
+            self._refuse_blanks_before_quotes()
         self._check_columns(self.column_names)
+
+    def _refuse_blanks_before_quotes(self) -> None:
+        delimiter, quote = self._dialect.delimiter, self._dialect.quote
+        swap = f"sed -E 's/{re.escape(delimiter)} +{quote}/{delimiter}{quote}/g'"
+        raise ValueError(
+            f"{self.path}: blanks stand between a delimiter and a quote, which would count as a letter there. Take the "
+            f"blanks away, such as with {swap}, or give quote=None if quotes have no meaning."
+        )
 
     def _recognised_delimiter(
         self, start: bytes, column_names: Sequence[str] | None, quote: str | None, usual: str
@@ -467,6 +485,10 @@ class TabularFile:
 
     def _parsed(self, data: bytes) -> pa.Table:
         columns = list(self._file_columns)
+        if self._blanks and self._dialect.quote is not None:
+            mark = re.escape(self._dialect.delimiter) + " +" + re.escape(self._dialect.quote)
+            if re.search(mark.encode(), data):
+                self._refuse_blanks_before_quotes()
         if data.startswith(_BYTE_ORDER_MARK):
             # The parser would drop it; the file's own has been taken away.
             data = b"\n" + data
@@ -507,13 +529,14 @@ class TabularFile:
                 records = self._dialect.records(block.data, block.first_line)
                 width = len(self.column_names)
                 fits = np.array([record.num_values == width for record in records], bool)
+                advice = self._advice_on_width({record.num_values for record in records})
                 malformed = [
                     _Malformed(
                         number + i,
                         record.line,
                         "too few columns" if record.num_values < width else "too many columns",
                         f"the row has {record.num_values} columns, expected {width}",
-                        "Is the delimiter another one (delimiter=...), or have quotes no meaning (quote=None)?",
+                        advice,
                     )
                     for i, record in enumerate(records)
                     if not fits[i]
@@ -531,6 +554,17 @@ class TabularFile:
 
                 yield _Rows(raw, numbers, end, malformed, line_of)
             number = end
+
+    def _advice_on_width(self, widths: set[int]) -> str:
+        """Says what helps where many rows have another number of values than there are columns."""
+        advice = "Is the delimiter another one (delimiter=...), or have quotes no meaning (quote=None)?"
+        if len(widths) == 1 and min(widths) > len(self.column_names):
+            where = "in column_names=[...]" if self._given_names else "in the header"
+            advice = (
+                f"All have {min(widths)}: name each column {where}, also one of row numbers, and the empty one behind "
+                f"a delimiter at the end of each row. Or else: {advice[0].lower()}{advice[1:]}"
+            )
+        return advice
 
     def _table_of(self, block: Block, records: Sequence[Any]) -> pa.Table:
         """Parses some rows of a block."""
@@ -573,13 +607,13 @@ class TabularFile:
                 if not text.strip():
                     continue
                 row, problem = json_object(text), "the line is no JSON object"
-                found = {}
+                own = {}
                 if row is not None:
                     for name in self._file_columns:
                         try:
                             cell = row.get(name)
                             missing = isinstance(cell, str) and cell in self.missing_values
-                            found[name] = None if missing else _json_cell(cell, features.get(name))
+                            own[name] = None if missing else _json_cell(cell, features.get(name))
                         except ValueError as error:
                             row, problem = None, f"column {name!r} {error}"
                             break
@@ -587,18 +621,18 @@ class TabularFile:
                     reason = "no JSON object" if problem.startswith("the line") else problem
                     malformed.append(_Malformed(number, record.line, reason, problem, ""))
                 else:
-                    for name, cell in found.items():
+                    for name, cell in own.items():
                         cells[name].append(cell)
                     numbers.append(number)
                     lines.append(record.line)
                 number += 1
-            raw = []
+            raw, problems = [], []
             for name in self._file_columns:
-                feature = features.get(name)
-                several = feature is not None and feature.kind in ("multi_valued", "sequence")
-                raw.append(pa.array(cells[name], pa.list_(pa.string()) if several else pa.string()))
+                column, found = _json_column(cells[name], features.get(name))
+                raw.append(column)
+                problems += found
             first, all_lines = number, dict(zip(numbers, lines, strict=True))
-            yield _Rows(raw, np.array(numbers, np.int64), first, malformed, all_lines.__getitem__)
+            yield _Rows(raw, np.array(numbers, np.int64), first, malformed, all_lines.__getitem__, problems)
 
     # Parquet
 
@@ -698,20 +732,35 @@ def json_object(text: bytes) -> dict[str, Any] | None:
 
 
 def _json_cell(value: Any, feature: Feature | None) -> Any:
-    """A cell as the text that a CSV file has, or a list of texts.
+    """A cell as the text that a CSV file has, which may have separators in it, or a list of texts.
 
     Raises:
         ValueError: Says what the cell holds that it cannot.
     """
     if feature is not None and feature.kind in ("multi_valued", "sequence"):
         if isinstance(value, str):
-            if feature.list_format == "brackets":
+            _json_text(value)  # is it a text that UTF-8 holds?
+            if feature.list_format == "separated":
+                return value
+            try:
                 return parse_list(value) if value.strip() else None
-            return value.split(feature.separator)
+            except ValueError as error:
+                raise ValueError("is not a list in brackets") from error
         if not isinstance(value, list):
             value = None if value is None else [value]
         return value and [_json_text(entry) for entry in value]
     return _json_text(value)
+
+
+def _json_column(cells: Sequence[Any], feature: Feature | None) -> tuple[pa.Array, list[Problem]]:
+    """A column of texts, or of lists, and the rows of it that must not be used."""
+    if feature is None or feature.kind not in ("multi_valued", "sequence"):
+        return pa.array(cells, pa.string()), []
+    problems: list[Problem] = []
+    if not any(isinstance(cell, list) for cell in cells):
+        problems = stray_brackets(feature, pa.array(cells, pa.string()))
+    lists = [cell.split(feature.separator) if isinstance(cell, str) else cell for cell in cells]
+    return pa.array(lists, pa.list_(pa.string())), problems
 
 
 def _json_text(value: Any) -> str | None:

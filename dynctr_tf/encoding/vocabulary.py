@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _MERGE_ROWS = 1 << 19
 _SAMPLE_SIZE = 1 << 18
+# How values are spelt of which some are spelt in one way, and some in the other.
+_FORMS_OF_BOTH: dict[frozenset[TextForm], TextForm] = {
+    frozenset({"bit", "whole"}): "whole",
+    frozenset({"bit", "truth"}): "bit",
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -187,8 +192,8 @@ class _HashedFit:
             form = fitted_form(values)
             # That no number occurs with .0 and without cannot be seen without keeping them.
             form = "exact" if form == "decimal" else form
-            forms = {form, self._form or form}
-            self._form = form if len(forms) == 1 else "whole" if forms == {"bit", "whole"} else "exact"
+            forms = frozenset({form, self._form or form})
+            self._form = form if len(forms) == 1 else _FORMS_OF_BOTH.get(forms, "exact")
 
     def finish(self) -> TextForm:
         return self._form or "exact"

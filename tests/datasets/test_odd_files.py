@@ -133,6 +133,12 @@ FILES = [
     Case("a delimiter inside of quotes", '"a";"y"\n"x;z";1\n', CLICK, ["x;z"]),
     Case("blanks after commas", "a, y, b\nx, 1, p\ny, 0, \n", UNDATED, ["x", "y"]),
     Case("blanks after commas, values", "y, a\n1, x\n0, \n1, z\n", CLICK, ["x", None, "z"]),
+    Case(
+        "blanks before quotes", 'y, a\n1, "x, z"\n', CLICK, "between a delimiter and a quote.*sed -E 's/, [+]\"/,\"/g'"
+    ),
+    Case("blanks before quotes in the header", '"y", "a"\n1, x\n', CLICK, "between a delimiter and a quote"),
+    Case("blanks before quotes later", 'y, a\n1, x\n0, "z"\n', CLICK, "between a delimiter and a quote"),
+    Case("the same, without a meaning", 'y, a\n1, "x"\n', CLICK, ['"x"'], {"quote": None}),
     Case("blanks around names", " a ,y \nx,1\n", CLICK, ["x"]),
     Case(
         "a blank in the schema's name", "y, a\n1,x\n", Schema((Feature(" a", "categorical"),), "y"), ["x"], {}, (" a",)
@@ -168,6 +174,17 @@ FILES = [
     Case("a header alone", "a,y\n", CLICK, "no usable row"),
     Case("line ends of old Macs", "a,y\rx,1\rz,0\r", CLICK, ["x", "z"]),
     Case("a mark inside", csv_of("\ufeffx"), CLICK, ["\ufeffx"]),
+    Case(
+        "row numbers without a name", "a,y\n0,x,1\n1,z,0\n", CLICK, "2 of 2 rows.*All have 3: name each column in the h"
+    ),
+    Case(
+        "a delimiter behind rows",
+        "x,1,\nz,0,\n",
+        CLICK,
+        "All have 3: name .* in column_n",
+        {"column_names": ["a", "y"]},
+    ),
+    Case("the same, named", "x,1,\nz,0,\n", CLICK, ["x", "z"], {"column_names": ["a", "y", ""]}),
     Case("another delimiter in the rows", "a,y\nx;1\nz;0\n", CLICK, "2 of 2 rows looked at are bad.*Is the delimiter"),
 ]
 
@@ -368,6 +385,19 @@ JSON_FILES = [
     Case(
         "a bad value", lines_of({"a": "x", "y": 1}, {"a": "z", "y": 5}, {"a": "x", "y": 0}), CLICK, "line 2, column 'y'"
     ),
+    Case("separated lists", lines_of({"a": "p|q", "y": 1}, {"a": "", "y": 0}), TAGS, [["p", "q"], None]),
+    Case("lists in brackets", lines_of({"a": '["p", 3]', "y": 1}, {"a": ["q"], "y": 0}), LISTS, [["p", "3"], ["q"]]),
+    Case(
+        "brackets never told",
+        lines_of({"a": '["p"]', "y": 1}, {"y": 0}),
+        TAGS,
+        'line 1, column \'a\'.*"list_format": "br',
+    ),
+    Case(
+        "no brackets", lines_of({"a": "[p]", "y": 1}, {"a": "p", "y": 0}), LISTS, "line 2: column 'a' is not a list in"
+    ),
+    Case("half a letter", '{"a": "\\ud800", "y": 1}\n', TAGS, "line 1: column 'a' holds half a letter"),
+    Case("a key of later rows", '{"y": 1}\n' * 300_000 + '{"a": "x", "y": 0}\n', CLICK, "looked for in the first rows"),
     Case("no such key", lines_of({"b": "x", "y": 1}), CLICK, "column 'a' is not in the file"),
     Case("one array", json.dumps([{"a": "x", "y": 1}]), CLICK, "is one JSON array. Write JSON lines"),
     Case(

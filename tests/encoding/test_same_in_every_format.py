@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from dynctr_tf.datasets import TabularFile
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.value_text import canonical, canonical_strings, fitted_form, other_spellings
-from dynctr_tf.encoding.vocabulary import fit_features
+from dynctr_tf.encoding.vocabulary import _HashedFit, fit_features
 from dynctr_tf.encoding.vocabulary_lookup import VocabularyLookup
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
@@ -253,6 +253,27 @@ def test_a_large_table_respells_in_the_graph(monkeypatch: pytest.MonkeyPatch) ->
     layer.set_vocabulary(["12", "-7"])
     assert layer(tf.constant(["12.0", "-7", "13"])).numpy().tolist() == [2, 3, 1]
     assert layer.get_vocabulary() == [b"12", b"-7"]
+
+
+@pytest.mark.parametrize(
+    ("batches", "form"),
+    [
+        ((["1", "0"], ["true"]), "bit"),
+        ((["True"], ["0.0"]), "bit"),
+        ((["1"], ["12.0"]), "whole"),
+        ((["true"], ["12"]), "exact"),
+        ((["true"], ["False"]), "truth"),
+    ],
+)
+def test_hashed_values_are_spelt_as_all_batches_say(batches: tuple[list[str], list[str]], form: str) -> None:
+    feature = Feature("a", "categorical", vocabulary=Vocabulary(hash_buckets=7))
+    for order in (batches, batches[::-1]):
+        fit = _HashedFit(("",))
+        for values in order:
+            fit.add(pa.array(values), feature)
+        assert fit.finish() == form
+    # As a vocabulary that keeps the values.
+    assert fitted_form(pa.array(sum(batches, []))) == form
 
 
 def test_hashed_values_are_respelt_and_saved(tmp_path: Path) -> None:

@@ -595,27 +595,30 @@ def _no_test(metric: str, difference: float) -> PairedTest:
     return PairedTest(metric, difference, math.nan, math.nan, math.nan, math.nan, "none")
 
 
-def _defined_samples(result: Bootstrap) -> FloatArray:
-    """The samples of a scenario, those that are not defined replaced by the ones that are, in turn.
+def _defined_samples(samples: FloatArray) -> FloatArray:
+    """The resamples of a scenario, those that are not defined replaced by the ones that are, in turn.
 
     Scenarios are drawn independently, so that any of its resamples may stand beside those of the others; which are
-    undefined depends on the labels alone, so that all predictions keep the same resample.
+    undefined depends on labels and weights alone, so that all predictions keep the same resample.
+
+    Args:
+        samples: float64 `(replicates,)` or `(replicates, predictions)`.
     """
-    samples = result.samples.copy()  # (replicates, predictions, metrics)
-    for metric in range(samples.shape[2]):
-        missing = np.isnan(samples[:, :, metric]).any(axis=1)
-        there = np.flatnonzero(~missing)
-        if missing.any() and there.size:
-            samples[missing, :, metric] = samples[np.resize(there, int(missing.sum())), :, metric]
-    return samples
+    missing = np.isnan(samples.reshape(len(samples), -1)).any(axis=1)
+    there = np.flatnonzero(~missing)
+    if not missing.any() or not there.size:
+        return samples
+    taken = np.arange(len(samples))
+    taken[missing] = np.resize(there, int(missing.sum()))
+    return samples[taken]
 
 
 def _weighted_mean(parts: Sequence[tuple[Scenario, Bootstrap | None]]) -> Bootstrap | None:
     """Returns the mean of the scenarios' metrics, on their rows and on their resamples.
 
     It is over the scenarios in which a metric is defined. One that is defined on a scenario's rows and not on some of
-    its resamples (few clicks, of which none was drawn) has other resamples of that scenario in their place: without
-    it those would be means over fewer scenarios, and the interval that of another quantity.
+    its resamples (few clicks, or few rows with a weight, of which none was drawn) has other resamples of that scenario
+    in their place: without it those would be means over fewer scenarios, and the interval that of another quantity.
 
     `None` where no scenario has weight.
     """
@@ -633,14 +636,19 @@ def _weighted_mean(parts: Sequence[tuple[Scenario, Bootstrap | None]]) -> Bootst
         averaged: FloatArray = np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0.0)
         return averaged
 
+    def samples_of(metric: int) -> FloatArray:
+        return mean([_defined_samples(result.samples[:, :, metric]) for _, result in made])
+
     names = list(first.row_means)
     return Bootstrap(
         predictions=first.predictions,
         metrics=first.metrics,
         values=mean([result.values for _, result in made]),
-        samples=mean([_defined_samples(result) for _, result in made]),
+        samples=np.stack([samples_of(j) for j in range(len(first.metrics))], axis=2),
         error_of_true=(),
         row_means={name: float(mean([np.asarray(result.row_means[name]) for _, result in made])) for name in names},
-        row_mean_samples={name: mean([result.row_mean_samples[name] for _, result in made]) for name in names},
+        row_mean_samples={
+            name: mean([_defined_samples(result.row_mean_samples[name]) for _, result in made]) for name in names
+        },
         confidence=first.confidence,
     )

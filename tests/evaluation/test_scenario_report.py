@@ -205,6 +205,50 @@ def test_share_of_the_attainable_gain() -> None:
     assert f"{100 * smallest.value:.1f} % [" in last
 
 
+def test_resamples_without_a_click_do_not_widen_the_mean() -> None:
+    """One scenario ranks well, the other, with two clicks, badly; without them a resample is no mean of one of both."""
+    generator = np.random.default_rng(0)
+    well = (generator.random(400) < 0.5).astype(np.float64)
+    two = np.zeros(400)
+    two[:2] = 1.0
+    logits = np.concatenate([2.0 * well + generator.normal(size=400), np.linspace(-3.0, 0.0, 400)])
+    report = scenario_report(
+        np.concatenate([well, two]), {"one": logits}, np.repeat([0, 1], 400), replicates=400, progress=False
+    )
+    first, second = (entry.scores["one"].metrics["auc"] for entry in report.scenarios)
+    assert first.value > 0.9 and second.value < 0.01 and math.isnan(second.lower), "a seventh of them has no click"
+    mean = report.means["one"].metrics["auc"]
+    assert mean.value == pytest.approx((first.value + second.value) / 2.0)
+    # The bad scenario hardly varies: half of the good one's interval is left.
+    assert mean.upper - mean.lower == pytest.approx((first.upper - first.lower) / 2.0, rel=0.2)
+    assert mean.lower < mean.value < mean.upper < 0.55
+
+
+def test_resamples_without_weight_do_not_move_the_mean_gain() -> None:
+    """The second scenario has two rows that count, and a seventh of its resamples none."""
+    generator = np.random.default_rng(0)
+    p = np.where(np.arange(800) < 400, generator.uniform(0.05, 0.95, 800), generator.uniform(0.3, 0.7, 800))
+    logits = np.log(p / (1.0 - p)) * np.where(np.arange(800) < 400, 1.0, -1.0)
+    weights = np.ones(800)
+    weights[400:] = 0.0
+    weights[400:402] = 200.0
+    labels = (generator.random(800) < p).astype(np.float64)
+    report = scenario_report(
+        labels,
+        {"one": logits},
+        np.repeat([0, 1], 400),
+        weights=weights,
+        true_probability=p,
+        base_rate=0.5,
+        replicates=400,
+        progress=False,
+    )
+    good, _ = (entry.scores["one"].share for entry in report.scenarios)
+    share = report.means["one"].share
+    assert good.value == pytest.approx(1.0)
+    assert share.lower < share.value < share.upper < 0.99
+
+
 def test_rows_without_weight_do_not_count() -> None:
     labels, scenario, predictions, _ = some_rows(2000)
     report = scenario_report(

@@ -111,7 +111,8 @@ def folder_of(wanted: Path | None, name: str, record: RunRecord, *, say: bool = 
             if earlier is None or _given(earlier.settings) != _given(record.settings):
                 continue
             differences = record.differences(dataclasses.replace(earlier, settings=record.settings))
-            print(f"since the run {path.parent}: {_in_short(differences)}; trained anew in {folder}")
+            if differences:
+                print(f"since the run {path.parent}: {_in_short(differences)}; trained anew in {folder}")
             break
     return folder
 

@@ -70,6 +70,9 @@ def test_changed_rows_are_trained_anew(here: Path, capsys: pytest.CaptureFixture
     shutil.copy("day0.csv", "clicks.csv")
     assert trained([], capsys)[2] == folder
     assert trained(["--data.path", "day0.csv"], capsys)[2] == folder
+    # What follows from the rows unless it is given is a setting as any other: another run, of which nothing is said.
+    text, _, other = trained(["--training.batch_size", "32"], capsys)
+    assert other != folder and "since the run" not in text
 
 
 def test_rows_of_equal_size_and_time_are_noticed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,9 +14,10 @@ import re
 import secrets
 import shutil
 import socket
+import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ _CHECKSUMS = "checksums.json"
 _PIECE = 1 << 22
 _TRAILER = len("crc32:00000000")
 # What a write in progress is called. mkdtemp's names, which earlier versions gave, are of the same form.
-_UNFINISHED = re.compile(r".*\.unfinished-\w+(\.\w+)?|\.partial-\w+", re.DOTALL)
+_UNFINISHED = re.compile(r".*\.unfinished-\w+(\.[^.]*)?|\.partial-\w+", re.DOTALL)
+# What a pattern is made of.
+_PATTERN = set("*?[]\\")
 # fsync and flock say these where a file system has no such thing.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EBADF)
 
@@ -111,6 +114,25 @@ def _try_lock(descriptor: int) -> bool | None:
     return True
 
 
+@contextlib.contextmanager
+def plain_path(folder: Path) -> Iterator[Path]:
+    """Gives a path by which TensorFlow, which takes those of checkpoints and models for patterns, finds a folder.
+
+    It is the folder itself, or a link to it in the system's folder for temporary files where its path is no plain
+    pattern.
+
+    Args:
+        folder: The folder, which exists.
+    """
+    if not _PATTERN & set(str(folder.absolute())):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="plain-path-") as place:
+        link = Path(place) / "folder"
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
+
+
 def _remove(path: Path) -> None:
     """Removes a file or folder of one's own; what is left of it is removed by the next run."""
     if path.is_dir() and not path.is_symlink():
@@ -123,6 +145,39 @@ def _remove(path: Path) -> None:
 def is_unfinished(name: str) -> bool:
     """Whether a file or folder is called as one that is being written, or was when its process ended."""
     return _UNFINISHED.fullmatch(name) is not None
+
+
+@contextlib.contextmanager
+def _under_way(path: Path, stem: str, suffix: str, make: Callable[[Path], object]) -> Iterator[Path]:
+    """Gives a new file or folder beside the wanted one, for a block that fills and renames it, or else it is removed.
+
+    It is held in the block: what nobody holds was left by a process that has ended.
+
+    Args:
+        path: The wanted file or folder.
+        stem: How the name of the new one begins.
+        suffix: How it ends.
+        make: Makes it.
+    """
+    while True:
+        partial = path.with_name(f"{stem}.unfinished-{secrets.token_hex(4)}{suffix}")
+        make(partial)
+        try:
+            descriptor = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        # Between the two lines above another process may have taken it for abandoned.
+        if _try_lock(descriptor) is not False and partial.exists():
+            break
+        os.close(descriptor)
+    try:
+        yield partial
+    except BaseException:
+        _remove(partial)
+        raise
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -140,21 +195,13 @@ def new_file(path: str | Path) -> Iterator[Path]:
         OSError: The file cannot be written, with its name.
     """
     path = Path(path)
-    partial = path.with_name(f"{path.stem}.unfinished-{secrets.token_hex(4)}{path.suffix}")
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        # Held while it is written: what nobody holds was left by a process that has ended.
-        _try_lock(descriptor)
-        with _naming(path):
-            yield partial
-            _sync(partial)
-            partial.replace(path)
-    except BaseException:
-        _remove(partial)
-        raise
-    finally:
-        os.close(descriptor)
-    sync_folder(path.parent)
+    with (
+        _under_way(path, path.stem, path.suffix, lambda partial: partial.touch(exist_ok=False)) as partial,
+        _naming(path),
+    ):
+        yield partial
+        _sync(partial)
+        partial.replace(path)
 
 
 @contextlib.contextmanager
@@ -171,18 +218,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     make_folder(path.parent)
-    while True:
-        partial = path.with_name(f"{path.name}.unfinished-{secrets.token_hex(4)}")
-        partial.mkdir()
-        try:
-            descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        # Between the two lines above another process may have taken it for abandoned.
-        if _try_lock(descriptor) is not False and partial.exists():
-            break
-        os.close(descriptor)
-    try:
+    with _under_way(path, path.name, "", Path.mkdir) as partial:
         yield partial
         sync_tree(partial)
         try:
@@ -191,12 +227,6 @@ def new_folder(path: str | Path) -> Iterator[Path]:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 raise FileExistsError(errno.EEXIST, "The folder exists already", str(path)) from error
             raise
-    except BaseException:
-        _remove(partial)
-        raise
-    finally:
-        os.close(descriptor)
-    sync_folder(path.parent)
 
 
 def remove_folder(folder: str | Path) -> None:

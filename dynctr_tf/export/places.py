@@ -1,4 +1,4 @@
-"""Folders that exports go to: whether they can be written, and under which path TensorFlow reads them."""
+"""Folders that exports go to: whether they can be written, and whether TensorFlow can load from them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-# TensorFlow takes the path of a model's variables for a pattern, in which these mean something else.
-_PATTERN = "[\\*?"
+# Loading takes the path of a model's variables for a pattern, which finds no folder with these in its name.
 _UNREADABLE = "[\\"
 
 _LOG = logging.getLogger(__name__)
@@ -53,22 +51,3 @@ def check_export_directory(directory: str | Path) -> None:
             "is written there and checked, but copy it elsewhere to serve it.",
             directory,
         )
-
-
-@contextlib.contextmanager
-def readable_path(folder: Path) -> Iterator[Path]:
-    """Gives a path by which TensorFlow can write and load a SavedModel in a folder, whatever the folder is called.
-
-    It is the folder itself, or a link to it in the system's folder for temporary files where its path is no plain
-    pattern.
-
-    Args:
-        folder: The folder, which exists.
-    """
-    if not any(letter in str(folder.absolute()) for letter in _PATTERN):
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="export-") as place:
-        link = Path(place) / "model"
-        link.symlink_to(folder.absolute(), target_is_directory=True)
-        yield link

@@ -14,14 +14,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.datasets.row_source import RowBatch
-from dynctr_tf.durable_files import new_folder, remove_abandoned, write_checksums, write_json
+from dynctr_tf.durable_files import new_folder, plain_path, remove_abandoned, write_checksums, write_json
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.feature_encoder import fill_missing_features
 from dynctr_tf.encoding.plain_names import plain_names
 from dynctr_tf.export.constant_weights import with_constant_weights
 from dynctr_tf.export.export_card import CARD, export_digest, unchanged_version
 from dynctr_tf.export.folding import fold as folded_model
-from dynctr_tf.export.places import readable_path
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
 from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
 from dynctr_tf.export.signature_names import name_inputs
@@ -138,7 +137,7 @@ def export_model(
         target = directory / str(next_version(directory) if version is None else version)
         try:
             # Its name is no number until it is whole, so that a server which watches the folder lets it be.
-            with new_folder(target) as partial, readable_path(partial) as path:
+            with new_folder(target) as partial, plain_path(partial) as path:
                 _write(served, encoder, path, constant_weights)
                 _compare(model, encoder, path, sample)
                 write_json(partial / CARD, card)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from dynctr_tf.durable_files import (
     DamagedFileError,
     check_checksums,
     new_folder,
+    plain_path,
     read_json,
     remove_abandoned,
     remove_folder,
@@ -26,7 +26,6 @@ from dynctr_tf.durable_files import (
 _KEPT = 2
 _ABOUT = "about.json"
 _STATE = "state"
-_GLOB = set("*?[]\\")
 
 
 @contextlib.contextmanager
@@ -65,18 +64,6 @@ def write_variables(checkpoint: tf.train.Checkpoint, folder: Path, about: Mappin
         write_checksums(partial)
 
 
-@contextlib.contextmanager
-def _plain_path(folder: Path) -> Iterator[Path]:
-    """A name of a folder that TensorFlow, which takes the name of a checkpoint for a pattern, finds it by."""
-    if not _GLOB & set(str(folder)):
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="checkpoint-") as place:
-        link = Path(place) / "link"
-        link.symlink_to(folder.resolve(), target_is_directory=True)
-        yield link
-
-
 def read_variables(checkpoint: tf.train.Checkpoint, folder: Path) -> None:
     """Reads what `write_variables` wrote into the variables of a checkpoint: all of them, or it refuses.
 
@@ -85,7 +72,7 @@ def read_variables(checkpoint: tf.train.Checkpoint, folder: Path) -> None:
         ValueError: It is of other variables.
     """
     try:
-        with _plain_path(folder) as place:
+        with plain_path(folder) as place:
             checkpoint.read(str(place / _STATE)).assert_consumed()
     except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError) as error:
         raise DamagedFileError(f"{folder} is damaged: {str(error).splitlines()[0][:300]}") from error

@@ -148,7 +148,8 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
 
     The folder is named after the content of the files, the schema, the settings and the code that encodes. Of the
     workers of a multi-worker job the chief encodes and the others wait for it; of several jobs that start together the
-    first encodes.
+    first encodes, and holds the empty file `.NAME.lock` beside the folder while it does; the file stays and means
+    nothing then.
 
     Raises:
         RuntimeError: A file was changed while it was read.
@@ -156,24 +157,32 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
     source = open_source(settings)
     fingerprint, about = data_record(settings, source)
     directory = Path(settings.directory) / f"{settings.name}-{fingerprint}"
-    if cluster is not None and not cluster.is_chief and not (directory / "index.json").exists():
+    # A folder has its name when it is whole.
+    made = directory / "index.json"
+    if cluster is not None and not cluster.is_chief and not made.exists():
         print(f"waiting for the chief to encode {directory.resolve()}, on a file system that all workers share")
         start = said = time.monotonic()
-        while not (directory / "index.json").exists():
+        while not made.exists():
             time.sleep(1.0)
             if time.monotonic() - said >= 30.0:
                 said = time.monotonic()
                 absent = absent_partners(cluster)
                 whom = f"; nobody answers at {', '.join(absent)}" if absent else ""
                 print(f"still waiting for the chief to encode, {said - start:.0f} s now{whom}", flush=True)
-    with only_process(directory.with_name(f".{directory.name}.lock"), "encodes the same rows", wait_seconds=None):
-        if (directory / "index.json").exists():
-            print(f"encoded data: {directory} (from an earlier run)")
-            return EncodedDataset.open(directory)
-        encoder = Encoder.fit(source)
-        write_encoded_dataset(
-            source, encoder, directory, about=about, check=lambda: check_unchanged(source, settings, about)
-        )
+    if not made.exists():  # what is there is read without a lock, also from a folder of another account
+        lock = directory.with_name(f".{directory.name}.lock")
+        with only_process(lock, "encodes the same rows", wait_seconds=None):
+            if not made.exists():
+                return _encode(source, settings, directory, about)
+    print(f"encoded data: {directory} (from an earlier run)")
+    return EncodedDataset.open(directory)
+
+
+def _encode(source: RowSource, settings: DataSettings, directory: Path, about: dict[str, Any]) -> EncodedDataset:
+    encoder = Encoder.fit(source)
+    write_encoded_dataset(
+        source, encoder, directory, about=about, check=lambda: check_unchanged(source, settings, about)
+    )
     data = EncodedDataset.open(directory)
     rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
     print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {data.features.num_ids:,} ids")

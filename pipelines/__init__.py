@@ -129,27 +129,29 @@ def _full(error: BaseException) -> bool:
 
 
 @contextmanager
-def errors_as_messages(parser: argparse.ArgumentParser) -> Iterator[None]:
+def errors_as_messages(parser: argparse.ArgumentParser, *, goes_on: bool = True) -> Iterator[None]:
     """Ends the program with a message in place of a traceback, and says what to do.
 
     The exit status is 2 for what the user gave (a setting, a row), as for the options themselves, 1 for what
     went wrong on the way (a loss that is not finite, an export that differs, a damaged file, a full disk), and 128 and
     the signal's number where a signal ended it.
+
+    Args:
+        parser: That of the job, which has its name.
+        goes_on: Whether the job, started again, goes on from what it saved. Default `True`.
     """
     try:
         with _signals_stop_the_job():
             yield
     except KeyboardInterrupt as stopped:
         number = stopped.number if isinstance(stopped, Stopped) else int(signal.SIGINT)
-        parser.exit(
-            128 + number,
-            f"\n{parser.prog}: stopped by {signal.Signals(number).name}. What was saved is kept: start again with the "
-            "same command, and it goes on.\n",
-        )
+        kept = " What was saved is kept: start again with the same command, and it goes on." if goes_on else ""
+        parser.exit(128 + number, f"\n{parser.prog}: stopped by {signal.Signals(number).name}.{kept}\n")
     except Exception as error:
         from dynctr_tf.durable_files import DamagedFileError
 
-        again = "start again with the same command: it goes on from what was saved."
+        again = "start again with the same command"
+        again += ": it goes on from what was saved." if goes_on else "."
         if isinstance(error, DamagedFileError):
             said = str(error)
         elif isinstance(error, OSError) and error.errno in _ADVICE:

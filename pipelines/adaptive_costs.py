@@ -21,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from dynctr_tf.durable_files import new_file
 from dynctr_tf.evaluation.plots import CLICK_COLOUR, GRID, INK, MODEL_COLOUR, MUTED
 from dynctr_tf.evaluation.text_table import align
 from pipelines import errors_as_messages
@@ -285,7 +286,8 @@ def draw(path: Path, cases: Sequence[dict[str, Any]], constants: np.ndarray, mem
         color=CLICK_COLOUR,
         fontsize=9,
     )
-    figure.savefig(path, dpi=110)
+    with new_file(path) as partial:
+        figure.savefig(partial, dpi=110)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -308,7 +310,7 @@ def main(words: Sequence[str] | None = None) -> None:
         version, widths, *numbers = arguments.one
         print(json.dumps(measure(version, [int(width) for width in widths.split(",")], *map(int, numbers))))
         return
-    with errors_as_messages(parser):
+    with errors_as_messages(parser, goes_on=False):
         if len(arguments.widths) < 2 or min(arguments.widths) < 1:
             raise ValueError(f"--widths are those of the inputs and of at least one layer, got {arguments.widths}.")
         run(arguments)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from dynctr_tf.durable_files import make_folder, write_text
 from dynctr_tf.evaluation.text_table import align
 from pipelines import errors_as_messages, workload
 from pipelines.model_speed import OPTIONS, OURS, PRECISIONS, time_model
@@ -84,8 +85,7 @@ def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
 
 def write_json(path: Path, result: Any) -> None:
     """Writes the figures as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_text(make_folder(path.parent) / path.name, json.dumps(result, indent=2) + "\n")
 
 
 def write_result(path: Path, result: Any) -> None:
@@ -375,7 +375,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for name in ("batch_size", "steps", "rounds"):
         if getattr(arguments, name, 1) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1, got {getattr(arguments, name)}")
-    with errors_as_messages(parser):
+    with errors_as_messages(parser, goes_on=False):
         arguments.job(arguments)
 
 

@@ -9,7 +9,6 @@ Prints tables, writes the figures as JSON and draws a picture. Groups that were 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +19,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from dynctr_tf.durable_files import make_folder, new_file, read_json, write_json
 from dynctr_tf.evaluation.plots import CLICK_COLOUR, GRID, INK, MODEL_COLOUR, MUTED, TRAINING_COLOUR
 from dynctr_tf.evaluation.text_table import align
 from pipelines import errors_as_messages
-from pipelines.benchmark import MEMORY_ENVIRONMENT, run_contender, write_result
+from pipelines.benchmark import MEMORY_ENVIRONMENT, run_contender
 from pipelines.layer_cost_cases import GROUPS, Group, evaluate, group_of
 
 _FIGURES = ("multiply_adds", "forward_ms", "step_ms", "added_peak_mib")
@@ -148,8 +148,16 @@ def draw(result: dict[str, list[dict[str, Any]]], batch_size: int, path: Path) -
         fontsize=11,
         color=INK,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, facecolor="white")
+    with new_file(path) as partial:
+        figure.savefig(partial, dpi=120, facecolor="white")
+
+
+def _measured_before(path: Path) -> dict[str, Any]:
+    """The figures of other groups that an earlier call wrote, at the same batch size."""
+    try:
+        return read_json(path, "Delete it to measure all groups anew.")
+    except FileNotFoundError:
+        return {}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -165,24 +173,25 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds behind each median (default 3)")
     parser.add_argument("--output", type=Path, default=Path("runs/layer_costs"), help="folder of figures and picture")
     arguments = parser.parse_args(words)
-    with errors_as_messages(parser):
+    with errors_as_messages(parser, goes_on=False):
         for option in ("batch_size", "steps", "rounds"):
             if getattr(arguments, option) < 1:
                 raise ValueError(f"--{option.replace('_', '-')} must be at least 1, got {getattr(arguments, option)}.")
         groups = {name: group_of(name) for name in arguments.groups}
         path = arguments.output / f"layer_costs_{arguments.batch_size}.json"
+        before = _measured_before(path)
         processes = sum(1 + sum(len(case.forms) for case in group.cases) for group in groups.values())
         new: dict[str, Any] = {}
         with tqdm(total=processes, desc="processes", unit="run") as progress:
             for name in groups:
                 measured = measure(name, arguments.batch_size, arguments.steps, arguments.rounds, progress)
                 new[name] = [{"group": name, **figures} for figures in measured]
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         result = {name: {**before, **new}[name] for name in GROUPS if name in before or name in new}
         print(f"batch {arguments.batch_size}, medians of {arguments.rounds} rounds; x: times the static layer")
         for name, measured in result.items():
             print(f"\n{table(name, measured)}")
-        write_result(path, result)
+        write_json(make_folder(path.parent) / path.name, result)
+        print(f"figures: {path}")
         draw(result, arguments.batch_size, path.with_suffix(".png"))
         print(f"picture: {path.with_suffix('.png')}")
 

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from tensorflow import keras
 
 from dynctr_tf.datasets.synthetic_ctr import SyntheticCtrRows
+from dynctr_tf.durable_files import make_folder, new_file
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET
 from dynctr_tf.evaluation.plots import label_axes, style_axes
@@ -29,7 +30,7 @@ from dynctr_tf.layers.dynamic.orthogonal_set import FORMS, orthogonality
 from dynctr_tf.models import optmsm
 from dynctr_tf.stack import raw_variable
 from pipelines import errors_as_messages
-from pipelines.benchmark import run_step_case
+from pipelines.benchmark import run_step_case, write_json
 from pipelines.step_costs import time_and_memory
 
 INPUTS, HIDDEN_UNITS = 128, (64, 32)
@@ -181,7 +182,8 @@ def draw(curves: dict[str, list[float]], path: Path) -> None:
         label_axes(axes, "tenths of an epoch", f"{form} penalty, 0 if orthogonal")
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=130)
+    with new_file(path) as partial:
+        figure.savefig(partial, dpi=130)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -200,11 +202,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("scenario_costs"), help="folder of table and picture")
     parser.add_argument("--one", nargs=2, metavar=("KIND", "SCENARIOS"), help="measure one case in this process")
     options = parser.parse_args(arguments)
-    with errors_as_messages(parser):
+    with errors_as_messages(parser, goes_on=False):
         if options.one:
             print(json.dumps(measure(options.one[0], int(options.one[1]), options.batch, options.steps)))
             return
-        options.output.mkdir(parents=True, exist_ok=True)
+        make_folder(options.output)
         results = []
         print(f"towers {INPUTS}-{'-'.join(map(str, HIDDEN_UNITS))}-1, batch {options.batch}")
         print(f"{'towers':20}{'scenarios':>10}{'parameters':>12}{'formula':>12}{'step ms':>10}{'added MiB':>11}")
@@ -219,12 +221,12 @@ def main(arguments: list[str] | None = None) -> None:
                     f"{result['step_ms']:>10.2f}{result['added_peak_mib']:>11.1f}",
                     flush=True,
                 )
-        (options.output / "towers.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        write_json(options.output / "towers.json", results)
         curves = orthogonality_curves(options.rows, 5, options.epochs, options.weight)
         print("penalty of the shared embeddings, 0 if they are orthogonal")
         for name, values in curves.items():
             print(f"  {name}: {values[0]:.3f} at the start, {values[-1]:.3f} at the end")
-        (options.output / "orthogonality.json").write_text(json.dumps(curves) + "\n", encoding="utf-8")
+        write_json(options.output / "orthogonality.json", curves)
         draw(curves, options.output / "orthogonality.png")
         print(f"picture: {options.output / 'orthogonality.png'}")
 

@@ -16,6 +16,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from dynctr_tf.durable_files import new_file
 from pipelines import workload
 from pipelines.model_speed import compiled_model
 
@@ -123,5 +124,6 @@ def draw_profile(results: Sequence[dict[str, Any]], path: Path) -> None:
     axes.grid(axis="x", color="#e6e8eb")
     axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=4, fontsize=8)
-    figure.savefig(path, dpi=130)
+    with new_file(path) as partial:
+        figure.savefig(partial, dpi=130)
     print(f"picture: {path}")

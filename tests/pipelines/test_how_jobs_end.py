@@ -147,3 +147,10 @@ def test_an_error_ends_a_job_with_a_message(
     assert ended.value.code == status and said in text and len(text) < 1000
     with pytest.raises(KeyError), errors_as_messages(argparse.ArgumentParser(prog="job")):
         raise KeyError("a mistake of the library keeps its traceback")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device", "x"), KeyboardInterrupt()])
+def test_a_job_that_begins_anew_promises_nothing(error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), errors_as_messages(argparse.ArgumentParser(prog="job"), goes_on=False):
+        raise error
+    assert "goes on" not in capsys.readouterr().err

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from dynctr_tf import stack
+from dynctr_tf.durable_files import read_json
 from pipelines import layer_cost_cases, layer_costs
 from pipelines.benchmark import run_contender
 from pipelines.layer_cost_cases import GROUPS, contender, counted_multiply_adds, evaluate
@@ -65,11 +66,16 @@ def test_job_prints_writes_and_draws(
     text = capsys.readouterr().out
     for word in ("QueryOperation, naive", "TargetAttention", "n l + e m c + e m + l c", "medians of 1 rounds"):
         assert word in text
-    (measured,) = json.loads((tmp_path / "layer_costs_8.json").read_text(encoding="utf-8")).values()
+    (measured,) = read_json(tmp_path / "layer_costs_8.json").values()
     assert [(figures["layer"], figures["form"]) for figures in measured][-1] == ("QueryOperation", "naive")
     assert all(figures["step_ms"] > 0 and figures["added_peak_mib"] >= 0 for figures in measured)
     assert len(started) == 1 + len(measured) == 5
     assert (tmp_path / "layer_costs_8.png").read_bytes()[:4] == b"\x89PNG"
+    (tmp_path / "layer_costs_8.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        layer_costs.main(words)
+    assert ended.value.code == 1 and len(started) == 5
+    assert "layer_costs_8.json is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
+from dynctr_tf.durable_files import DamagedFileError, checksum_of, write_bytes
 from dynctr_tf.nearest import either, nearest_full_names, nearest_name, unknown_name_message
 
 if sys.version_info >= (3, 11):
@@ -388,9 +389,14 @@ def read_file(path: str | Path) -> dict[str, Any]:
 
     Raises:
         ValueError: Not TOML, or not there.
+        DamagedFileError: It is empty, or is not what `write_settings` wrote.
     """
     try:
-        return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+        content = Path(path).read_bytes()
+        _check_first_line(path, content)
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except DamagedFileError:
+        raise
     except FileNotFoundError as error:
         raise ValueError(f"There is no settings file {str(path)!r}.") from error
     except IsADirectoryError as error:
@@ -407,6 +413,37 @@ def read_file(path: str | Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:  # not TOML, or a number of thousands of digits
         raise ValueError(f"{path} is not TOML: {error}.") from error
+
+
+def write_settings(path: str | Path, settings: JobSettings) -> None:
+    """Writes settings as a TOML file whose first line holds a checksum of the others, which `read_file` checks.
+
+    Whoever edits the file deletes that line, which says so.
+
+    Raises:
+        OSError: It cannot be written, with its name.
+    """
+    lines = to_toml(settings).encode("utf-8", "surrogateescape")
+    write_bytes(path, _first_line(lines) + lines)
+
+
+def _first_line(lines: bytes) -> bytes:
+    return f"# {checksum_of(lines)} of the lines below; delete this line when you change them\n".encode()
+
+
+def _check_first_line(path: str | Path, content: bytes) -> None:
+    begin = _first_line(b"")[: len("# crc32:")]
+    # Also a file that was cut within its first line, or is empty.
+    if not begin.startswith(content[: len(begin)]):
+        return
+    first, newline, lines = content.partition(b"\n")
+    if first + newline != _first_line(lines):
+        if not content:
+            raise DamagedFileError(f"The settings file {str(path)!r} is empty. Make it again, or leave it out.")
+        raise DamagedFileError(
+            f"The settings file {str(path)!r} is damaged or was changed: its first line has another checksum than the "
+            "lines below it. Make it again; or, where the change is yours, delete its first line."
+        )
 
 
 def parse_value(text: str) -> Any:

@@ -362,37 +362,13 @@ def _write_all(file: Any, content: Any) -> None:
         rest = rest[file.write(rest) :]
 
 
-def write_text(path: str | Path, text: str, *, checksum_after: str | None = None) -> None:
-    """Writes a text file in one move, synced.
-
-    Args:
-        path: The file.
-        text: Its text, in UTF-8.
-        checksum_after: What begins a comment in the file's language, such as `"# "`; a last line then holds the
-            checksum, which `read_text` checks. Default `None`: no checksum.
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file in UTF-8 in one move, synced.
 
     Raises:
         OSError: It cannot be written, with its name.
     """
-    content = text.encode("utf-8", "surrogateescape")
-    if checksum_after is not None:
-        content += f"{checksum_after}{checksum_of(content)}\n".encode()
-    write_bytes(path, content)
-
-
-def read_text(path: str | Path, checksum_after: str, advice: str = "Delete it and make it again.") -> str:
-    """Reads what `write_text` wrote with the same `checksum_after`.
-
-    Raises:
-        DamagedFileError: Its content is not what was written.
-        OSError: It is absent or cannot be read.
-    """
-    content = Path(path).read_bytes()
-    last = len(checksum_after.encode()) + _TRAILER + 1
-    text, ending = content[:-last], content[-last:]
-    if ending != f"{checksum_after}{checksum_of(text)}\n".encode():
-        raise DamagedFileError(f"{path} is damaged or was changed: its checksum is not that of its text. {advice}")
-    return text.decode("utf-8", "surrogateescape")
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def _plain(value: Any) -> Any:

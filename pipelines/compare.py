@@ -14,7 +14,6 @@ embedding size and hidden units and otherwise the network of the speed benchmark
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import signal
@@ -31,7 +30,7 @@ from typing import IO, Any, NamedTuple
 from tqdm import tqdm
 
 from dynctr_tf.child_processes import child_environment
-from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file, to_toml
+from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file, write_settings
 from dynctr_tf.durable_files import make_folder, read_array, read_json, remove_abandoned, write_json, write_text
 from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.nearest import unknown_name_message
@@ -194,7 +193,7 @@ class FuxiCTR(NamedTuple):
         """The training that the file describes."""
         environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "FUXICTR_ZOO": self.zoo}
         words = ["pipelines.peers.fuxictr_train", str(file), str(folder)]
-        return _Job(name, words, folder.with_suffix(".log"), self.interpreter, environment)
+        return _Job(name, words, folder.with_name(f"{folder.name}.log"), self.interpreter, environment)
 
 
 def compare_models(
@@ -210,7 +209,7 @@ def compare_models(
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
-    from pipelines.peers.fuxictr_comparison import digest_of, peer_job, peer_result, write_rows
+    from pipelines.peers.fuxictr_comparison import digest_of, peer_finished, peer_job, peer_result, write_rows
     from pipelines.records import finished, folder_of, load_logits, training_record
     from pipelines.stages import (
         check_evaluation,
@@ -262,7 +261,7 @@ def compare_models(
     part = "" if cluster is None or chief else f"-{cluster.task_type}{cluster.task_index}"
     own_settings = {model: _settings_of(settings, variants[model]) for model in models}
     for model in models:
-        write_text(output / f"{model}{part}.toml", to_toml(own_settings[model]))
+        write_settings(output / f"{model}{part}.toml", own_settings[model])
     searched: dict[str, Path] = {}
     folders: dict[str, list[Path]] = {}
 
@@ -311,9 +310,11 @@ def compare_models(
                 folder = folder.with_name(f"{peer}-{digest_of(job)}")
                 print(f"{output / peer} holds another run; this one goes to {folder}")
             folders[peer] = [folder]
-            if peer_result(folder) != job:
-                write_text(folder.with_suffix(".json"), json.dumps(job, indent=2) + "\n")
-                jobs.append(fuxictr.job(peer, folder.with_suffix(".json"), folder))
+            if not peer_finished(folder, job):
+                # Not with_suffix: what follows a point may be a part of the name, as in "dnn-0.5".
+                file = folder.with_name(f"{folder.name}.json")
+                write_json(file, job)
+                jobs.append(fuxictr.job(peer, file, folder))
         return jobs
 
     _run_all([searches, trainings], len(models) * (seeds + (trials > 0)) + len(peers), workers)

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from dynctr_tf.code_digest import code_digest
-from dynctr_tf.configuration import DataSettings, JobSettings, to_toml
+from dynctr_tf.configuration import DataSettings, JobSettings, write_settings
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.source_files import SourceFile, source_files
-from dynctr_tf.durable_files import DamagedFileError, read_array, read_json, write_array, write_json
-from dynctr_tf.durable_files import write_text as write_file
+from dynctr_tf.durable_files import DamagedFileError, read_array, read_json, write_array, write_json, write_text
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.evaluation import Evaluation
 from dynctr_tf.evaluation.json_records import to_plain
@@ -135,11 +134,11 @@ def save_run(folder: Path, settings: JobSettings, data: EncodedDataset, record: 
     """
     # First, for other workers that look whose folder this is.
     record.save(folder)
-    write_file(folder / "schema.json", data.schema.to_json())
+    write_text(folder / "schema.json", data.schema.to_json())
     used = settings
     if settings.data.schema is not None:
         used = dataclasses.replace(used, data=dataclasses.replace(used.data, schema=str(folder / "schema.json")))
-    write_file(folder / "settings.toml", to_toml(used))
+    write_settings(folder / "settings.toml", used)
     about = {
         "fingerprint": record.fingerprint,
         "rows": data.fingerprint,
@@ -165,11 +164,13 @@ def card_of(folder: Path, record: RunRecord, evaluation: Evaluation, validation:
 
 
 def finished(folder: Path, record: RunRecord) -> bool:
-    """Whether a folder holds this very run, with its results."""
+    """Whether a folder holds this very run, with results that are what was written."""
     held = RunRecord.load(folder)
     if held is None or held.fingerprint != record.fingerprint:
         return False
     try:
+        for name in ("test_rows.npy", "test_logits.npy"):
+            read_array(folder / name)
         return bool(read_json(folder / "result.json").get("fingerprint") == record.fingerprint)
     except (FileNotFoundError, DamagedFileError):
         return False

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynctr_tf.configuration import JobSettings, SearchSettings, SettingsParser, to_toml
+from dynctr_tf.configuration import JobSettings, SearchSettings, SettingsParser, write_settings
 from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
 from pipelines.options import table_options
 
@@ -144,7 +145,7 @@ def _search(
     from dynctr_tf.durable_files import file_checksum, write_json, write_text
     from dynctr_tf.training.strategies import lost_workers_end_the_process, text_of_chief, wait_for_all
     from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
-    from pipelines.stages import fit_model, with_steps
+    from pipelines.stages import fit_model, with_steps, worse_than_base_rate
 
     options, monitor = settings.search, settings.training.monitor
 
@@ -155,11 +156,13 @@ def _search(
             wait_for_all(strategy)  # for the other workers, to have read the best weights
         if options.tuner != "hyperband":  # which may train further from the checkpoint
             _remove_checkpoints(folder)
-        score = result.best.val_auc if monitor == "auc" else result.best.val_logloss
+        loss = result.best.val_logloss
+        score = result.best.val_auc if monitor == "auc" else loss
         batch_size = with_steps(with_values(settings, values), data, say=False).training.batch_size or 1
         epochs = result.steps * batch_size / data.num_rows("train")
         stopped = float(result.stopped_early)
-        return {"score": score, "epochs": epochs, "steps": float(result.steps), "stopped_early": stopped}
+        steps = float(result.steps)
+        return {"score": score, "epochs": epochs, "steps": steps, "stopped_early": stopped, "val_logloss": loss}
 
     results = search(
         train,
@@ -179,7 +182,8 @@ def _search(
     for folder in directory.glob("trial_*"):
         _remove_checkpoints(folder)
     table = trials_table(results)
-    write_text(directory / "trials.txt", table + "\n")
+    worse = worse_than_base_rate(data, results[0].figures["val_logloss"])
+    write_text(directory / "trials.txt", f"{table}\n" + (f"\n{worse}\n" if worse else ""))
     print(f"{settings.model.name} on {settings.data.name}: validation {monitor}, best first\n{table}")
     stopped = sum(trial.figures.get("stopped_early", 0.0) > 0 for trial in results)
     patience = with_steps(with_values(settings, results[0].values), data, say=False).training.patience
@@ -195,10 +199,12 @@ def _search(
         print(f"picture of what each hyper-parameter did: {directory / 'trials.png'}")
     best = dataclasses.replace(with_values(settings, results[0].values), search=SearchSettings())
     file = directory / "best.toml"
-    write_text(file, to_toml(best))
+    write_settings(file, best)
     made_of = {"fingerprint": record.fingerprint, "trials": options.trials, "best.toml": file_checksum(file)}
     write_json(directory / "search.json", made_of)
-    print(f"best settings: {file}\ntrain them: python -m pipelines.train --config {file}")
+    if worse:
+        print(f"\nOf the best trial: {worse}")
+    print(f"best settings: {file}\ntrain them: python -m pipelines.train --config {shlex.quote(str(file))}")
     return best
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file
+from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file, write_settings
 
 
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
@@ -58,6 +58,21 @@ def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text("epochs: 3")
     with pytest.raises(ValueError, match="is not TOML"):
+        read_file(path)
+
+
+def test_a_file_that_a_job_wrote_and_that_was_changed(tmp_path: Path) -> None:
+    path = tmp_path / "best.toml"
+    write_settings(path, job_settings({"optimizer": {"options": {"learning_rate": 0.001}}}))
+    assert read_file(path) == {"optimizer": {"options": {"learning_rate": 0.001}}}
+    changed = path.read_text().replace("0.001", "0.009")
+    path.write_text(changed)
+    with pytest.raises(ValueError, match=r"best\.toml' is damaged or was changed: .* delete its first line\."):
+        read_file(path)
+    path.write_text(changed.partition("\n")[2])
+    assert read_file(path) == {"optimizer": {"options": {"learning_rate": 0.009}}}
+    path.write_text("")
+    with pytest.raises(ValueError, match=r"best\.toml' is empty\. Make it again, or leave it out\."):
         read_file(path)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynctr_tf.configuration import JobSettings
-from dynctr_tf.durable_files import new_file, read_json, write_array
+from dynctr_tf.durable_files import DamagedFileError, new_folder, read_array, read_json, write_checksums
 from pipelines import workload
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ _SPLITS = ("train", "validation", "test")
 def write_rows(data: EncodedDataset, folder: Path) -> None:
     """Writes encoded rows as plain arrays: `<split>_ids.npy`, each field counting from 0, and `<split>_labels.npy`.
 
+    Checksums of both lie beside them.
+
     Args:
         data: The encoded rows; each split is in memory once.
-        folder: Where the arrays go; what an earlier call wrote for the same rows stays.
+        folder: Where the arrays go, a folder of its own; what an earlier call wrote for the same rows stays.
 
     Raises:
         ValueError: Fields of several values, sequences or row weights, which this comparison does not pass on.
@@ -36,15 +38,14 @@ def write_rows(data: EncodedDataset, folder: Path) -> None:
             "FuxiCTR is compared on single-valued fields without row weights; this data set has "
             f"{', '.join(several) or 'row weights'}. Compare without --fuxictr-python."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    for split in _SPLITS:
-        file = folder / f"{split}_ids.npy"
-        if file.exists():
-            continue
-        write_array(folder / f"{split}_labels.npy", data.column(split, "label"))
-        ids = np.stack([data.column(split, feature=field.name) - field.first_id for field in fields], axis=1)
-        with new_file(file) as partial:
-            np.save(partial, ids)
+    if folder.exists() and any(folder.iterdir()):
+        return
+    with new_folder(folder) as partial:
+        for split in _SPLITS:
+            np.save(partial / f"{split}_labels.npy", data.column(split, "label"))
+            ids = np.stack([data.column(split, feature=field.name) - field.first_id for field in fields], axis=1)
+            np.save(partial / f"{split}_ids.npy", ids)
+        write_checksums(partial)
 
 
 def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int, trials: int) -> dict[str, Any]:
@@ -108,6 +109,16 @@ def peer_result(folder: Path) -> dict[str, Any] | None:
         return None
     except (ValueError, AttributeError, TypeError):
         return {}
+
+
+def peer_finished(folder: Path, job: dict[str, Any]) -> bool:
+    """Whether a folder holds the results of this very job, and logits that are what was written."""
+    try:
+        for seed in range(job["seeds"]):
+            read_array(folder / f"seed{seed}.npy")
+    except (FileNotFoundError, DamagedFileError):
+        return False
+    return peer_result(folder) == job
 
 
 def digest_of(job: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ best with every seed, and leaves in FOLDER the test logits of each seed and last
 from __future__ import annotations
 
 import inspect
-import json
 import math
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from dynctr_tf.durable_files import write_array, write_json
+from dynctr_tf.durable_files import check_checksums, read_json, write_array, write_json
 from pipelines import workload
 from pipelines.peers.fuxictr_zoo import build, feature_map, model_class, zoo_model
 
@@ -144,8 +143,9 @@ def draw(job: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
 
 def main() -> None:
     """Searches, trains and writes."""
-    job, folder = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), Path(sys.argv[2])
+    job, folder = read_json(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
+    check_checksums(job["rows"], f"Delete the folder {job['rows']} and start the comparison again.")
     splits = {name: read_split(Path(job["rows"]), name) for name in ("train", "validation", "test")}
     rng = np.random.default_rng(job["search_seed"])
     candidates = [{"learning_rate": job["learning_rate"]}, *(draw(job, rng) for _ in range(job["trials"]))]

@@ -19,10 +19,10 @@ from dynctr_tf.configuration import (
     SearchSettings,
     TrainingSettings,
 )
-from dynctr_tf.durable_files import write_json
+from dynctr_tf.durable_files import check_checksums, write_array, write_json
 from dynctr_tf.schema import Feature, Schema
 from pipelines import compare
-from pipelines.peers.fuxictr_comparison import digest_of, peer_job, peer_result, write_rows
+from pipelines.peers.fuxictr_comparison import digest_of, peer_finished, peer_job, peer_result, write_rows
 from pipelines.stages import prepare
 
 DNN = JobSettings(
@@ -33,6 +33,7 @@ DNN = JobSettings(
 
 def test_rows_are_ours_and_each_field_counts_from_0(small_data: Any, tmp_path: Path) -> None:
     write_rows(small_data, tmp_path)
+    check_checksums(tmp_path)
     for split, rows in (("train", 3000), ("validation", 500), ("test", 500)):
         ids = np.load(tmp_path / f"{split}_ids.npy")
         assert ids.shape == (rows, small_data.features.num_fields)
@@ -98,7 +99,12 @@ def test_results_are_known_by_their_job(small_data: Any, tmp_path: Path) -> None
     assert peer_result(tmp_path) is None
     write_json(tmp_path / "result.json", {"job": job})
     whole = (tmp_path / "result.json").read_text(encoding="utf-8")
-    assert peer_result(tmp_path) == job
+    assert peer_result(tmp_path) == job and not peer_finished(tmp_path, job), "without its logits"
+    logits = tmp_path / "seed0.npy"
+    write_array(logits, np.zeros(3))
+    assert peer_finished(tmp_path, job) and not peer_finished(tmp_path, {**job, "seeds": 2})
+    logits.write_bytes(logits.read_bytes()[:-1])
+    assert not peer_finished(tmp_path, job)
     for text, held in (
         (whole[:-9], {}),
         ("{", {}),
@@ -108,6 +114,12 @@ def test_results_are_known_by_their_job(small_data: Any, tmp_path: Path) -> None
     ):
         (tmp_path / "result.json").write_text(text, encoding="utf-8")
         assert peer_result(tmp_path) == held
+
+
+def test_names_with_a_point_have_files_of_their_own() -> None:
+    peer = compare.FuxiCTR("python", "zoo")
+    jobs = [peer.job(name, Path("job.json"), Path("out", name)) for name in ("dnn-0.5", "dnn-0.7")]
+    assert [job.log for job in jobs] == [Path("out/dnn-0.5.log"), Path("out/dnn-0.7.log")]
 
 
 def test_zoo_and_interpreter_go_together(capsys: pytest.CaptureFixture[str]) -> None:

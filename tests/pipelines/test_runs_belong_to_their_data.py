@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from dynctr_tf.configuration import job_settings, read_file
-from dynctr_tf.durable_files import read_json
+from dynctr_tf.durable_files import read_json, write_array, write_json
 from dynctr_tf.schema import Schema
+from dynctr_tf.training.run_record import RunRecord
 from pipelines import compare, train, tune
+from pipelines.records import finished
 
 TINY = ["--model.name", "lr", "--training.batch_size", "64", "--training.epochs", "2", "--training.tensorboard"]
 TINY += ["false", "--evaluation.replicates", "40"]
@@ -123,6 +125,21 @@ def test_a_run_directory_that_is_used_again_holds_its_own_run(here: Path, capsys
     assert other.name.startswith("r-") and other.parent == Path()
     assert "r holds another run (optimizer.options.learning_rate default -> 0.5); this one goes to" in text
     assert trained(["--run-directory", "r"], capsys)[2] == Path("r")
+
+
+@pytest.mark.parametrize("name", ["result.json", "test_rows.npy", "test_logits.npy"])
+def test_a_run_whose_results_are_damaged_or_gone_is_not_finished(name: str, tmp_path: Path) -> None:
+    record = RunRecord({}, {"fingerprint": "r"}, {})
+    record.save(tmp_path)
+    assert not finished(tmp_path, record)
+    write_json(tmp_path / "result.json", {"fingerprint": record.fingerprint})
+    for array in ("test_rows.npy", "test_logits.npy"):
+        write_array(tmp_path / array, np.zeros(3))
+    assert finished(tmp_path, record) and not finished(tmp_path, RunRecord({}, {"fingerprint": "s"}, {}))
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-3])
+    assert not finished(tmp_path, record)
+    (tmp_path / name).unlink()
+    assert not finished(tmp_path, record)
 
 
 def test_a_comparison_is_of_its_rows_and_settings(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,27 @@ def test_a_model_that_is_no_better_than_the_base_rate(here: Path, capsys: pytest
     assert "THE MODEL IS NO BETTER" in text and "SavedModel: " in text
 
 
+def test_a_search_of_trials_that_are_no_better_than_the_base_rate(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        *DNN,
+        *SMALL,
+        *QUICK,
+        "--trials",
+        "1",
+        "--output",
+        "my search",
+        "--optimizer.options.learning_rate",
+        "1000",
+    ]
+    tune.main([*words, "--training.monitor", "auc"])
+    text = capsys.readouterr().out
+    assert "Of the best trial: THE MODEL IS NO BETTER THAN THE BASE RATE" in text
+    assert "THE MODEL IS NO BETTER" in (here / "my search" / "trials.txt").read_text(encoding="utf-8")
+    assert "train them: python -m pipelines.train --config 'my search/best.toml'" in text
+
+
 OWN = ["--data.path", "rows.csv", *DNN, *QUICK, "--export.directory", "none"]
 
 

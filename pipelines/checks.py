@@ -13,8 +13,9 @@ from dynctr_tf.figures import figures_text, share_text
 from dynctr_tf.metrics import base_rate_log_loss
 from dynctr_tf.models.catalogue import model_entry
 from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.optimizers.registry import optimizer_of
 from dynctr_tf.options import check_options
-from pipelines.options import optimizer_maker, optimizer_options, rate_schedule
+from pipelines.options import rate_schedule
 
 _LEAST_REPLICATES = 40  # so that a replicate lies outside of a 95 % interval on either side
 
@@ -31,10 +32,9 @@ def check_model(settings: JobSettings) -> None:
     for name, value in settings.model.options.items():
         if name.endswith("activation") and isinstance(value, str):
             _check_activation(f"{name} of model {entry.name!r}", value)
-    kind: str = settings.optimizer.name
-    kind = entry.optimizer if kind == "default" else kind
-    known = dict.fromkeys(optimizer_options(kind))
-    check_options(f"optimizer {kind!r}", optimizer_maker(kind), settings.optimizer.options, known)
+    optimizer = optimizer_of(entry.name, settings.optimizer.name)
+    known = dict.fromkeys(optimizer.options)
+    check_options(f"optimizer {optimizer.name!r}", optimizer.make, settings.optimizer.options, known)
     rate_schedule(settings.optimizer, 1)
 
 

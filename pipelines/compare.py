@@ -215,11 +215,11 @@ def compare_models(
         check_evaluation,
         check_model,
         check_one_at_a_time,
+        complete_settings,
         judge_scenarios,
         prepare,
         task_of_cluster,
         training_click_rate,
-        with_steps,
         worse_than_base_rate,
     )
     from pipelines.tune import search_record, search_space, trials_of
@@ -255,7 +255,7 @@ def compare_models(
     remove_abandoned(output)
     chief = cluster is None or cluster.is_chief
     data = prepare(settings.data, cluster)
-    with_steps(settings, data)
+    complete_settings(settings, data)
     check_evaluation(settings, data)
     # All processes of a cluster write into one folder.
     part = "" if cluster is None or chief else f"-{cluster.task_type}{cluster.task_index}"
@@ -288,7 +288,7 @@ def compare_models(
             folders[model] = []
             for seed in range(seeds):
                 used = dataclasses.replace(found, training=dataclasses.replace(found.training, seed=seed))
-                record = training_record(with_steps(used, data, say=False), data)
+                record = training_record(complete_settings(used, data, say=False), data)
                 folder = folder_of(output / f"{model}-seed{seed}", "", record, say=chief)
                 folders[model].append(folder)
                 if not finished(folder, record):
@@ -305,7 +305,7 @@ def compare_models(
             rows = output / f"rows-{data.fingerprint[:8]}"
             write_rows(data, rows)
             folder = output / peer
-            job = peer_job(with_steps(own_settings[model], data, say=False), data, rows, seeds, trials)
+            job = peer_job(complete_settings(own_settings[model], data, say=False), data, rows, seeds, trials)
             if peer_result(folder) not in (None, job):
                 folder = folder.with_name(f"{peer}-{digest_of(job)}")
                 print(f"{output / peer} holds another run; this one goes to {folder}")

@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dynctr_tf.configuration import OptimizerSettings
-
-
-def optimizer_maker(kind: str) -> Callable[..., Any]:
-    """The function or class that makes an optimizer of this kind.
-
-    Raises:
-        ValueError: There is none of this name.
-    """
-    from dynctr_tf.optimizers.registry import optimizer_entry
-
-    return optimizer_entry(kind).make
-
-
-def optimizer_options(kind: str) -> list[str]:
-    """The options that a person may give to an optimizer of this kind."""
-    from dynctr_tf.optimizers.registry import optimizer_entry
-
-    return list(optimizer_entry(kind).options)
 
 
 def rate_schedule(settings: OptimizerSettings, steps: int | None) -> Any:
@@ -55,13 +37,14 @@ def table_options(data: str, model: str, optimizer: str) -> Mapping[str, list[st
     """
     from dynctr_tf.datasets.registry import ROW_SOURCES, row_source_options
     from dynctr_tf.models.catalogue import CATALOGUE
+    from dynctr_tf.optimizers.registry import optimizer_of
 
     own = ("path", "schema", "split_by", "min_count", "max_size", "binning", "on_bad_row", "seed")
     sources = [data] if data in ROW_SOURCES else ROW_SOURCES
     entries = [CATALOGUE[model]] if model in CATALOGUE else list(CATALOGUE.values())
-    kinds = [entry.optimizer if optimizer == "default" else optimizer for entry in entries]
+    optimizers = [optimizer_of(entry.name, optimizer) for entry in entries]
     return {
         "data.options": sorted({name for source in sources for name in row_source_options(source) if name not in own}),
         "model.options": sorted({name for entry in entries for name in entry.defaults}),
-        "optimizer.options": sorted({name for kind in set(kinds) for name in optimizer_options(kind)}),
+        "optimizer.options": sorted({name for entry in optimizers for name in entry.options}),
     }

@@ -22,7 +22,7 @@ from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_report
 from dynctr_tf.models.catalogue import build_model, model_entry
-from dynctr_tf.optimizers.registry import make_optimizer
+from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
 from dynctr_tf.training.strategies import (
     Cluster,
@@ -205,11 +205,12 @@ def _replicas_in_step(settings: JobSettings) -> int:
     return gpus * sum(len(jobs.get(job, ())) for job in ("chief", "worker"))
 
 
-def with_steps(settings: JobSettings, data: EncodedDataset, *, say: bool = True) -> JobSettings:
-    """The settings with the batch size, the steps between validations and the patience that they leave open.
+def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool = True) -> JobSettings:
+    """The settings with what they leave open: batch size, steps between validations, patience, start of embeddings.
 
-    They follow from the number of training rows, see `dynctr_tf.training.plan_steps`. Every job asks here, once its
-    data is prepared; asked again with what came back, nothing changes.
+    The first three follow from the number of training rows, see `dynctr_tf.training.plan_steps`, the last from the
+    optimizer, see `dynctr_tf.optimizers.registry`. Every job asks here, once its data is prepared; asked again with
+    what came back, nothing changes.
 
     Args:
         settings: The settings of the job.
@@ -231,7 +232,19 @@ def with_steps(settings: JobSettings, data: EncodedDataset, *, say: bool = True)
         "evaluate_every": plan.evaluate_every,
         "patience": plan.patience,
     }
-    return dataclasses.replace(settings, training=dataclasses.replace(training, **chosen))
+    completed = dataclasses.replace(settings, training=dataclasses.replace(training, **chosen))
+    return _with_start_of_embeddings(completed, say=say)
+
+
+def _with_start_of_embeddings(settings: JobSettings, *, say: bool) -> JobSettings:
+    optimizer, options = optimizer_of(settings.model.name, settings.optimizer.name), settings.model.options
+    scale = optimizer.initial_scale
+    if scale is None or "initial_scale" in options or "initial_scale" not in model_entry(settings.model.name).defaults:
+        return settings
+    if say:
+        print(f"embeddings start within {scale:g}, which suits {optimizer.name} (model.options.initial_scale)")
+    model = dataclasses.replace(settings.model, options={**options, "initial_scale": scale})
+    return dataclasses.replace(settings, model=model)
 
 
 def build_optimizer(settings: JobSettings, steps: int | None = None) -> Any:
@@ -244,9 +257,8 @@ def build_optimizer(settings: JobSettings, steps: int | None = None) -> Any:
     Raises:
         ValueError: An unknown optimizer or option, with the nearest known one, or a value that is refused.
     """
-    name = settings.optimizer.name
     return make_optimizer(
-        model_entry(settings.model.name).optimizer if name == "default" else name,
+        optimizer_of(settings.model.name, settings.optimizer.name).name,
         settings.optimizer.options,
         batch_size=settings.training.batch_size,
         schedule=rate_schedule(settings.optimizer, steps),
@@ -268,7 +280,7 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
 
     The model lives under the strategy that the settings name; `model_for_export` gives one that does not.
     """
-    settings = with_steps(settings, data, say=False)
+    settings = complete_settings(settings, data, say=False)
     training = settings.training
     strategy = training_strategy(settings)
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if training.mixed_precision else "float32")

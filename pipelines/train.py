@@ -39,6 +39,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from pipelines.stages import (
         check_evaluation,
         check_model,
+        complete_settings,
         fit_model,
         judge,
         judge_scenarios,
@@ -47,7 +48,6 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         prepare,
         task_of_cluster,
         training_strategy,
-        with_steps,
         worse_than_base_rate,
     )
 
@@ -59,7 +59,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         check_export_directory(Path(settings.export.directory) / export_name)
     strategy = training_strategy(settings)
     data = prepare(settings.data, task_of_cluster(settings))
-    settings = with_steps(settings, data)
+    settings = complete_settings(settings, data)
     check_evaluation(settings, data)
     record = training_record(settings, data)
     name = f"{settings.data.name}-{settings.model.name}"

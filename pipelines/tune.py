@@ -51,8 +51,8 @@ def search_space(settings: JobSettings) -> tuple[str, dict[str, Any], JobSetting
 
     It is the catalogue's space without the options that the settings give, and the user's own over it.
     """
+    from dynctr_tf.optimizers.registry import optimizer_of
     from dynctr_tf.tuning import catalogue_space, with_own_space
-    from dynctr_tf.tuning.search_space import optimizer_kind
 
     model, optimizer = settings.model.name, settings.optimizer.name
     given = {f"model.{name}" for name in settings.model.options}
@@ -61,7 +61,7 @@ def search_space(settings: JobSettings) -> tuple[str, dict[str, Any], JobSetting
     space, fixed = with_own_space(space, settings.search.space, model, optimizer)
     if not space:
         raise ValueError("There is nothing to search: the settings give every option of the search space.")
-    return optimizer_kind(model, optimizer), space, with_values(settings, fixed)
+    return optimizer_of(model, optimizer).name, space, with_values(settings, fixed)
 
 
 def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()) -> JobSettings | None:
@@ -82,10 +82,10 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
         check_evaluation,
         check_model,
         check_one_at_a_time,
+        complete_settings,
         prepare,
         task_of_cluster,
         training_strategy,
-        with_steps,
     )
 
     check_model(settings)
@@ -94,7 +94,7 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
     kind, space, settings = search_space(settings)
     data = prepare(settings.data, task_of_cluster(settings))
     # A trial may have a batch size of its own, so that its steps are planned anew.
-    with_steps(settings, data)
+    complete_settings(settings, data)
     check_evaluation(settings, data)
     record = search_record(settings, data)
     directory = folder_of(wanted, f"tune-{settings.data.name}-{settings.model.name}", record, say=is_chief(strategy))
@@ -145,7 +145,7 @@ def _search(
     from dynctr_tf.durable_files import file_checksum, write_json, write_text
     from dynctr_tf.training.strategies import lost_workers_end_the_process, text_of_chief, wait_for_all
     from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
-    from pipelines.stages import fit_model, with_steps, worse_than_base_rate
+    from pipelines.stages import complete_settings, fit_model, worse_than_base_rate
 
     options, monitor = settings.search, settings.training.monitor
 
@@ -158,7 +158,7 @@ def _search(
             _remove_checkpoints(folder)
         loss = result.best.val_logloss
         score = result.best.val_auc if monitor == "auc" else loss
-        batch_size = with_steps(with_values(settings, values), data, say=False).training.batch_size or 1
+        batch_size = complete_settings(with_values(settings, values), data, say=False).training.batch_size or 1
         epochs = result.steps * batch_size / data.num_rows("train")
         stopped = float(result.stopped_early)
         steps = float(result.steps)
@@ -186,7 +186,7 @@ def _search(
     write_text(directory / "trials.txt", f"{table}\n" + (f"\n{worse}\n" if worse else ""))
     print(f"{settings.model.name} on {settings.data.name}: validation {monitor}, best first\n{table}")
     stopped = sum(trial.figures.get("stopped_early", 0.0) > 0 for trial in results)
-    patience = with_steps(with_values(settings, results[0].values), data, say=False).training.patience
+    patience = complete_settings(with_values(settings, results[0].values), data, say=False).training.patience
     print(f"{stopped} of {len(results)} trials were stopped early by {patience} validations in vain")
     memory = memory_growth(results)
     if memory and options.workers == 1:

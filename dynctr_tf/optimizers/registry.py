@@ -13,6 +13,7 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.models.catalogue import model_entry
 from dynctr_tf.models.catalogue.entry import LogUniform, SearchSpace
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers.adam import Adam
@@ -35,6 +36,8 @@ class OptimizerEntry:
         description: What it is, in some words.
         search_space: Options to search, and from what. Default none.
         has_row_penalty: Whether it penalises the rows of tables itself, so that the model should not. Default `False`.
+        initial_scale: The start of embeddings that suits it, where that is not the models' own default; jobs take it
+            where the settings give none. Default `None`: the models' own.
         foreign: Whether it is Keras' or tensorflow-addons' own. Default `False`.
     """
 
@@ -43,6 +46,7 @@ class OptimizerEntry:
     description: str
     search_space: SearchSpace = dataclasses.field(default_factory=dict)
     has_row_penalty: bool = False
+    initial_scale: float | None = None
     foreign: bool = False
 
     @property
@@ -82,6 +86,9 @@ OPTIMIZERS: Mapping[str, OptimizerEntry] = MappingProxyType(
                     }
                 ),
                 has_row_penalty=True,
+                # Its proximal step sets small rows to zero, and products of small rows have small gradients: within
+                # 0.01 the main job's model has an AUC of 0.669, within 0.05 one of 0.787.
+                initial_scale=0.05,
             ),
             # As the papers search it on tens of millions of rows; smaller data, with fewer steps, wants more, which
             # the settings files of such data say.
@@ -156,6 +163,24 @@ def optimizer_entry(name: str) -> OptimizerEntry:
     return OptimizerEntry(
         f"{room}.{short.lower()}", found, f"{found.__name__} of {room}", search_space=_FOREIGN_SPACE, foreign=True
     )
+
+
+def optimizer_of(model: str, optimizer: str = "default") -> OptimizerEntry:
+    """Returns the optimizer that a model of the catalogue is trained with.
+
+    Args:
+        model: The model's name in the catalogue.
+        optimizer: As in `optimizer_entry`, or `"default"`: the model's own. Default `"default"`.
+
+    Raises:
+        ValueError: An unknown model or optimizer, with the nearest known one.
+
+    Example:
+
+    >>> optimizer_of("dnn").name, optimizer_of("dnn", "group_ftrl").name
+    ('row_wise_adagrad', 'group_ftrl')
+    """
+    return optimizer_entry(model_entry(model).optimizer if optimizer == "default" else optimizer)
 
 
 def make_optimizer(

@@ -13,9 +13,9 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.models.catalogue import SearchSpace, build_model
-from dynctr_tf.optimizers.registry import make_optimizer
+from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of
 from dynctr_tf.training.fit import model_inputs, predict_logits
-from dynctr_tf.tuning.search_space import catalogue_space, declare, drawn_values, optimizer_kind, options_of
+from dynctr_tf.tuning.search_space import catalogue_space, declare, drawn_values, options_of
 
 
 class _ExactScores(keras.callbacks.Callback):  # type: ignore[misc]
@@ -85,7 +85,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         super().__init__(name=model)
         if monitor not in ("val_logloss", "val_auc"):
             raise ValueError(f"monitor must be 'val_logloss' or 'val_auc', got {monitor!r}.")
-        self.kind = optimizer_kind(model, optimizer)
+        self.kind = optimizer_of(model, optimizer).name
         self.model = model
         self.data = data
         self.space = dict(catalogue_space(model, optimizer) if space is None else space)

@@ -11,7 +11,7 @@ import keras_tuner
 from dynctr_tf.configuration import TrainingSettings
 from dynctr_tf.models.catalogue import Choice, LogUniform, SearchSpace, Uniform, model_entry
 from dynctr_tf.nearest import unknown_name_message
-from dynctr_tf.optimizers.registry import optimizer_entry
+from dynctr_tf.optimizers.registry import optimizer_of
 
 # What else would change the rows, the validation or the moment of it, and with them what scores mean.
 _TRAINING = ("batch_size", "epochs", "mixed_precision")
@@ -39,8 +39,7 @@ def catalogue_space(model: str, optimizer: str = "default") -> dict[str, Choice 
     (Choice(values=(1, 2, 3, 4)), LogUniform(low=0.005, high=0.05))
     """
     entry = model_entry(model)
-    kind = optimizer_kind(model, optimizer)
-    optimized = optimizer_entry(kind)
+    optimized = optimizer_of(model, optimizer)
     return {
         # An optimizer such as G-FTRL penalises the rows itself.
         **{
@@ -50,19 +49,6 @@ def catalogue_space(model: str, optimizer: str = "default") -> dict[str, Choice 
         },
         **{f"optimizer.{name}": draw for name, draw in optimized.search_space.items()},
     }
-
-
-def optimizer_kind(model: str, optimizer: str = "default") -> str:
-    """Returns the kind of optimizer that a model is searched with.
-
-    Args:
-        model: The model's name in the catalogue.
-        optimizer: A name of the registry of optimizers, or `"default"`: the model's own. Default `"default"`.
-
-    Raises:
-        ValueError: An unknown model or optimizer, with the nearest known one.
-    """
-    return optimizer_entry(model_entry(model).optimizer if optimizer == "default" else optimizer).name
 
 
 def with_own_space(
@@ -92,7 +78,7 @@ def with_own_space(
     """
     known: dict[str, list[str]] = {
         "model": list(model_entry(model).defaults),
-        "optimizer": list(optimizer_entry(optimizer_kind(model, optimizer)).options),
+        "optimizer": list(optimizer_of(model, optimizer).options),
         "training": [field.name for field in dataclasses.fields(TrainingSettings) if field.name in _TRAINING],
     }
     merged, fixed = dict(space), {}

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dynctr_tf.configuration import JobSettings, ModelSettings, OptimizerSettings
 from dynctr_tf.training import machine_record, plan_steps
 from dynctr_tf.training.steps import unfinished
 from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
 from pipelines import __main__ as overview
 from pipelines import benchmark, compare, train, tune
+from pipelines.stages import check_model, complete_settings
 
 SMALL = ["--data.options.num_train", "1500", "--data.options.num_validation", "300", "--data.options.num_test", "300"]
 QUICK = ["--training.epochs", "1", "--training.tensorboard", "false", "--evaluation.replicates", "40"]
@@ -235,6 +237,22 @@ def test_steps_follow_from_the_rows(rows: int, batch: int) -> None:
     assert plan_steps(rows, replicas=3).batch_size % 3 == 0
     given = plan_steps(rows, batch_size=32, evaluate_every=5, patience=0)
     assert (given.batch_size, given.evaluate_every, given.patience, given.to_text()) == (32, 5, 0, "")
+
+
+def test_embeddings_start_where_the_optimizer_wants_them(small_data: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def start(model: str, optimizer: str, **options: Any) -> Any:
+        settings = JobSettings(model=ModelSettings(model, options), optimizer=OptimizerSettings(optimizer))
+        completed = complete_settings(settings, small_data)
+        assert complete_settings(completed, small_data, say=False) == completed
+        check_model(completed)
+        return completed.model.options.get("initial_scale")
+
+    assert start("dynint-dgp", "group_ftrl") == 0.05
+    assert "embeddings start within 0.05, which suits group_ftrl" in capsys.readouterr().out
+    assert start("dynint-dgp", "group_ftrl", initial_scale=0.2) == 0.2
+    assert start("dynint-dgp", "default") is None  # the model's own default
+    assert start("lr", "group_ftrl") is None  # has first-order weights alone
+    assert "embeddings start" not in capsys.readouterr().out
 
 
 def test_a_short_training_is_said_to_be_short() -> None:

@@ -22,10 +22,12 @@ JOBS = (
     "compare",
     "schema",
     "benchmark",
-    "layer_costs",
-    "adaptive_costs",
-    "scenario_costs",
-    "parameter_counts",
+    "benchmarks.layer_costs",
+    "benchmarks.adaptive_costs",
+    "benchmarks.scenario_costs",
+    "benchmarks.dynamic_costs",
+    "benchmarks.gain_picture",
+    "papers.parameter_counts",
     "peers.cross_check",
 )
 """The jobs, in the order in which they are listed."""

@@ -1,18 +1,17 @@
 """Speed and memory, measured: ours against the peers, against the machine's limit, against the number of ids.
 
-`python -m pipelines.benchmark speed` repeats one workload (`pipelines/workload.py`) for every contender, each
-in a process of its own, in alternation, and prints medians and ratios. `growth` shows what a step costs as the
+`python -m pipelines.benchmark speed` repeats one workload (`pipelines/benchmarks/workload.py`) for every contender,
+each in a process of its own, in alternation, and prints medians and ratios. `growth` shows what a step costs as the
 number of ids grows, `memory` what parameters per instance cost with and without the low-rank forms, `reading`
-how fast encoded rows are read. Each writes its figures as JSON beside a table.
+how fast encoded rows are read. Each writes its figures as JSON beside a table. What was found stands in
+`pipelines/benchmarks/README.md`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,75 +22,24 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from dynctr_tf.durable_files import make_folder, write_text
-from dynctr_tf.evaluation.text_table import align
-from pipelines import errors_as_messages, workload
-from pipelines.model_speed import OPTIONS, OURS, PRECISIONS, time_model
+from pipelines import errors_as_messages
+from pipelines.benchmarks import workload
+from pipelines.benchmarks.contenders import (
+    PEER_ENVIRONMENT,
+    medians,
+    run_contender,
+    run_step_case,
+    table,
+    write_json,
+    write_result,
+)
+from pipelines.benchmarks.model_speed import OPTIONS, OURS, PRECISIONS, time_model
+from pipelines.benchmarks.speed_picture import draw_speed
 from pipelines.peers import PEER_MODELS
 from pipelines.peers.installed import check_peer
-from pipelines.speed_picture import draw_speed
 
-ROOT = Path(__file__).parent.parent
-# Peers run as they come: without the settings of TensorFlow that `pipelines` makes for its own jobs.
-PEER_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPU_ALLOCATOR_USE_BFC": "false"}
-# Memory is that of the C library's allocator: TensorFlow's keeps what was freed, and hides what a step adds.
-MEMORY_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_CPU_ALLOCATOR_USE_BFC": "false"}
 # A step of these takes a peer seconds; this many times fewer are timed, by all contenders.
 FEWER_STEPS = {"fibinet": 4, "xdeepfm": 2}
-
-
-def run_contender(command: Sequence[str], environment: dict[str, str]) -> dict[str, Any]:
-    """Runs one contender in its own process and reads the line that it prints.
-
-    Raises:
-        RuntimeError: The process failed; the end of what it said is in the message.
-    """
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}, check=False
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode or not lines:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    figures: dict[str, Any] = json.loads(lines[-1])
-    return figures
-
-
-def run_step_case(command: Sequence[str]) -> dict[str, Any]:
-    """Runs what prints the costs of a step: for the times as the jobs run, and once more for the memory, if it has it.
-
-    Raises:
-        RuntimeError: As `run_contender`.
-    """
-    figures = run_contender(command, {"TF_CPP_MIN_LOG_LEVEL": "3"})
-    if "added_peak_mib" in figures:
-        figures["added_peak_mib"] = run_contender(command, MEMORY_ENVIRONMENT)["added_peak_mib"]
-    return figures
-
-
-def medians(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The median of every figure over the runs of one contender; what is the same in all of them stays as it is."""
-    columns = {key: [run[key] for run in runs] for key in runs[0]}
-    return {key: values[0] if len(set(values)) == 1 else statistics.median(values) for key, values in columns.items()}
-
-
-def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
-    """An aligned plain table."""
-
-    def cell(value: Any) -> str:
-        return str(value) if not isinstance(value, float) else f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-
-    return "\n".join(align([list(head), *([cell(value) for value in row] for row in rows)]))
-
-
-def write_json(path: Path, result: Any) -> None:
-    """Writes the figures as JSON."""
-    write_text(make_folder(path.parent) / path.name, json.dumps(result, indent=2) + "\n")
-
-
-def write_result(path: Path, result: Any) -> None:
-    """Writes the figures as JSON and says where."""
-    write_json(path, result)
-    print(f"figures: {path}")
 
 
 def speed(arguments: argparse.Namespace) -> None:
@@ -163,7 +111,7 @@ def speed_table(result: Sequence[dict[str, Any]]) -> str:
 
 def profile(arguments: argparse.Namespace) -> None:
     """Where the time of a training step goes, by kind of operation."""
-    from pipelines.step_profile import draw_profile
+    from pipelines.benchmarks.step_profile import draw_profile
 
     result = []
     for model in tqdm(arguments.models, desc="models", unit="run"):
@@ -183,7 +131,7 @@ def profile(arguments: argparse.Namespace) -> None:
 
 def print_one_profile(arguments: argparse.Namespace) -> None:
     """Profiles one model and prints one line of JSON."""
-    from pipelines.step_profile import profile_model
+    from pipelines.benchmarks.step_profile import profile_model
 
     profile_model(arguments.model, arguments.num_ids, arguments.batch_size, arguments.steps, arguments.precision)
 
@@ -247,7 +195,7 @@ def memory(arguments: argparse.Namespace) -> None:
 
 def print_one_layer(arguments: argparse.Namespace) -> None:
     """Measures one layer and prints one line of JSON."""
-    from pipelines.instance_parameters import measure
+    from pipelines.benchmarks.instance_parameters import measure
 
     print(
         json.dumps(

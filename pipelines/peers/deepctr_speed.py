@@ -16,7 +16,7 @@ import deepctr.models
 import tensorflow as tf
 from deepctr.feature_column import SparseFeat
 
-from pipelines import workload
+from pipelines.benchmarks import workload
 
 _DENSE = {"dnn_hidden_units": workload.HIDDEN_UNITS}
 # Model of our comparison -> class, whether it takes columns of the linear part, arguments. DeepCTR has no plain DNN.

@@ -11,7 +11,7 @@ import numpy as np
 
 from dynctr_tf.configuration import JobSettings
 from dynctr_tf.durable_files import DamagedFileError, new_folder, read_array, read_json, write_checksums
-from pipelines import workload
+from pipelines.benchmarks import workload
 
 if TYPE_CHECKING:
     from dynctr_tf.encoding import EncodedDataset

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 
-from pipelines import workload
+from pipelines.benchmarks import workload
 from pipelines.peers.fuxictr_zoo import build, feature_map, zoo_model
 
 # Its mixture of experts drops the axis of a batch of one row, and fails.

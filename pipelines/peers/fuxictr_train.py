@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from dynctr_tf.durable_files import check_checksums, read_json, write_array, write_json
-from pipelines import workload
+from pipelines.benchmarks import workload
 from pipelines.peers.fuxictr_zoo import build, feature_map, model_class, zoo_model
 
 # Its models give probabilities in float32; nearer to 0 or 1 than this they are equal to them.

@@ -13,7 +13,7 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 
-from pipelines import workload
+from pipelines.benchmarks import workload
 
 
 def zoo() -> Path:

@@ -13,7 +13,7 @@ from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.encoding.encoded_features import Sequence as History
 from dynctr_tf.models import CATALOGUE, build_model, dien, din, dpn, dpn_field, dyjoint, dymlp, kfatt, sdpn, transformer
-from pipelines.parameter_counts import PRINTED, count_parameters
+from pipelines.papers.parameter_counts import PRINTED, count_parameters
 
 FEATURES = EncodedFeatures(
     fields=(Field("user", "user", 1, 9), Field("item", "item", 10, 9), Field("category", "item", 19, 4)),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dynctr_tf.layers import AdaptiveDense
-from pipelines import adaptive_costs
+from pipelines.benchmarks import adaptive_costs
 
 
 @pytest.mark.parametrize("sizes", [{"inner": 0, "rank": 4}, {"inner": 16, "rank": 3}])

@@ -14,9 +14,9 @@ import pytest
 
 from dynctr_tf import stack
 from dynctr_tf.durable_files import read_json
-from pipelines import layer_cost_cases, layer_costs
-from pipelines.benchmark import run_contender
-from pipelines.layer_cost_cases import GROUPS, contender, counted_multiply_adds, evaluate
+from pipelines.benchmarks import layer_cost_cases, layer_costs
+from pipelines.benchmarks.contenders import run_contender
+from pipelines.benchmarks.layer_cost_cases import GROUPS, contender, counted_multiply_adds, evaluate
 
 CASES = [(group, case.name) for group in GROUPS for case in GROUPS[group].cases]
 
@@ -53,7 +53,7 @@ def test_job_prints_writes_and_draws(
     def run(command: list[str], environment: dict[str, str]) -> Any:
         """Measures in a process of its own once, and then in this one, which spares starting TensorFlow."""
         started.append(command)
-        assert command[:3] == [sys.executable, "-m", "pipelines.layer_cost_cases"]
+        assert command[:3] == [sys.executable, "-m", "pipelines.benchmarks.layer_cost_cases"]
         if len(started) == 1 and stack.KERAS_3:
             return run_contender(command, environment)
         with contextlib.redirect_stdout(io.StringIO()) as printed:

@@ -11,9 +11,9 @@ import pytest
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.models.catalogue import build_model
-from pipelines.model_speed import PRECISIONS, matmul_multiply_adds
-from pipelines.speed_picture import draw_speed
-from pipelines.step_profile import grouped
+from pipelines.benchmarks.model_speed import PRECISIONS, matmul_multiply_adds
+from pipelines.benchmarks.speed_picture import draw_speed
+from pipelines.benchmarks.step_profile import grouped
 
 FEATURES = EncodedFeatures.from_sizes([5] * 3)
 ROWS = {"fields": np.tile(np.array([field.first_id for field in FEATURES.fields], np.int32), (2, 1))}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.scenario_costs import KINDS, draw, formula, make_towers, measure, orthogonality_curves
+from pipelines.benchmarks.scenario_costs import KINDS, draw, formula, make_towers, measure, orthogonality_curves
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dynctr_tf.training import memory
-from pipelines.step_costs import added_peak_mib
+from pipelines.benchmarks.step_costs import added_peak_mib
 
 MIB = 2**20
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and forgets what a peak was")

@@ -1,7 +1,7 @@
-"""Counts the parameters of DPN's models beside those that the paper prints: `python -m pipelines.parameter_counts`.
+"""Counts the parameters of DPN's models beside those that the paper prints.
 
-Tables 2a, 2b and 2c of Zhu et al., Dynamic Parameterized Network for CTR Prediction, arXiv 2111.04983: MovieLens-tag, 3
-fields, embedding 10, embeddings not counted.
+`python -m pipelines.papers.parameter_counts` prints tables 2a, 2b and 2c of Zhu et al., Dynamic Parameterized Network
+for CTR Prediction, arXiv 2111.04983: MovieLens-tag, 3 fields, embedding 10, embeddings not counted.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def count_parameters(printed: PrintedCount) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    argparse.ArgumentParser(prog="python -m pipelines.parameter_counts", description=__doc__).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m pipelines.papers.parameter_counts", description=__doc__)
+    parser.parse_args(arguments)
     print(f"{'table':6}{'row':38}{'paper':>8}{'built':>9}")
     agreeing = 0
     for printed in PRINTED:

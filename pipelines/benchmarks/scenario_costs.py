@@ -1,8 +1,9 @@
-"""What towers of many scenarios cost, and how OptMSM's shared embeddings part: `python -m pipelines.scenario_costs`.
+"""What towers of many scenarios cost, and how orthogonal OptMSM's shared embeddings become in training.
 
-Prints, for 2 to 1000 scenarios, the parameters of separate, STAR's and generated towers beside their formulas, the time
-of a training step and the memory that it adds, each in a process of its own; then draws the orthogonality of OptMSM's
-shared embeddings during training on synthetic rows, without and with each form of the constraint.
+`python -m pipelines.benchmarks.scenario_costs` prints, for 2 to 1000 scenarios, the parameters of separate, STAR's
+and generated towers beside their formulas, the time of a training step and the memory that it adds, each in a process
+of its own; then draws the orthogonality of OptMSM's shared embeddings during training on synthetic rows, without and
+with each form of the constraint.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from dynctr_tf.layers.dynamic.orthogonal_set import FORMS, orthogonality
 from dynctr_tf.models import optmsm
 from dynctr_tf.stack import raw_variable
 from pipelines import errors_as_messages
-from pipelines.benchmark import run_step_case, write_json
-from pipelines.step_costs import time_and_memory
+from pipelines.benchmarks.contenders import run_step_case, write_json
+from pipelines.benchmarks.step_costs import time_and_memory
 
 INPUTS, HIDDEN_UNITS = 128, (64, 32)
 SCENARIO_DIM, CODE_UNITS, RANK = 16, 8, 8
@@ -192,7 +193,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Its options. Default `None`: those of the command line.
     """
-    parser = argparse.ArgumentParser(prog="python -m pipelines.scenario_costs", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipelines.benchmarks.scenario_costs", description=__doc__)
     parser.add_argument("--scenarios", type=int, nargs="+", default=[2, 10, 100, 1000], help="numbers of scenarios")
     parser.add_argument("--batch", type=int, default=4096, help="rows of a step")
     parser.add_argument("--steps", type=int, default=20, help="timed steps")
@@ -212,7 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{'towers':20}{'scenarios':>10}{'parameters':>12}{'formula':>12}{'step ms':>10}{'added MiB':>11}")
         for scenarios in options.scenarios:
             for kind in KINDS:
-                command = [sys.executable, "-m", "pipelines.scenario_costs", "--one", kind, str(scenarios)]
+                command = [sys.executable, "-m", "pipelines.benchmarks.scenario_costs", "--one", kind, str(scenarios)]
                 command += ["--batch", str(options.batch), "--steps", str(options.steps)]
                 result = {**run_step_case(command), "formula": formula(kind, scenarios)}
                 results.append(result)

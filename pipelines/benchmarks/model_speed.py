@@ -1,6 +1,6 @@
 """Our side of the speed comparison: one model of the catalogue on the workload, trained and served.
 
-Behind `python -m pipelines.benchmark one`, in a process of its own. What it measures: training through `fit`;
+`python -m pipelines.benchmark one` runs this in a process of its own. It measures training through `fit`;
 inference from the SavedModel on encoded ids; latency of small requests; peak memory; and how many multiply-adds
 of matrix products a row takes, which with the machine's rate of such products gives a limit to compare with.
 """
@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import allow_xla_on_cpu, workload
+from pipelines import allow_xla_on_cpu
+from pipelines.benchmarks import workload
 
 OURS = "dynctr_tf"
 _DENSE = {"hidden_units": workload.HIDDEN_UNITS}

@@ -1,6 +1,6 @@
 """Where the time of a training step goes: the operations of TensorFlow's profiler, summed by kind.
 
-Behind `python -m pipelines.benchmark profile`: each model in a process of its own.
+`python -m pipelines.benchmark profile` runs this in a process of its own for each model.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dynctr_tf.durable_files import new_file
-from pipelines import workload
-from pipelines.model_speed import compiled_model
+from pipelines.benchmarks import workload
+from pipelines.benchmarks.model_speed import compiled_model
 
 # Kind of work -> kinds of operations; what is in none of them is "other".
 GROUPS: dict[str, tuple[str, ...]] = {

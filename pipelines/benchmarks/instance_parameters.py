@@ -1,6 +1,6 @@
 """What parameters per instance cost, built as whole matrices and in the low-rank order of products.
 
-Behind `python -m pipelines.benchmark memory`: one DynInt layer, forward and backward, in a process of its own.
+`python -m pipelines.benchmark memory` runs this in a process of its own: one DynInt layer, forward and backward.
 The naive form builds the `(batch, F, F)` matrices that the equations speak of; the layers never do.
 """
 
@@ -12,8 +12,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.layers import GeneratedParameters, WeightedParameters
-from pipelines import workload
-from pipelines.step_costs import time_and_memory, training_step
+from pipelines.benchmarks import workload
+from pipelines.benchmarks.step_costs import time_and_memory, training_step
 
 
 def naive_matrices(layer: Any, condition: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dynctr_tf.stack import raw_variable
 from dynctr_tf.training.memory import give_back_memory, peak_memory_mib
-from pipelines import workload
+from pipelines.benchmarks import workload
 
 
 def training_step(layer: Any, apply: Callable[[], tf.Tensor], inputs: Sequence[tf.Tensor] = ()) -> Callable[[], Any]:
@@ -44,7 +44,7 @@ def added_peak_mib(call: Callable[[], Any]) -> float:
 
     On Linux the peak of what ran before is forgotten first, and free memory goes back to the system, so that neither
     hides what the call takes; TensorFlow's own allocator gives nothing back and must be off for it
-    (`pipelines.benchmark.MEMORY_ENVIRONMENT`). Elsewhere a call that stays below the former peak adds 0.
+    (`pipelines.benchmarks.contenders.MEMORY_ENVIRONMENT`). Elsewhere a call that stays below the former peak adds 0.
     """
     give_back_memory()
     forget = Path("/proc/self/clear_refs")

@@ -1,9 +1,10 @@
-"""What each dynamic layer costs against the static layer that it replaces: `python -m pipelines.layer_costs`.
+"""What each dynamic layer costs against the static layer that it replaces.
 
-Multiply-adds per row, by formula and counted in the traced graph; milliseconds per batch, forward and with backward,
-medians over rounds in which the layers of a group take turns; and the peak memory of a step, each in a process of its
-own. Where a layer applies a kernel per instance without making it, the naive form, which makes it, stands beside it.
-Prints tables, writes the figures as JSON and draws a picture. Groups that were measured before keep their figures.
+`python -m pipelines.benchmarks.layer_costs` gives multiply-adds per row, by formula and counted in the traced graph;
+milliseconds per batch, forward and with backward, medians over rounds in which the layers of a group take turns; and
+the peak memory of a step, each in a process of its own. Where a layer applies a kernel per instance without making
+it, the naive form, which makes it, stands beside it. Prints tables, writes the figures as JSON and draws a picture.
+Groups that were measured before keep their figures.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from dynctr_tf.durable_files import make_folder, new_file, read_json, write_json
 from dynctr_tf.evaluation.plots import CLICK_COLOUR, GRID, INK, MODEL_COLOUR, MUTED, TRAINING_COLOUR
 from dynctr_tf.evaluation.text_table import align
 from pipelines import errors_as_messages
-from pipelines.benchmark import MEMORY_ENVIRONMENT, run_contender
-from pipelines.layer_cost_cases import GROUPS, Group, evaluate, group_of
+from pipelines.benchmarks.contenders import MEMORY_ENVIRONMENT, run_contender
+from pipelines.benchmarks.layer_cost_cases import GROUPS, Group, evaluate, group_of
 
 _FIGURES = ("multiply_adds", "forward_ms", "step_ms", "added_peak_mib")
 _PANELS = (
@@ -45,7 +46,7 @@ def measure(name: str, batch_size: int, steps: int, rounds: int, progress: Any) 
         progress: Is told of each process that ended, by `update`.
     """
     group = group_of(name)
-    command = [sys.executable, "-m", "pipelines.layer_cost_cases", name, str(batch_size), str(steps)]
+    command = [sys.executable, "-m", "pipelines.benchmarks.layer_cost_cases", name, str(batch_size), str(steps)]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     result = run_contender([*command, "--rounds", str(rounds)], quiet)["times"]
     progress.update()
@@ -163,7 +164,7 @@ def _measured_before(path: Path) -> dict[str, Any]:
 def main(words: Sequence[str] | None = None) -> None:
     """Measures, prints, writes and draws."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.layer_costs",
+        prog="python -m pipelines.benchmarks.layer_costs",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,6 +1,6 @@
 """What a dynamic layer costs, against the static one that it replaces and against a matrix per instance.
 
-Behind `python -m pipelines.layer_costs`, which starts this module once for each figure that needs a process of its own.
+`python -m pipelines.benchmarks.layer_costs` starts this module once for each figure that needs a process of its own.
 The naive forms build the kernel of each instance that the equations speak of; where a layer never does, this is what
 it saves. Its formula counts what enters a product: matrix products, convolutions, and products entry by entry.
 """
@@ -22,8 +22,8 @@ from tensorflow import keras
 
 from dynctr_tf import layers
 from dynctr_tf.nearest import unknown_name_message
-from pipelines.instance_parameters import naive_form
-from pipelines.step_costs import time_and_memory, training_step
+from pipelines.benchmarks.instance_parameters import naive_form
+from pipelines.benchmarks.step_costs import time_and_memory, training_step
 
 FORMS = ("layer", "naive")
 
@@ -507,7 +507,7 @@ def measure_memory(group: Group, case: Case, form: str, batch: int, steps: int) 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measures what one process measures and prints it as one line of JSON."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.layer_cost_cases", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipelines.benchmarks.layer_cost_cases", description=__doc__)
     parser.add_argument("group", choices=GROUPS)
     parser.add_argument("batch_size", type=int)
     parser.add_argument("steps", type=int)

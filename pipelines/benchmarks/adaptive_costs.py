@@ -1,10 +1,11 @@
 """What APG's layers cost, version by version and as a function of their sizes: the paper's cost table, measured here.
 
-`python -m pipelines.adaptive_costs` trains and serves a perceptron 393 -> 1024 -> 512 -> 256 -> 1 as it is (static),
-with whole generated kernels (v1), generated factors (v3), shared factors (v4), over-parameterised ones (v5) and those
-multiplied out (folded), all on one condition of width 32, each in a process of its own. Time is that of 1000 batches,
-parameter memory that of weights and of Adam's two moments. Then one layer 512 -> 1024, with K, P, its width and the
-batch varied one by one, beside the formula that time and memory follow. It writes `costs.json` and `costs.png`.
+`python -m pipelines.benchmarks.adaptive_costs` trains and serves a perceptron 393 -> 1024 -> 512 -> 256 -> 1 as it is
+(static), with whole generated kernels (v1), generated factors (v3), shared factors (v4), over-parameterised ones (v5)
+and those multiplied out (folded), all on one condition of width 32, each in a process of its own. Time is that of
+1000 batches, parameter memory that of weights and of Adam's two moments. Then one layer 512 -> 1024, with K, P, its
+width and the batch varied one by one, beside the formula that time and memory follow. It writes `costs.json` and
+`costs.png`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dynctr_tf.durable_files import new_file
 from dynctr_tf.evaluation.plots import CLICK_COLOUR, GRID, INK, MODEL_COLOUR, MUTED
 from dynctr_tf.evaluation.text_table import align
 from pipelines import errors_as_messages
-from pipelines.benchmark import run_step_case, write_result
+from pipelines.benchmarks.contenders import run_step_case, write_result
 
 WIDTHS = (393, 1024, 512, 256)
 CONDITION_WIDTH = 32
@@ -101,8 +102,8 @@ def measure(version: str, widths: Sequence[int], rank: int, inner: int, batch: i
     from tensorflow import keras
 
     from dynctr_tf.stack import raw_variable
-    from pipelines import workload
-    from pipelines.step_costs import time_and_memory
+    from pipelines.benchmarks import workload
+    from pipelines.benchmarks.step_costs import time_and_memory
 
     keras.utils.set_random_seed(0)
     rows = kernel_batch(widths, batch) if version == "v1" else batch
@@ -144,7 +145,7 @@ def measure(version: str, widths: Sequence[int], rank: int, inner: int, batch: i
 def run_case(name: str, widths: Sequence[int], rank: int, inner: int, batch: int, steps: int) -> dict[str, Any]:
     """Measures one case in processes of its own."""
     words = [name, ",".join(map(str, widths)), str(rank), str(inner), str(batch), str(steps)]
-    command = [sys.executable, "-m", "pipelines.adaptive_costs", "--one", *words]
+    command = [sys.executable, "-m", "pipelines.benchmarks.adaptive_costs", "--one", *words]
     return run_step_case(command)
 
 
@@ -293,7 +294,7 @@ def draw(path: Path, cases: Sequence[dict[str, Any]], constants: np.ndarray, mem
 def main(words: Sequence[str] | None = None) -> None:
     """Reads the command line, measures, prints the table and writes figures and picture."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.adaptive_costs",
+        prog="python -m pipelines.benchmarks.adaptive_costs",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

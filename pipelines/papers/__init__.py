@@ -1,0 +1,1 @@
+"""Tables that the papers print, beside what this library's models give."""

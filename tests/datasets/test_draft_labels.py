@@ -247,6 +247,13 @@ def test_columns_known_before_the_click_stay(case: str, tmp_path: Path) -> None:
     assert entry.kind != "left out" and entry.auc is not None and low <= entry.auc <= high, entry
 
 
+def test_the_seed_of_the_rows_is_no_matter(tmp_path: Path) -> None:
+    for seed in range(3):
+        users = np.random.default_rng(seed).integers(0, 20, ROWS)
+        cells = {"click": (users % 2).tolist(), "user_x": [f"u{user}" for user in users]}
+        assert draft_schema(written(tmp_path, cells)).columns[1].auc == 1.0, seed
+
+
 def test_the_auc_of_a_number_is_exact(tmp_path: Path) -> None:
     numbers = np.array([y + 2 * e for y, e in zip(LABELS, NOISE, strict=True)])
     entry = draft_schema(written(tmp_path, {"click": LABELS, "c": numbers.tolist()})).columns[1]

@@ -27,6 +27,7 @@ from dynctr_tf.schema import Binning, Feature, Kind, Vocabulary
 
 _MANY_INTEGERS = 100
 _MANY_AMOUNTS = 20
+_OFTEN = 50
 _MANY_VALUES = 1000
 _DRAFT_MIN_COUNT = 5
 _LEAK = 0.98
@@ -65,14 +66,26 @@ def kind_of(column: Column, num_rows: int) -> tuple[Kind, dict[str, Any], str]:
     low, high = column.known_numbers[finite].min(), column.known_numbers[finite].max()
     if column.is_whole and max(-low, high) > 2**53:
         return "categorical", vocabulary, f"whole numbers too large to count something{rare}"
-    measured = is_quantity(column.words) and (column.distinct > _MANY_AMOUNTS or high > 1000)
+    # Large amounts are few only where each comes often: other rows have other ones.
+    often = high <= 1000 or num_rows >= _OFTEN * column.distinct
+    measured = is_quantity(column.words) and not (column.distinct <= _MANY_AMOUNTS and often)
     if column.is_whole and column.distinct <= _MANY_INTEGERS and not measured:
         return "categorical", {}, "few whole numbers"
-    binning: Binning = "log_squared" if column.is_whole and low >= 0 and high > 1000 else "quantile"
+    has_tail = column.is_whole and low >= 0 and high > 1000 and not _lie_together(column.known_numbers[finite])
+    binning: Binning = "log_squared" if has_tail else "quantile"
     text = f"{'whole ' if column.is_whole else ''}numbers from {low:g} to {high:g}, bins: {binning}"
     if not finite.all():
         text += "; HAS INFINITE NUMBERS, AT WHICH TRAINING STOPS: leave these cells empty"
     return "numeric", {"binning": binning}, text
+
+
+def _lie_together(numbers: np.ndarray) -> bool:
+    """Whether a fifth of the numbers or more, and different ones, share one bin of `log_squared`, as years do."""
+    large = numbers[numbers > 2]
+    bins = np.floor(np.log(large) ** 2).astype(np.int64)
+    _, place, counts = np.unique(bins, return_inverse=True, return_counts=True)
+    fullest = large[place == np.argmax(counts)]
+    return 5 * len(fullest) >= len(numbers) and bool(fullest.min() < fullest.max())
 
 
 def _doubt(column: Column, form: Doubt | None) -> str:

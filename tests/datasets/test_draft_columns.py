@@ -272,6 +272,29 @@ def test_whole_numbers_by_their_names(name: str, kind: str, tmp_path: Path) -> N
     assert entry.kind == kind, entry
 
 
+@pytest.mark.parametrize(
+    ("name", "low", "high", "kind", "binning"),
+    [
+        ("cost", 5058, 5060, "categorical", None),  # two values among many rows
+        ("price", 1500, 1900, "numeric", "quantile"),  # all of them one bin of log_squared
+        ("build_year_num", 1900, 2026, "numeric", "quantile"),
+        ("visits", 0, 200_000, "numeric", "log_squared"),
+    ],
+)
+def test_bins_tell_numbers_apart(
+    name: str, low: int, high: int, kind: str, binning: str | None, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    cells = generator.integers(low, high, ROWS)
+    if binning == "log_squared":
+        cells = np.exp(generator.uniform(0, np.log(high), ROWS)).astype(int)
+    draft = csv_draft(tmp_path, {name: cells.tolist()})
+    entry = entry_of(draft, name)
+    assert entry.kind == kind, entry
+    if binning is not None:
+        assert draft.schema.feature(name).binning == binning, entry
+
+
 MARKS = ["NULL", "\\N", "nan", "NaN", "None", "N/A", "NA", "-", "?", "null", "<NA>", "inf", "unknown"]
 
 

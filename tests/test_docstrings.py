@@ -33,7 +33,11 @@ def test_every_public_name_has_a_docstring(module_name: str) -> None:
     module = importlib.import_module(module_name)
     assert module.__doc__ or module_name.endswith(".__init__") or hasattr(module, "__path__"), module_name
     for name, member in public_members(module_name):
-        assert (inspect.getdoc(member) or "").strip(), f"{module_name}.{name} has no docstring"
+        text = inspect.getdoc(member) or ""
+        assert text.strip(), f"{module_name}.{name} has no docstring"
+        # A line that stands too far left pushes all others to the right, where no section is found.
+        pushed = re.search(r"^ +(Args|Returns|Raises|Example|Reference)\b.*:", text, re.M)
+        assert not pushed, f"{module_name}.{name}: {pushed} is not at the left edge of the docstring"
 
 
 @pytest.mark.parametrize("module_name", MODULES)

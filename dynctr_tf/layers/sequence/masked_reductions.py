@@ -10,17 +10,15 @@ from dynctr_tf import stack
 def masked_mean(values: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
     """Averages over axis 1; where the mask leaves nothing, the mean is 0.
 
-        Args:
-            values: float `(batch, t, n)`.
-            mask: bool `(batch, t)`, or `None` where every position counts.
+    Args:
+        values: float `(batch, t, n)`.
+        mask: bool `(batch, t)`, or `None` where every position counts.
 
-        Example:
+    Example:
 
-        >>> import tensorflow as tf
-
-    from dynctr_tf import stack
-        >>> masked_mean(tf.constant([[[1.0], [3.0], [50.0]]]), tf.constant([[True, True, False]])).numpy().tolist()
-        [[2.0]]
+    >>> import tensorflow as tf
+    >>> masked_mean(tf.constant([[[1.0], [3.0], [50.0]]]), tf.constant([[True, True, False]])).numpy().tolist()
+    [[2.0]]
     """
     if mask is None:
         return tf.reduce_mean(values, axis=1)
@@ -33,17 +31,15 @@ def masked_mean(values: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
 def masked_softmax(logits: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
     """Takes the softmax over the last axis in float32; where the mask leaves nothing, the weights are all 0.
 
-        Args:
-            logits: float `(..., t)`.
-            mask: bool, broadcast against the logits, or `None`.
+    Args:
+        logits: float `(..., t)`.
+        mask: bool, broadcast against the logits, or `None`.
 
-        Example:
+    Example:
 
-        >>> import tensorflow as tf
-
-    from dynctr_tf import stack
-        >>> masked_softmax(tf.constant([[0.0, 0.0, 9.0]]), tf.constant([[True, True, False]])).numpy().tolist()
-        [[0.5, 0.5, 0.0]]
+    >>> import tensorflow as tf
+    >>> masked_softmax(tf.constant([[0.0, 0.0, 9.0]]), tf.constant([[True, True, False]])).numpy().tolist()
+    [[0.5, 0.5, 0.0]]
     """
     logits = stack.widened(logits)
     if mask is None:

@@ -11,11 +11,13 @@ import tensorflow as tf
 from dynctr_tf import stack
 from dynctr_tf.layers import (
     MLP,
+    AdaptiveDense,
     CoActionUnit,
     EmbeddingGate,
     ExpertMixture,
     GateUnit,
     GeneratedTowers,
+    GroupCondition,
     HiddenGate,
     HiddenUnitContributions,
     InstanceTower,
@@ -302,22 +304,47 @@ def test_a_table_for_each_scenario() -> None:
 )
 def test_unknown_scenarios_can_be_refused(make: Any) -> None:
     layer = make()
-
-    def run(scenario: Any) -> Any:
-        if isinstance(layer, ScenarioEmbedding):
-            return layer(scenario)
-        if isinstance(layer, ScenarioFieldEmbedding):
-            return layer([scenario, tf.ones((2, 2), tf.int32)])
-        if isinstance(layer, SharedCombination):
-            return layer([floats(2, 3, 4), floats(2, 5), floats(2, 2)], scenario)
-        return layer(tf.constant(X[:2]), scenario)
-
-    assert np.isfinite(run(tf.constant([2, 4])).numpy()).all()
-    compiled = tf.function(run)
+    assert np.isfinite(called_with(layer, tf.constant([2, 4])).numpy()).all()
+    compiled = tf.function(lambda scenario: called_with(layer, scenario))
     for scenario in ([2, 1], [0, 3]):
-        for call in (run, compiled):
+        for call in (lambda scenario: called_with(layer, scenario), compiled):
             with pytest.raises(tf.errors.InvalidArgumentError, match="unknown="):
                 call(tf.constant(scenario))
+
+
+def called_with(layer: Any, scenario: Any) -> Any:
+    if isinstance(layer, (ScenarioEmbedding, GroupCondition)):
+        return layer(scenario)
+    if isinstance(layer, ScenarioFieldEmbedding):
+        return layer([scenario, tf.ones((2, 2), tf.int32)])
+    if isinstance(layer, SharedCombination):
+        return layer([floats(2, 3, 4), floats(2, 5), floats(2, 2)], scenario)
+    return layer(tf.constant(X[:2]), scenario)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SeparateTowers(5),
+        lambda: StarTowers(5),
+        lambda: GeneratedTowers(5),
+        lambda: PartitionedNormalization(5),
+        lambda: SharedCombination(5, "select"),
+        lambda: ScenarioEmbedding(5),
+        lambda: ScenarioFieldEmbedding(10, 3, 5),
+        lambda: HiddenUnitContributions(5),
+        lambda: GroupCondition(5),
+        lambda: AdaptiveDense(4, rank=2, num_groups=5),
+    ],
+)
+def test_an_index_that_there_is_not_is_refused_in_every_dtype_and_in_graphs(make: Any) -> None:
+    layer = make()
+    assert np.isfinite(called_with(layer, tf.constant([0, 4], tf.uint8)).numpy()).all()
+    compiled = tf.function(lambda scenario: called_with(layer, scenario))
+    for index, dtype in ((-1, tf.int32), (5, tf.int32), (2**32 + 2, tf.int64)):
+        for call in (lambda scenario: called_with(layer, scenario), compiled):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=rf"(?s)to 4, and got another.*{index}\b"):
+                call(tf.constant([3, index], dtype))
 
 
 # ------------------------------------------------------------------------------------------------ partitioned norm

@@ -230,6 +230,15 @@ def test_unknown_scenarios_get_the_mean_or_an_error(name: str) -> None:
         logits(strict, batch)
 
 
+@pytest.mark.parametrize("name", [*MODELS, "lhuc"])
+def test_the_index_of_a_scenario_that_there_is_not_is_refused(name: str) -> None:
+    """Of the models whose answer depends on the index; others read the scenario's field alone."""
+    model = build_model(name, features_of(), **MODELS.get(name, SMALL))
+    for index in (-1, 5):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"(?s)to 4, and got another.*{index}\b"):
+            logits(model, batch_of([2, index, 3]))
+
+
 @pytest.mark.parametrize("name", [*MODELS, "pepnet", "lhuc"])
 def test_data_without_scenarios_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="role 'scenario'"):

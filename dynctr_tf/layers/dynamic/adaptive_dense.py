@@ -12,7 +12,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.generator import ParameterGenerator
-from dynctr_tf.layers.dynamic.scenario_rows import whole_numbers
+from dynctr_tf.layers.embedding.scenario_indices import checked_indices
 from dynctr_tf.nearest import unknown_name_message
 
 _BIASES = ("static", "generated", "none")
@@ -285,9 +285,8 @@ class AdaptiveDense(stack.ConditionedLayer):
             condition: z, `(batch, n)` or `(batch, c, n)`, or group numbers `(batch,)`; the layer must be built.
         """
         if self.generator is None:
-            return tf.cast(
-                tf.gather(tf.convert_to_tensor(self.table), whole_numbers(self.name, condition)), self.compute_dtype
-            )
+            groups = checked_indices(self.name, condition, self.num_groups or 0)
+            return tf.cast(tf.gather(tf.convert_to_tensor(self.table), groups), self.compute_dtype)
         if condition.shape.rank == 2:
             return self.generator(condition)
         several = self.generator(tf.reshape(condition, [-1, condition.shape[-1]]))  # (batch * c, generated)

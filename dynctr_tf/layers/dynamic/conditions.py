@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.layers.dynamic.scenario_rows import whole_numbers
+from dynctr_tf.layers.embedding.scenario_indices import checked_indices
 from dynctr_tf.nearest import unknown_name_message
 
 _MODES = ("concatenate", "mean", "attention", "stack")
@@ -42,7 +42,8 @@ class GroupCondition(stack.Layer):
         `(batch, dim)`.
 
     Raises:
-        ValueError: A number below 1, or inputs of another shape.
+        ValueError: A number below 1, or inputs of another shape. A number that no group has is an
+            `InvalidArgumentError` while running, except where XLA or TFLite runs the layer.
 
     Cost: `num_groups * dim` parameters, one look-up per row.
 
@@ -95,7 +96,7 @@ class GroupCondition(stack.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        groups = whole_numbers(self.name, self.group_numbers(inputs))
+        groups = checked_indices(self.name, self.group_numbers(inputs), self.num_groups)
         return tf.cast(tf.gather(tf.convert_to_tensor(self.embeddings), groups), self.compute_dtype)
 
     def group_numbers(self, inputs: Any) -> Any:

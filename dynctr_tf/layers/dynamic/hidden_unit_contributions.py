@@ -8,7 +8,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.layers.dynamic.scenario_rows import gather_rows, whole_numbers
+from dynctr_tf.layers.dynamic.scenario_rows import gather_rows
+from dynctr_tf.layers.embedding.scenario_indices import checked_indices
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -35,7 +36,8 @@ class HiddenUnitContributions(stack.ConditionedLayer):
         `(batch, n)`.
 
     Raises:
-        ValueError: A number below 1, no groups, or inputs of another rank.
+        ValueError: A number below 1, no groups, or inputs of another rank. A number that no group has is an
+            `InvalidArgumentError` while running, except where XLA or TFLite runs the layer.
 
     Cost: `num_groups * n` parameters; n multiplications per row.
 
@@ -74,7 +76,8 @@ class HiddenUnitContributions(stack.ConditionedLayer):
     def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
         if condition is None:
             raise ValueError(f"{self.name} takes inputs and the number of each row's group; got no groups.")
-        rows = gather_rows(tf.convert_to_tensor(self.amplitudes), whole_numbers(self.name, tf.reshape(condition, [-1])))
+        groups = checked_indices(self.name, tf.reshape(condition, [-1]), self.num_groups)
+        rows = gather_rows(tf.convert_to_tensor(self.amplitudes), groups)
         return inputs * tf.cast(2.0 * tf.sigmoid(rows), inputs.dtype)
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:

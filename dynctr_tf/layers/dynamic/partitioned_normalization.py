@@ -9,12 +9,11 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dynamic.scenario_rows import (
-    check_scenarios,
-    checked_scenario,
     gather_rows,
     table_rows,
     with_mean_row,
 )
+from dynctr_tf.layers.embedding.scenario_indices import check_scenarios, checked_scenario
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -116,7 +115,7 @@ class PartitionedNormalization(stack.ConditionedLayer):
         self.moving_count = stack.add_moving_average(self, "moving_count", (self.num_real + 1, 1), "zeros")
 
     def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None, training: bool | None = None) -> tf.Tensor:
-        rows = table_rows(checked_scenario(self.name, condition, self.unknown))
+        rows = table_rows(checked_scenario(self.name, condition, self.num_scenarios, self.unknown))
         x = stack.widened(inputs)
         mean, variance = stack.widened(self.moving_mean), stack.widened(self.moving_variance)
         if training:

@@ -9,12 +9,11 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dynamic.scenario_rows import (
-    check_scenarios,
-    checked_scenario,
     gather_rows,
     table_rows,
     with_mean_row,
 )
+from dynctr_tf.layers.embedding.scenario_indices import check_scenarios, checked_scenario
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -86,7 +85,7 @@ class ScenarioEmbedding(stack.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        rows = table_rows(checked_scenario(self.name, inputs, self.unknown))
+        rows = table_rows(checked_scenario(self.name, inputs, self.num_scenarios, self.unknown))
         return tf.cast(gather_rows(with_mean_row(self.embeddings), rows), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:

@@ -16,10 +16,6 @@ import tensorflow as tf
 
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET
-from dynctr_tf.nearest import unknown_name_message
-
-UNKNOWN = ("mean", "error")
-"""What a row of a scenario that is missing or was not in the training data gets."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,72 +74,6 @@ def scenario_blocks(rows: tf.Tensor, num_rows: int) -> ScenarioBlocks:
     places = tf.scatter_nd(order[:, tf.newaxis], tf.gather(first_place, ordered) + rank, tf.shape(rows))
     used = tf.searchsorted(tf.cumsum(blocks), tf.range(count), side="right")
     return ScenarioBlocks(places, tf.minimum(used, num_rows - 1), size)
-
-
-def check_scenarios(layer_name: str, num_scenarios: int, unknown: str) -> int:
-    """Checks the arguments of a layer with parameters per scenario, and returns the number of real scenarios.
-
-    Args:
-        layer_name: Whom the error names.
-        num_scenarios: Number of scenarios, the missing and the unknown one included.
-        unknown: What rows of these two get.
-
-    Raises:
-        ValueError: No real scenario, or an unknown choice.
-    """
-    if num_scenarios <= FIRST_VALUE_OFFSET:
-        raise ValueError(
-            f"num_scenarios of {layer_name} counts the missing scenario 0, the unknown scenario 1 and at least one "
-            f"real one, so it must be at least 3; got {num_scenarios}. `EncodedFeatures.num_scenarios` has it where "
-            "a feature of the schema has the role 'scenario'."
-        )
-    if unknown not in UNKNOWN:
-        raise ValueError(unknown_name_message("choice for unknown scenarios", str(unknown), UNKNOWN))
-    return int(num_scenarios) - FIRST_VALUE_OFFSET
-
-
-def whole_numbers(layer_name: str, ids: Any) -> tf.Tensor:
-    """Returns the numbers of groups or scenarios as int32.
-
-    Args:
-        layer_name: Of the layer, for the message.
-        ids: The numbers.
-
-    Raises:
-        ValueError: They have no integer dtype; a policy may have rounded them to other ones.
-    """
-    ids = tf.convert_to_tensor(ids)
-    if not ids.dtype.is_integer:
-        raise ValueError(
-            f"{layer_name} takes numbers of groups or scenarios in an integer dtype, got {ids.dtype.name}; "
-            "give its input dtype='int32'."
-        )
-    return tf.cast(ids, tf.int32)
-
-
-def checked_scenario(layer_name: str, scenario: Any, unknown: str) -> tf.Tensor:
-    """Returns scenario indices as int32 `(batch,)`, refused while running where they may not be unknown.
-
-    Args:
-        layer_name: Whom errors name.
-        scenario: int, `(batch,)` or `(batch, 1)`.
-        unknown: `"mean"` or `"error"`.
-
-    Raises:
-        ValueError: There is none.
-    """
-    if scenario is None:
-        raise ValueError(f"{layer_name} takes inputs and the index of each row's scenario; got no scenario.")
-    scenario = whole_numbers(layer_name, tf.reshape(scenario, [-1]))
-    if unknown == "mean":
-        return scenario
-    message = (
-        f"{layer_name} has unknown='error' and got rows whose scenario is missing (0) or was not in the training data "
-        "(1). Leave such rows out, or build the model with unknown='mean'."
-    )
-    check = tf.debugging.assert_greater_equal(scenario, FIRST_VALUE_OFFSET, message=message)
-    with tf.control_dependencies([] if check is None else [check]):
-        return tf.identity(scenario)
 
 
 def table_rows(scenario: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,8 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
-from dynctr_tf.layers.dynamic.scenario_rows import check_scenarios, checked_scenario, scenario_blocks, table_rows
+from dynctr_tf.layers.dynamic.scenario_rows import scenario_blocks, table_rows
+from dynctr_tf.layers.embedding.scenario_indices import check_scenarios, checked_scenario
 
 
 class ScenarioTowers(stack.ConditionedLayer):
@@ -120,7 +121,7 @@ class ScenarioTowers(stack.ConditionedLayer):
         self.build_parameters(self._sizes)
 
     def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None, training: bool | None = None) -> tf.Tensor:
-        scenario = checked_scenario(self.name, condition, self.unknown)
+        scenario = checked_scenario(self.name, condition, self.num_scenarios, self.unknown)
         blocks = scenario_blocks(table_rows(scenario), self.num_real + 1)
         x = blocks.arrange(inputs)  # (blocks, places, m)
         for index in range(self.num_layers):

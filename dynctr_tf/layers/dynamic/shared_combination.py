@@ -9,7 +9,7 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET
-from dynctr_tf.layers.dynamic.scenario_rows import check_scenarios, checked_scenario
+from dynctr_tf.layers.embedding.scenario_indices import check_scenarios, checked_scenario
 from dynctr_tf.nearest import unknown_name_message
 
 COMBINATIONS = ("gate", "select", "concat", "film")
@@ -116,7 +116,7 @@ class SharedCombination(stack.MaskedLayer):
         if self.mode == "gate":
             weights = tf.nn.softmax(self._affine(tf.concat([specific, embedding], axis=-1)))
         else:
-            scenario = checked_scenario(self.name, condition, self.unknown)
+            scenario = checked_scenario(self.name, condition, self.num_scenarios, self.unknown)
             own = tf.one_hot(scenario - FIRST_VALUE_OFFSET, self.num_real)
             known = (scenario >= FIRST_VALUE_OFFSET)[:, tf.newaxis]
             weights = tf.where(known, own, tf.ones_like(own) / self.num_real)

@@ -10,9 +10,7 @@ from tensorflow import keras
 import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, PADDING_ID
 from dynctr_tf.layers.embedding.field_embedding import FieldEmbedding
-from dynctr_tf.nearest import unknown_name_message
-
-_UNKNOWN = ("mean", "error")
+from dynctr_tf.layers.embedding.scenario_indices import check_scenarios, checked_scenario
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -71,13 +69,7 @@ class ScenarioFieldEmbedding(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if num_scenarios <= FIRST_VALUE_OFFSET:
-            raise ValueError(
-                "num_scenarios counts the missing scenario 0, the unknown scenario 1 and at least one real one, so it "
-                f"must be at least 3; got {num_scenarios}."
-            )
-        if unknown not in _UNKNOWN:
-            raise ValueError(unknown_name_message("choice for unknown scenarios", str(unknown), _UNKNOWN))
+        self.num_real = check_scenarios(self.name, num_scenarios, unknown)
         self.num_ids = int(num_ids)
         self.output_dim = int(output_dim)
         self.num_scenarios = int(num_scenarios)
@@ -86,7 +78,7 @@ class ScenarioFieldEmbedding(keras.layers.Layer):
         self.row_regularizer_l2 = row_regularizer_l2
         self.seed = seed
         self.tables = FieldEmbedding(
-            self.num_ids * (self.num_scenarios - FIRST_VALUE_OFFSET),
+            self.num_ids * self.num_real,
             output_dim,
             initial_scale=initial_scale,
             row_regularizer_l2=row_regularizer_l2,
@@ -106,19 +98,11 @@ class ScenarioFieldEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
-        scenario, ids = (
-            tf.cast(inputs[0], tf.int32),
-            tf.concat([tf.cast(part, tf.int32) for part in inputs[1:]], axis=1),
-        )
-        real = self.num_scenarios - FIRST_VALUE_OFFSET
+        scenario = checked_scenario(self.name, inputs[0], self.num_scenarios, self.unknown)
+        ids = tf.concat([tf.cast(part, tf.int32) for part in inputs[1:]], axis=1)
         known = scenario >= FIRST_VALUE_OFFSET
-        if self.unknown == "error":
-            message = f"{self.name} has unknown='error' and got rows of a missing (0) or unknown (1) scenario."
-            check = tf.debugging.assert_greater_equal(scenario, FIRST_VALUE_OFFSET, message=message)
-            with tf.control_dependencies([] if check is None else [check]):
-                known = tf.identity(known)
         # A row of an unknown scenario is looked up in all tables, as if it were one row of each scenario.
-        copies = tf.where(known, 1, real)
+        copies = tf.where(known, 1, self.num_real)
         row = tf.repeat(tf.range(tf.shape(scenario)[0]), copies)
         copy = tf.range(tf.shape(row)[0]) - tf.gather(tf.cumsum(copies, exclusive=True), row)
         table = tf.where(tf.gather(known, row), tf.gather(scenario, row) - FIRST_VALUE_OFFSET, copy)

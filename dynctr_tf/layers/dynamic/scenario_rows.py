@@ -72,7 +72,9 @@ def scenario_blocks(rows: tf.Tensor, num_rows: int) -> ScenarioBlocks:
     first_place = tf.cumsum(blocks, exclusive=True) * size
     rank = tf.range(batch) - tf.gather(tf.cumsum(sizes, exclusive=True), ordered)
     places = tf.scatter_nd(order[:, tf.newaxis], tf.gather(first_place, ordered) + rank, tf.shape(rows))
-    used = tf.searchsorted(tf.cumsum(blocks), tf.range(count), side="right")
+    # A block's row is the number of rows whose blocks end before it, counted by sums, which TFLite has built in.
+    ends = tf.math.unsorted_segment_sum(tf.ones_like(blocks), tf.minimum(tf.cumsum(blocks), count), count + 1)
+    used = tf.cumsum(ends)[:count]
     return ScenarioBlocks(places, tf.minimum(used, num_rows - 1), size)
 
 

@@ -347,6 +347,19 @@ def test_an_index_that_there_is_not_is_refused_in_every_dtype_and_in_graphs(make
                 call(tf.constant([3, index], dtype))
 
 
+def test_xla_compiles_layers_that_check_indices() -> None:
+    made = [SeparateTowers(5), PartitionedNormalization(5), HiddenUnitContributions(5), GroupCondition(5)]
+
+    def answers(scenario: Any) -> list[Any]:
+        return [called_with(layer, scenario) for layer in made]
+
+    expected = answers(tf.constant([2, 4]))
+    for dtype in (tf.int32, tf.int64):
+        compiled = tf.function(answers, jit_compile=True)(tf.constant([2, 4], dtype))
+        for one, other in zip(compiled, expected, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
+
+
 # ------------------------------------------------------------------------------------------------ partitioned norm
 
 

@@ -140,7 +140,7 @@ class TrainingSettings:
     mixed_precision: bool = _setting(
         False, "matrix products in bfloat16, the rest in float32; for processors that have bfloat16"
     )
-    xla: bool = _setting(False, "let XLA compile what it can of a step; on CPUs it was slower, see the README")
+    xla: bool = _setting(False, "let XLA compile what it can of a step; slower on the CPUs that were measured")
     tensorboard: bool = _setting(True, "write TensorBoard event files")
     strategy: Literal["mirrored", "multi_worker", "parameter_server", "tpu"] | None = _setting(
         None, "how the training is spread over devices and machines, also --strategy; see dynctr_tf.training.strategies"

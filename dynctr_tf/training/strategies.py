@@ -81,6 +81,7 @@ from dynctr_tf.optimizers import CompositeOptimizer, SparseOptimizer
 from dynctr_tf.training import awaited_partners
 
 STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server", "tpu")
+"""The names that `make_strategy` knows."""
 
 _CLUSTER_EXAMPLE = {
     "multi_worker": '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}',

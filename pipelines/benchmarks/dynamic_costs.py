@@ -1,7 +1,7 @@
 """What a dynamic model costs beside a static one: multiply-adds of a row and parameters without the tables.
 
 `python -m pipelines.benchmarks.dynamic_costs` builds each dynamic model of the catalogue at its defaults, and a static
-model with layers of the same widths, on 39 fields with embeddings of 16, 10 scenarios and a history of 50 items. It
+model with layers of the same widths, on 39 fields with embeddings of 16, eight scenarios and a history of 50 items. It
 counts what the matrix products of a forward pass multiply, by running the graph, and prints both models' figures and
 the ratio. Nothing is timed, so every run prints the same.
 """
@@ -43,7 +43,9 @@ PAIRS = (
     *(Pair(f"apg-{base}", base, {}) for base in _APG_BASES),
     Pair("apg-autoint", "autoint-plus", {}),
     *(Pair(name, "din", {}) for name in ("dymlp", "sdpn", "can")),
-    *(Pair(name, "shared_bottom", {}) for name in ("optmsm", "star")),
+    # OptMSM has as many encoders as there are scenarios, each as wide as the bottom beside which it stands.
+    Pair("optmsm", "shared_bottom", {"bottom_units": (128, 64), "tower_units": (64, 32)}),
+    Pair("star", "shared_bottom", {}),
     Pair("m2m", "mmoe", {}),
     *(Pair(name, "dnn", _NARROW) for name in ("pepnet", "lhuc", "poso")),
     *(Pair(name, "dnn", {}) for name in ("gatenet", "masknet-serial", "masknet-parallel")),
@@ -59,7 +61,7 @@ class Cost(NamedTuple):
 
 
 def example_features() -> Any:
-    """39 fields of 1000 ids, among them one of each role, ten scenarios and a history of 50 items."""
+    """39 fields of 1000 ids, among them one of each role, eight scenarios and a history of 50 items."""
     from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
     from dynctr_tf.encoding.encoded_features import Sequence as History
 
@@ -69,7 +71,7 @@ def example_features() -> Any:
     )
     item = fields[_ROLES.index("item")]
     history = History("history", "user", 50, item.first_id, item.num_ids, field=item.name)
-    return EncodedFeatures(fields, (history,), num_scenarios=10)
+    return EncodedFeatures(fields, (history,), num_scenarios=10)  # with those of missing and unknown ones
 
 
 def example_batch(features: Any, rows: int = 4) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 `python -m pipelines.benchmarks.gain_picture` trains one small model on synthetic rows with a static interaction layer,
 and again with each of DynInt's dynamic layers in its place, with several seeds. The rows have a third-order effect,
-turned up so that a minute of training shows it: what a user wants of an item depends on the context. It prints the
+turned up so that a few minutes of training show it: what a user wants of an item depends on the context. It prints the
 test AUC of each run and of the true click probability, and draws them beside a sketch.
 """
 
@@ -103,8 +103,8 @@ def draw(found: dict[str, list[float]], best: float, path: Path) -> None:
         axes.annotate(f"{mean:.3f}", (max(found[name]), place), xytext=(8, -3), textcoords="offset points",
                       color=INK, fontsize=9)  # fmt: skip
     axes.axvline(best, color=BEST_COLOUR, linestyle="--", linewidth=1.2)
-    axes.annotate("true click\nprobability", (best, len(names) - 0.55), xytext=(-5, 0), textcoords="offset points",
-                  ha="right", va="bottom", color=BEST_COLOUR, fontsize=8)  # fmt: skip
+    axes.annotate("true click\nprobability", (best, -0.5), xytext=(-5, 0), textcoords="offset points",
+                  ha="right", va="top", color=BEST_COLOUR, fontsize=8)  # fmt: skip
     axes.set_yticks(range(len(names)), [f"{name}\n(static)" if name == STATIC else name for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     lowest = min(min(values) for values in found.values())
@@ -152,8 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rows", type=int, default=40_000, help="training rows (default 40000)")
-    parser.add_argument("--epochs", type=int, default=4, help="passes over them (default 4)")
+    parser.add_argument("--rows", type=int, default=100_000, help="training rows (default 100000)")
+    parser.add_argument("--epochs", type=int, default=5, help="passes over them (default 5)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each layer (default 3)")
     parser.add_argument(
         "--output", type=Path, default=Path("runs/gain.png"), help="the picture (default runs/gain.png)"

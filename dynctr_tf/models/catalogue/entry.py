@@ -49,6 +49,7 @@ class Uniform:
 
 
 SearchSpace = Mapping[str, Choice | LogUniform | Uniform]
+"""What a search draws for each option of a model."""
 
 
 @dataclasses.dataclass(frozen=True)

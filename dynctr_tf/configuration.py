@@ -32,6 +32,8 @@ else:
 
 # Settings that are tables with keys of their own; each key has an option on the command line.
 _TABLES = ("options", "space")
+# A section whose other keys, and the tables in it, are options of what it names: [model.embedding] dim = 16.
+_OPEN = "model"
 
 
 _MOST_SEED = 2**32 - 1  # what NumPy and Keras take
@@ -85,7 +87,9 @@ class ModelSettings:
     """Which model; its own options are listed by --list-models."""
 
     name: str = _setting("dynint-dgp", "model of the catalogue, see --list-models")
-    options: dict[str, Any] = _setting({}, "options of the model, such as num_layers or embedding_dim")
+    options: dict[str, Any] = _setting(
+        {}, "an option of the model, such as num_layers or embedding.dim; in code, all of them by their paths"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,8 +214,12 @@ class JobSettings:
     search: SearchSettings = SearchSettings()
 
     def to_mapping(self) -> dict[str, dict[str, Any]]:
-        """The settings as plain nested dicts."""
-        return dataclasses.asdict(self)
+        """The settings as plain nested dicts, which `job_settings` takes."""
+        mapping = dataclasses.asdict(self)
+        opened: dict[str, Any] = {"name": self.model.name}
+        for path, value in mapping[_OPEN]["options"].items():
+            _put(opened, path.split("."), value)
+        return {**mapping, _OPEN: opened}
 
     def fingerprint(self, *sections: str) -> str:
         """Eight characters that change when a setting of these sections does (all sections without names)."""
@@ -256,11 +264,12 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 def full_names() -> list[str]:
-    """Every setting with its section, such as `"training.epochs"`; tables by themselves, `"model.options"`."""
+    """Every setting with its section, such as `"training.epochs"`; tables by themselves, `"data.options"`."""
     return [
         f"{section}.{field.name}"
         for section, cls in get_type_hints(JobSettings).items()
         for field in dataclasses.fields(cls)
+        if section != _OPEN or field.name not in _TABLES
     ]
 
 
@@ -317,20 +326,45 @@ def _unknown_setting(section: str, key: str, known: Iterable[str]) -> str:
 # Options that most models or optimizers have; the catalogue, which knows them all, needs TensorFlow.
 _KNOWN_OPTIONS = (
     "optimizer.options.learning_rate",
-    "model.options.embedding_dim",
-    "model.options.hidden_units",
-    "model.options.dropout",
-    "model.options.batch_norm",
-    "model.options.activation",
-    "model.options.num_layers",
-    "model.options.row_regularizer_l2",
-    "model.options.kernel_regularizer_l2",
+    "model.embedding.dim",
+    "model.hidden_units",
+    "model.dropout",
+    "model.batch_norm",
+    "model.activation",
+    "model.num_layers",
+    "model.embedding.row_regularizer_l2",
+    "model.kernel_regularizer_l2",
 )
 
 
 def _section(cls: type, given: Any, name: str) -> Any:
     if not isinstance(given, Mapping):
         raise ValueError(f"[{name}] must be a table of settings, got {given!r}.")
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    if name == _OPEN:
+        own = [key for key in fields if key not in _TABLES]
+        options = paths_of({key: value for key, value in given.items() if key not in own})
+        for path, value in options.items():
+            _plain_value(f"{name}.{path}", value)
+        return cls(**_section_values(cls, {key: given[key] for key in own if key in given}, name), options=options)
+    return cls(**_section_values(cls, given, name))
+
+
+def paths_of(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Returns the values of tables within tables by their paths.
+
+    Example:
+
+    >>> paths_of({"rank": 4, "embedding": {"dim": 16}})
+    {'rank': 4, 'embedding.dim': 16}
+    """
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found.update(paths_of(value, f"{before}{key}.") if isinstance(value, Mapping) else {before + key: value})
+    return found
+
+
+def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str, Any]:
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     # TOML has no null: a text "none" stands for it, as on the command line.
@@ -354,7 +388,7 @@ def _section(cls: type, given: Any, name: str) -> Any:
             raise ValueError(f"{name}.{key} must be at most {most:,}, got {value:,}.")
         if isinstance(value, str) and key in ("path", "schema", "directory") and ("\0" in value or not value):
             raise ValueError(f"{name}.{key} must be the name of a file or folder, got {value!r}.")
-    return cls(**given)
+    return dict(given)
 
 
 def job_settings(mapping: Mapping[str, Any]) -> JobSettings:
@@ -518,7 +552,7 @@ def to_toml(settings: JobSettings) -> str:
     lines: list[str] = []
     for section, defaults in JobSettings().to_mapping().items():
         given = settings.to_mapping()[section]
-        lines += _toml_table(section, {key: value for key, value in given.items() if value != defaults[key]})
+        lines += _toml_table(section, {key: value for key, value in given.items() if value != defaults.get(key, ...)})
     return "\n".join(lines[:-1]) + "\n"
 
 
@@ -551,6 +585,11 @@ def _drafted_schema(path: str) -> str:
     return str(stem.with_name(f"{stem.name}.schema.json"))
 
 
+def _is_no_option(name: str) -> bool:
+    """Whether what follows `--model.` is the setting `name`, its like, or in a table that [model] does not have."""
+    return name.partition(".")[0] in _TABLES or nearest_name(name, ["name"], 0.8) is not None
+
+
 class SettingsParser(argparse.ArgumentParser):
     """An argument parser with an option for every setting, whose errors name the nearest known option.
 
@@ -560,7 +599,7 @@ class SettingsParser(argparse.ArgumentParser):
         pairs: A folder of settings files `<data set>/<model>.toml`, which are read where the command line names
             no file. Default `None`: no such folder.
         table_options: Gives, for the names of data set, model and optimizer, the options that each of their tables
-            takes, such as `{"model.options": ["embedding_dim"]}`; asked only where an option is not known.
+            takes, such as `{"model": ["embedding.dim"]}`; asked only where an option is not known.
             Default `None`: those that most models have.
         **kwargs: Arguments of `argparse.ArgumentParser`.
     """
@@ -597,7 +636,7 @@ class SettingsParser(argparse.ArgumentParser):
             for field in dataclasses.fields(cls):
                 if field.name in _TABLES:
                     group.add_argument(
-                        f"--{section}.{field.name}.NAME",
+                        f"--{section}.NAME" if section == _OPEN else f"--{section}.{field.name}.NAME",
                         dest=argparse.SUPPRESS,
                         metavar="VALUE",
                         default=argparse.SUPPRESS,
@@ -633,7 +672,9 @@ class SettingsParser(argparse.ArgumentParser):
         section, _, setting = name.partition(".")
         if section in self._sections and setting in ("", *_TABLES):
             names = [field.name for field in dataclasses.fields(self._sections[section])]
-            first = f"{name}.NAME VALUE" if setting else f"{section}.{'name' if 'name' in names else names[0]} VALUE"
+            first = f"{section}.{'name' if 'name' in names else names[0]} VALUE"
+            if setting:
+                first = f"{section if section == _OPEN else name}.NAME VALUE"
             return (
                 f"Unknown option: {word!r}. It is the name of a table of settings; give one of them, as in --{first}."
             )
@@ -666,7 +707,8 @@ class SettingsParser(argparse.ArgumentParser):
         if self._table_options is None:
             tables: dict[str, list[str]] = {}
             for option in _KNOWN_OPTIONS:
-                table, _, name = option.rpartition(".")
+                section, _, rest = option.partition(".")
+                table, name = (section, rest) if section == _OPEN else option.rsplit(".", 1)
                 tables.setdefault(table, []).append(name)
             return tables
         defaults = {"data": DataSettings().name, "model": ModelSettings().name, "optimizer": OptimizerSettings().name}
@@ -747,7 +789,7 @@ class SettingsParser(argparse.ArgumentParser):
         tables: dict[tuple[str, str], dict[str, Any]] = {}
         rest: list[str] = []
         prefixes = {
-            f"--{section}.{field.name}.": (section, field.name)
+            f"--{section}." if section == _OPEN else f"--{section}.{field.name}.": (section, field.name)
             for section, cls in self._sections.items()
             for field in dataclasses.fields(cls)
             if field.name in _TABLES
@@ -755,10 +797,10 @@ class SettingsParser(argparse.ArgumentParser):
         while words:
             word = words.pop(0)
             prefix = next((prefix for prefix in prefixes if word.startswith(prefix)), None)
-            if prefix is None:
+            name, equals, value = word[len(prefix or "") :].partition("=")
+            if prefix is None or (prefix == f"--{_OPEN}." and _is_no_option(name)):
                 rest.append(word)
                 continue
-            name, equals, value = word[len(prefix) :].partition("=")
             if not name:
                 self.error(f"argument {word}: needs the name of an option, as in {prefix}NAME VALUE")
             if not equals:
@@ -782,7 +824,8 @@ class SettingsParser(argparse.ArgumentParser):
                         _put(mapping, [section, key], text)
             for (section, key), values in tables.items():
                 for name, value in values.items():
-                    _put(mapping, [section, key, *(name.split(".") if key == "space" else [name])], value)
+                    path = name.split(".") if section == _OPEN or key == "space" else [name]
+                    _put(mapping, [section, *([] if section == _OPEN else [key]), *path], value)
             return job_settings(mapping), namespace
         except ValueError as error:
             self.error(str(error))

@@ -14,10 +14,10 @@ _OTHER_WORDS: Mapping[str, str] = {
     "numepochs": "epochs",
     "batch": "batch_size",
     "bs": "batch_size",
-    "embeddingsize": "embedding_dim",
-    "embsize": "embedding_dim",
-    "embdim": "embedding_dim",
-    "dim": "embedding_dim",
+    "embeddingdim": "dim",
+    "embeddingsize": "dim",
+    "embsize": "dim",
+    "embdim": "dim",
     "dnnhiddenunits": "hidden_units",
     "hidden": "hidden_units",
     "layers": "hidden_units",
@@ -134,6 +134,8 @@ def unknown_name_message(what: str, given: str, known: Iterable[str]) -> str:
         known: The names that would have been accepted.
     """
     names = sorted(known)
-    near = nearest_names(given, names)
+    # Of names with several parts, as options have, the last part counts most.
+    dotted = any("." in name for name in names)
+    near = (dotted and nearest_full_names(given, names, 0.5)) or nearest_names(given, names)
     hint = f" Did you mean {either(near)}?" if near else ""
     return f"Unknown {what}: {given!r}.{hint} Known: {', '.join(names)}."

@@ -1,15 +1,17 @@
 """Options that come from a file or a command line, checked against the signature of what takes them.
 
 A function's annotations say of which type each option is, and its name, for the names that mean the same everywhere
-(`dropout`, `embedding_dim`, `learning_rate`), in which range it lies. So an option that would fail in the middle of a
+(`dropout`, `num_layers`, `learning_rate`), in which range it lies. So an option that would fail in the middle of a
 job, or train with a meaning that nobody intended, is refused before the job starts.
 """
 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import math
+import numbers
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -47,11 +49,23 @@ _RANGES: tuple[tuple[re.Pattern[str], _Range], ...] = tuple(
         (r"(.*_)?(l1|l2|l21|weight|weight_decay|initial_scale|initial_accumulator_value)|beta", _NOT_NEGATIVE),
         (r"seed", _Range(0.0, 2.0**32 - 1, f"from 0 to {2**32 - 1:,}")),
         (r"rank|over_parameterisation", _Range(0.0, _MOST_SIZE, f"above 0 and at most {_MOST_SIZE:,}", low_open=True)),
-        (r"num_.*|.*_dim|.*_units|.*_rank|.*_sizes?|.*_length|(.*_)?depth|orders?", _SIZE),
+        (r"num_.*|(.*_)?dim|(.*_)?units|.*_rank|.*_sizes?|.*_length|(.*_)?depth|orders?", _SIZE),
     )
 )
 
 _NAMES = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "None": "none"}
+
+
+class Option(NamedTuple):
+    """What is known of an option.
+
+    Args:
+        annotation: Its type, as a text where annotations are postponed.
+        default: Its default; `inspect.Parameter.empty` where it has none.
+    """
+
+    annotation: Any
+    default: Any
 
 
 def _matches(value: Any, kind: ast.expr) -> bool:
@@ -70,9 +84,9 @@ def _matches(value: Any, kind: ast.expr) -> bool:
         if kind.id == "bool":
             return isinstance(value, bool)
         if kind.id == "int":
-            return isinstance(value, int) and not isinstance(value, bool)
+            return isinstance(value, numbers.Integral) and not isinstance(value, bool)
         if kind.id == "float":
-            return isinstance(value, (int, float)) and not isinstance(value, bool)
+            return isinstance(value, numbers.Real) and not isinstance(value, bool)
         if kind.id == "str":
             return isinstance(value, str)
     return True
@@ -88,15 +102,16 @@ def _kind_text(kind: ast.expr) -> str:
     return _NAMES.get(ast.unparse(kind), ast.unparse(kind))
 
 
-def _numbers(value: Any) -> list[float]:
+def _numbers_in(value: Any) -> list[float]:
     if isinstance(value, (list, tuple)):
-        return [number for part in value for number in _numbers(part)]
+        return [number for part in value for number in _numbers_in(part)]
     return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
 
 
 def option_range(name: str) -> _Range | None:
     """Returns in which range an option of this name lies; `None` where the name says nothing of it."""
-    return next((allowed for pattern, allowed in _RANGES if pattern.fullmatch(name)), None)
+    word = name.rpartition(".")[2]
+    return next((allowed for pattern, allowed in _RANGES if pattern.fullmatch(word)), None)
 
 
 def keyword_options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -121,6 +136,64 @@ def keyword_options(function: Callable[..., Any]) -> dict[str, inspect.Parameter
     return found
 
 
+def option_paths(function: Callable[..., Any]) -> dict[str, Option]:
+    """Returns all options of a function by their paths: those of an argument that is a dataclass one by one.
+
+    Args:
+        function: A function, or a class whose constructor is meant.
+
+    Example:
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Tower:
+    ...     dropout: float = 0.0
+    >>> def model(*, rank: int = 4, tower: Tower = Tower()) -> None: ...
+    >>> {path: option.default for path, option in option_paths(model).items()}
+    {'rank': 4, 'tower.dropout': 0.0}
+    """
+    found = {}
+    for name, parameter in keyword_options(function).items():
+        if _is_part(parameter.default):
+            for field in dataclasses.fields(parameter.default):
+                found[f"{name}.{field.name}"] = Option(field.type, getattr(parameter.default, field.name))
+        else:
+            found[name] = Option(parameter.annotation, parameter.default)
+    return found
+
+
+def with_parts(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of a function for options that are given by their paths.
+
+    Args:
+        function: The function.
+        options: Options by path, as `option_paths` names them; and whole parts by name, which paths then change.
+
+    Example:
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Tower:
+    ...     units: int = 8
+    ...     dropout: float = 0.0
+    >>> def model(*, rank: int = 4, tower: Tower = Tower(16)) -> None: ...
+    >>> with_parts(model, {"rank": 2, "tower.dropout": 0.5})
+    {'rank': 2, 'tower': Tower(units=16, dropout=0.5)}
+    """
+    parameters = keyword_options(function)
+    arguments = {name: value for name, value in options.items() if "." not in name}
+    changes: dict[str, dict[str, Any]] = {}
+    for path, value in options.items():
+        part, dot, name = path.partition(".")
+        if dot:
+            changes.setdefault(part, {})[name] = value
+    for part, changed in changes.items():
+        arguments[part] = dataclasses.replace(arguments.get(part, parameters[part].default), **changed)
+    return arguments
+
+
+def _is_part(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
 def check_options(
     what: str,
     function: Callable[..., Any],
@@ -136,8 +209,8 @@ def check_options(
     Args:
         what: What the options belong to, such as `"model 'dnn'"`.
         function: The function or class that takes them.
-        given: The options.
-        known: Those of them that may be given. Default `None`: all that the function takes by name.
+        given: The options, by their paths; or whole parts by name.
+        known: Those paths that may be given. Default `None`: all that the function has.
         ranges: Whether a name says in which range its option lies. Default `True`.
 
     Raises:
@@ -150,13 +223,16 @@ def check_options(
     Traceback (most recent call last):
     ValueError: dropout of model 'tower' must be from 0 to below 1, got 1.
     """
-    parameters = keyword_options(function)
-    accepted = set(parameters if known is None else known)
+    options = option_paths(function)
+    accepted = set(options if known is None else known)
     for name, value in given.items():
+        inner = [path for path in accepted if path.startswith(f"{name}.")]
+        if inner:
+            _check_part(what, name, keyword_options(function)[name].default, value, set(options) - accepted, inner)
+            continue
         if name not in accepted:
             raise ValueError(unknown_name_message(f"option of {what}", str(name), accepted))
-        parameter = parameters.get(name)
-        kind = _annotation(parameter)
+        kind = _annotation(options[name].annotation if name in options else inspect.Parameter.empty)
         if kind is not None and not _matches(value, kind):
             raise ValueError(f"{name} of {what} must be {_kind_text(kind)}, got {value!r}.")
         allowed = option_range(name) if ranges else None
@@ -164,18 +240,32 @@ def check_options(
         untyped = kind is None or ast.unparse(kind) == "Any"
         if untyped and allowed is not None and isinstance(value, (str, bool, Mapping)):
             raise ValueError(f"{name} of {what} must be a number {allowed.text}, got {value!r}.")
-        for number in _numbers(value):
+        for number in _numbers_in(value):
             if isinstance(number, float) and not math.isfinite(number):
                 raise ValueError(f"{name} of {what} must be finite, got {value!r}.")
             if allowed is not None and not allowed.holds(number):
                 raise ValueError(f"{name} of {what} must be {allowed.text}, got {value!r}.")
 
 
-def _annotation(parameter: inspect.Parameter | None) -> ast.expr | None:
-    """The annotation of a parameter, read as text: nothing of it is evaluated."""
-    if parameter is None or parameter.annotation is inspect.Parameter.empty:
+def _check_part(what: str, name: str, default: Any, value: Any, fixed: set[str], inner: list[str]) -> None:
+    """Refuses what cannot stand for a whole part: another type, or one that changes an option that is fixed."""
+    kind = type(default).__name__
+    if not isinstance(value, type(default)):
+        raise ValueError(
+            f"{name} of {what} must be {kind}(...), got {value!r}; in settings each of its options is given, such as "
+            f"{sorted(inner)[0]}."
+        )
+    if held := sorted(path for path in fixed if path.startswith(f"{name}.")):
+        raise ValueError(
+            f"{name} of {what} cannot be given as a whole, for {', '.join(held)} is fixed; give its other options one "
+            f"by one, such as {sorted(inner)[0]}."
+        )
+
+
+def _annotation(annotation: Any) -> ast.expr | None:
+    """An annotation, read as text: nothing of it is evaluated. `None` where there is none."""
+    if annotation is inspect.Parameter.empty:
         return None
-    annotation = parameter.annotation
     if annotation is None:
         text = "None"
     else:

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 from tensorflow import keras
 
-from dynctr_tf.configuration import JobSettings
+from dynctr_tf.configuration import JobSettings, full_names
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.figures import figures_text, share_text
 from dynctr_tf.metrics import base_rate_log_loss
 from dynctr_tf.models.catalogue import model_entry
-from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.nearest import either, nearest_full_names, unknown_name_message
 from dynctr_tf.optimizers.registry import optimizer_of
 from dynctr_tf.options import check_options
 from pipelines.options import rate_schedule
@@ -28,7 +28,12 @@ def check_model(settings: JobSettings) -> None:
             out of its range.
     """
     entry = model_entry(settings.model.name)
-    check_options(f"model {entry.name!r}", entry.function, settings.model.options, entry.defaults)
+    for path in settings.model.options:
+        # What is no option may be a setting of another section.
+        elsewhere = nearest_full_names(f"model.{path}", [*full_names(), "optimizer.options.learning_rate"], 1.01)
+        if path not in entry.defaults and elsewhere:
+            raise ValueError(f"Unknown option of model {entry.name!r}: {path!r}. Did you mean {either(elsewhere)}?")
+    entry.arguments(settings.model.options)
     for name, value in settings.model.options.items():
         if name.endswith("activation") and isinstance(value, str):
             _check_activation(f"{name} of model {entry.name!r}", value)

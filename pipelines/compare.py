@@ -30,7 +30,15 @@ from typing import IO, Any, NamedTuple
 from tqdm import tqdm
 
 from dynctr_tf.child_processes import child_environment
-from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file, write_settings
+from dynctr_tf.configuration import (
+    JobSettings,
+    ModelSettings,
+    SettingsParser,
+    job_settings,
+    parse_value,
+    read_file,
+    write_settings,
+)
 from dynctr_tf.durable_files import make_folder, read_array, read_json, remove_abandoned, write_json, write_text
 from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.nearest import unknown_name_message
@@ -172,15 +180,18 @@ def _variant(text: str) -> _Variant:
 def _settings_of(settings: JobSettings, variant: _Variant) -> JobSettings:
     """The settings of one model; options of models that this one has not are left out."""
     from dynctr_tf.models.catalogue import model_entry
+    from dynctr_tf.tuning.search_space import space_by_path
 
     known = model_entry(variant.model).defaults
-    mapping = settings.to_mapping()
-    options = {name: value for name, value in mapping["model"]["options"].items() if name in known}
-    mapping["model"] = {"name": variant.model, "options": {**options, **variant.options}}
-    space = mapping["search"]["space"]
-    if isinstance(space.get("model"), dict):
-        space["model"] = {name: value for name, value in space["model"].items() if name in known}
-    return job_settings(mapping)
+    options = {path: value for path, value in settings.model.options.items() if path in known}
+    space = dict(settings.search.space)
+    if isinstance(space.get("model"), Mapping):
+        space["model"] = {path: value for path, value in space_by_path(space["model"], known).items() if path in known}
+    return dataclasses.replace(
+        settings,
+        model=ModelSettings(variant.model, {**options, **variant.options}),
+        search=dataclasses.replace(settings.search, space=space),
+    )
 
 
 class FuxiCTR(NamedTuple):

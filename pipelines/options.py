@@ -45,6 +45,6 @@ def table_options(data: str, model: str, optimizer: str) -> Mapping[str, list[st
     optimizers = [optimizer_of(entry.name, optimizer) for entry in entries]
     return {
         "data.options": sorted({name for source in sources for name in row_source_options(source) if name not in own}),
-        "model.options": sorted({name for entry in entries for name in entry.defaults}),
+        "model": sorted({name for entry in entries for name in entry.defaults}),
         "optimizer.options": sorted({name for entry in optimizers for name in entry.options}),
     }

@@ -238,12 +238,12 @@ def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool 
 
 def _with_start_of_embeddings(settings: JobSettings, *, say: bool) -> JobSettings:
     optimizer, options = optimizer_of(settings.model.name, settings.optimizer.name), settings.model.options
-    scale = optimizer.initial_scale
-    if scale is None or "initial_scale" in options or "initial_scale" not in model_entry(settings.model.name).defaults:
+    scale, path = optimizer.initial_scale, model_entry(settings.model.name).path_of("initial_scale")
+    if scale is None or path is None or path in options:
         return settings
     if say:
-        print(f"embeddings start within {scale:g}, which suits {optimizer.name} (model.options.initial_scale)")
-    model = dataclasses.replace(settings.model, options={**options, "initial_scale": scale})
+        print(f"embeddings start within {scale:g}, which suits {optimizer.name} (model.{path})")
+    model = dataclasses.replace(settings.model, options={**options, path: scale})
     return dataclasses.replace(settings, model=model)
 
 

@@ -6,19 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from dynctr_tf.configuration import JobSettings, SettingsParser, job_settings, parse_value, read_file, write_settings
+from dynctr_tf.configuration import (
+    JobSettings,
+    SettingsParser,
+    job_settings,
+    parse_value,
+    read_file,
+    to_toml,
+    write_settings,
+)
 
 
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
-    path.write_text('[model]\nname = "fm"\n[model.options]\nembedding_dim = 8\n[training]\nepochs = 2\nseed = 7\n')
+    path.write_text('[model]\nname = "fm"\n[model.embedding]\ndim = 8\n[training]\nepochs = 2\nseed = 7\n')
     settings, _ = SettingsParser("A job").parse_settings(
-        ["--config", str(path), "--training.epochs", "5", "--model.options.hidden_units=[64, 32]"]
+        ["--config", str(path), "--training.epochs", "5", "--model.hidden_units=[64, 32]"]
     )
     assert settings.training.epochs == 5
     assert settings.training.seed == 7
     assert settings.model.name == "fm"
-    assert settings.model.options == {"embedding_dim": 8, "hidden_units": [64, 32]}
+    assert settings.model.options == {"embedding.dim": 8, "hidden_units": [64, 32]}
 
 
 def test_no_arguments_give_the_main_job() -> None:
@@ -35,7 +43,7 @@ def test_no_arguments_give_the_main_job() -> None:
         (["--training.epochs", "2.5"], "must be a whole number, got 2.5"),
         (["--training.deterministic", "yes"], "must be true|false"),
         (["--config", "no_such_file.toml"], "There is no settings file"),
-        (["--model.options.rank"], "expected one value"),
+        (["--model.rank"], "expected one value"),
     ],
 )
 def test_what_is_wrong_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +96,25 @@ def test_the_fingerprint_follows_the_settings() -> None:
     other = job_settings({"training": {"epochs": 3}})
     assert one.fingerprint() != other.fingerprint()
     assert one.fingerprint("data") == other.fingerprint("data")
+
+
+def test_options_of_the_model_stand_in_its_section(tmp_path: Path) -> None:
+    mapping = {"model": {"name": "fm", "rank": 3, "embedding": {"dim": 8, "pooling": "sum"}}}
+    settings = job_settings(mapping)
+    assert settings.model.options == {"rank": 3, "embedding.dim": 8, "embedding.pooling": "sum"}
+    assert settings.to_mapping()["model"] == mapping["model"]
+    assert job_settings(settings.to_mapping()) == settings
+    path, text = tmp_path / "job.toml", to_toml(settings)
+    path.write_text(text)
+    assert text == '[model]\nname = "fm"\nrank = 3\n\n[model.embedding]\ndim = 8\npooling = "sum"\n'
+    assert job_settings(read_file(path)) == settings
+
+
+def test_the_command_line_changes_one_option_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text('[model.embedding]\ndim = 8\npooling = "sum"\n')
+    settings, _ = SettingsParser("A job").parse_settings(["--config", str(path), "--model.embedding.dim", "4"])
+    assert settings.model.options == {"embedding.dim": 4, "embedding.pooling": "sum"}
 
 
 def test_help_explains_every_setting() -> None:

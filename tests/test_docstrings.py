@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import doctest
 import importlib
 import inspect
@@ -74,11 +75,13 @@ def test_defaults_are_those_of_the_signature(module_name: str) -> None:
         for argument, text in stated_defaults(inspect.getdoc(member) or "").items():
             where = f"{module_name}.{name}: {argument}"
             assert argument in parameters, f"{where} is documented but not an argument"
+            default = parameters[argument].default
+            if dataclasses.is_dataclass(default):
+                assert text == repr(default), f"{where}: docstring says {text}, signature {default!r}"
             try:
                 stated = ast.literal_eval(text)
             except (ValueError, SyntaxError):
                 continue
-            default = parameters[argument].default
             stated = tuple(stated) if isinstance(stated, list) else stated
             default = tuple(default) if isinstance(default, list) else default
             assert stated == default, f"{where}: docstring says {stated!r}, signature {default!r}"

@@ -43,7 +43,7 @@ def test_shares_have_three_figures() -> None:
         ("lr", ["optimizer.options.learning_rate"]),
         ("epochs", ["training.epochs"]),
         ("training.epoch", ["training.epochs"]),
-        ("model.embedding_dim", ["model.options.embedding_dim"]),
+        ("model.options.embedding_dim", ["model.embedding.dim"]),
         ("min_freq", ["data.min_count"]),
         ("batch_size", ["evaluation.batch_size", "training.batch_size"]),
         ("evaluation.batchsize", ["evaluation.batch_size"]),
@@ -52,7 +52,7 @@ def test_shares_have_three_figures() -> None:
 )
 def test_full_names_are_looked_for_in_all_sections(given: str, meant: list[str]) -> None:
     known = ["training.epochs", "training.batch_size", "evaluation.batch_size", "data.min_count", "data.seed"]
-    known += ["optimizer.options.learning_rate", "model.options.embedding_dim"]
+    known += ["optimizer.options.learning_rate", "model.embedding.dim"]
     assert nearest_full_names(given, known) == meant
 
 

@@ -30,7 +30,6 @@ from dynctr_tf.models.factorization_machine import fm
 from dynctr_tf.models.fibinet import fibinet
 from dynctr_tf.models.gatenet import gatenet
 from dynctr_tf.models.hofm import hofm
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
 from dynctr_tf.models.kfatt import kfatt
 from dynctr_tf.models.lhuc import lhuc
 from dynctr_tf.models.logistic_regression import lr
@@ -40,6 +39,7 @@ from dynctr_tf.models.masknet import masknet
 from dynctr_tf.models.mmoe import mmoe
 from dynctr_tf.models.nfm import nfm
 from dynctr_tf.models.optmsm import optmsm
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.models.pepnet import pepnet
 from dynctr_tf.models.per_scenario import per_scenario
 from dynctr_tf.models.ple import ple
@@ -56,6 +56,7 @@ from dynctr_tf.models.xdeepint import xdeepint
 __all__ = [
     "CATALOGUE",
     "Choice",
+    "Embedding",
     "LogUniform",
     "ModelEntry",
     "afm",
@@ -77,7 +78,6 @@ __all__ = [
     "dyjoint",
     "dymlp",
     "dynint",
-    "embedded_fields",
     "encoded_inputs",
     "fibinet",
     "fm",

@@ -9,19 +9,16 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import AttentionalPooling, LogitSum
 from dynctr_tf.models.deep_part import kernel_regularizer, unbiased_logit
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def afm(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     attention_dim: int = 8,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "afm",
 ) -> Any:
     """AFM: a factorization machine whose pairs of fields are weighed by an attention network.
@@ -32,38 +29,27 @@ def afm(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         attention_dim: Width of the attention network. Default 8.
         dropout: Share of the entries of the pooled vector dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of the attention network's kernel. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"afm"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
-    Cost: about `(attention_dim + 2) * embedding_dim` multiply-adds per row and pair of fields.
+    Cost: about `(attention_dim + 2) * embedding.dim` multiply-adds per row and pair of fields.
 
     Example:
 
-    >>> afm(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4).output_shape
+    >>> afm(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4)).output_shape
     (None, 1)
 
     Reference:
         Xiao et al., Attentional Factorization Machines, IJCAI 2017, arXiv 1708.04617, equation 6.
     """
     inputs = encoded_inputs(features)
-    field_map, weights = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        linear=True,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map, weights = embedding.with_linear(inputs, features)
     pooled = AttentionalPooling(
         attention_dim,
         dropout=dropout,

@@ -10,13 +10,13 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import LogarithmicTransformation, LogitSum, SplitEmbedding
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer, unbiased_logit
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def afn(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_neurons: int = 64,
     epsilon: float = 1e-7,
     dnn_hidden_units: Sequence[int] = (400, 400, 400),
@@ -25,9 +25,6 @@ def afn(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "afn",
 ) -> Any:
     """AFN+: products of learned powers of fields, and a second perceptron beside theirs on its own embeddings.
@@ -38,7 +35,7 @@ def afn(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_neurons: Number of products of the logarithmic transformation. Default 64.
         epsilon: Smallest absolute value of an embedding that is told from 0. Default 1e-7.
         dnn_hidden_units: Widths of the DNN beside it; empty for AFN. Default `(400, 400, 400)`.
@@ -47,20 +44,17 @@ def afn(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"afn"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
-    Cost: `num_neurons * (fields + hidden_units[0]) * embedding_dim` multiply-adds per row, beside the DNN's; with the
+    Cost: `num_neurons * (fields + hidden_units[0]) * embedding.dim` multiply-adds per row, beside the DNN's; with the
     DNN the table is twice as wide.
 
     Example:
 
-    >>> afn(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> afn(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -69,14 +63,7 @@ def afn(
         tenth as large is our choice.
     """
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim * (2 if dnn_hidden_units else 1),
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features, width=embedding.dim * (2 if dnn_hidden_units else 1))
     maps = SplitEmbedding(2, name="split")(field_map) if dnn_hidden_units else [field_map]
     products = LogarithmicTransformation(
         num_neurons,

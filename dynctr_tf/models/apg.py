@@ -85,7 +85,9 @@ def apg(
 
     Example:
 
-    >>> apg(EncodedFeatures.from_sizes([10, 20]), base="dnn", embedding_dim=4, hidden_units=(8,), rank=2).output_shape
+    >>> from dynctr_tf.models.parts import Embedding
+    >>> features = EncodedFeatures.from_sizes([10, 20])
+    >>> apg(features, base="dnn", embedding=Embedding(4), hidden_units=(8,), rank=2).output_shape
     (None, 1)
 
     Reference:

@@ -10,13 +10,13 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FieldAttention, LogitSum
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer, unbiased_logit
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def autoint(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_layers: int = 2,
     num_heads: int = 2,
     head_dim: int = 8,
@@ -26,9 +26,6 @@ def autoint(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "autoint",
 ) -> Any:
     """AutoInt+: self-attention among fields beside a multi-layer perceptron.
@@ -39,7 +36,7 @@ def autoint(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_layers: Number L of interacting layers. Default 2.
         num_heads: Number of heads. Default 2.
         head_dim: Size of a head. Default 8.
@@ -49,9 +46,6 @@ def autoint(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"autoint"`.
 
     Returns:
@@ -64,7 +58,7 @@ def autoint(
 
     Example:
 
-    >>> autoint(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> autoint(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -73,14 +67,7 @@ def autoint(
     if num_layers < 1:
         raise ValueError(f"num_layers must be at least 1, got {num_layers}; without interacting layers use dnn.")
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     x = field_map
     for layer in range(num_layers):
         x = FieldAttention(

@@ -11,8 +11,8 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.encoding.encoded_features import Sequence as History
-from dynctr_tf.layers import MLP, DynamicConvolution, FieldEmbedding, FieldSelection, QueryOperation, ValuePooling
-from dynctr_tf.models.inputs import encoded_inputs
+from dynctr_tf.layers import MLP, DynamicConvolution, FieldSelection, QueryOperation
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.nearest import unknown_name_message
 
 
@@ -72,24 +72,19 @@ def _chosen_sequences(features: EncodedFeatures, sequences: Sequence[str] | None
 def embedded_behaviours(
     inputs: dict[str, Any],
     features: EncodedFeatures,
-    embedding_dim: int,
+    embedding: Embedding,
     sequences: Sequence[str] | None,
-    *,
-    pooling: str,
-    initial_scale: float,
-    row_regularizer_l2: float,
+    width: int | None = None,
 ) -> Behaviours:
     """Embeds fields and behaviours with one table and one gather, the layer `"embedding"`.
 
     Args:
         inputs: What `encoded_inputs` gave.
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding.
+        embedding: The embeddings.
         sequences: The sequences that are the behaviours; the others are pooled into fields. `None` for all that
             repeat the ids of a field.
-        pooling: How values are pooled.
-        initial_scale: As `FieldEmbedding`.
-        row_regularizer_l2: As `FieldEmbedding`.
+        width: As `Embedding.table`. Default `None`.
 
     Raises:
         ValueError: No sequence, an unknown one, one that repeats no field, or different lengths.
@@ -99,18 +94,9 @@ def embedded_behaviours(
     pooled += [inputs[sequence.key] for sequence in features.sequences if sequence not in chosen]
     single = [inputs["fields"]] if features.single_valued else []
     histories = [inputs[sequence.key] for sequence in chosen]
-    embedding = FieldEmbedding(
-        features.num_ids,
-        embedding_dim,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-        name="embedding",
-    )
-    rows = embedding([*single, *pooled, *histories])
+    rows = embedding.table(features, width=width)([*single, *pooled, *histories])
     count = sum(ids.shape[1] for ids in (*single, *pooled))
-    field_map = FieldSelection(list(range(count)), name="select_fields")(rows)
-    if pooled:
-        field_map = ValuePooling(pooling, name="pooling")([field_map, *pooled])
+    field_map = embedding.pool(FieldSelection(list(range(count)), name="select_fields")(rows), pooled)
     parts = []
     for index, sequence in enumerate(chosen, start=1):
         values = FieldSelection(list(range(count, count + sequence.length)), name=f"select_history_{index}")(rows)
@@ -178,7 +164,7 @@ def behaviour_network(
     encode: Callable[[Behaviours], Any] | None,
     decode: Callable[[Behaviours, Any], Any] | None,
     *,
-    embedding_dim: int,
+    embedding: Embedding,
     hidden_units: Sequence[int],
     homogeneous: bool,
     heterogeneous: bool,
@@ -192,9 +178,6 @@ def behaviour_network(
     batch_norm: bool,
     dropout: float,
     kernel_regularizer_l2: float,
-    pooling: str,
-    initial_scale: float,
-    row_regularizer_l2: float,
     name: str,
 ) -> Any:
     """Builds a model of behaviours.
@@ -205,7 +188,7 @@ def behaviour_network(
         features: The description that the encoder gives.
         encode: As `interests`.
         decode: As `interests`.
-        embedding_dim: Size of an embedding.
+        embedding: The embeddings.
         hidden_units: Widths of the dense layers.
         homogeneous: As `interests`.
         heterogeneous: As `interests`.
@@ -219,24 +202,13 @@ def behaviour_network(
         batch_norm: Whether they are normalised over the batch.
         dropout: Share of their outputs dropped in training.
         kernel_regularizer_l2: L2 penalty of their kernels.
-        pooling: As `embedded_behaviours`.
-        initial_scale: As `embedded_behaviours`.
-        row_regularizer_l2: As `embedded_behaviours`.
         name: The model's name.
 
     Raises:
         ValueError: As `embedded_behaviours`.
     """
     inputs = encoded_inputs(features)
-    batch = embedded_behaviours(
-        inputs,
-        features,
-        embedding_dim,
-        sequences,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = embedded_behaviours(inputs, features, embedding, sequences)
     vectors = interests(
         batch,
         encode,

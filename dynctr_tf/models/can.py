@@ -11,13 +11,13 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import CoActionUnit, FieldSelection, TargetAttention
 from dynctr_tf.models.behaviour_network import embedded_behaviours
 from dynctr_tf.models.deep_part import deep_part
-from dynctr_tf.models.inputs import encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def can(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     co_action_dim: int = 8,
     co_action_units: Sequence[int] = (4, 4),
     orders: int = 3,
@@ -30,9 +30,6 @@ def can(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "can",
 ) -> Any:
     """CAN: DIN, and the target item's row of the table is a small network that reads the history.
@@ -46,7 +43,7 @@ def can(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         co_action_dim: Width of the inputs of the co-action. Default 8.
         co_action_units: As `CoActionUnit`. Default `(4, 4)`.
         orders: As `CoActionUnit`. Default 3.
@@ -59,9 +56,6 @@ def can(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"can"`.
 
     Returns:
@@ -79,7 +73,7 @@ def can(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> from dynctr_tf.encoding.encoded_features import Sequence as History
     >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> can(features, embedding_dim=4, hidden_units=(8,), attention_units=(4,)).output_shape
+    >>> can(features, embedding=Embedding(4), hidden_units=(8,), attention_units=(4,)).output_shape
     (None, 1)
 
     Reference:
@@ -87,26 +81,18 @@ def can(
         The paper keeps inputs, weights and embeddings in tables of their own; one row for all is gathered once.
     """
     unit = CoActionUnit(co_action_units, orders, independent_orders)
-    inner = embedding_dim + co_action_dim
+    inner = embedding.dim + co_action_dim
     width = inner + unit.parameter_count(co_action_dim)
     inputs = encoded_inputs(features)
-    batch = embedded_behaviours(
-        inputs,
-        features,
-        width,
-        sequences,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = embedded_behaviours(inputs, features, embedding, sequences, width)
     targets, values, found = [], [], []
     for index, (_, target, history, ids) in enumerate(batch.parts, start=1):
         row = keras.layers.Reshape((1, width), name=f"target_row_{index}")(target)
-        own = FieldSelection(stop=embedding_dim, name=f"target_embedding_{index}")(row)
+        own = FieldSelection(stop=embedding.dim, name=f"target_embedding_{index}")(row)
         targets.append(keras.layers.Flatten(name=f"query_{index}")(own))
-        values.append(FieldSelection(stop=embedding_dim, name=f"behaviour_embedding_{index}")(history))
+        values.append(FieldSelection(stop=embedding.dim, name=f"behaviour_embedding_{index}")(history))
         weights = FieldSelection(start=inner, name=f"target_weights_{index}")(row)
-        read = FieldSelection(start=embedding_dim, stop=inner, name=f"co_action_inputs_{index}")(history)
+        read = FieldSelection(start=embedding.dim, stop=inner, name=f"co_action_inputs_{index}")(history)
         layer = CoActionUnit(co_action_units, orders, independent_orders, name=f"co_action_{index}")
         found.append(layer(read, keras.layers.Flatten(name=f"weights_{index}")(weights), mask=ids))
     query, behaviours = targets[0], values[0]
@@ -115,7 +101,7 @@ def can(
         behaviours = keras.layers.Concatenate(name="joined_behaviours")(values)
     attention = TargetAttention(attention_units, softmax=softmax, name="target_attention")
     interest = attention([query, behaviours], mask=batch.mask)
-    field_map = FieldSelection(stop=embedding_dim, name="field_embeddings")(batch.field_map)
+    field_map = FieldSelection(stop=embedding.dim, name="field_embeddings")(batch.field_map)
     x = keras.layers.Concatenate(name="concatenate")(
         [keras.layers.Flatten(name="flatten")(field_map), interest, *found]
     )

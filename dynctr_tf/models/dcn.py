@@ -10,22 +10,19 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import VectorCrossNetwork
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def dcn(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_layers: int = 3,
     hidden_units: Sequence[int] = (400, 400, 400),
     activation: str = "relu",
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "dcn",
 ) -> Any:
     """DCN: cross layers with a weight vector each, beside a multi-layer perceptron.
@@ -36,40 +33,30 @@ def dcn(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_layers: Number L of cross layers. Default 3.
         hidden_units: Widths of the dense layers; empty for cross layers alone. Default `(400, 400, 400)`.
         activation: Their activation. Default `"relu"`.
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dcn"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
-    Cost: `(num_layers + 1) * fields * embedding_dim` multiply-adds per row beside those of the MLP.
+    Cost: `(num_layers + 1) * fields * embedding.dim` multiply-adds per row beside those of the MLP.
 
     Example:
 
-    >>> dcn(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> dcn(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
         Wang et al., Deep & Cross Network for Ad Click Predictions, ADKDD 2017, arXiv 1708.05123, equations 3 to 5.
     """
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     flat = keras.layers.Flatten(name="flatten")(field_map)
     crossed = VectorCrossNetwork(
         num_layers, kernel_regularizer=kernel_regularizer(kernel_regularizer_l2), name="cross"

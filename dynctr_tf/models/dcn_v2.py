@@ -9,7 +9,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import MLP, CrossLayer
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.nearest import unknown_name_message
 
 _STRUCTURES = ("parallel", "stacked")
@@ -18,7 +18,7 @@ _STRUCTURES = ("parallel", "stacked")
 def dcn_v2(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_layers: int = 3,
     rank: int | None = None,
     structure: str = "parallel",
@@ -27,9 +27,6 @@ def dcn_v2(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "dcn_v2",
 ) -> Any:
     """DCN-V2: cross layers on the flattened embeddings, beside or before a multi-layer perceptron.
@@ -41,7 +38,7 @@ def dcn_v2(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_layers: Number L of cross layers. Default 3.
         rank: Rank of their matrices. Default `None`: full.
         structure: `"parallel"` or `"stacked"`. Default `"parallel"`.
@@ -50,9 +47,6 @@ def dcn_v2(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dcn_v2"`.
 
     Returns:
@@ -61,11 +55,11 @@ def dcn_v2(
     Raises:
         ValueError: An unknown structure, or fewer than one cross layer.
 
-    Cost: with n = fields * embedding_dim, `num_layers * n ** 2` multiply-adds per row beside the MLP's.
+    Cost: with n = fields * embedding.dim, `num_layers * n ** 2` multiply-adds per row beside the MLP's.
 
     Example:
 
-    >>> dcn_v2(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> dcn_v2(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -77,14 +71,7 @@ def dcn_v2(
         raise ValueError(f"num_layers must be at least 1, got {num_layers}; without cross layers use dnn.")
     regularizer = keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     x0 = keras.layers.Flatten(name="flatten")(field_map)
     x = x0
     for layer in range(num_layers):

@@ -10,7 +10,7 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import CrossMixtureLayer
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.nearest import unknown_name_message
 
 _STRUCTURES = ("parallel", "stacked")
@@ -19,7 +19,7 @@ _STRUCTURES = ("parallel", "stacked")
 def dcn_v2_mix(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_layers: int = 3,
     rank: int = 32,
     num_experts: int = 4,
@@ -30,9 +30,6 @@ def dcn_v2_mix(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "dcn_v2_mix",
 ) -> Any:
     """DCN-Mix (CrossMix): DCN-V2 whose cross layers are gated mixtures of low-rank experts.
@@ -43,7 +40,7 @@ def dcn_v2_mix(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_layers: Number of cross layers. Default 3.
         rank: Width of an expert. Default 32.
         num_experts: Number of experts in a layer. Default 4.
@@ -54,9 +51,6 @@ def dcn_v2_mix(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dcn_v2_mix"`.
 
     Returns:
@@ -65,12 +59,12 @@ def dcn_v2_mix(
     Raises:
         ValueError: An unknown structure or gate, or fewer than one cross layer.
 
-    Cost: with n = fields * embedding_dim, `2 * num_layers * num_experts * rank * n` multiply-adds per row beside
+    Cost: with n = fields * embedding.dim, `2 * num_layers * num_experts * rank * n` multiply-adds per row beside
     those of the MLP.
 
     Example:
 
-    >>> dcn_v2_mix(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> dcn_v2_mix(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -81,14 +75,7 @@ def dcn_v2_mix(
     if num_layers < 1:
         raise ValueError(f"num_layers must be at least 1, got {num_layers}; without cross layers use dnn.")
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     flat = keras.layers.Flatten(name="flatten")(field_map)
     x = flat
     for layer in range(num_layers):

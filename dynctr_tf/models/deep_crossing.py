@@ -10,20 +10,17 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import ResidualUnit
 from dynctr_tf.models.deep_part import kernel_regularizer
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def deep_crossing(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (400, 400, 400),
     activation: str = "relu",
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "deep_crossing",
 ) -> Any:
     """Deep Crossing: residual units on the flattened embeddings.
@@ -34,14 +31,11 @@ def deep_crossing(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the middles of the residual units. Default `(400, 400, 400)`.
         activation: Their activation. Default `"relu"`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"deep_crossing"`.
 
     Returns:
@@ -50,11 +44,11 @@ def deep_crossing(
     Raises:
         ValueError: No residual unit.
 
-    Cost: `2 * fields * embedding_dim * sum(hidden_units)` multiply-adds per row.
+    Cost: `2 * fields * embedding.dim * sum(hidden_units)` multiply-adds per row.
 
     Example:
 
-    >>> deep_crossing(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> deep_crossing(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -63,14 +57,7 @@ def deep_crossing(
     if not hidden_units:
         raise ValueError("hidden_units must have one width or more, got none; without residual units use lr.")
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     x = keras.layers.Flatten(name="flatten")(field_map)
     for index, units in enumerate(hidden_units):
         x = ResidualUnit(

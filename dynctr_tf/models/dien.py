@@ -10,12 +10,13 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import AttentionGRU, NextBehaviourLoss, TargetAttention
 from dynctr_tf.models.behaviour_network import Behaviours, behaviour_network
+from dynctr_tf.models.parts import Embedding
 
 
 def dien(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (200, 80),
     attention_units: Sequence[int] = (80, 40),
     auxiliary_weight: float = 1.0,
@@ -32,9 +33,6 @@ def dien(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "dien",
 ) -> Any:
     """DIEN: interests that a recurrence finds in the history, and their evolution towards the target.
@@ -46,7 +44,7 @@ def dien(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the dense layers. Default `(200, 80)`.
         attention_units: Widths of the attention network. Default `(80, 40)`.
         auxiliary_weight: Factor of the auxiliary loss; 0 for none. Default 1.0.
@@ -66,9 +64,6 @@ def dien(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dien"`.
 
     Returns:
@@ -84,7 +79,7 @@ def dien(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> from dynctr_tf.encoding.encoded_features import Sequence as History
     >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> dien(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> dien(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -110,7 +105,7 @@ def dien(
         features,
         encode,
         decode,
-        embedding_dim=embedding_dim,
+        embedding=embedding,
         hidden_units=hidden_units,
         homogeneous=homogeneous,
         heterogeneous=heterogeneous,
@@ -124,8 +119,5 @@ def dien(
         batch_norm=batch_norm,
         dropout=dropout,
         kernel_regularizer_l2=kernel_regularizer_l2,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
         name=name,
     )

@@ -8,12 +8,13 @@ from typing import Any
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import TargetAttention
 from dynctr_tf.models.behaviour_network import Behaviours, behaviour_network
+from dynctr_tf.models.parts import Embedding
 
 
 def din(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (200, 80),
     attention_units: Sequence[int] = (80, 40),
     softmax: bool = False,
@@ -29,9 +30,6 @@ def din(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "din",
 ) -> Any:
     """DIN: the history weighed by what each behaviour has to do with the target.
@@ -42,7 +40,7 @@ def din(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the dense layers. Default `(200, 80)`.
         attention_units: Widths of the activation unit. Default `(80, 40)`.
         softmax: Whether its weights sum to 1. Default `False`.
@@ -61,9 +59,6 @@ def din(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"din"`.
 
     Returns:
@@ -79,7 +74,7 @@ def din(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> from dynctr_tf.encoding.encoded_features import Sequence as History
     >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> din(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> din(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -96,7 +91,7 @@ def din(
         features,
         None,
         decode,
-        embedding_dim=embedding_dim,
+        embedding=embedding,
         hidden_units=hidden_units,
         homogeneous=homogeneous,
         heterogeneous=heterogeneous,
@@ -110,8 +105,5 @@ def din(
         batch_norm=batch_norm,
         dropout=dropout,
         kernel_regularizer_l2=kernel_regularizer_l2,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
         name=name,
     )

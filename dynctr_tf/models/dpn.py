@@ -9,13 +9,13 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.models.dynamic_tower import dynamic_tower, field_contexts
-from dynctr_tf.models.inputs import encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def dpn(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 10,
+    embedding: Embedding = Embedding(dim=10),
     hidden_units: Sequence[int] = (400, 400, 400),
     contexts: str | None | Sequence[str | None] = "x0",
     operation: str = "mixture_of_kernels",
@@ -31,9 +31,6 @@ def dpn(
     batch_norm: bool = True,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "dpn",
 ) -> Any:
     """DPN: a deep network whose dense layers get their kernels from a context, instance by instance.
@@ -45,7 +42,7 @@ def dpn(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 10.
+        embedding: The embeddings. Default `Embedding(dim=10)`.
         hidden_units: Widths of the dense layers. Default `(400, 400, 400)`.
         contexts: The context of each layer, or one for all: `"x0"`, the flattened embeddings; `"z0"`, separate
             context embeddings of the same ids; `"x:<role or field>"` and `"z:<role or field>"`, those of some fields;
@@ -64,9 +61,6 @@ def dpn(
         batch_norm: Whether they are normalised over the batch. Default `True`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dpn"`.
 
     Returns:
@@ -80,7 +74,7 @@ def dpn(
     Example:
 
     >>> features = EncodedFeatures.from_sizes([10, 20])
-    >>> dpn(features, embedding_dim=4, hidden_units=(8, 8), contexts=("x0", "y1")).output_shape
+    >>> dpn(features, embedding=Embedding(4), hidden_units=(8, 8), contexts=("x0", "y1")).output_shape
     (None, 1)
 
     Reference:
@@ -88,15 +82,7 @@ def dpn(
         operations, tables 1 and 2: embedding 10, 400-400-400, batch normalisation, ReLU.
     """
     inputs = encoded_inputs(features)
-    field_map, lookup = field_contexts(
-        inputs,
-        features,
-        embedding_dim,
-        contexts,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map, lookup = field_contexts(inputs, features, embedding, contexts)
     x0 = keras.layers.Flatten(name="flatten")(field_map)
     x = dynamic_tower(
         x0,

@@ -9,14 +9,14 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import BatchNormalization, FieldOperation
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.nearest import unknown_name_message
 
 
 def dpn_field(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 10,
+    embedding: Embedding = Embedding(dim=10),
     hidden_units: Sequence[int] = (100, 100),
     aggregator: str = "concat",
     contexts: str = "previous",
@@ -30,9 +30,6 @@ def dpn_field(
     batch_norm: bool = True,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "dpn_field",
 ) -> Any:
     """DPN on fields: each field is transformed on its own, by kernels that all the fields generate.
@@ -43,7 +40,7 @@ def dpn_field(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 10.
+        embedding: The embeddings. Default `Embedding(dim=10)`.
         hidden_units: Widths of each field in the layers. Default `(100, 100)`.
         aggregator: How context fields become weights: `"summation"`, `"self"`, `"attention"` or `"concat"`. Default
             `"concat"`.
@@ -59,9 +56,6 @@ def dpn_field(
         batch_norm: Whether they are normalised over the batch. Default `True`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dpn_field"`.
 
     Returns:
@@ -75,7 +69,7 @@ def dpn_field(
     Example:
 
     >>> features = EncodedFeatures.from_sizes([10, 20])
-    >>> dpn_field(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> dpn_field(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -88,14 +82,7 @@ def dpn_field(
         raise ValueError("hidden_units must be one or more widths, got none.")
     regularizer = keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None
     inputs = encoded_inputs(features)
-    x0 = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    x0 = embedding.field_map(inputs, features)
     x = x0
     for index, units in enumerate(hidden_units, start=1):
         operation = FieldOperation(

@@ -12,13 +12,13 @@ from dynctr_tf.layers import FieldOperation
 from dynctr_tf.models.behaviour_attention import kalman_attention, self_attention
 from dynctr_tf.models.behaviour_network import embedded_behaviours, interests
 from dynctr_tf.models.dynamic_tower import dynamic_tower
-from dynctr_tf.models.inputs import encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def dyjoint(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 10,
+    embedding: Embedding = Embedding(dim=10),
     hidden_units: Sequence[int] = (400, 400, 400),
     field_units: int = 4,
     aggregator: str = "summation",
@@ -44,9 +44,6 @@ def dyjoint(
     batch_norm: bool = True,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "dyjoint",
 ) -> Any:
     """DyJoint: the ranking network of DyMLP over fields and over what KFAtt and DPN's operations read in the history.
@@ -58,7 +55,7 @@ def dyjoint(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 10.
+        embedding: The embeddings. Default `Embedding(dim=10)`.
         hidden_units: Widths of the dense layers. Default `(400, 400, 400)`.
         field_units: Width of each field in the light field-based operation beside the embeddings; 0 for none. Default
             4.
@@ -88,9 +85,6 @@ def dyjoint(
         batch_norm: Whether they are normalised over the batch. Default `True`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dyjoint"`.
 
     Returns:
@@ -106,7 +100,7 @@ def dyjoint(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> from dynctr_tf.encoding.encoded_features import Sequence as History
     >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> dyjoint(features, embedding_dim=4, hidden_units=(8,), num_heads=1).output_shape
+    >>> dyjoint(features, embedding=Embedding(4), hidden_units=(8,), num_heads=1).output_shape
     (None, 1)
 
     Reference:
@@ -115,15 +109,7 @@ def dyjoint(
     """
 
     inputs = encoded_inputs(features)
-    batch = embedded_behaviours(
-        inputs,
-        features,
-        embedding_dim,
-        sequences,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = embedded_behaviours(inputs, features, embedding, sequences)
     field_map = batch.field_map
     x0 = keras.layers.Flatten(name="flatten")(field_map)
     parts = [x0]

@@ -10,13 +10,13 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FieldOperation
 from dynctr_tf.models.dynamic_tower import dynamic_tower, field_contexts
-from dynctr_tf.models.inputs import encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def dymlp(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 10,
+    embedding: Embedding = Embedding(dim=10),
     hidden_units: Sequence[int] = (400, 400, 400),
     field_units: int = 4,
     aggregator: str = "summation",
@@ -34,9 +34,6 @@ def dymlp(
     batch_norm: bool = True,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "dymlp",
 ) -> Any:
     """DyMLP: the ranking network of `dpn`, beside one light field-based operation.
@@ -47,7 +44,7 @@ def dymlp(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 10.
+        embedding: The embeddings. Default `Embedding(dim=10)`.
         hidden_units: Widths of the dense layers. Default `(400, 400, 400)`.
         field_units: Width of each field in the light field-based operation beside the embeddings; 0 for none. Default
             4.
@@ -69,9 +66,6 @@ def dymlp(
         batch_norm: Whether they are normalised over the batch. Default `True`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dymlp"`.
 
     Returns:
@@ -85,7 +79,7 @@ def dymlp(
     Example:
 
     >>> features = EncodedFeatures.from_sizes([10, 20])
-    >>> dymlp(features, embedding_dim=4, hidden_units=(8, 8)).output_shape
+    >>> dymlp(features, embedding=Embedding(4), hidden_units=(8, 8)).output_shape
     (None, 1)
 
     Reference:
@@ -93,15 +87,7 @@ def dymlp(
         table 6. How the field-based part is joined is our reading: its appendix is lost.
     """
     inputs = encoded_inputs(features)
-    field_map, lookup = field_contexts(
-        inputs,
-        features,
-        embedding_dim,
-        contexts,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map, lookup = field_contexts(inputs, features, embedding, contexts)
     x0 = keras.layers.Flatten(name="flatten")(field_map)
     parts = [x0]
     if field_units:

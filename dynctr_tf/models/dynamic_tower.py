@@ -10,7 +10,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import BatchNormalization, DecomposedDense, Dense, FieldSelection, HyperDense, MixtureOfKernels
-from dynctr_tf.models.inputs import embedded_fields
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import ROLES
 
@@ -35,7 +35,7 @@ def contexts_per_layer(contexts: Contexts, num_layers: int) -> list[str | None]:
 
 
 def field_contexts(
-    inputs: dict[str, Any], features: EncodedFeatures, embedding_dim: int, contexts: Contexts, **embedding: Any
+    inputs: dict[str, Any], features: EncodedFeatures, embedding: Embedding, contexts: Contexts
 ) -> tuple[Any, Callable[[str], Any]]:
     """Embeds a batch for a network with contexts.
 
@@ -45,9 +45,8 @@ def field_contexts(
     Args:
         inputs: What `encoded_inputs` gave.
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding.
+        embedding: The embeddings.
         contexts: The contexts that will be asked for.
-        **embedding: Options of `embedded_fields`.
 
     Returns:
         The field map, and a function from the name of a context to its tensor: `"x0"`, the whole flattened field
@@ -55,12 +54,12 @@ def field_contexts(
     """
     wanted = [contexts] if contexts is None or isinstance(contexts, str) else list(contexts)
     two = any((context or "").startswith("z") for context in wanted)
-    whole = embedded_fields(inputs, features, embedding_dim * (2 if two else 1), **embedding)
+    whole = embedding.field_map(inputs, features, width=embedding.dim * (2 if two else 1))
     maps = {"x": whole}
     if two:
         maps = {
-            "x": FieldSelection(start=0, stop=embedding_dim, name="fields_x")(whole),
-            "z": FieldSelection(start=embedding_dim, name="fields_z")(whole),
+            "x": FieldSelection(start=0, stop=embedding.dim, name="fields_x")(whole),
+            "z": FieldSelection(start=embedding.dim, name="fields_z")(whole),
         }
     made: dict[str, Any] = {}
 

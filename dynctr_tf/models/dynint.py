@@ -8,6 +8,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import DynamicActivation, GeneratedParameters, WeightedParameters
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.polynomial_network import polynomial_network
 from dynctr_tf.nearest import unknown_name_message
 
@@ -18,7 +19,7 @@ def dynint(
     features: EncodedFeatures,
     *,
     mode: str = "dgp",
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_layers: int = 4,
     num_subspaces: int = 16,
     rank: int | None = None,
@@ -32,9 +33,6 @@ def dynint(
     residual: bool = True,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "dynint",
 ) -> Any:
     """DynInt: the network of xDeepInt with layers part of whose parameters the instance generates.
@@ -49,9 +47,9 @@ def dynint(
     Args:
         features: The description that the encoder gives.
         mode: `"da"`, `"dgp"` or `"dwp"`. Default `"dgp"`.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_layers: Number L of layers; interactions reach degree L + 1. Default 4.
-        num_subspaces: Number h of pieces of each embedding, a divisor of `embedding_dim`. Default 16.
+        num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`. Default 16.
         rank: K of dgp or dwp, not used by da. Default `None`: for dgp 64, or the number of stacked fields where
             that is smaller; for dwp 2.
         reduction_ratio: Width of the condition over hidden width of the generators. Default 4.0.
@@ -65,23 +63,20 @@ def dynint(
             Default `True`.
         dropout: Share of the entries of X_0 dropped in training before mixing. Default 0.0.
         kernel_regularizer_l2: L2 penalty of the static matrices. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"dynint"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: An unknown mode, fewer than one layer, or h does not divide `embedding_dim`.
+        ValueError: An unknown mode, fewer than one layer, or h does not divide `embedding.dim`.
 
     Cost: with F' = h * F, per layer and row `2 * F' * K * D / h` multiply-adds for dgp, `K * F' ** 2 * D / h`
     for dwp, `F' ** 2 * D / h` for da, beside those of the generator.
 
     Example:
 
-    >>> dynint(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, num_subspaces=2).output_shape
+    >>> dynint(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), num_subspaces=2).output_shape
     (None, 1)
 
     Reference:
@@ -114,13 +109,10 @@ def dynint(
     return polynomial_network(
         features,
         make_layer,
-        embedding_dim=embedding_dim,
+        embedding=embedding,
         num_layers=num_layers,
         num_subspaces=num_subspaces,
         residual=residual,
         conditioned=True,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
         name=name,
     )

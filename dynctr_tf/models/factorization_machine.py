@@ -8,16 +8,13 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FactorizationMachine, LogitSum
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def fm(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
+    embedding: Embedding = Embedding(),
     name: str = "fm",
 ) -> Any:
     """Factorization machine: first-order weights and the inner products of all pairs of fields.
@@ -28,34 +25,23 @@ def fm(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
+        embedding: The embeddings. Default `Embedding()`.
         name: The model's name. Default `"fm"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
-    Cost: `num_ids * (embedding_dim + 1) + 1` parameters; `2 * fields * embedding_dim` multiply-adds per row.
+    Cost: `num_ids * (embedding.dim + 1) + 1` parameters; `2 * fields * embedding.dim` multiply-adds per row.
 
     Example:
 
-    >>> fm(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4).count_params()
+    >>> fm(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4)).count_params()
     156
 
     Reference:
         Rendle, Factorization Machines, ICDM 2010, equation 1.
     """
     inputs = encoded_inputs(features)
-    field_map, weights = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        linear=True,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map, weights = embedding.with_linear(inputs, features)
     pairs = FactorizationMachine(name="factorization_machine")(field_map)
     return keras.Model(inputs, LogitSum(name="logit")([weights, pairs]), name=name)

@@ -11,13 +11,13 @@ from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import BatchNormalization, BilinearDense, LogitSum, SqueezeExcitation
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer, unbiased_logit
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def fibinet(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     mode: str = "interaction",
     reduction_ratio: float = 3,
     excitation_activation: str = "relu",
@@ -26,9 +26,6 @@ def fibinet(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "fibinet",
 ) -> Any:
     """FiBiNET: bilinear products of all pairs of fields, plain and re-weighed by squeeze-and-excitation.
@@ -39,7 +36,7 @@ def fibinet(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         mode: Which pairs share W: `"all"`, `"each"` or `"interaction"`. Default `"interaction"`.
         reduction_ratio: As `SqueezeExcitation`. Default 3.
         excitation_activation: As `SqueezeExcitation`. Default `"relu"`.
@@ -48,9 +45,6 @@ def fibinet(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"fibinet"`.
 
     Returns:
@@ -59,11 +53,11 @@ def fibinet(
     Raises:
         ValueError: An unknown mode.
 
-    Cost: with P pairs, `2 * P * embedding_dim * hidden_units[0]` multiply-adds per row in the first dense layer.
+    Cost: with P pairs, `2 * P * embedding.dim * hidden_units[0]` multiply-adds per row in the first dense layer.
 
     Example:
 
-    >>> fibinet(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> fibinet(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -71,15 +65,7 @@ def fibinet(
         `BilinearDense`, whose sum is the dense layer on all products joined.
     """
     inputs = encoded_inputs(features)
-    field_map, weights = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        linear=True,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map, weights = embedding.with_linear(inputs, features)
     excited = SqueezeExcitation(reduction_ratio, activation=excitation_activation, name="squeeze_excitation")(field_map)
     units = hidden_units[0] if hidden_units else 1
     # As in MLP, a bias in front of the normalisation would be taken away again; the logit has its own.

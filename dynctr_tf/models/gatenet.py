@@ -10,13 +10,13 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import EmbeddingGate, HiddenGate
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def gatenet(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (400, 400, 400),
     embedding_gate: str | None = "field",
     shared: bool = False,
@@ -26,9 +26,6 @@ def gatenet(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "gatenet",
 ) -> Any:
     """GateNet: embeddings and hidden layers that weigh themselves.
@@ -40,7 +37,7 @@ def gatenet(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the hidden layers. Default `(400, 400, 400)`.
         embedding_gate: `"field"`, one gate per field; `"element"`, one per number; `None` for none. Default `"field"`.
         shared: Whether all fields have the same gate. Default `False`.
@@ -50,9 +47,6 @@ def gatenet(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"gatenet"`.
 
     Returns:
@@ -65,21 +59,14 @@ def gatenet(
 
     Example:
 
-    >>> gatenet(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> gatenet(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
         Huang et al., GateNet: Gating-Enhanced Deep Network for Click-Through Rate Prediction, arXiv 2007.03519.
     """
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     regularizer = kernel_regularizer(kernel_regularizer_l2)
     if embedding_gate is not None:
         gate = EmbeddingGate(embedding_gate, shared, scale=scale, kernel_regularizer=regularizer, name="field_gate")

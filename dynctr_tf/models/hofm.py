@@ -8,18 +8,15 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import AnovaKernel, FactorizationMachine, LogitSum, SplitEmbedding
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def hofm(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     order: int = 3,
     shared_embedding: bool = False,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "hofm",
 ) -> Any:
     """HOFM: a factorization machine with the products of all sets of up to `order` fields.
@@ -31,12 +28,9 @@ def hofm(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         order: Greatest number of fields in a product. Default 3.
         shared_embedding: Whether all orders use the same embeddings. Default `False`.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"hofm"`.
 
     Returns:
@@ -45,11 +39,11 @@ def hofm(
     Raises:
         ValueError: An order below 2, or fewer fields than the order.
 
-    Cost: about `order ** 2 * fields * embedding_dim` multiply-adds per row.
+    Cost: about `order ** 2 * fields * embedding.dim` multiply-adds per row.
 
     Example:
 
-    >>> hofm(EncodedFeatures.from_sizes([10, 20, 30]), embedding_dim=4).output_shape
+    >>> hofm(EncodedFeatures.from_sizes([10, 20, 30]), embedding=Embedding(4)).output_shape
     (None, 1)
 
     Reference:
@@ -59,16 +53,8 @@ def hofm(
     if order < 2:
         raise ValueError(f"order must be at least 2, got {order}; without products use lr.")
     inputs = encoded_inputs(features)
-    field_map, weights = embedded_fields(
-        inputs,
-        features,
-        embedding_dim * (1 if shared_embedding else order - 1),
-        linear=True,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
     num_maps = 1 if shared_embedding else order - 1
+    field_map, weights = embedding.with_linear(inputs, features, width=embedding.dim * num_maps)
     maps = SplitEmbedding(num_maps, name="split")(field_map) if num_maps > 1 else [field_map] * (order - 1)
     parts = [weights, FactorizationMachine(name="order_2")(maps[0])]
     parts += [AnovaKernel(m, name=f"order_{m}")(maps[m - 2]) for m in range(3, order + 1)]

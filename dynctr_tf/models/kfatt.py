@@ -8,12 +8,13 @@ from typing import Any
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.models.behaviour_attention import kalman_attention, self_attention
 from dynctr_tf.models.behaviour_network import behaviour_network
+from dynctr_tf.models.parts import Embedding
 
 
 def kfatt(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (200, 80),
     mode: str = "freq",
     key: str | None = None,
@@ -31,9 +32,6 @@ def kfatt(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "kfatt",
 ) -> Any:
     """KFAtt: self-attention inside sessions, then attention with a prior of the query and capped repetition of keys.
@@ -44,7 +42,7 @@ def kfatt(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the dense layers. Default `(200, 80)`.
         mode: `"base"` or `"freq"`. Default `"freq"`.
         key: The sequence that holds the keys, such as the category. Default `None`: the last of them.
@@ -65,9 +63,6 @@ def kfatt(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"kfatt"`.
 
     Returns:
@@ -83,7 +78,7 @@ def kfatt(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> from dynctr_tf.encoding.encoded_features import Sequence as History
     >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> kfatt(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> kfatt(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -96,7 +91,7 @@ def kfatt(
         features,
         self_attention(num_heads, session_length),
         kalman_attention(num_heads, mode, key),
-        embedding_dim=embedding_dim,
+        embedding=embedding,
         hidden_units=hidden_units,
         homogeneous=homogeneous,
         heterogeneous=heterogeneous,
@@ -110,8 +105,5 @@ def kfatt(
         batch_norm=batch_norm,
         dropout=dropout,
         kernel_regularizer_l2=kernel_regularizer_l2,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
         name=name,
     )

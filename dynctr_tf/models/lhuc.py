@@ -10,21 +10,19 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import HiddenUnitContributions
 from dynctr_tf.models.deep_part import deep_part
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.scenario_inputs import scenario_batch
 
 
 def lhuc(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (256, 128, 64),
     activation: str = "relu",
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "lhuc",
 ) -> Any:
     """A plain deep network whose hidden units each scenario scales.
@@ -36,15 +34,12 @@ def lhuc(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
         activation: Activation of the dense layers. Default `"relu"`.
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"lhuc"`.
 
     Returns:
@@ -61,21 +56,14 @@ def lhuc(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> lhuc(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> lhuc(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
         Swietojanski et al., Learning Hidden Unit Contributions for Unsupervised Acoustic Model Adaptation, arXiv
         1601.02828, equations 2 and 3, with scenarios in the place of speakers, trained with the network.
     """
-    batch = scenario_batch(
-        features,
-        embedding_dim,
-        "lhuc",
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = scenario_batch(features, embedding, "lhuc")
     x = batch.flat
     for index, units in enumerate(hidden_units, start=1):
         x = deep_part(x, (units,), activation, batch_norm, dropout, kernel_regularizer_l2, name=f"mlp_{index}")

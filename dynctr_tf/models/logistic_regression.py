@@ -8,14 +8,13 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import LogitSum
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def lr(
     features: EncodedFeatures,
     *,
-    pooling: str = "mean",
-    row_regularizer_l2: float = 0.0,
+    embedding: Embedding = Embedding(dim=1, initial_scale=0.0),
     name: str = "lr",
 ) -> Any:
     """Logistic regression: one weight per id, and a bias.
@@ -26,12 +25,14 @@ def lr(
 
     Args:
         features: The description that the encoder gives.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
+        embedding: The weights: embeddings of size 1. Default `Embedding(dim=1, initial_scale=0.0)`.
         name: The model's name. Default `"lr"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: Embeddings of another size.
 
     Cost: `num_ids + 1` parameters; one addition per field.
 
@@ -43,8 +44,7 @@ def lr(
     Reference:
         The linear model that the papers call LR, with `initial_scale=0` as is usual for it.
     """
+    if embedding.dim != 1:
+        raise ValueError(f"embedding.dim of lr must be 1, one weight for each id, got {embedding.dim}.")
     inputs = encoded_inputs(features)
-    weights = embedded_fields(
-        inputs, features, 1, pooling=pooling, initial_scale=0.0, row_regularizer_l2=row_regularizer_l2
-    )
-    return keras.Model(inputs, LogitSum(name="logit")(weights), name=name)
+    return keras.Model(inputs, LogitSum(name="logit")(embedding.field_map(inputs, features)), name=name)

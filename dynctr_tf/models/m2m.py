@@ -11,13 +11,14 @@ from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import ExpertMixture, GeneratedTowers, ParallelMLP
 from dynctr_tf.models.deep_part import kernel_regularizer
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.scenario_inputs import scenario_batch
 
 
 def m2m(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_experts: int = 4,
     expert_units: Sequence[int] = (256, 64),
     attention_units: int = 32,
@@ -29,9 +30,6 @@ def m2m(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     unknown: str = "mean",
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "m2m",
 ) -> Any:
     """M2M: meta units generate, for each scenario, the attention over experts and the tower.
@@ -44,7 +42,7 @@ def m2m(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_experts: Number of experts. Default 4.
         expert_units: Widths of the layers of an expert. Default `(256, 64)`.
         attention_units: Width of v_e. Default 32.
@@ -57,9 +55,6 @@ def m2m(
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"m2m"`.
 
     Returns:
@@ -75,7 +70,7 @@ def m2m(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> m2m(features, embedding_dim=4, expert_units=(8,), attention_units=4).output_shape
+    >>> m2m(features, embedding=Embedding(4), expert_units=(8,), attention_units=4).output_shape
     (None, 1)
 
     Reference:
@@ -83,14 +78,7 @@ def m2m(
         WSDM 2022, arXiv 2201.06814, section 4. There is one task, whose embedding is then a constant that b_s absorbs;
         each meta unit has scenario embeddings of its own.
     """
-    batch = scenario_batch(
-        features,
-        embedding_dim,
-        "m2m",
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = scenario_batch(features, embedding, "m2m")
     regularizer = kernel_regularizer(kernel_regularizer_l2)
     tower = {
         "activation": activation,

@@ -10,14 +10,14 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import MaskBlock
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.nearest import unknown_name_message
 
 
 def masknet(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     mode: str = "serial",
     block_units: Sequence[int] = (400, 400, 400),
     hidden_units: Sequence[int] = (400, 400),
@@ -25,9 +25,6 @@ def masknet(
     activation: str = "relu",
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "masknet",
 ) -> Any:
     """MaskNet: dense layers whose inputs are masked by what all embeddings generate.
@@ -39,7 +36,7 @@ def masknet(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         mode: `"serial"` or `"parallel"`. Default `"serial"`.
         block_units: Widths of the blocks, one for each. Default `(400, 400, 400)`.
         hidden_units: Widths of the dense layers behind parallel blocks, possibly none. Default `(400, 400)`.
@@ -47,9 +44,6 @@ def masknet(
         activation: Activation of the dense layers. Default `"relu"`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"masknet"`.
 
     Returns:
@@ -62,7 +56,7 @@ def masknet(
 
     Example:
 
-    >>> masknet(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, block_units=(8, 8)).output_shape
+    >>> masknet(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), block_units=(8, 8)).output_shape
     (None, 1)
 
     Reference:
@@ -74,14 +68,7 @@ def masknet(
     if not block_units:
         raise ValueError("block_units must name the width of at least one block, got none.")
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     embeddings = keras.layers.Flatten(name="flatten")(field_map)
     normalised = keras.layers.LayerNormalization(epsilon=1e-6, name="field_norm")(field_map)
     x = first = keras.layers.Flatten(name="flatten_norm")(normalised)

@@ -10,13 +10,14 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import ExpertMixture, GateUnit, ParallelMLP, SeparateTowers
 from dynctr_tf.models.deep_part import kernel_regularizer
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.scenario_inputs import positions_of, scenario_batch
 
 
 def mmoe(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_experts: int = 4,
     expert_units: Sequence[int] = (256, 128),
     tower_units: Sequence[int] = (64,),
@@ -25,9 +26,6 @@ def mmoe(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     unknown: str = "mean",
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "mmoe",
 ) -> Any:
     """MMoE: experts that all scenarios share, weighed by a gate for each scenario.
@@ -39,7 +37,7 @@ def mmoe(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_experts: Number of experts. Default 4.
         expert_units: Widths of the layers of an expert. Default `(256, 128)`.
         tower_units: Widths of the hidden layers of a tower, possibly none. Default `(64,)`.
@@ -50,9 +48,6 @@ def mmoe(
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"mmoe"`.
 
     Returns:
@@ -68,21 +63,14 @@ def mmoe(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> mmoe(features, embedding_dim=4, num_experts=2, expert_units=(8,), tower_units=(4,)).output_shape
+    >>> mmoe(features, embedding=Embedding(4), num_experts=2, expert_units=(8,), tower_units=(4,)).output_shape
     (None, 1)
 
     Reference:
         Ma et al., Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts, KDD 2018,
         equations 5 to 7, with scenarios in the place of tasks; Dai et al., POSO, arXiv 2108.04690, section 3.5.
     """
-    batch = scenario_batch(
-        features,
-        embedding_dim,
-        "mmoe",
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = scenario_batch(features, embedding, "mmoe")
     regularizer = kernel_regularizer(kernel_regularizer_l2)
     tower = {
         "activation": activation,

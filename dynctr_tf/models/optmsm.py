@@ -18,6 +18,7 @@ from dynctr_tf.layers import (
     SharedCombination,
 )
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.scenario_inputs import scenario_batch
 from dynctr_tf.nearest import unknown_name_message
 
@@ -27,7 +28,7 @@ HYPER_CONDITIONS = ("scenario", "instance", "separate", "none")
 def optmsm(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     specific: Sequence[str] | None = None,
     enhanced: bool = True,
     num_shared: int | None = None,
@@ -44,9 +45,6 @@ def optmsm(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     unknown: str = "mean",
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "optmsm",
 ) -> Any:
     """OptMSM: shared and specific information apart, and a tower that a hypernetwork generates.
@@ -65,7 +63,7 @@ def optmsm(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         specific: Names of the scenario-specific fields and sequences. Default `None`: the scenario, and what the schema
             declares.
         enhanced: Whether there is scenario-enhanced learning. Default `True`.
@@ -85,9 +83,6 @@ def optmsm(
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"optmsm"`.
 
     Returns:
@@ -104,7 +99,7 @@ def optmsm(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> optmsm(features, embedding_dim=4, encoder_units=(8,), tower_units=(4,)).output_shape
+    >>> optmsm(features, embedding=Embedding(4), encoder_units=(8,), tower_units=(4,)).output_shape
     (None, 1)
 
     Reference:
@@ -114,14 +109,7 @@ def optmsm(
     """
     if hyper_condition not in HYPER_CONDITIONS:
         raise ValueError(unknown_name_message("hyper_condition", str(hyper_condition), HYPER_CONDITIONS))
-    batch = scenario_batch(
-        features,
-        embedding_dim,
-        "optmsm",
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = scenario_batch(features, embedding, "optmsm")
     regularizer = kernel_regularizer(kernel_regularizer_l2)
     tower = {
         "activation": activation,
@@ -129,14 +117,14 @@ def optmsm(
         "kernel_regularizer": regularizer,
     }
     scenarios, scenario = features.num_scenarios, batch.scenario
-    embedding, x, specific_vector = None, batch.flat, None
+    own, x, specific_vector = None, batch.flat, None
     if enhanced or hyper_condition == "instance":
-        embedding = ScenarioEmbedding(scenarios, scenario_dim, unknown, name="scenario_embedding")(scenario)
+        own = ScenarioEmbedding(scenarios, scenario_dim, unknown, name="scenario_embedding")(scenario)
         specific_fields, shared_fields = features.scenario_partition(specific)
         if not shared_fields:
             raise ValueError("All fields are scenario-specific; at least one must be shared by the scenarios.")
-        parts = [*([batch.vector(specific_fields, "specific")] if specific_fields else []), embedding]
-        joined = keras.layers.Concatenate(name="specific_inputs")(parts) if len(parts) > 1 else embedding
+        parts = [*([batch.vector(specific_fields, "specific")] if specific_fields else []), own]
+        joined = keras.layers.Concatenate(name="specific_inputs")(parts) if len(parts) > 1 else own
         specific_vector = deep_part(
             joined, encoder_units, activation, False, dropout, kernel_regularizer_l2, name="specific_encoder"
         )
@@ -146,9 +134,9 @@ def optmsm(
         shared = encoders(batch.vector(shared_fields, "shared"))
         shared = OrthogonalSet(orthogonal_weight, orthogonality, name="orthogonal_set")(shared)
         combination = SharedCombination(scenarios, combine, unknown, name="combination")
-        x = combination([shared, specific_vector, embedding], scenario)
+        x = combination([shared, specific_vector, own], scenario)
     if hyper_condition == "instance":
-        condition = keras.layers.Concatenate(name="hyper_condition")([embedding, specific_vector])
+        condition = keras.layers.Concatenate(name="hyper_condition")([own, specific_vector])
         layer = InstanceTower(tower_units, rank=hyper_rank, code_units=hyper_units, name="tower", **tower)
         return keras.Model(batch.inputs, layer(x, condition), name=name)
     if hyper_condition == "none":

@@ -10,13 +10,14 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import GateUnit, PersonalizedMLP, StopGradient
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.scenario_inputs import positions_of, scenario_batch
 
 
 def pepnet(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (256, 128, 64),
     domain: Sequence[str] | None = None,
     prior: Sequence[str] = ("user", "item"),
@@ -26,9 +27,6 @@ def pepnet(
     activation: str = "relu",
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "pepnet",
 ) -> Any:
     """PEPNet: embeddings gated by the scenario, hidden layers gated by user and item.
@@ -40,7 +38,7 @@ def pepnet(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
         domain: Names of the fields that are the domain features. Default `None`: the scenario-specific ones.
         prior: Roles or names of the fields that personalise hidden layers. Default `("user", "item")`.
@@ -50,9 +48,6 @@ def pepnet(
         activation: Activation of the dense layers. Default `"relu"`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"pepnet"`.
 
     Returns:
@@ -70,21 +65,14 @@ def pepnet(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> pepnet(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> pepnet(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
         Chang et al., PEPNet: Parameter and Embedding Personalized Network for Infusing with Personalized Prior
         Information, KDD 2023, equations 1 to 6, with one task.
     """
-    batch = scenario_batch(
-        features,
-        embedding_dim,
-        "pepnet",
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = scenario_batch(features, embedding, "pepnet")
     x = batch.flat
     if embedding_gate:
         specific, _ = features.scenario_partition(domain)

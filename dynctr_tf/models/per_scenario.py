@@ -8,24 +8,22 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import ScenarioFieldEmbedding, SeparateTowers, ValuePooling
+from dynctr_tf.layers import ScenarioFieldEmbedding, SeparateTowers
 from dynctr_tf.models.deep_part import kernel_regularizer
-from dynctr_tf.models.inputs import encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts.embedding import all_ids
 from dynctr_tf.models.scenario_inputs import check_has_scenarios
 
 
 def per_scenario(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (256, 128, 64),
     activation: str = "relu",
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     unknown: str = "mean",
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "per_scenario",
 ) -> Any:
     """One model per scenario, which share nothing, trained side by side.
@@ -36,16 +34,13 @@ def per_scenario(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
         activation: Activation of the dense layers. Default `"relu"`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"per_scenario"`.
 
     Returns:
@@ -62,7 +57,7 @@ def per_scenario(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> per_scenario(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> per_scenario(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -71,20 +66,16 @@ def per_scenario(
     """
     check_has_scenarios(features, "per_scenario")
     inputs = encoded_inputs(features)
-    pooled = [inputs[entry.key] for entry in features.own_entries]
-    ids = [inputs["fields"], *pooled] if features.single_valued else pooled
-    embedding = ScenarioFieldEmbedding(
+    ids, pooled = all_ids(inputs, features)
+    tables = ScenarioFieldEmbedding(
         features.num_ids,
-        embedding_dim,
+        embedding.dim,
         features.num_scenarios,
         unknown=unknown,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
         name="embedding",
+        **embedding.row_options(),
     )
-    field_map = embedding([inputs["scenario"], *ids])
-    if pooled:
-        field_map = ValuePooling(pooling, name="pooling")([field_map, *pooled])
+    field_map = embedding.pool(tables([inputs["scenario"], *ids]), pooled)
     towers = SeparateTowers(
         features.num_scenarios,
         hidden_units,

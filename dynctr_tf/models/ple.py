@@ -10,13 +10,14 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import ExpertMixture, ParallelMLP, SeparateTowers
 from dynctr_tf.models.deep_part import kernel_regularizer
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.scenario_inputs import scenario_batch
 
 
 def ple(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_levels: int = 1,
     num_shared_experts: int = 2,
     num_specific_experts: int = 1,
@@ -26,9 +27,6 @@ def ple(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     unknown: str = "mean",
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "ple",
 ) -> Any:
     """PLE: experts that all scenarios share beside experts of each scenario.
@@ -40,7 +38,7 @@ def ple(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_levels: Number of extraction levels. Default 1.
         num_shared_experts: Number of experts that all scenarios share, at each level. Default 2.
         num_specific_experts: Number of experts of each scenario, at each level. Default 1.
@@ -51,9 +49,6 @@ def ple(
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"ple"`.
 
     Returns:
@@ -70,7 +65,7 @@ def ple(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> ple(features, embedding_dim=4, expert_units=(8,), tower_units=(4,)).output_shape
+    >>> ple(features, embedding=Embedding(4), expert_units=(8,), tower_units=(4,)).output_shape
     (None, 1)
 
     Reference:
@@ -83,14 +78,7 @@ def ple(
             "num_levels, num_shared_experts and num_specific_experts must be at least 1, got "
             f"{num_levels}, {num_shared_experts} and {num_specific_experts}."
         )
-    batch = scenario_batch(
-        features,
-        embedding_dim,
-        "ple",
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = scenario_batch(features, embedding, "ple")
     regularizer = kernel_regularizer(kernel_regularizer_l2)
     tower = {
         "activation": activation,

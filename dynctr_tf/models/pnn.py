@@ -10,7 +10,7 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import InnerProduct, OuterProduct
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.nearest import unknown_name_message
 
 _PRODUCTS = ("inner", "outer", "both")
@@ -19,7 +19,7 @@ _PRODUCTS = ("inner", "outer", "both")
 def pnn(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     product: str = "inner",
     outer_mode: str = "superposition",
     hidden_units: Sequence[int] = (400, 400, 400),
@@ -27,9 +27,6 @@ def pnn(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "pnn",
 ) -> Any:
     """PNN: a multi-layer perceptron on the embeddings and the products of all pairs of fields.
@@ -40,7 +37,7 @@ def pnn(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         product: `"inner"`, `"outer"` or `"both"`. Default `"inner"`.
         outer_mode: `"superposition"` or `"kernel"`, as `OuterProduct`. Default `"superposition"`.
         hidden_units: Widths of the dense layers; empty for a weighted sum of all products. Default `(400, 400, 400)`.
@@ -48,9 +45,6 @@ def pnn(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"pnn"`.
 
     Returns:
@@ -59,11 +53,11 @@ def pnn(
     Raises:
         ValueError: An unknown product or mode.
 
-    Cost: `fields ** 2 * embedding_dim` multiply-adds per row for inner products, beside the MLP.
+    Cost: `fields ** 2 * embedding.dim` multiply-adds per row for inner products, beside the MLP.
 
     Example:
 
-    >>> pnn(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> pnn(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -73,14 +67,7 @@ def pnn(
     if product not in _PRODUCTS:
         raise ValueError(unknown_name_message("product", str(product), _PRODUCTS))
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     parts = [keras.layers.Flatten(name="flatten")(field_map)]
     if product in ("inner", "both"):
         parts.append(InnerProduct(name="inner_product")(field_map))

@@ -9,21 +9,18 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FieldSumOutput, SplitSubspaces
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def polynomial_network(
     features: EncodedFeatures,
     make_layer: Callable[[int, int], Any],
     *,
-    embedding_dim: int,
+    embedding: Embedding,
     num_layers: int,
     num_subspaces: int,
     residual: bool,
     conditioned: bool,
-    pooling: str,
-    initial_scale: float,
-    row_regularizer_l2: float,
     name: str,
 ) -> Any:
     """Builds a network whose layers all multiply with mixtures of the first field map.
@@ -34,36 +31,26 @@ def polynomial_network(
         features: The description that the encoder gives.
         make_layer: Called with (number of the layer from 1, number of stacked fields), gives a layer that
             works on `fields_last` tensors.
-        embedding_dim: Size of an embedding.
+        embedding: The embeddings.
         num_layers: Number of interaction layers.
         num_subspaces: Number of sub-spaces.
         residual: Whether the layers are residual; if not, the outputs of all of them and the first field map
             are joined in front of the output.
         conditioned: Whether the layers take the flattened first field map as condition.
-        pooling: As `embedded_fields`.
-        initial_scale: As `embedded_fields`.
-        row_regularizer_l2: As `embedded_fields`.
         name: The model's name.
 
     Raises:
-        ValueError: Fewer than one layer, or a number of sub-spaces that does not divide `embedding_dim`.
+        ValueError: Fewer than one layer, or a number of sub-spaces that does not divide `embedding.dim`.
     """
     if num_layers < 1:
         raise ValueError(f"num_layers must be at least 1, got {num_layers}.")
-    if num_subspaces < 1 or embedding_dim % num_subspaces:
-        divisors = [number for number in range(1, embedding_dim + 1) if embedding_dim % number == 0]
+    if num_subspaces < 1 or embedding.dim % num_subspaces:
+        divisors = [number for number in range(1, embedding.dim + 1) if embedding.dim % number == 0]
         raise ValueError(
-            f"num_subspaces must divide embedding_dim={embedding_dim}, got {num_subspaces}; it may be {divisors}."
+            f"num_subspaces must divide embedding.dim={embedding.dim}, got {num_subspaces}; it may be {divisors}."
         )
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     condition = keras.layers.Flatten(name="condition")(field_map) if conditioned else None
     # (batch, dim / h, fields * h): transposed once, for all layers and the output.
     x0 = SplitSubspaces(num_subspaces, fields_last=True, name="split_subspaces")(field_map)

@@ -10,23 +10,20 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FieldSelection, PersonalizedMLP
 from dynctr_tf.models.deep_part import kernel_regularizer
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.models.scenario_inputs import positions_of
 
 
 def poso(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (256, 128, 64),
     personal: Sequence[str] = ("user",),
     reduction_ratio: float = 4.0,
     activation: str = "relu",
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "poso",
 ) -> Any:
     """A deep network whose hidden layers are gated by few features that personalise it.
@@ -39,16 +36,13 @@ def poso(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
         personal: Roles or names of the fields that personalise. Default `("user",)`.
         reduction_ratio: As `GateUnit`. Default 4.0.
         activation: Activation of the dense layers. Default `"relu"`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"poso"`.
 
     Returns:
@@ -63,7 +57,7 @@ def poso(
 
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> features = EncodedFeatures((Field("user", "user", 1, 9), Field("item", "item", 10, 9)))
-    >>> poso(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> poso(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -71,14 +65,7 @@ def poso(
         3.3.
     """
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map = embedding.field_map(inputs, features)
     selected = FieldSelection(positions_of(features, personal, "personal"), name="select_personal")(field_map)
     mlp = PersonalizedMLP(
         hidden_units,

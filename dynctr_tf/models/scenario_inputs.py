@@ -10,7 +10,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, EncodedFeatures
 from dynctr_tf.layers import FieldSelection
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import ROLES
 
@@ -61,14 +61,13 @@ def check_has_scenarios(features: EncodedFeatures, model: str) -> None:
         )
 
 
-def scenario_batch(features: EncodedFeatures, embedding_dim: int, model: str, **embedding: Any) -> ScenarioBatch:
+def scenario_batch(features: EncodedFeatures, embedding: Embedding, model: str) -> ScenarioBatch:
     """Embeds a batch for a model of several scenarios.
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding.
+        embedding: The embeddings.
         model: Name of the model, for messages.
-        **embedding: Options of `embedded_fields`.
 
     Raises:
         ValueError: The data has no scenarios.
@@ -77,13 +76,13 @@ def scenario_batch(features: EncodedFeatures, embedding_dim: int, model: str, **
 
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 4), Field("item", "item", 5, 9))
-    >>> batch = scenario_batch(EncodedFeatures(fields, num_scenarios=4), 8, "mine")
+    >>> batch = scenario_batch(EncodedFeatures(fields, num_scenarios=4), Embedding(8), "mine")
     >>> tuple(batch.flat.shape), tuple(batch.vector([1], "item").shape)
     ((None, 16), (None, 8))
     """
     check_has_scenarios(features, model)
     inputs = encoded_inputs(features)
-    field_map = embedded_fields(inputs, features, embedding_dim, **embedding)
+    field_map = embedding.field_map(inputs, features)
     flat = keras.layers.Flatten(name="flatten")(field_map)
     return ScenarioBatch(features, inputs, field_map, flat, inputs["scenario"])
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.models.behaviour_network import behaviour_network
+from dynctr_tf.models.parts import Embedding
 
 
 def sdpn(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (200, 80),
     num_kernels: int = 4,
     gate: str = "softmax",
@@ -24,9 +25,6 @@ def sdpn(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "sdpn",
 ) -> Any:
     """sDPN: behaviours convolved by what they are together, and the query transformed by them; no attention at all.
@@ -37,7 +35,7 @@ def sdpn(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the dense layers. Default `(200, 80)`.
         num_kernels: Number l of kernels of an operation. Default 4.
         gate: Activation of their weights. Default `"softmax"`.
@@ -50,9 +48,6 @@ def sdpn(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"sdpn"`.
 
     Returns:
@@ -68,7 +63,7 @@ def sdpn(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> from dynctr_tf.encoding.encoded_features import Sequence as History
     >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> sdpn(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> sdpn(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -79,7 +74,7 @@ def sdpn(
         features,
         None,
         None,
-        embedding_dim=embedding_dim,
+        embedding=embedding,
         hidden_units=hidden_units,
         homogeneous=True,
         heterogeneous=True,
@@ -93,8 +88,5 @@ def sdpn(
         batch_norm=batch_norm,
         dropout=dropout,
         kernel_regularizer_l2=kernel_regularizer_l2,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
         name=name,
     )

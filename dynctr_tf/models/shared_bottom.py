@@ -10,13 +10,14 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import SeparateTowers
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.scenario_inputs import scenario_batch
 
 
 def shared_bottom(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     bottom_units: Sequence[int] = (256, 128),
     tower_units: Sequence[int] = (64,),
     activation: str = "relu",
@@ -24,9 +25,6 @@ def shared_bottom(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     unknown: str = "mean",
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "shared_bottom",
 ) -> Any:
     """A bottom that all scenarios share, and a tower for each.
@@ -38,7 +36,7 @@ def shared_bottom(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         bottom_units: Widths of the shared layers. Default `(256, 128)`.
         tower_units: Widths of the hidden layers of a tower, possibly none. Default `(64,)`.
         activation: Activation of the dense layers. Default `"relu"`.
@@ -47,9 +45,6 @@ def shared_bottom(
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"shared_bottom"`.
 
     Returns:
@@ -65,20 +60,13 @@ def shared_bottom(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> shared_bottom(features, embedding_dim=4, bottom_units=(8,), tower_units=(4,)).output_shape
+    >>> shared_bottom(features, embedding=Embedding(4), bottom_units=(8,), tower_units=(4,)).output_shape
     (None, 1)
 
     Reference:
         Caruana, Multitask Learning, Machine Learning 28, 1997, with scenarios in the place of tasks.
     """
-    batch = scenario_batch(
-        features,
-        embedding_dim,
-        "shared_bottom",
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = scenario_batch(features, embedding, "shared_bottom")
     regularizer = kernel_regularizer(kernel_regularizer_l2)
     tower = {
         "activation": activation,

@@ -10,13 +10,14 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import LogitSum, PartitionedNormalization, ScenarioEmbedding, StarTowers
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer, unbiased_logit
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.scenario_inputs import scenario_batch
 
 
 def star(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (256, 128, 64),
     partitioned_norm: bool = True,
     auxiliary_units: Sequence[int] | None = (32,),
@@ -24,9 +25,6 @@ def star(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     unknown: str = "mean",
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "star",
 ) -> Any:
     """STAR: one shared network, multiplied by one network per scenario.
@@ -38,7 +36,7 @@ def star(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
         partitioned_norm: Whether the inputs are normalised scenario by scenario. Default `True`.
         auxiliary_units: Widths of the auxiliary network; `None` for no such network. Default `(32,)`.
@@ -47,9 +45,6 @@ def star(
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"star"`.
 
     Returns:
@@ -65,21 +60,14 @@ def star(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> star(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> star(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
         Sheng et al., One Model to Serve All: Star Topology Adaptive Recommender for Multi-Domain CTR Prediction, CIKM
         2021, arXiv 2101.11427, section 3.
     """
-    batch = scenario_batch(
-        features,
-        embedding_dim,
-        "star",
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    batch = scenario_batch(features, embedding, "star")
     regularizer = kernel_regularizer(kernel_regularizer_l2)
     tower = {
         "activation": activation,
@@ -91,8 +79,8 @@ def star(
         x = PartitionedNormalization(scenarios, unknown=unknown, name="partitioned_norm")(x, batch.scenario)
     logit = StarTowers(scenarios, hidden_units, unknown=unknown, name="towers", **tower)(x, batch.scenario)
     if auxiliary_units is not None:
-        embedding = ScenarioEmbedding(scenarios, embedding_dim, unknown, name="scenario_embedding")(batch.scenario)
-        joined = keras.layers.Concatenate(name="auxiliary_inputs")([batch.flat, embedding])
+        own = ScenarioEmbedding(scenarios, embedding.dim, unknown, name="scenario_embedding")(batch.scenario)
+        joined = keras.layers.Concatenate(name="auxiliary_inputs")([batch.flat, own])
         deep = deep_part(
             joined, auxiliary_units, activation, False, dropout, kernel_regularizer_l2, name="auxiliary_mlp"
         )

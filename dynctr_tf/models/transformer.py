@@ -9,12 +9,13 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import AttentionDecoder
 from dynctr_tf.models.behaviour_attention import self_attention
 from dynctr_tf.models.behaviour_network import Behaviours, behaviour_network
+from dynctr_tf.models.parts import Embedding
 
 
 def transformer(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     hidden_units: Sequence[int] = (200, 80),
     num_heads: int = 2,
     session_length: int | None = None,
@@ -30,9 +31,6 @@ def transformer(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "transformer",
 ) -> Any:
     """Trans: multi-head self-attention as encoder, multi-head attention of the query as decoder.
@@ -43,7 +41,7 @@ def transformer(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         hidden_units: Widths of the dense layers. Default `(200, 80)`.
         num_heads: Heads of both attentions. Default 2.
         session_length: Behaviours see each other inside blocks of this many. Default `None`: the whole history.
@@ -62,9 +60,6 @@ def transformer(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and other sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"transformer"`.
 
     Returns:
@@ -80,7 +75,7 @@ def transformer(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> from dynctr_tf.encoding.encoded_features import Sequence as History
     >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> transformer(features, embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> transformer(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
@@ -96,7 +91,7 @@ def transformer(
         features,
         self_attention(num_heads, session_length),
         decode,
-        embedding_dim=embedding_dim,
+        embedding=embedding,
         hidden_units=hidden_units,
         homogeneous=homogeneous,
         heterogeneous=heterogeneous,
@@ -110,8 +105,5 @@ def transformer(
         batch_norm=batch_norm,
         dropout=dropout,
         kernel_regularizer_l2=kernel_regularizer_l2,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
         name=name,
     )

@@ -10,13 +10,13 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import CompressedInteraction, LogitSum
 from dynctr_tf.models.deep_part import deep_part, kernel_regularizer, unbiased_logit
-from dynctr_tf.models.inputs import embedded_fields, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs
 
 
 def xdeepfm(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     layer_sizes: Sequence[int] = (16, 16, 16),
     cin_activation: str = "linear",
     split_half: bool = False,
@@ -25,9 +25,6 @@ def xdeepfm(
     batch_norm: bool = False,
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "xdeepfm",
 ) -> Any:
     """xDeepFM: first-order weights, the compressed interaction network and a multi-layer perceptron.
@@ -38,7 +35,7 @@ def xdeepfm(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         layer_sizes: Numbers of feature maps of the CIN. Default `(16, 16, 16)`.
         cin_activation: Activation of the CIN. Default `"linear"`.
         split_half: As `CompressedInteraction`. Default `False`.
@@ -47,34 +44,23 @@ def xdeepfm(
         batch_norm: Whether they are normalised over the batch. Default `False`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"xdeepfm"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
-    Cost: `sum_k H_(k-1) * H_k * fields * embedding_dim` multiply-adds per row beside those of the MLP.
+    Cost: `sum_k H_(k-1) * H_k * fields * embedding.dim` multiply-adds per row beside those of the MLP.
 
     Example:
 
-    >>> xdeepfm(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, hidden_units=(8,)).output_shape
+    >>> xdeepfm(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
     (None, 1)
 
     Reference:
         Lian et al., xDeepFM, KDD 2018, arXiv 1803.05170, equations 6, 7 and 15.
     """
     inputs = encoded_inputs(features)
-    field_map, weights = embedded_fields(
-        inputs,
-        features,
-        embedding_dim,
-        linear=True,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
-    )
+    field_map, weights = embedding.with_linear(inputs, features)
     cin = CompressedInteraction(
         layer_sizes,
         activation=cin_activation,

@@ -8,22 +8,20 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import PolynomialInteraction
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.models.polynomial_network import polynomial_network
 
 
 def xdeepint(
     features: EncodedFeatures,
     *,
-    embedding_dim: int = 16,
+    embedding: Embedding = Embedding(),
     num_layers: int = 4,
     num_subspaces: int = 16,
     residual: bool = True,
     activation: str = "linear",
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
-    pooling: str = "mean",
-    initial_scale: float = 0.01,
-    row_regularizer_l2: float = 0.0,
     name: str = "xdeepint",
 ) -> Any:
     """xDeepInt: a polynomial interaction network over sub-spaces, without a deep part.
@@ -35,31 +33,28 @@ def xdeepint(
 
     Args:
         features: The description that the encoder gives.
-        embedding_dim: Size of an embedding. Default 16.
+        embedding: The embeddings. Default `Embedding()`.
         num_layers: Number L of layers; interactions reach degree L + 1. Default 4.
-        num_subspaces: Number h of pieces of each embedding, a divisor of `embedding_dim`: 1 crosses vectors,
-            `embedding_dim` crosses bits. Cost grows with h. Default 16.
+        num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`: 1 crosses vectors,
+            `embedding.dim` crosses bits. Cost grows with h. Default 16.
         residual: Whether layers are residual; if not, all their outputs are joined in front of the output.
             Default `True`.
         activation: Of `W_l X_0`. Default `"linear"`.
         dropout: Share of the entries of X_0 dropped in training before W_l. Default 0.0.
         kernel_regularizer_l2: L2 penalty of the matrices W_l. Default 0.0.
-        pooling: How the values of multi-valued fields and sequences are pooled. Default `"mean"`.
-        initial_scale: The embeddings start uniform within it. Default 0.01.
-        row_regularizer_l2: L2 penalty of the rows of the batch. Default 0.0.
         name: The model's name. Default `"xdeepint"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: Fewer than one layer, or h does not divide `embedding_dim`.
+        ValueError: Fewer than one layer, or h does not divide `embedding.dim`.
 
     Cost: `L * (h * F) ** 2` parameters beside the table; `L * h * F ** 2 * D` multiply-adds per row.
 
     Example:
 
-    >>> xdeepint(EncodedFeatures.from_sizes([10, 20]), embedding_dim=4, num_subspaces=2).output_shape
+    >>> xdeepint(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), num_subspaces=2).output_shape
     (None, 1)
 
     Reference:
@@ -79,13 +74,10 @@ def xdeepint(
     return polynomial_network(
         features,
         make_layer,
-        embedding_dim=embedding_dim,
+        embedding=embedding,
         num_layers=num_layers,
         num_subspaces=num_subspaces,
         residual=residual,
         conditioned=False,
-        pooling=pooling,
-        initial_scale=initial_scale,
-        row_regularizer_l2=row_regularizer_l2,
         name=name,
     )

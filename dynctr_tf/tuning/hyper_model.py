@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras_tuner
@@ -36,6 +36,11 @@ class _ExactScores(keras.callbacks.Callback):  # type: ignore[misc]
             logs.update(val_logloss=log_loss(labels, logits, weights), val_auc=auc(labels, logits, weights))
 
 
+def _is_given(name: str, options: Mapping[str, Any]) -> bool:
+    section, _, path = name.partition(".")
+    return section == "model" and (path in options or path.partition(".")[0] in options)
+
+
 class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
     """A model of the catalogue with its optimizer, as keras-tuner's tuners take it.
 
@@ -53,7 +58,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         epochs: Passes over the training rows at the most. Default 3.
         patience: Epochs without a better objective after which a trial stops; 0 for never. Default 1.
         monitor: `"val_logloss"` or `"val_auc"`: what patience looks at. Default `"val_logloss"`.
-        **options: Options of the model that are the same in all trials.
+        **options: Options of the model that are the same in all trials, as `build_model` takes them.
 
     Raises:
         ValueError: An unknown model, option, optimizer or monitor.
@@ -63,7 +68,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
     >>> import keras_tuner
     >>> from dynctr_tf.models.catalogue import Choice
     >>> def tuner(data):
-    ...     model = HyperModel("dynint-dgp", data, space={"model.num_layers": Choice((1, 2, 3))}, embedding_dim=16)
+    ...     model = HyperModel("dynint-dgp", data, space={"model.num_layers": Choice((1, 2, 3))})
     ...     return keras_tuner.BayesianOptimization(
     ...         model, keras_tuner.Objective("val_auc", "max"), max_trials=20, directory="search"
     ...     )  # and then tuner(data).search()
@@ -89,8 +94,8 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         self.model = model
         self.data = data
         self.space = dict(catalogue_space(model, optimizer) if space is None else space)
-        for name in options:
-            self.space.pop(f"model.{name}", None)
+        for name in [name for name in self.space if _is_given(name, options)]:
+            del self.space[name]
         self.batch_size = batch_size
         self.epochs = epochs
         self.patience = patience

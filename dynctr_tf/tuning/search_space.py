@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras_tuner
@@ -45,7 +45,7 @@ def catalogue_space(model: str, optimizer: str = "default") -> dict[str, Choice 
         **{
             f"model.{name}": draw
             for name, draw in entry.search_space.items()
-            if not (optimized.has_row_penalty and name == "row_regularizer_l2")
+            if not (optimized.has_row_penalty and name == entry.path_of("row_regularizer_l2"))
         },
         **{f"optimizer.{name}": draw for name, draw in optimized.search_space.items()},
     }
@@ -87,7 +87,7 @@ def with_own_space(
             raise ValueError(unknown_name_message("table of [search.space]", section, known))
         if not isinstance(options, Mapping):
             raise ValueError(f"[search.space.{section}] must be a table of options, got {options!r}.")
-        for option, given in options.items():
+        for option, given in space_by_path(options, known[section]).items():
             if option not in known[section]:
                 what = f"{section} option of [search.space] for {model!r}"
                 raise ValueError(unknown_name_message(what, option, known[section]))
@@ -100,6 +100,28 @@ def with_own_space(
             else:
                 fixed[name] = given
     return merged, fixed
+
+
+def space_by_path(options: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Returns what a user wrote of a space by the paths of options: `{"embedding": {"dim": [8, 16]}}`.
+
+    Args:
+        options: Tables within tables; a table that stands for no part of the model is a range.
+        known: The paths that there are.
+
+    Example:
+
+    >>> space_by_path({"rank": [2, 4], "embedding": {"dim": [8, 16]}}, ["rank", "embedding.dim"])
+    {'rank': [2, 4], 'embedding.dim': [8, 16]}
+    """
+    parts = {path.partition(".")[0] for path in known if "." in path}
+    found: dict[str, Any] = {}
+    for name, given in options.items():
+        if name in parts and isinstance(given, Mapping):
+            found.update({f"{name}.{option}": value for option, value in given.items()})
+        else:
+            found[name] = given
+    return found
 
 
 def _choice(name: str, given: list[Any] | tuple[Any, ...]) -> Choice:

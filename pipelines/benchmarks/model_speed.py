@@ -166,7 +166,7 @@ def compiled_model(name: str, num_ids: int, batch_size: int) -> tuple[Any, Any, 
     features = EncodedFeatures.from_sizes([num_ids // workload.NUM_FIELDS] * workload.NUM_FIELDS)
     ids = rows.ids + np.array([field.first_id for field in features.fields], np.int32)
     # Logistic regression has no embeddings.
-    size = {"embedding_dim": workload.EMBEDDING_DIM} if "embedding_dim" in model_entry(name).defaults else {}
+    size = {"embedding.dim": workload.EMBEDDING_DIM} if "embedding.dim" in model_entry(name).defaults else {}
     model = build_model(name, features, **size, **OPTIONS[name])
     model.compile(
         LazyAdam(workload.LEARNING_RATE), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False

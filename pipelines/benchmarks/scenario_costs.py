@@ -28,7 +28,7 @@ from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET
 from dynctr_tf.evaluation.plots import label_axes, style_axes
 from dynctr_tf.layers import GeneratedTowers, SeparateTowers, StarTowers
 from dynctr_tf.layers.dynamic.orthogonal_set import FORMS, orthogonality
-from dynctr_tf.models import optmsm
+from dynctr_tf.models import Embedding, optmsm
 from dynctr_tf.stack import raw_variable
 from pipelines import errors_as_messages
 from pipelines.benchmarks.contenders import run_step_case, write_json
@@ -156,7 +156,7 @@ def orthogonality_curves(
     for form in forms:
         for used in (0.0, weight):
             keras.utils.set_random_seed(1)
-            model = optmsm(encoder.features, embedding_dim=8, orthogonality=form, orthogonal_weight=used)
+            model = optmsm(encoder.features, embedding=Embedding(8), orthogonality=form, orthogonal_weight=used)
             shared = keras.Model(model.input, model.get_layer("shared_encoders").output)
             measured = _Orthogonality(shared, seen, form, every=max(1, rows // 512 // 10))
             model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))

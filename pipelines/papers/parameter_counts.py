@@ -105,7 +105,7 @@ def count_parameters(printed: PrintedCount) -> int:
         model = _static_field_network(**printed.options)
     else:
         build = dpn_field if "aggregator" in printed.options else dpn
-        model = build(FEATURES, embedding_dim=10, **printed.options)
+        model = build(FEATURES, **printed.options)
     counted = [tuple(w.shape) for w in model.trainable_weights if w.shape[0] != FEATURES.num_ids]
     return int(sum(np.prod(shape) for shape in counted))
 

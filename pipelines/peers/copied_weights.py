@@ -54,7 +54,7 @@ class Ours:
         histories = (History("history", "user", history, 1, FIELD_SIZES[0], field="f0"),) if history else ()
         self.features = EncodedFeatures(tuple(fields), histories)
         # Logistic regression has no embeddings.
-        width = {"embedding_dim": EMBEDDING_DIM} if "embedding_dim" in model_entry(name).defaults else {}
+        width = {"embedding.dim": EMBEDDING_DIM} if "embedding.dim" in model_entry(name).defaults else {}
         self.model = build_model(name, self.features, **width, **options)
         random = np.random.default_rng(len(name))
         self.model.set_weights([self._drawn(weight, random) for weight in self.model.weights])

@@ -84,7 +84,7 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
         "rows_fingerprint": data.fingerprint,
         "rows": str(rows.absolute()),
         "sizes": [field.num_ids for field in data.features.single_valued],
-        "embedding_dim": options.get("embedding_dim", workload.EMBEDDING_DIM),
+        "embedding_dim": options.get("embedding.dim", workload.EMBEDDING_DIM),
         "hidden_units": list(options.get("hidden_units", ())),
         "learning_rate": workload.LEARNING_RATE if rate is None else rate,
         "learning_rates": bounds,

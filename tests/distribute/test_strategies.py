@@ -21,6 +21,7 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.configuration import SettingsParser
+from dynctr_tf.models import Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import Adam, CompositeOptimizer, LazyAdam, SparseAdagrad, dynint_optimizer
 from dynctr_tf.optimizers.sparse_optimizer import sum_repeated_ids, sum_repeated_ids_in_place
@@ -220,7 +221,7 @@ def test_a_step_with_static_shapes_compiles_and_equals_the_ordinary_one(kind: st
     found, text = [], ""
     for static in (False, True):
         set_seed(0, deterministic=False)
-        model = build_model("deepfm", small_data.features, embedding_dim=4, hidden_units=(8,), dropout=0.0)
+        model = build_model("deepfm", small_data.features, embedding=Embedding(4), hidden_units=(8,), dropout=0.0)
         optimizer = makers[kind]()
         if static:
             prepare_for_tpu(model, optimizer)
@@ -254,7 +255,7 @@ def test_what_a_tpu_cannot_train(small_data: Any) -> None:
     with pytest.raises(ValueError, match="has clipnorm"):
         prepare_for_tpu(build_model("fm", features), SparseAdagrad(0.1, clipnorm=1.0))
     with pytest.raises(ValueError, match="row_regularizer_l2=0.1"):
-        prepare_for_tpu(build_model("fm", features, row_regularizer_l2=0.1), LazyAdam())
+        prepare_for_tpu(build_model("fm", features, embedding=Embedding(row_regularizer_l2=0.1)), LazyAdam())
 
 
 def test_bytes_of_a_step() -> None:

@@ -19,6 +19,7 @@ from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.vocabulary import FittedVocabulary
 from dynctr_tf.export import ParityError, export_model, next_version, saved_model, serving_line
 from dynctr_tf.export.raw_requests import raw_tensors, serialized_examples
+from dynctr_tf.models import Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 from dynctr_tf.training import set_seed
@@ -130,7 +131,7 @@ class Exported:
 def telling_model(encoder: Encoder) -> keras.Model:
     """A model whose embeddings are large enough to see every id in the logit."""
     set_seed(1)
-    return build_model("dnn", encoder.features, embedding_dim=4, hidden_units=(16,), initial_scale=1.0)
+    return build_model("dnn", encoder.features, embedding=Embedding(4, initial_scale=1.0), hidden_units=(16,))
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +319,7 @@ def test_a_model_in_bfloat16(exported: Exported, tmp_path: Path) -> None:
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         set_seed(1)
-        options = {"embedding_dim": 4, "hidden_units": (64, 32), "initial_scale": 1.0}
+        options = {"embedding.dim": 4, "embedding.initial_scale": 1.0, "hidden_units": (64, 32)}
         model = build_model("dnn", exported.encoder.features, **options)
     finally:
         keras.mixed_precision.set_global_policy("float32")
@@ -342,7 +343,7 @@ def test_a_model_in_bfloat16(exported: Exported, tmp_path: Path) -> None:
 
 def test_the_synthetic_rows_and_dynint(small_source: Any, small_data: Any, tmp_path: Path) -> None:
     set_seed(0)
-    model = build_model("dynint-dgp", small_data.features, embedding_dim=8, num_subspaces=4, initial_scale=0.5)
+    model = build_model("dynint-dgp", small_data.features, embedding=Embedding(8, initial_scale=0.5), num_subspaces=4)
     rows = first_rows(small_source, "test", 50)
     path = export_model(model, small_data.encoder(), tmp_path / "clicks", rows)
     served = tf.saved_model.load(str(path)).signatures["serving_default"](**raw_tensors(rows, small_data.schema))

@@ -24,7 +24,7 @@ from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.encoding import Encoder, write_encoded_dataset
 from dynctr_tf.export import check_export_directory, export_model, saved_model
 from dynctr_tf.export.raw_requests import example_features, raw_tensors, serialized_examples
-from dynctr_tf.models import build_model
+from dynctr_tf.models import Embedding, build_model
 from dynctr_tf.optimizers import LazyAdam
 from dynctr_tf.schema import Feature, Schema
 from dynctr_tf.training import set_seed, train
@@ -83,7 +83,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         ("star", {"hidden_units": (4,), "auxiliary_units": (4,)}),  # copied with tables of its scenarios
         ("deepfm", {"hidden_units": (8,)}),
     ][request.param]
-    model = build_model(name, data.features, embedding_dim=2, initial_scale=1.0, **options)
+    model = build_model(name, data.features, embedding=Embedding(2, initial_scale=1.0), **options)
     if not request.param:
         train(model, data, LazyAdam(0.01), directory=folder / "run", batch_size=30, epochs=1)
     path = export_model(model, encoder, folder / "served", source.columns)

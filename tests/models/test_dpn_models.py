@@ -12,7 +12,20 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.encoding.encoded_features import Sequence as History
-from dynctr_tf.models import CATALOGUE, build_model, dien, din, dpn, dpn_field, dyjoint, dymlp, kfatt, sdpn, transformer
+from dynctr_tf.models import (
+    CATALOGUE,
+    Embedding,
+    build_model,
+    dien,
+    din,
+    dpn,
+    dpn_field,
+    dyjoint,
+    dymlp,
+    kfatt,
+    sdpn,
+    transformer,
+)
 from pipelines.papers.parameter_counts import PRINTED, count_parameters
 
 FEATURES = EncodedFeatures(
@@ -23,7 +36,7 @@ FEATURES = EncodedFeatures(
         History("words", "context", 6, 30, 5),
     ),
 )
-SMALL: dict[str, Any] = {"embedding_dim": 4, "hidden_units": (6,)}
+SMALL: dict[str, Any] = {"embedding": Embedding(4), "hidden_units": (6,)}
 BATCH = {
     "fields": np.array([[1, 10, 19], [2, 11, 20], [9, 18, 22]], np.int32),
     "items": np.array([[10, 11, 12, 13], [11, 0, 0, 0], [0, 0, 0, 0]], np.int32),
@@ -52,13 +65,15 @@ def test_exact_counts() -> None:
 @pytest.mark.parametrize("context", ["x0", "z0", "x:user", "z:item", "x:category", "previous"])
 @pytest.mark.parametrize("operation", ["mixture_of_kernels", "hyper_dense", "decomposed"])
 def test_any_context_goes_with_any_operation(context: str, operation: str) -> None:
-    model = dpn(FEATURES, embedding_dim=2, hidden_units=(4, 3), contexts=(context, None), operation=operation, rank=2)
+    model = dpn(
+        FEATURES, embedding=Embedding(2), hidden_units=(4, 3), contexts=(context, None), operation=operation, rank=2
+    )
     assert np.isfinite(model(BATCH, training=False).numpy()).all()
     assert model({key: value[:1] for key, value in BATCH.items()}, training=False).shape == (1, 1)
 
 
 def test_only_the_fields_of_the_context_steer() -> None:
-    model = dpn(FEATURES, embedding_dim=2, hidden_units=(4,), contexts="z:category", batch_norm=False)
+    model = dpn(FEATURES, embedding=Embedding(2), hidden_units=(4,), contexts="z:category", batch_norm=False)
     generator = model.get_layer("dynamic_1").generator
     assert generator.kernels[0].shape[0] == 2  # one field
     table = model.get_layer("embedding").table
@@ -68,7 +83,7 @@ def test_only_the_fields_of_the_context_steer() -> None:
 @pytest.mark.parametrize("layers", [(), (1,), (2,), (1, 3), (1, 2, 3)])
 def test_any_subset_of_the_layers_can_be_dynamic(layers: tuple[int, ...]) -> None:
     contexts = ["x0" if index in layers else None for index in (1, 2, 3)]
-    model = dpn(FEATURES, embedding_dim=2, hidden_units=(4, 3, 2), contexts=contexts)
+    model = dpn(FEATURES, embedding=Embedding(2), hidden_units=(4, 3, 2), contexts=contexts)
     names = {layer.name for layer in model.layers}
     assert {f"dynamic_{index}" if index in layers else f"dense_{index}" for index in (1, 2, 3)} <= names
 
@@ -76,7 +91,7 @@ def test_any_subset_of_the_layers_can_be_dynamic(layers: tuple[int, ...]) -> Non
 def test_defaults_are_those_of_the_papers_setting() -> None:
     for name in ("dpn", "dymlp", "dyjoint"):
         defaults = CATALOGUE[name].defaults
-        assert (defaults["embedding_dim"], defaults["hidden_units"], defaults["batch_norm"]) == (10, (400,) * 3, True)
+        assert (defaults["embedding.dim"], defaults["hidden_units"], defaults["batch_norm"]) == (10, (400,) * 3, True)
         assert (defaults["num_kernels"], defaults["gate"], defaults["activation"]) == (4, "softmax", "relu")
     assert CATALOGUE["dpn_field"].defaults["hidden_units"] == (100, 100)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.models import (
     CATALOGUE,
     Choice,
+    Embedding,
     LogUniform,
     build_model,
     dynint,
@@ -27,6 +27,7 @@ from dynctr_tf.models import (
 )
 from dynctr_tf.models import dcn_v2 as dcn
 from dynctr_tf.optimizers import OPTIMIZERS
+from dynctr_tf.options import option_paths
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +127,7 @@ def test_lr_is_a_sum_of_weights() -> None:
 
 def test_fm_is_its_equation() -> None:
     features, random = EncodedFeatures.from_sizes([4, 5, 6]), np.random.default_rng(2)
-    model = fm(features, embedding_dim=3)
+    model = fm(features, embedding=Embedding(3))
     table = random.normal(size=(features.num_ids, 4)).astype(np.float32)
     model.set_weights([table, np.array([-0.5])])
     ids = np.array([[1, 5, 10], [4, 9, 15]], np.int32)
@@ -141,7 +142,7 @@ def test_fm_is_its_equation() -> None:
 @pytest.mark.parametrize("residual", [True, False])
 def test_xdeepint_is_its_equations_with_loops(num_subspaces: int, residual: bool) -> None:
     features, random = EncodedFeatures.from_sizes([4, 5, 6]), np.random.default_rng(2)
-    model = xdeepint(features, embedding_dim=4, num_layers=2, num_subspaces=num_subspaces, residual=residual)
+    model = xdeepint(features, embedding=Embedding(4), num_layers=2, num_subspaces=num_subspaces, residual=residual)
     model.set_weights([random.normal(0, 0.5, weight.shape) for weight in model.get_weights()])
     weights = model.get_weights()
     table, kernels, (w_out, b_out) = weights[0], weights[1:3], weights[3:]
@@ -162,12 +163,12 @@ def test_xdeepint_is_its_equations_with_loops(num_subspaces: int, residual: bool
 @pytest.mark.parametrize("mode", ["da", "dgp", "dwp"])
 def test_silent_generators_leave_xdeepint(mode: str) -> None:
     features = EncodedFeatures.from_sizes([4, 5, 6])
-    model = dynint(features, mode=mode, embedding_dim=4, num_layers=2, num_subspaces=2)
+    model = dynint(features, mode=mode, embedding=Embedding(4), num_layers=2, num_subspaces=2)
     paths = [getattr(weight, "path", weight.name) for weight in model.weights]
     silent = [np.zeros_like(w) if "generator" in p else w for p, w in zip(paths, model.get_weights(), strict=True)]
     model.set_weights(silent)
     by_path = dict(zip((path.split(":")[0] for path in paths), silent, strict=True))
-    static = xdeepint(features, embedding_dim=4, num_layers=2, num_subspaces=2)
+    static = xdeepint(features, embedding=Embedding(4), num_layers=2, num_subspaces=2)
     if mode == "dgp":
         kernels = [by_path[f"dgp_{n}/v"] @ by_path[f"dgp_{n}/u"].T for n in (1, 2)]
     else:
@@ -193,10 +194,10 @@ def test_orthogonal_penalty_and_row_penalty_reach_the_loss() -> None:
     features = EncodedFeatures.from_sizes([4, 5])
     ids = {"fields": np.array([[1, 5]], np.int32)}
     for options in ({"mode": "dwp"}, {"mode": "dgp", "rank": 3}):
-        model = dynint(features, embedding_dim=4, num_subspaces=2, orthogonal_weight=0.1, **options)
+        model = dynint(features, embedding=Embedding(4), num_subspaces=2, orthogonal_weight=0.1, **options)
         model(ids)
         assert len(model.losses) == 4
-    penalised = fm(features, row_regularizer_l2=0.5)
+    penalised = fm(features, embedding=Embedding(row_regularizer_l2=0.5))
     penalised(ids, training=True)
     table = penalised.get_weights()[0]
     np.testing.assert_allclose(float(tf.add_n(penalised.losses)), 0.5 * (table[[1, 5]] ** 2).sum(), rtol=1e-5)
@@ -216,7 +217,7 @@ def test_inputs_are_the_encoded_batch() -> None:
 
 def test_multi_valued_fields_alone_are_enough() -> None:
     features = EncodedFeatures((Field("tags", "item", 1, 9, max_values=3),))
-    model = build_model("fm", features, embedding_dim=2)
+    model = build_model("fm", features, embedding=Embedding(2))
     assert model({"tags": tf.constant([[1, 2, 0]])}).shape == (1, 1)
 
 
@@ -231,7 +232,18 @@ def test_multi_valued_fields_alone_are_enough() -> None:
         (lambda: xdeepint(FEATURES, num_layers=0), "num_layers"),
         (lambda: dcn(FEATURES, structure="stack"), "Did you mean 'stacked'"),
         (lambda: dcn(FEATURES, num_layers=0), "num_layers"),
-        (lambda: fm(FEATURES, pooling="max"), "pooling mode"),
+        (lambda: Embedding(pooling="max"), "pooling mode"),
+        (lambda: Embedding(0), "dim of Embedding must be from 1"),
+        (lambda: Embedding(1.5), "dim of Embedding must be a whole number"),
+        (lambda: lr(FEATURES, embedding=Embedding(4)), "embedding.dim of lr must be 1"),
+        (lambda: build_model("fm", FEATURES, embedding=4), r"must be Embedding\(...\), got 4"),
+        (lambda: build_model("fm", FEATURES, embedding_dim=4), "Did you mean 'embedding.dim'"),
+        (lambda: build_model("fm", FEATURES, **{"embedding.pooling": "max"}), "pooling mode"),
+        (lambda: build_model("fm", FEATURES, **{"embedding.dim": 0}), "embedding.dim of model 'fm' must be from 1"),
+        (
+            lambda: build_model("lr", FEATURES, embedding=Embedding(1)),
+            "embedding.initial_scale is fixed",
+        ),
     ],
 )
 def test_wrong_names_and_values_are_refused(make: Any, message: str) -> None:
@@ -241,7 +253,7 @@ def test_wrong_names_and_values_are_refused(make: Any, message: str) -> None:
 
 @pytest.mark.parametrize("entry", CATALOGUE.values(), ids=lambda entry: entry.name)
 def test_catalogue_entry_agrees_with_its_function(entry: Any) -> None:
-    options = set(inspect.signature(entry.function).parameters)
+    options = set(option_paths(entry.function))
     assert set(entry.fixed) <= options
     assert set(entry.search_space) <= set(entry.defaults)
     assert set(entry.defaults) | set(entry.fixed) | {"features", "name"} == options

@@ -12,9 +12,21 @@ from tensorflow import keras
 from dynctr_tf import models
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.layers.dynamic.orthogonal_set import orthogonality
-from dynctr_tf.models import build_model, dnn, gatenet, lhuc, mmoe, optmsm, pepnet, per_scenario, poso, shared_bottom
+from dynctr_tf.models import (
+    Embedding,
+    build_model,
+    dnn,
+    gatenet,
+    lhuc,
+    mmoe,
+    optmsm,
+    pepnet,
+    per_scenario,
+    poso,
+    shared_bottom,
+)
 
-SMALL: dict[str, Any] = {"embedding_dim": 3, "activation": "tanh"}
+SMALL: dict[str, Any] = {"embedding": Embedding(3), "activation": "tanh"}
 OPTMSM: dict[str, Any] = {**SMALL, "encoder_units": (5, 4), "tower_units": (4,), "scenario_dim": 3, "hyper_units": 2}
 MODELS: dict[str, dict[str, Any]] = {
     "optmsm": OPTMSM,

@@ -26,7 +26,7 @@ SHORT = ["--training.batch_size", "256", "--training.epochs", "1", "--training.e
 SHORT += ["--training.tensorboard", "false", "--evaluation.replicates", "40"]
 # So few steps hardly ever beat the click rate.
 SHORT += ["--export.even_if_worse_than_base_rate", "true"]
-TINY_DNN = ["--model.name", "dnn", "--model.options.embedding_dim", "4", "--model.options.hidden_units", "[8]"]
+TINY_DNN = ["--model.name", "dnn", "--model.embedding.dim", "4", "--model.hidden_units", "[8]"]
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_train_on_a_file_of_ones_own(here: Path, capsys: pytest.CaptureFixture[s
         (["--training.epochs", "0"], "epochs must be at least 1, got 0"),
         (["--training.monitor", "loglos"], "'loglos'. Did you mean 'logloss'"),
         (["--model.name", "dynint-dgpp"], "'dynint-dgpp'. Did you mean 'dynint-dgp'"),
-        (["--model.options.hiden_units", "[4]"], "'hiden_units'. Did you mean 'hidden_units'"),
+        (["--model.hiden_units", "[4]"], "'hiden_units'. Did you mean 'hidden_units'"),
         (["--optimizer.name", "lazy_adm"], "'lazy_adm'. Did you mean 'lazy_adam'"),
         (["--optimizer.options.learning_rat", "1"], "'learning_rat'. Did you mean 'learning_rate'"),
         (["--optimizer.schedule", "step"], "The schedule 'step' needs decay_steps"),
@@ -230,7 +230,7 @@ def test_tune_writes_settings_that_train_takes(here: Path, capsys: pytest.Captur
     assert table in text and len(re.findall(r"^(?:0|1|start) +0\.\d{5} .*", table, re.M)) == 3
 
     best = read_file(here / "search" / "best.toml")
-    assert best["model"]["name"] == "dnn" and best["model"]["options"]["embedding_dim"] == 4
+    assert best["model"]["name"] == "dnn" and best["model"]["embedding"]["dim"] == 4
     assert best["training"]["epochs"] == 1 and "search" not in best
     records = sorted((here / "search").glob("trial_*/record.json"))
     times = [file.stat().st_mtime_ns for file in records]

@@ -24,8 +24,8 @@ SMALL = ("--training.batch_size", "128", "--training.evaluate_every", "8", "--tr
 SMALL += ("--training.patience", "0", "--training.tensorboard", "false")
 SMALL += ("--export.directory", "none", "--evaluation.replicates", "40")
 MODELS = {
-    "dynint-dgp": ("embedding_dim=8", "num_subspaces=4", "num_layers=2", "dropout=0.2"),
-    "dnn": ("embedding_dim=4", "hidden_units=[16]", "dropout=0.3"),
+    "dynint-dgp": ("embedding.dim=8", "num_subspaces=4", "num_layers=2", "dropout=0.2"),
+    "dnn": ("embedding.dim=4", "hidden_units=[16]", "dropout=0.3"),
 }
 
 
@@ -84,7 +84,7 @@ def evaluation(run: Path) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", list(MODELS))
 def test_a_killed_job_ends_as_one_that_was_left_alone(model: str, tmp_path: Path) -> None:
-    options = [f"--model.options.{option}" for option in MODELS[model]]
+    options = [f"--model.{option}" for option in MODELS[model]]
     words = ("--model.name", model, *options, *DATA, *SMALL, "--run-directory")
     finish(tmp_path, *words, "whole")
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.models import Embedding
 from dynctr_tf.models.catalogue import build_model
 from pipelines.benchmarks.model_speed import PRECISIONS, matmul_multiply_adds
 from pipelines.benchmarks.speed_picture import draw_speed
@@ -20,13 +21,19 @@ ROWS = {"fields": np.tile(np.array([field.first_id for field in FEATURES.fields]
 
 
 def test_layers_of_a_perceptron() -> None:
-    model = build_model("dnn", FEATURES, embedding_dim=4, hidden_units=(7, 6))
+    model = build_model("dnn", FEATURES, embedding=Embedding(4), hidden_units=(7, 6))
     assert matmul_multiply_adds(model, ROWS) == 12 * 7 + 7 * 6 + 6
 
 
 def test_what_a_batch_costs_once_is_no_rows() -> None:
     model = build_model(
-        "apg-dnn", FEATURES, embedding_dim=4, hidden_units=(7,), rank=2, over_parameterisation=5, generated_bias=False
+        "apg-dnn",
+        FEATURES,
+        embedding=Embedding(4),
+        hidden_units=(7,),
+        rank=2,
+        over_parameterisation=5,
+        generated_bias=False,
     )
     # U, the generator of the core, the core, V, and the output; not U = U^l U^r (12 x 5 x 2) and V = V^l V^r.
     assert matmul_multiply_adds(model, ROWS) == 12 * 2 + 12 * 4 + 2 * 2 + 2 * 7 + 7

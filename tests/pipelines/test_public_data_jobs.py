@@ -15,7 +15,7 @@ from pipelines import compare, train
 ROOT = Path(__file__).parents[2]
 
 SHORT = ["--training.batch_size", "256", "--training.epochs", "1", "--training.evaluate_every", "2"]
-SHORT += ["--evaluation.replicates", "40", "--model.options.embedding_dim", "4"]
+SHORT += ["--evaluation.replicates", "40", "--model.embedding.dim", "4"]
 SHORT += ["--export.even_if_worse_than_base_rate", "true"]
 
 
@@ -37,9 +37,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("movielens_tag", ["--model.options.hidden_units", "[8,8,8]", "--model.options.contexts", "x:tag"]),
-        ("movielens_1m", ["--model.options.hidden_units", "[8]", "--export.directory", "none"]),
-        ("amazon_reviews", ["--model.name", "din", "--model.options.hidden_units", "[8]", "--data.seed", "3"]),
+        ("movielens_tag", ["--model.hidden_units", "[8,8,8]", "--model.contexts", "x:tag"]),
+        ("movielens_1m", ["--model.hidden_units", "[8]", "--export.directory", "none"]),
+        ("amazon_reviews", ["--model.name", "din", "--model.hidden_units", "[8]", "--data.seed", "3"]),
     ],
 )
 def test_train_by_the_settings_file(
@@ -55,7 +55,7 @@ def test_train_by_the_settings_file(
 
 def test_compare_one_model_under_several_names(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     base = ["--config", settings_file("movielens_tag"), "--data.path", str(files["movielens_tag"]), *SHORT]
-    base += ["--model.options.hidden_units", "[8,4]", "--seeds", "1", "--trials", "0", "--output", "compared"]
+    base += ["--model.hidden_units", "[8,4]", "--seeds", "1", "--trials", "0", "--output", "compared"]
     static_second = 'dpn-first=dpn contexts=["z0","none"] gate=sigmoid'
     compare.main([*base, "--models", "dpn", static_second, "--reference", "dpn-first"])
     text = capsys.readouterr().out

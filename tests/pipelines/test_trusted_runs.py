@@ -21,7 +21,7 @@ from pipelines.stages import check_model, complete_settings
 
 SMALL = ["--data.options.num_train", "1500", "--data.options.num_validation", "300", "--data.options.num_test", "300"]
 QUICK = ["--training.epochs", "1", "--training.tensorboard", "false", "--evaluation.replicates", "40"]
-DNN = ["--model.name", "dnn", "--model.options.embedding_dim", "4", "--model.options.hidden_units", "[8]"]
+DNN = ["--model.name", "dnn", "--model.embedding.dim", "4", "--model.hidden_units", "[8]"]
 
 
 @pytest.fixture
@@ -130,17 +130,17 @@ def test_no_test_rows_are_said_before_the_training(here: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model.options.embedding_dim", "1.5"], "embedding_dim of model 'dnn' must be a whole number, got 1.5"),
-        (["--model.options.dropout", "1"], "dropout of model 'dnn' must be from 0 to below 1, got 1"),
-        (["--model.options.dropout", "nan"], "model.options.dropout must be a finite number, got nan"),
-        (["--model.options.dropout", "half"], "dropout of model 'dnn' must be a number, got 'half'"),
-        (["--model.options.embedding_dim", "0"], "must be from 1 to"),
-        (["--model.options.embedding_dim", "9" * 30], "at most 64 bits, got one of 30 digits"),
-        (["--model.options.hidden_units", "400"], "must be a list of whole numbers, got 400"),
-        (["--model.options.hidden_units", "[400, 0]"], "must be from 1 to"),
-        (["--model.options.hidden_units", "abc"], "must be a list of whole numbers, got 'abc'"),
-        (["--model.options.batch_norm", "3"], "must be true or false, got 3"),
-        (["--model.options.activation", "relo"], "Did you mean 'relu'"),
+        (["--model.embedding.dim", "1.5"], "embedding.dim of model 'dnn' must be a whole number, got 1.5"),
+        (["--model.dropout", "1"], "dropout of model 'dnn' must be from 0 to below 1, got 1"),
+        (["--model.dropout", "nan"], "model.dropout must be a finite number, got nan"),
+        (["--model.dropout", "half"], "dropout of model 'dnn' must be a number, got 'half'"),
+        (["--model.embedding.dim", "0"], "must be from 1 to"),
+        (["--model.embedding.dim", "9" * 30], "at most 64 bits, got one of 30 digits"),
+        (["--model.hidden_units", "400"], "must be a list of whole numbers, got 400"),
+        (["--model.hidden_units", "[400, 0]"], "must be from 1 to"),
+        (["--model.hidden_units", "abc"], "must be a list of whole numbers, got 'abc'"),
+        (["--model.batch_norm", "3"], "must be true or false, got 3"),
+        (["--model.activation", "relo"], "Did you mean 'relu'"),
         (
             ["--optimizer.options.learning_rate", "0"],
             "learning_rate of optimizer 'row_wise_adagrad' must be above 0, got 0",
@@ -150,7 +150,16 @@ def test_no_test_rows_are_said_before_the_training(here: Path, capsys: pytest.Ca
         (["--optimizer.options.lerning_rate", "1"], "Did you mean 'learning_rate'"),
         (["--optimizer.name", "adam", "--optimizer.options.beta_1", "1.5"], "must be from 0 to below 1, got 1.5"),
         (["--model", "dinn"], "Did you mean 'din' or 'dnn'"),
-        (["--model.options", "3"], "table of settings; give one of them, as in --model.options.NAME VALUE"),
+        (
+            ["--model.options.embedding_dim", "4"],
+            "Did you mean '--model.embedding.dim'? As in: --model.embedding.d",
+        ),
+        (["--model.embedding_dim", "4"], "Did you mean 'embedding.dim'"),
+        (["--model.embedding", "4"], "embedding of model 'dnn' must be Embedding(...), got 4; in settings each of its"),
+        (["--model.embedding.pooling", "max"], "Unknown pooling mode: 'max'"),
+        (["--model.nam", "dnn"], "Did you mean '--model.name'"),
+        (["--model.epochs", "3"], "Unknown option of model 'dnn': 'epochs'. Did you mean 'training.epochs'?"),
+        (["--model.options", "3"], "table of settings; give one of them, as in --model.NAME VALUE"),
         (["--data.options.num_train", "many"], "num_train of data set 'synthetic_ctr' must be a whole number"),
         (["--data.options.x", "2020-01-01"], "Unknown option of data set 'synthetic_ctr': 'x'"),
         (["--data.min_count", "0"], "data.min_count must be at least 1, got 0"),
@@ -159,8 +168,8 @@ def test_no_test_rows_are_said_before_the_training(here: Path, capsys: pytest.Ca
         (["--training.seed", "-1"], "training.seed must be at least 0, got -1"),
         (["--training.seed", "4294967296"], "training.seed must be at most 4,294,967,295"),
         (["--training.learning_rate", "0.1"], "Did you mean '--optimizer.options.learning_rate'"),
-        (["--num_layers", "3"], "'--model.options.num_layers' belongs to another model"),
-        (["--model.name", "dcn", "--num_layers", "3"], "Did you mean '--model.options.num_layers'"),
+        (["--num_layers", "3"], "'--model.num_layers' belongs to another model"),
+        (["--model.name", "dcn", "--num_layers", "3"], "Did you mean '--model.num_layers'"),
         (["--optimizer", "adam"], "as in --optimizer.name VALUE"),
         (["clicks.csv"], "--data.name tabular_file --data.path clicks.csv --data.schema clicks.schema.json"),
         (["--config", "."], "is a folder; give a TOML file in it"),
@@ -200,11 +209,11 @@ def test_other_jobs_refuse_too(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert "dropout of model 'dnn' must be" in refused(compare, words, capsys)
     assert "'lrr'. Did you mean 'lr'" in refused(compare, ["--models", "lrr", "--output", "out"], capsys)
     assert "search.trials must be at least 0" in refused(tune, ["--trials", "-1"], capsys)
-    assert "dropout of model" in refused(tune, [*DNN, "--model.options.dropout", "1"], capsys)
+    assert "dropout of model" in refused(tune, [*DNN, "--model.dropout", "1"], capsys)
 
 
 def test_a_model_that_does_not_fit_is_refused_with_its_figures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [*DNN, *SMALL, *QUICK, "--model.options.embedding_dim", "1000000000"]
+    words = [*DNN, *SMALL, *QUICK, "--model.embedding.dim", "1000000000"]
     message = refused(train, words, capsys)
     assert "does not fit into memory" in message and "x 1,000,000,000) alone takes" in message
     assert "GiB are available" in message
@@ -245,11 +254,11 @@ def test_embeddings_start_where_the_optimizer_wants_them(small_data: Any, capsys
         completed = complete_settings(settings, small_data)
         assert complete_settings(completed, small_data, say=False) == completed
         check_model(completed)
-        return completed.model.options.get("initial_scale")
+        return completed.model.options.get("embedding.initial_scale")
 
     assert start("dynint-dgp", "group_ftrl") == 0.05
     assert "embeddings start within 0.05, which suits group_ftrl" in capsys.readouterr().out
-    assert start("dynint-dgp", "group_ftrl", initial_scale=0.2) == 0.2
+    assert start("dynint-dgp", "group_ftrl", **{"embedding.initial_scale": 0.2}) == 0.2
     assert start("dynint-dgp", "default") is None  # the model's own default
     assert start("lr", "group_ftrl") is None  # has first-order weights alone
     assert "embeddings start" not in capsys.readouterr().out

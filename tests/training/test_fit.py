@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.metrics import auc, log_loss
+from dynctr_tf.models import Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
 from dynctr_tf.stack import optimizer_state, random_states
@@ -34,12 +35,12 @@ STEPS = 12  # ceil(3000 / 256), the last batch smaller
 
 def dnn(data: Any, seed: int = 0, dropout: float = 0.2) -> keras.Model:
     set_seed(seed)
-    return build_model("dnn", data.features, embedding_dim=4, hidden_units=(16,), dropout=dropout)
+    return build_model("dnn", data.features, embedding=Embedding(4), hidden_units=(16,), dropout=dropout)
 
 
 def dynint(data: Any, seed: int = 0) -> keras.Model:
     set_seed(seed)
-    return build_model("dynint-dgp", data.features, embedding_dim=8, num_subspaces=4, num_layers=2, dropout=0.1)
+    return build_model("dynint-dgp", data.features, embedding=Embedding(8), num_subspaces=4, num_layers=2, dropout=0.1)
 
 
 def fit(model: keras.Model, data: Any, directory: Path, optimizer: Any = None, **options: Any) -> TrainingResult:
@@ -241,7 +242,7 @@ def test_bad_arguments(options: dict[str, Any], message: str, small_data: Any, t
 def test_the_checkpoint_of_another_model_is_refused(small_data: Any, tmp_path: Path) -> None:
     fit(dnn(small_data), small_data, tmp_path)
     set_seed(0)
-    other = build_model("fm", small_data.features, embedding_dim=4)
+    other = build_model("fm", small_data.features, embedding=Embedding(4))
     with pytest.raises(ValueError, match="is of another model or optimizer"):
         fit(other, small_data, tmp_path)
     with pytest.raises(ValueError, match="is of another model or optimizer"):

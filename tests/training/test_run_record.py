@@ -28,7 +28,7 @@ def record(**changes: Any) -> RunRecord:
         "settings": {"seed": 0, "path": "clicks.csv"},
     }
     rows.update(changes.pop("rows", {}))
-    settings = {"model": {"name": "dnn", "options": {"embedding_dim": 16}}, "training": {"epochs": 3}}
+    settings = {"model": {"name": "dnn", "embedding": {"dim": 16}}, "training": {"epochs": 3}}
     settings.update(changes.pop("settings", {}))
     return RunRecord(settings, rows, {"version": "1.0", "digest": "c", "keras": "Keras 3", **changes.pop("code", {})})
 
@@ -38,8 +38,8 @@ def record(**changes: Any) -> RunRecord:
     [
         ({"settings": {"training": {"epochs": 4}}}, "training.epochs 3 -> 4"),
         (
-            {"settings": {"model": {"name": "dnn", "options": {"embedding_dim": 8}}}},
-            "model.options.embedding_dim 16 -> 8",
+            {"settings": {"model": {"name": "dnn", "embedding": {"dim": 8}}}},
+            "model.embedding.dim 16 -> 8",
         ),
         ({"settings": {"optimizer": {"options": {"learning_rate": 0.5}}}}, "learning_rate default -> 0.5"),
         (

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from dynctr_tf.metrics import auc
+from dynctr_tf.models import Embedding
 from dynctr_tf.models.catalogue import Choice, LogUniform
 from dynctr_tf.stack import KERAS_3
 from dynctr_tf.training import predict_logits
@@ -20,7 +21,9 @@ SPACE = {"model.num_subspaces": Choice((1, 2)), "optimizer.learning_rate": LogUn
 
 
 def test_it_builds_what_was_drawn(small_data: Any) -> None:
-    model = HyperModel("dynint-dgp", small_data, space=SPACE, embedding_dim=4, num_layers=1, rank=4, batch_size=512)
+    model = HyperModel(
+        "dynint-dgp", small_data, space=SPACE, embedding=Embedding(4), num_layers=1, rank=4, batch_size=512
+    )
     hyperparameters = keras_tuner.HyperParameters()
     hyperparameters.values["model.num_subspaces"] = 1
     hyperparameters.values["optimizer.learning_rate"] = 0.05
@@ -38,7 +41,7 @@ def test_it_builds_what_was_drawn(small_data: Any) -> None:
     not KERAS_3 and not tf.__version__.startswith("2.15"), reason="keras-tuner knows Keras 3 or Keras 2.15, no tf_keras"
 )
 def test_a_tuner_of_ones_own_searches_by_exact_auc(small_data: Any, tmp_path: Path) -> None:
-    space = {"model.embedding_dim": Choice((2, 4)), "optimizer.learning_rate": LogUniform(1e-3, 1e-2)}
+    space = {"model.embedding.dim": Choice((2, 4)), "optimizer.learning_rate": LogUniform(1e-3, 1e-2)}
     model = HyperModel("fm", small_data, space=space, batch_size=500, epochs=2, monitor="val_auc")
     objective = keras_tuner.Objective("val_auc", "max")
     tuner = keras_tuner.RandomSearch(model, objective, max_trials=2, seed=1, directory=tmp_path, project_name="own")

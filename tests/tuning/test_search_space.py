@@ -22,7 +22,7 @@ def test_the_space_of_dynint_is_the_papers() -> None:
         for name in ("optimizer.learning_rate", "optimizer.dense_learning_rate"):
             assert space[name] == LogUniform(1e-2, 1e-1)
         # Each number of sub-spaces divides each size of an embedding, so that no draw is refused.
-        sizes: Any = space["model.embedding_dim"]
+        sizes: Any = space["model.embedding.dim"]
         assert all(size % h == 0 for size in sizes.values for h in (1, 2, 4, 8, 16))
     for optimizer in ("lazy_adam", "adam"):
         assert catalogue_space("dynint-dgp", optimizer)["optimizer.learning_rate"] == LogUniform(1e-4, 1e-3)
@@ -32,7 +32,7 @@ def test_the_space_of_dynint_is_the_papers() -> None:
 def test_each_model_is_searched_with_its_optimizer_and_embedding(name: str) -> None:
     space = catalogue_space(name)
     assert "optimizer.learning_rate" in space
-    assert "model.embedding_dim" in space or "embedding_dim" not in CATALOGUE[name].defaults
+    assert "model.embedding.dim" in space or "embedding.dim" not in CATALOGUE[name].defaults
 
 
 def test_a_users_space_goes_over_that_of_the_catalogue() -> None:
@@ -57,10 +57,25 @@ def test_a_users_space_goes_over_that_of_the_catalogue() -> None:
     )
 
 
+def test_options_of_parts_are_tables_or_paths() -> None:
+    tables = {"model": {"embedding": {"dim": [4, 8], "pooling": "sum", "initial_scale": {"low": 1e-3, "high": 0.1}}}}
+    paths = {"model": {f"embedding.{name}": value for name, value in tables["model"]["embedding"].items()}}
+    space, fixed = with_own_space({}, tables, "dnn")
+    assert (space, fixed) == with_own_space({}, paths, "dnn")
+    assert space == {"model.embedding.dim": Choice((4, 8)), "model.embedding.initial_scale": LogUniform(1e-3, 0.1)}
+    assert fixed == {"model.embedding.pooling": "sum"}
+
+
+def test_rows_are_penalised_by_the_model_or_by_the_optimizer() -> None:
+    name = "model.embedding.row_regularizer_l2"
+    assert name in catalogue_space("dnn", "lazy_adam") and name not in catalogue_space("dnn", "group_ftrl")
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [
         ({"modl": {}}, "'modl'. Did you mean 'model'"),
+        ({"model": {"embedding": {"dims": [4]}}}, "'embedding.dims'. Did you mean 'embedding.dim'"),
         ({"model": {"num_layer": [1]}}, "'num_layer'. Did you mean 'num_layers'"),
         ({"optimizer": {"l2_1": [1]}}, "'l2_1'. Did you mean 'l21'"),
         ({"training": {"batch": [1]}}, "'batch'. Did you mean 'batch_size'"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +14,7 @@ from dynctr_tf.models.catalogue.multi_scenario_models import MULTI_SCENARIO_MODE
 from dynctr_tf.models.catalogue.sequence_models import SEQUENCE_MODELS
 from dynctr_tf.models.catalogue.static_models import STATIC_MODELS
 from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.options import option_paths
 
 __all__ = [
     "CATALOGUE",
@@ -64,7 +64,7 @@ def build_model(name: str, features: EncodedFeatures, **options: Any) -> Any:
     Args:
         name: Its name in the catalogue.
         features: The description that the encoder gives.
-        **options: Options of its function.
+        **options: Its options, by path or part: `**{"embedding.dim": 8}` or `embedding=Embedding(8)`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`, not compiled.
@@ -74,7 +74,7 @@ def build_model(name: str, features: EncodedFeatures, **options: Any) -> Any:
 
     Example:
 
-    >>> build_model("fm", EncodedFeatures.from_sizes([10, 20]), embedding_dim=4).output_shape
+    >>> build_model("fm", EncodedFeatures.from_sizes([10, 20]), **{"embedding.dim": 4}).output_shape
     (None, 1)
     """
     return model_entry(name).build(features, **options)
@@ -110,8 +110,8 @@ def _described(entry: ModelEntry) -> str:
     if entry.fixed:
         lines.append("  stands for: " + ", ".join(f"{name}={value!r}" for name, value in entry.fixed.items()))
     # The modules of the models have postponed annotations, so these are texts.
-    parameters = inspect.signature(entry.function).parameters
-    options = [(name, str(parameters[name].annotation), repr(value)) for name, value in entry.defaults.items()]
+    known = option_paths(entry.function)
+    options = [(path, str(known[path].annotation), repr(value)) for path, value in entry.defaults.items()]
     if options:
         lines.append("  options:")
         widths = [max(len(row[column]) for row in options) for column in range(2)]

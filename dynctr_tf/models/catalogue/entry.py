@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.options import check_options
+from dynctr_tf.options import check_options, option_paths, with_parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +64,8 @@ class ModelEntry:
         equation: Which equations of it the model is.
         optimizer: The name of the optimizer in `dynctr_tf.optimizers.registry` that it is trained with unless told
             otherwise.
-        fixed: Options that this name stands for, such as the mode of DynInt. Default none.
-        search_space: Options of the model to search. Default none.
+        fixed: Options that this name stands for, by their paths, such as the mode of DynInt. Default none.
+        search_space: Options of the model to search, by their paths. Default none.
     """
 
     name: str
@@ -79,13 +79,22 @@ class ModelEntry:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The options that may be given to the model, with their defaults."""
-        parameters = inspect.signature(self.function).parameters.values()
+        """The options that may be given to the model, by their paths such as `"embedding.dim"`, with their defaults."""
         return {
-            parameter.name: parameter.default
-            for parameter in parameters
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in (*self.fixed, "name")
+            path: option.default
+            for path, option in option_paths(self.function).items()
+            if path not in ("features", "name", *self.fixed)
         }
+
+    def path_of(self, option: str) -> str | None:
+        """Returns the path of an option, whatever part it belongs to; `None` where the model has none of this name.
+
+        Use it for options that jobs set or searches leave out, such as `"initial_scale"` of the embeddings.
+
+        Args:
+            option: The last word of the path.
+        """
+        return next((path for path in self.defaults if path.rpartition(".")[2] == option), None)
 
     @property
     def cost(self) -> str:
@@ -94,16 +103,26 @@ class ModelEntry:
         costs = [paragraph for paragraph in paragraphs if paragraph.startswith("Cost: ")]
         return " ".join(costs[0].removeprefix("Cost: ").split()) if costs else ""
 
+    def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of the function for options of the model.
+
+        Args:
+            options: Options by path (`{"embedding.dim": 8}`), or parts by name (`{"embedding": Embedding(8)}`).
+
+        Raises:
+            ValueError: An option that the model does not have, or one of a wrong type or out of range.
+        """
+        check_options(f"model {self.name!r}", self.function, options, self.defaults)
+        return with_parts(self.function, {**options, **self.fixed})
+
     def build(self, features: EncodedFeatures, **options: Any) -> Any:
         """Builds the model.
 
         Args:
             features: The description that the encoder gives.
-            **options: Options of its function.
+            **options: As `arguments`.
 
         Raises:
-            ValueError: An option that it does not have, one of a wrong type or out of range, or a value that its
-                function refuses.
+            ValueError: As `arguments`, or a value that its function refuses.
         """
-        check_options(f"model {self.name!r}", self.function, options, self.defaults)
-        return self.function(features, **self.fixed, **options, name=self.name.replace("-", "_"))
+        return self.function(features, **self.arguments(options), name=self.name.replace("-", "_"))

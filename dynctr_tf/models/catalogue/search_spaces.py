@@ -9,7 +9,9 @@ from dynctr_tf.models.dynamic_tower import OPERATIONS
 
 # The rows of a batch are regularised by the model under Adam; G-FTRL has penalties of its own and wants 0 here.
 _ROW_L2 = Choice((0.0, 1e-6, 1e-5, 1e-4, 1e-3))
-EMBEDDING: SearchSpace = MappingProxyType({"embedding_dim": Choice((8, 16, 32)), "row_regularizer_l2": _ROW_L2})
+EMBEDDING: SearchSpace = MappingProxyType(
+    {"embedding.dim": Choice((8, 16, 32)), "embedding.row_regularizer_l2": _ROW_L2}
+)
 DENSE: SearchSpace = MappingProxyType(
     {
         "hidden_units": Choice(
@@ -22,16 +24,16 @@ DENSE: SearchSpace = MappingProxyType(
 POLYNOMIAL: SearchSpace = MappingProxyType(
     {
         # The paper's 16, and 32 beside it: each number of sub-spaces divides both.
-        "embedding_dim": Choice((16, 32)),
+        "embedding.dim": Choice((16, 32)),
         "num_layers": Choice((1, 2, 3, 4)),
         "num_subspaces": Choice((1, 2, 4, 8, 16)),
-        "row_regularizer_l2": _ROW_L2,
+        "embedding.row_regularizer_l2": _ROW_L2,
     }
 )
 GENERATOR: SearchSpace = MappingProxyType({"reduction_ratio": Choice((2.0, 4.0, 8.0, 16.0))})
 ORTHOGONAL: SearchSpace = MappingProxyType({"orthogonal_weight": LogUniform(1e-4, 1e-1)})
 OPERATION: SearchSpace = MappingProxyType(
-    {"embedding_dim": Choice((10, 16, 32)), "num_kernels": Choice((2, 4, 8)), "row_regularizer_l2": _ROW_L2}
+    {"embedding.dim": Choice((10, 16, 32)), "num_kernels": Choice((2, 4, 8)), "embedding.row_regularizer_l2": _ROW_L2}
 )
 TOWER: SearchSpace = MappingProxyType({**OPERATION, **DENSE, "operation": Choice(OPERATIONS), "rank": Choice((16, 32))})
 HISTORY: SearchSpace = MappingProxyType(

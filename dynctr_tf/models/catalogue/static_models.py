@@ -33,6 +33,7 @@ STATIC_MODELS = (
         paper="none; the linear baseline of the papers",
         equation="none",
         optimizer="group_ftrl",
+        fixed=MappingProxyType({"embedding.dim": 1, "embedding.initial_scale": 0.0}),
     ),
     ModelEntry(
         "fm",

@@ -124,7 +124,9 @@ class TrainingSettings:
         1,
         _MOST_ROWS,
     )
-    epochs: int = _setting(3, "passes over the training rows at the most", 1, 10**6)
+    epochs: int = _setting(
+        20, "passes over the training rows at the most; patience ends most trainings after a few", 1, 10**6
+    )
     evaluate_every: int | None = _setting(
         None, "steps between validations (and checkpoints); without it, four times per epoch", 1, _MOST_ROWS
     )

@@ -70,7 +70,7 @@ def test_job_has_our_batches_and_bounds(
     job = peer_job(settings, small_data, tmp_path, seeds=2, trials=3)
     assert (job["learning_rate"], job["learning_rates"]) == (rate, bounds)
     assert (job["embedding_dim"], job["hidden_units"], job["seeds"], job["trials"]) == (4, [8, 6], 2, 3)
-    assert (job["batch_size"], job["epochs"], job["patience"]) == (4096, 3, 4)
+    assert (job["batch_size"], job["epochs"], job["patience"]) == (4096, 20, 4)
     assert sum(job["sizes"]) == small_data.features.num_ids - 1, "all ids but padding"
 
 

@@ -33,6 +33,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.export import check_export_directory, export_model, next_version, serving_line
     from dynctr_tf.figures import figures_text
     from dynctr_tf.training import predict_logits
+    from dynctr_tf.training.precision import bfloat16_unit, mixed_precision_advice
     from dynctr_tf.training.steps import unfinished
     from dynctr_tf.training.strategies import is_chief, wait_for_all
     from pipelines.records import card_of, folder_of, save_logits, save_run, training_record
@@ -60,6 +61,9 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     strategy = training_strategy(settings)
     data = prepare(settings.data, task_of_cluster(settings))
     settings = complete_settings(settings, data)
+    if settings.training.strategy != "tpu":  # whose cores are no part of this machine
+        advice = mixed_precision_advice(bfloat16_unit(), settings.training.mixed_precision)
+        print(advice, end="\n" if advice else "")
     check_evaluation(settings, data)
     record = training_record(settings, data)
     name = f"{settings.data.name}-{settings.model.name}"

@@ -64,7 +64,7 @@ def machine_record() -> dict[str, Any]:
     (True, True)
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    name, features = _processor()
+    name, features = processor()
     return {
         "library": __version__,
         "python": platform.python_version(),
@@ -98,7 +98,7 @@ def _threads(set_here: int, variable: str, cores: int) -> int:
     return set_here or (int(given) if given.isascii() and given.isdigit() else 0) or cores
 
 
-def _processor() -> tuple[str, list[str]]:
+def processor() -> tuple[str, list[str]]:
     """The processor's name, and which of the instructions it has that decide how products are summed."""
     information = Path("/proc/cpuinfo")
     entries: dict[str, str] = {}

@@ -220,6 +220,7 @@ def compare_models(
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
+    from pipelines.comparison_caption import differences
     from pipelines.peers.fuxictr_comparison import digest_of, peer_finished, peer_job, peer_result, write_rows
     from pipelines.records import finished, folder_of, load_logits, training_record
     from pipelines.stages import (
@@ -372,6 +373,15 @@ def compare_models(
         losses = [run["best"]["val_logloss"] for run in figures]
         worse = [line for loss in losses if (line := worse_than_base_rate(data, loss))]
         text += f"\n{model}, {len(worse)} of {len(losses)} runs: {worse[0]}\n" if worse else ""
+    trained = {
+        model: job_settings(read_file(searched[model] / "best.toml" if trials else output / f"{model}{part}.toml"))
+        for model in models
+    }
+    caption = differences(
+        {model: complete_settings(found, data, say=False) for model, found in trained.items()},
+        {model: len(search_space(own_settings[model])[1]) if trials else 0 for model in models},
+    )
+    text += f"\n{caption}\n" if caption else ""
     write_text(output / "comparison.txt", text)
     made_of = {
         "rows": data.fingerprint,
@@ -393,9 +403,8 @@ def compare_models(
             plot_transfer(output / "transfer.png", scenarios)
         print(f"\n{scenarios.to_text()}pictures: {output / 'scenarios-*.png'}")
     print("settings found for each model:")
-    for model in models:
-        found = read_file(searched[model] / "best.toml") if trials else {}
-        print(f"  {model}: {found.get('model', {}).get('options', {})} {found.get('optimizer', {}).get('options', {})}")
+    for model, found in trained.items():
+        print(f"  {model}: {dict(found.model.options)} {dict(found.optimizer.options)}")
     for peer, result in peer_runs.items():
         print(f"  {peer}: {result['found']}")
 

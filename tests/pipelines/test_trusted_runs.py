@@ -17,6 +17,7 @@ from dynctr_tf.training.steps import unfinished
 from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
 from pipelines import __main__ as overview
 from pipelines import benchmark, compare, train, tune
+from pipelines.comparison_caption import differences
 from pipelines.stages import check_model, complete_settings
 
 SMALL = ["--data.options.num_train", "1500", "--data.options.num_validation", "300", "--data.options.num_test", "300"]
@@ -262,6 +263,21 @@ def test_embeddings_start_where_the_optimizer_wants_them(small_data: Any, capsys
     assert start("dynint-dgp", "default") is None  # the model's own default
     assert start("lr", "group_ftrl") is None  # has first-order weights alone
     assert "embeddings start" not in capsys.readouterr().out
+
+
+def test_what_compared_models_differ_in_is_said() -> None:
+    own = {
+        "dnn": JobSettings(model=ModelSettings("dnn")),
+        "narrow": JobSettings(model=ModelSettings("dnn", {"embedding.dim": 8})),
+        "dpn": JobSettings(model=ModelSettings("dpn", {"embedding.dim": 16})),
+    }
+    text = differences(own, {"dnn": 3, "narrow": 3, "dpn": 5})
+    assert text.splitlines()[1:] == [
+        "  embedding size: 16 (dnn, dpn), 8 (narrow)",
+        "  normalisation: none (dnn, narrow), batch_norm (dpn)",
+        "  searched hyper-parameters: 3 (dnn, narrow), 5 (dpn)",
+    ]
+    assert differences(dict.fromkeys("ab", own["dnn"]), {"a": 0, "b": 0}) == ""
 
 
 def test_a_short_training_is_said_to_be_short() -> None:

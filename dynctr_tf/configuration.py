@@ -164,7 +164,7 @@ class TrainingSettings:
 class EvaluationSettings:
     """How the test split is judged."""
 
-    replicates: int = _setting(1000, "bootstrap replicates behind every interval", 40, 10**6)
+    replicates: int = _setting(1000, "bootstrap replicates for every interval", 40, 10**6)
     group_by: str | None = _setting(None, "field whose values group the rows for the grouped AUC, such as user_id")
     batch_size: int = _setting(16384, "rows per prediction step", 1, _MOST_ROWS)
 

@@ -431,7 +431,7 @@ def read_json(path: str | Path, advice: str = "Delete it and make it again.") ->
 
 
 def write_array(path: str | Path, array: np.ndarray) -> None:
-    """Writes an array as `.npy` in one move, synced; behind it stands a checksum, which `numpy.load` does not mind.
+    """Writes an array as `.npy` in one move, synced; a checksum follows it, which `numpy.load` ignores.
 
     Raises:
         OSError: It cannot be written, with its name.

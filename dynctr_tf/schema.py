@@ -123,7 +123,7 @@ class Feature:
         name: The column it is read from, and its name in the serving signatures: any text but the empty one.
         kind: `"categorical"` (one value, read as a string), `"numeric"` (one number, binned to an id),
             `"multi_valued"` (a set of values, pooled into one field) or `"sequence"` (values in time order).
-        role: Whom it describes: `"user"`, `"item"`, `"query"`, `"context"`, `"scenario"` (which scenario
+        role: What it describes: `"user"`, `"item"`, `"query"`, `"context"`, `"scenario"` (which scenario
             the row belongs to) or `"group"` (a group that shares generated parameters). At most one feature
             is the scenario and one the group, and both are categorical. Default `"context"`.
         vocabulary: How values become ids. Not used by numeric features.

@@ -30,7 +30,7 @@ KERAS_3: bool = hasattr(keras, "ops")
 
 
 def raw_variable(variable: Any) -> tf.Variable:
-    """Returns the `tf.Variable` behind a Keras variable.
+    """Returns the `tf.Variable` of a Keras variable.
 
     A Keras 3 variable that is given to a `tf` operation is read whole, and its gradient is dense; only the
     `tf.Variable` inside is gathered by row with an `IndexedSlices` gradient. On Keras 2 the two are one, or,

@@ -275,7 +275,7 @@ def main(words: Sequence[str] | None = None) -> None:
         sub.add_argument("--models", nargs="+", default=models, choices=sorted(OPTIONS), help="models")
         sub.add_argument("--batch-size", type=int, default=4096, help="rows per step (default 4096)")
         sub.add_argument("--steps", type=int, default=steps, help=f"timed steps per run (default {steps})")
-        sub.add_argument("--rounds", type=int, default=3, help="runs behind each median (default 3)")
+        sub.add_argument("--rounds", type=int, default=3, help="runs for each median (default 3)")
         sub.add_argument("--output", type=Path, default=Path("runs/benchmark"), help="folder of the JSON figures")
         return sub
 

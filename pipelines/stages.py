@@ -167,8 +167,8 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
             if time.monotonic() - said >= 30.0:
                 said = time.monotonic()
                 absent = absent_partners(cluster)
-                whom = f"; nobody answers at {', '.join(absent)}" if absent else ""
-                print(f"still waiting for the chief to encode, {said - start:.0f} s now{whom}", flush=True)
+                silent = f"; nobody answers at {', '.join(absent)}" if absent else ""
+                print(f"still waiting for the chief to encode, {said - start:.0f} s now{silent}", flush=True)
     if not made.exists():  # what is there is read without a lock, also from a folder of another account
         lock = directory.with_name(f".{directory.name}.lock")
         with only_process(lock, "encodes the same rows", wait_seconds=None):

@@ -105,7 +105,7 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
     save_run(directory, settings, data, record)
     try:
         best = _search(settings, space, data, strategy, directory, record, command)
-    except Exception:  # not a lost worker, with whom there is no talking
+    except Exception:  # not a lost worker, which cannot answer
         text_of_chief(strategy, "null")
         raise
     # The other workers of a multi-worker job end too, now that everything is written.

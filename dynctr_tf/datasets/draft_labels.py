@@ -203,7 +203,7 @@ def _with_impressions(clicks: Column, shown: Column, reason: str, is_whole: bool
     if more:
         raise ValueError(
             f"{more:,} rows have more clicks (column {clicks.name!r}) than impressions (column {shown.name!r}). "
-            "Take another column of impressions, or mend the rows."
+            "Take another column of impressions, or fix the rows."
         )
     others = shown.numbers - clicks.numbers
     _refuse_one_sided(clicks, clicks.numbers, others, is_whole)

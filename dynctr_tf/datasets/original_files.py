@@ -190,7 +190,7 @@ def codes(values: Sequence[str]) -> tuple[np.ndarray, list[str]]:
 
 
 def find_file(directory: str | Path, names: Sequence[str], instructions: str) -> Path:
-    """Returns the first of some files that a directory has, plain or with `.gz` behind its name.
+    """Returns the first of some files that a directory has, plain or with `.gz` after its name.
 
     Raises:
         ValueError: It has none of them.

@@ -43,7 +43,7 @@ class BadRowError(ValueError):
     ) -> None:
         where = f"{path}, {place} {line}" + (f", column {column!r}" if column is not None else "")
         if advice is None:
-            advice = 'Mend the row, or give on_bad_row="skip" to leave such rows out and count them.'
+            advice = 'Fix the row, or give on_bad_row="skip" to leave such rows out and count them.'
         super().__init__(f"{where}: {detail}. {advice}")
         self.path = path
         self.line = line

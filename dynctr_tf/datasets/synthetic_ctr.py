@@ -152,7 +152,7 @@ class SyntheticCtrRows:
         num_items: Items, likewise. Default 300.
         num_scenarios: Scenarios. Default 3.
         scenario_size_ratio: What share of the rows of the one before a scenario has, up to 1 for equal ones; with
-            many scenarios take it near 1, lest the last ones have no row. Default 0.5.
+            with many scenarios take it near 1, so that the last ones have rows. Default 0.5.
         click_rate: Mean click probability. Default 0.22.
         first_order: s1, the standard deviation of the first-order part in the logit. Default 0.85.
         second_order: s2, likewise. Default 0.65.

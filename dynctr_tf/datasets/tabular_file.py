@@ -49,7 +49,7 @@ _PARQUET_ROWS = 65_536
 _START_BYTES = 1 << 16
 _MANY_BAD = 0.3
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# A label, perhaps a query, and features with their values, perhaps behind their field: 1 qid:7 3:1 0:12:0.5
+# A label, perhaps a query, and features with their values, perhaps after their field: 1 qid:7 3:1 0:12:0.5
 _SPARSE_ROW = re.compile(r"[-+]?[0-9][0-9.eE+-]*(\s+qid:[0-9]+)?(\s+([0-9]+:)?[0-9]+:[-+]?[0-9.][0-9.eE+-]*)+\s*(#.*)?")
 _MOST_SHOWN = 60
 
@@ -307,7 +307,7 @@ class TabularFile:
         def advice(known: str) -> str:
             if many:
                 return f"{num_bad:,} of {looked_at:,} rows looked at are bad, so leaving them out is no cure. {known}"
-            return f'{known} Mend the row, or give on_bad_row="skip" to leave such rows out and count them.'.strip()
+            return f'{known} Fix the row, or give on_bad_row="skip" to leave such rows out and count them.'.strip()
 
         if rows.malformed and (number is None or rows.malformed[0].number < number):
             row = rows.malformed[0]
@@ -441,7 +441,7 @@ class TabularFile:
             raise ValueError(
                 f"{self.path}: holds rows as libFM and LIBSVM write them ({row[:_MOST_SHOWN]!r}): numbers of features "
                 "with their values, and no columns. sed -E 's/:1( |$)/\\1/g; s/ /,/; s/ /|/g' makes two columns of it: "
-                "a label, and a multi-valued feature of the numbers, with the value behind those where it is not 1. "
+                "a label, and a multi-valued feature of the numbers, with the value after those where it is not 1. "
                 "Give names to both (column_names=[...]). If each row has the same fields in the same places, name all "
                 'of them, and give delimiter=" ".'
             )
@@ -561,7 +561,7 @@ class TabularFile:
         if len(widths) == 1 and min(widths) > len(self.column_names):
             where = "in column_names=[...]" if self._given_names else "in the header"
             advice = (
-                f"All have {min(widths)}: name each column {where}, also one of row numbers, and the empty one behind "
+                f"All have {min(widths)}: name each column {where}, also one of row numbers, and the empty one after "
                 f"a delimiter at the end of each row. Or else: {advice[0].lower()}{advice[1:]}"
             )
         return advice

@@ -530,7 +530,7 @@ class EncodedDataset:
 
         Raises:
             ValueError: An unknown split or column, a number out of range, a split without rows, or a step
-                behind the last.
+                after the last.
             DamagedFileError: A block that is not what was written.
 
         Cost:
@@ -556,7 +556,7 @@ class EncodedDataset:
                 f"{' without a remainder' if drop_remainder else ''}."
             )
         if epochs is not None and start_step > epochs * steps:
-            raise ValueError(f"start_step {start_step} is behind the last of {epochs} x {steps} steps.")
+            raise ValueError(f"start_step {start_step} is after the last of {epochs} x {steps} steps.")
 
         reader = _WindowReader(blocks, self._width, shuffle, seed, shuffle_blocks if shuffle else 1)
         first_epoch, steps_done = divmod(start_step, steps)

@@ -200,7 +200,7 @@ class EncodedFeatures:
 
         Returns:
             Two lists of places in `entries`, the specific ones first: the rows of a field map in which sequences are
-            pooled behind the fields.
+            pooled after the fields.
 
         Raises:
             ValueError: A name that no entry has.

@@ -283,7 +283,7 @@ class Encoder:
 
 
 def _distinct(column: pa.Array) -> tuple[tf.Tensor, np.ndarray]:
-    """Returns the distinct strings of a column, behind them the missing value, and the place of each row's."""
+    """Returns the distinct strings of a column, after them the missing value, and the place of each row's."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     distinct = encoded.dictionary.fill_null("").cast(pa.binary())
     values = np.append(distinct.to_numpy(zero_copy_only=False), b"")

@@ -17,7 +17,7 @@ _LARGEST_GRAPH = 2**29  # Bytes of all constants: a graph of 2 GiB cannot be wri
 def with_constant_weights(function: Callable[..., Any], *signature: Any) -> Any:
     """Traces a function once, with the weights that it reads as constants of its graph.
 
-    Use it on what a SavedModel answers with. Behind variables TensorFlow has to expect other numbers in each
+    Use it on what a SavedModel answers with. With variables TensorFlow has to expect other numbers in each
     request: it casts kernels to bfloat16 and lays them out for products anew. Constants it casts, packs and
     folds once. `export_model` does so.
 

@@ -37,10 +37,10 @@ def main() -> None:
     start = time.monotonic()
     while not select.select([sys.stdin], [], [], given["every"])[0]:
         gone = absent(given["partners"])
-        whom = f"{', '.join(gone)}, where nobody answers" if gone else "the others, which all answer"
+        partners = f"{', '.join(gone)}, where nobody answers" if gone else "the others, which all answer"
         if select.select([sys.stdin], [], [], 0.0)[0]:
             break
-        print(f"waiting for {whom}; {time.monotonic() - start:.0f} s now", flush=True)
+        print(f"waiting for {partners}; {time.monotonic() - start:.0f} s now", flush=True)
 
 
 if __name__ == "__main__":

@@ -362,7 +362,7 @@ def _train_start(
     """Trains the values that a search starts from. Where they are refused, the search is: they are what was asked for.
 
     Raises:
-        ValueError: They are refused; there is no record of it, so that the mended call begins with them anew.
+        ValueError: They are refused; there is no record of it, so that the corrected call begins with them anew.
     """
     refused: list[ValueError] = []
 

@@ -301,7 +301,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rank", type=int, default=4, help="K (default 4, the paper's example)")
     parser.add_argument("--inner", type=int, default=32, help="P of v5 (default 32)")
     parser.add_argument("--batch-size", type=int, default=1024, help="rows per batch (default 1024)")
-    parser.add_argument("--steps", type=int, default=30, help="timed steps behind each median (default 30)")
+    parser.add_argument("--steps", type=int, default=30, help="timed steps for each median (default 30)")
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS), help="inputs and layers")
     parser.add_argument("--sweeps", nargs="*", choices=sorted(SWEEPS), default=list(SWEEPS), help="what to vary")
     parser.add_argument("--output", type=Path, default=Path("runs/adaptive_costs"), help="folder of what comes out")

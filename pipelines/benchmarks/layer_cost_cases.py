@@ -463,7 +463,7 @@ def measure_time(group: Group, batch: int, steps: int, rounds: int) -> list[dict
     Args:
         group: The layers.
         batch: Rows.
-        steps: Calls behind the figure of a round.
+        steps: Calls for the figure of a round.
         rounds: Rounds; the figures are medians over them.
     """
     timed = []

@@ -41,9 +41,9 @@ def measure(name: str, batch_size: int, steps: int, rounds: int, progress: Any) 
     Args:
         name: The group.
         batch_size: Rows.
-        steps: Calls behind a figure of a round.
+        steps: Calls for a figure of a round.
         rounds: Rounds.
-        progress: Is told of each process that ended, by `update`.
+        progress: A progress bar; `update` is called after each process.
     """
     group = group_of(name)
     command = [sys.executable, "-m", "pipelines.benchmarks.layer_cost_cases", name, str(batch_size), str(steps)]
@@ -170,8 +170,8 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--groups", nargs="+", default=list(GROUPS), help=f"of {', '.join(GROUPS)} (default: all)")
     parser.add_argument("--batch-size", type=int, default=4096, help="rows per batch (default 4096)")
-    parser.add_argument("--steps", type=int, default=3, help="calls behind a figure of a round (default 3)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds behind each median (default 3)")
+    parser.add_argument("--steps", type=int, default=3, help="calls for a figure of a round (default 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds for each median (default 3)")
     parser.add_argument("--output", type=Path, default=Path("runs/layer_costs"), help="folder of figures and picture")
     arguments = parser.parse_args(words)
     with errors_as_messages(parser, goes_on=False):

@@ -50,7 +50,7 @@ def draw_speed(results: Sequence[dict[str, Any]], num_ids: int, path: Path) -> N
                 axes.plot([], [], color="black", lw=1, label="limit of float32 matrix products")
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.margins(x=0.15, y=0.01)  # room for the numbers behind the longest bars
+        axes.margins(x=0.15, y=0.01)  # room for the numbers after the longest bars
         axes.set_title(title, fontsize=9)
         axes.grid(axis="x", color="#e6e8eb")
         axes.set_axisbelow(True)

@@ -24,7 +24,7 @@ HIDDEN_UNITS = (400, 400, 400)
 LEARNING_RATE = 1e-3
 NUM_BATCHES = 8
 LATENCY_BATCHES = ((1, 200), (64, 200), (512, 100))
-"""Batch sizes whose latency is taken, with the number of calls behind each median."""
+"""Batch sizes whose latency is taken, with the number of calls for each median."""
 
 
 class Rows(NamedTuple):

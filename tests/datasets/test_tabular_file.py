@@ -359,7 +359,7 @@ def test_a_damaged_page_is_noticed_by_its_checksum(tmp_path):
 def test_leaving_rows_out_is_advised_for_single_rows_alone(tmp_path):
     bad = "u,old,x,a,1\n"
     path = write(tmp_path / "rows.csv", HEADER + "".join(map(good_line, range(20))) + bad)
-    with pytest.raises(BadRowError, match="""Mend the row, or give on_bad_row="skip" """):
+    with pytest.raises(BadRowError, match="""Fix the row, or give on_bad_row="skip" """):
         rows_of(TabularFile(path, SCHEMA))
     path = write(tmp_path / "rows.csv", HEADER + "".join(map(good_line, range(20))) + bad * 10)
     with pytest.raises(BadRowError, match="10 of 30 rows looked at are bad, so leaving them out is no cure") as caught:

@@ -458,7 +458,7 @@ def test_bad_arguments_are_refused(hundred: EncodedDataset) -> None:
         ({"split": "trian"}, "Did you mean 'train'"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"start_step": -1}, "start_step must be at least 0"),
-        ({"start_step": 12}, "behind the last of 1 x 11 steps"),
+        ({"start_step": 12}, "after the last of 1 x 11 steps"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"shard": (2, 2)}, "shard must be"),
         ({"shuffle_blocks": 0}, "shuffle_blocks must be at least 1"),

@@ -14,8 +14,8 @@ def add_bias(x: tf.Tensor, bias: Any) -> tf.Tensor:
     """Returns `x + bias` over the last axis; the bias has a gradient that is right in bfloat16.
 
     `tf.nn.bias_add` ends in `BiasAddGrad`, which on CPUs sums bfloat16 in bfloat16: 4096 ones come to 256, and the
-    gradients of a batch to 7 % off and more (TF 2.15 and 2.21, with oneDNN and without it). The sum behind a broadcast
-    is taken in float32, and in float32 it is faster besides (0.8 ms against 1.4 for 4096 rows of 400, two cores). In
+    gradients of a batch to 7 % off and more (TF 2.15 and 2.21, with oneDNN and without it). The gradient
+    of a broadcast is summed in float32, and it is faster (0.8 ms against 1.4 for 4096 rows of 400, two cores). In
     the forward pass both are fused with the product before them.
 
     Args:

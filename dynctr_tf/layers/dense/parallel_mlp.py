@@ -24,7 +24,7 @@ class ParallelMLP(stack.Layer):
         count: Number K of perceptrons.
         hidden_units: Widths of the layers of each. Default `(128, 64)`.
         activation: A Keras activation. Default `"relu"`.
-        linear_output: Whether the last layer has no activation and no dropout, for vectors whose directions shall
+        linear_output: Whether the last layer has no activation and no dropout, for vectors whose directions should
             differ. Default `False`.
         dropout: Share of the outputs of each layer dropped in training. Default 0.0.
         kernel_initializer: Start of each kernel on its own, a Keras initializer. Default `"glorot_uniform"`.

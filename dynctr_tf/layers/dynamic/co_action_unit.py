@@ -28,7 +28,7 @@ class CoActionUnit(stack.ConditionedLayer):
 
     Call arguments:
         inputs: x, the values, float.
-        condition: The weights, float: the W_l row by row, one behind the other, and so for each order of its own.
+        condition: The weights, float: the W_l row by row, one after the other, for each order with weights of its own.
         mask: bool, `True` where there is a value. Default `None`: everywhere.
 
     Input shape:

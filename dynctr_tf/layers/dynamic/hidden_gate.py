@@ -14,7 +14,7 @@ from dynctr_tf import stack
 class HiddenGate(stack.Layer):
     """Lets the units of a hidden layer weigh each other.
 
-    Use it behind each dense layer of a deep part. With W = 0 and scale 2 it is the identity.
+    Use it after each dense layer of a deep part. With W = 0 and scale 2 it is the identity.
 
     `y = scale * sigmoid(W a) * a`.
 

@@ -16,8 +16,8 @@ from dynctr_tf.layers.embedding.scenario_indices import checked_indices
 class HiddenUnitContributions(stack.ConditionedLayer):
     """Scales hidden units by free amplitudes of the group that a row belongs to (LHUC).
 
-    Use it behind a dense layer to adapt a network to scenarios at the price of one number per scenario and unit. Where
-    the amplitudes shall be generated from features of the user, use `GateUnit`.
+    Use it after a dense layer to adapt a network to scenarios at the price of one number per scenario and unit. Where
+    the amplitudes should be generated from features of the user, use `GateUnit`.
 
     `y = 2 sigmoid(r_g) * x`, g the row's group; all r start at 0, where the layer is the identity. A group that was
     never trained, such as the unknown scenario, keeps that.

@@ -19,7 +19,7 @@ from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
 class InstanceTower(stack.ConditionedLayer):
     """A perceptron whose parameters a hypernetwork generates for each instance.
 
-    Use it in place of `GeneratedTowers` where more than the scenario shall decide on the tower; its towers cannot be
+    Use it in place of `GeneratedTowers` where more than the scenario decides on the tower; its towers cannot be
     computed before serving.
 
     `c = relu(W_1 z + b_1)`, z the condition; `x <- activation(sum_j c_j (K_j x + beta_j) + K_0 x + beta_0)` for each

@@ -93,7 +93,7 @@ class KernelBank(stack.ConditionedLayer):
         `(batch, units)`, or `(batch, t, units)`.
 
     Raises:
-        ValueError: A width below 1, heads that divide it not, an unknown kind of heads, no condition, or tensors
+        ValueError: A width below 1, heads that do not divide it, an unknown kind of heads, no condition, or tensors
             of another rank.
 
     Cost: `l * m * c / h` multiply-adds per row and position, as many parameters (1 / h of them with shared

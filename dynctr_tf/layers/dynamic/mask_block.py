@@ -16,7 +16,7 @@ from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 class MaskBlock(stack.ConditionedLayer):
     """Multiplies its inputs by an instance-guided mask, then a dense layer, layer normalisation and ReLU.
 
-    Use it one behind the other (serial MaskNet) or side by side on normalised embeddings (parallel MaskNet); the
+    Use it one after the other (serial MaskNet) or side by side on normalised embeddings (parallel MaskNet); the
     condition is always the embeddings themselves.
 
     `mask = W_2 relu(W_1 z + b_1) + b_2`, z the condition; `y = relu(LN(W (mask * x)))`. Nothing squashes the mask; the

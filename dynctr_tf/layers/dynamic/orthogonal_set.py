@@ -46,7 +46,7 @@ def orthogonality(vectors: tf.Tensor, form: str = "cosine") -> tf.Tensor:
 class OrthogonalSet(stack.Layer):
     """Passes a set of vectors on and adds to the loss how far they are from right angles.
 
-    Use it behind `ParallelMLP` to disentangle what its perceptrons learn; with weight 0 it does nothing.
+    Use it after `ParallelMLP` to disentangle what its perceptrons learn; with weight 0 it does nothing.
 
     With `g_k` the vectors of an instance at length 1, the loss grows by weight times the mean over the instances of
     `"cosine"`: `sum over k < k' of |g_k^T g_k'|`, or `"frobenius"`: `||G G^T - I||_F^2`, G with the rows g_k.

@@ -20,7 +20,7 @@ from dynctr_tf.layers.embedding.scenario_indices import check_scenarios, checked
 class ScenarioEmbedding(stack.Layer):
     """An embedding of each row's scenario.
 
-    Use it as the condition of a layer that shall depend on the scenario; unlike `GroupCondition` it has no rows of its
+    Use it as the condition of a layer that depends on the scenario; unlike `GroupCondition` it has no rows of its
     own for the missing and the unknown scenario, which few rows or none ever train.
 
     `e = E[s]` for a real scenario s, and the mean of E's rows for one that is missing or unknown.

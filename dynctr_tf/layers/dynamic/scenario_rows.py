@@ -79,7 +79,7 @@ def scenario_blocks(rows: tf.Tensor, num_rows: int) -> ScenarioBlocks:
 
 
 def table_rows(scenario: tf.Tensor) -> tf.Tensor:
-    """Returns rows of a table whose row 0 is the mean of the real scenarios, which come behind it.
+    """Returns rows of a table whose row 0 is the mean of the real scenarios, which come after it.
 
     Args:
         scenario: int32 `(batch,)`: 0 missing, 1 unknown, 2 and above real.

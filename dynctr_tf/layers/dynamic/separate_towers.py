@@ -18,7 +18,7 @@ from dynctr_tf.layers.dynamic.scenario_towers import RepeatedStart, ScenarioTowe
 class SeparateTowers(ScenarioTowers):
     """A perceptron with free parameters for each scenario, of which a row meets its own scenario's alone.
 
-    Use it behind a shared bottom, as the gates of MMoE (no hidden layer), and to serve the towers of the other kinds,
+    Use it after a shared bottom, as the gates of MMoE (no hidden layer), and to serve the towers of the other kinds,
     whose parameters were computed before.
 
     `x <- activation(W_s x + b_s)` for each hidden layer, then `y = W_s x + b_s` in float32, s the row's scenario. With

@@ -19,7 +19,7 @@ COMBINATIONS = ("gate", "select", "concat", "film")
 class SharedCombination(stack.MaskedLayer):
     """Makes one representation of a set of shared vectors, a specific one and the scenario.
 
-    Use it behind the encoders of scenario-enhanced learning.
+    Use it after the encoders of scenario-enhanced learning.
 
     With shared vectors G_1, ..., G_K, the specific vector P and the scenario's embedding e:
 

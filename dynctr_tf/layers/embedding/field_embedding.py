@@ -165,7 +165,7 @@ class FieldEmbedding(keras.layers.Layer):
         uniform = keras.initializers.RandomUniform(-self.initial_scale, self.initial_scale, seed=seed)
         padding = int(first == 0)
         rows = uniform((count - padding, self.output_dim), dtype="float32")
-        # A row of zeros for the padding id before, a column of zeros for the first-order weights behind.
+        # A row of zeros for the padding id before, a column of zeros for the first-order weights after.
         values = tf.pad(rows, [[padding, 0], [0, int(self.linear)]])
         self._notes.note_start(first, values)
         return values

@@ -17,7 +17,7 @@ def check_scenarios(layer_name: str, num_scenarios: int, unknown: str) -> int:
     """Checks the arguments of a layer with parameters per scenario, and returns the number of real scenarios.
 
     Args:
-        layer_name: Whom the error names.
+        layer_name: The name of the layer, for the error.
         num_scenarios: Number of scenarios, the missing and the unknown one included.
         unknown: What rows of these two get.
 
@@ -42,7 +42,7 @@ def checked_indices(layer_name: str, indices: Any, count: int) -> tf.Tensor:
     alike, in training, `predict` and a SavedModel; what XLA compiles (also for a TPU) and TFLite leave checks out.
 
     Args:
-        layer_name: Whom errors name.
+        layer_name: The name of the layer, for errors.
         indices: The indices, of an integer dtype.
         count: The number of groups or scenarios, the missing and the unknown one included.
 
@@ -76,7 +76,7 @@ def checked_scenario(layer_name: str, scenario: Any, num_scenarios: int, unknown
     """Returns scenario indices as int32 `(batch,)`, refused while running where there is no such scenario.
 
     Args:
-        layer_name: Whom errors name.
+        layer_name: The name of the layer, for errors.
         scenario: int, `(batch,)` or `(batch, 1)`.
         num_scenarios: Number of scenarios, the missing and the unknown one included.
         unknown: `"mean"`; or `"error"`, where scenarios may not be missing or unknown.

@@ -17,7 +17,7 @@ _MODES = ("mean", "sum")
 class ValuePooling(stack.Layer):
     """Pools the embeddings of each multi-valued field over its values, padding left out.
 
-    Use it behind a `FieldEmbedding` that embedded single-valued fields and the padded values of others in one
+    Use it after a `FieldEmbedding` that embedded single-valued fields and the padded values of others in one
     gather: the single-valued fields pass through, the values of each other field become one row.
 
     `output = sum_k e_k` over the values that are not padding, divided by their number for `"mean"`; a field

@@ -1,4 +1,4 @@
-"""The bilinear interaction of FiBiNET together with the dense layer behind it."""
+"""The bilinear interaction of FiBiNET together with the dense layer after it."""
 
 from __future__ import annotations
 

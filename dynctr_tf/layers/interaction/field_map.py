@@ -12,7 +12,7 @@ def field_map_sizes(layer_name: str, shape: Any, least_fields: int = 1) -> tuple
     """Returns the numbers of fields and of dimensions of a field map.
 
     Args:
-        layer_name: Whom the error names.
+        layer_name: The name of the layer, for the error.
         shape: The shape that a layer is built for.
         least_fields: How many fields there must be. Default 1.
 
@@ -34,7 +34,7 @@ def number_of_pairs(num_fields: int) -> int:
 
 
 def later_fields(flat_map: tf.Tensor, num_fields: int, dim: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Walks over the fields i and what comes behind them, which are the pairs i < j in their order.
+    """Walks over the fields i and those after them, which are the pairs i < j in their order.
 
     Each rest is split from the one before, so that the backward pass adds up gradients from rest to rest, joined by a
     plain copy: a slice of the whole for each field would end in as many sums of full width, and the gradient of a

@@ -14,7 +14,7 @@ from dynctr_tf import stack
 class FieldSumOutput(stack.Layer):
     """Weighs the fields and sums over everything: the logit of the polynomial interaction networks.
 
-    Use it behind interaction layers, in place of flattening and a dense layer. It takes stacked sub-spaces as
+    Use it after interaction layers, in place of flattening and a dense layer. It takes stacked sub-spaces as
     they are (`num_subspaces`), since all pieces of a field have one weight.
 
     `logit = (W_out X_L + b_out 1^T) 1 = sum_f w_f * sum_d X[f, d] + dim * b_out`, in float32.

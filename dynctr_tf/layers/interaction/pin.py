@@ -16,7 +16,7 @@ class PolynomialInteraction(FieldCrossing):
     """One layer of the polynomial interaction network (PIN): raises the degree of interaction by one.
 
     Use it in a chain: layer l gets the pair of the output of layer l - 1 and of the first field map; L layers
-    model interactions up to degree L + 1. Behind `SplitSubspaces` it crosses sub-spaces, up to single bits.
+    model interactions up to degree L + 1. After `SplitSubspaces` it crosses sub-spaces, up to single bits.
 
     `X_l = X_(l-1) * (W X_0) + X_(l-1)`, with the product taken entry by entry and W mixing fields.
 

@@ -101,7 +101,7 @@ class SplitSubspaces(_Subspaces):
 class MergeSubspaces(_Subspaces):
     """Puts the pieces of every embedding together again: undoes `SplitSubspaces`.
 
-    Use it behind interaction layers, where field maps are needed again.
+    Use it after interaction layers, where field maps are needed again.
 
     `output[f, s * dim / h + j] = input[f * h + s, j]`.
 

@@ -22,7 +22,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
     Use it in place of target attention where queries are new to a user or clicks crowd on a few keys.
 
     `v = (mu_q p_q + sum_t v_t p_t) / (p_q + sum_t p_t)`, `p_t = exp(q^T k_t)`; mu_q and the precision p_q come from
-    two-layer networks of q. That is a softmax over `[log p_q; q^T k_t]`, as which it is computed. In `"freq"` mode
+    two-layer networks of q. It is computed as a softmax over `[log p_q; q^T k_t]`. In `"freq"` mode
     the n_m behaviours of one key m together weigh `1 / (1 / p_m + s_m / n_m)`, s_m from a two-layer network of the
     key, in place of `n_m p_m`: a key that is clicked ever more often weighs no more than p_m.
 

@@ -17,7 +17,7 @@ from dynctr_tf.layers.sequence.masked_reductions import presence
 class NextBehaviourLoss(stack.MaskedLayer):
     """Passes the states of a recurrence through and adds a loss for what each says of the next behaviour.
 
-    Use it behind the first GRU of DIEN, so that each of its states is trained, not the last alone.
+    Use it after the first GRU of DIEN, to train each of its states and not only the last.
 
     `L = -mean_t (log sigmoid(f(h_t, e_(t + 1))) + log(1 - sigmoid(f(h_t, e'_(t + 1)))))` over the steps that are there,
     f a small network of both, e' a behaviour that did not follow. Without given negatives, they are the behaviours

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,21 +41,11 @@ def write_day(file: Path, seed: int, rows: int = 600) -> None:
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_day(tmp_path / "day0.csv", 0)
-    write_day(tmp_path / "day1.csv", 1, rows=700)
-    shutil.copy("day0.csv", "clicks.csv")
-    (tmp_path / "clicks.schema.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
-    return tmp_path
-
-
-def trained(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[str, float, Path]:
+def trained(words: Sequence[str] = ()) -> tuple[str, float, Path]:
     """What a training prints, its AUC, and its folder."""
-    capsys.readouterr()
-    train.main([*OWN, *TINY, "--export.directory", "none", *words])
-    text = capsys.readouterr().out
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        train.main([*OWN, *TINY, "--export.directory", "none", *words])
+    text = printed.getvalue()
     picture = re.search(r"picture of the run: (\S+)/run.png", text)
     assert picture is not None
     folder = Path(picture[1])
@@ -60,49 +53,70 @@ def trained(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[str, 
     return text, evaluation["metrics"]["auc"]["value"], folder
 
 
-def test_changed_rows_are_trained_anew(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, first, folder = trained([], capsys)
-    text, again, same = trained([], capsys)
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, Path]:
+    """A place with the rows of two days and a run of the first; its AUC; and its folder in that place."""
+    place = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        write_day(Path("day0.csv"), 0)
+        write_day(Path("day1.csv"), 1, rows=700)
+        shutil.copy("day0.csv", "clicks.csv")
+        os.utime("clicks.csv", (1e9, 1e9))
+        Path("clicks.schema.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
+        _, area, folder = trained()
+    shutil.copytree(place, place.with_name("as it was"))
+    return place, area, folder
+
+
+@pytest.fixture
+def here(first_run: tuple[Path, float, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That place as it was, for each test; a run knows where its rows lie."""
+    place = first_run[0]
+    shutil.rmtree(place)
+    shutil.copytree(place.with_name("as it was"), place)
+    monkeypatch.chdir(place)
+    return place
+
+
+def test_changed_rows_are_trained_anew(here: Path, first_run: tuple[Path, float, Path]) -> None:
+    _, first, folder = first_run
+    text, again, same = trained()
     assert same == folder and again == first and "resumed at" in text
     shutil.copy("day1.csv", "clicks.csv")
-    text, second, other = trained([], capsys)
+    text, second, other = trained()
     assert other != folder and first > 0.7 and second > 0.7
     assert f"since the run {folder}: clicks.csv has changed: 100 rows more; trained anew in {other}" in text
-    # Back to the first day: its run is found again. A copy of the file elsewhere is the same rows.
-    shutil.copy("day0.csv", "clicks.csv")
-    assert trained([], capsys)[2] == folder
-    assert trained(["--data.path", "day0.csv"], capsys)[2] == folder
+    # Back to the first day, by a copy of the file elsewhere, which is the same rows: its run is found again.
+    assert trained(["--data.path", "day0.csv"])[2] == folder
     # What follows from the rows unless it is given is a setting as any other: another run, of which nothing is said.
-    text, _, other = trained(["--training.batch_size", "32"], capsys)
+    shutil.copy("day0.csv", "clicks.csv")
+    text, _, other = trained(["--training.batch_size", "32"])
     assert other != folder and "since the run" not in text
 
 
-def test_rows_of_equal_size_and_time_are_noticed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    os.utime("clicks.csv", (1e9, 1e9))
-    _, _, folder = trained([], capsys)
+def test_rows_of_equal_size_and_time_are_noticed(here: Path, first_run: tuple[Path, float, Path]) -> None:
     text = Path("clicks.csv").read_text(encoding="utf-8")
     swapped = text.translate(str.maketrans("abcd", "badc")).replace(text.splitlines()[0], "", 1)
     header = text.splitlines()[0]
     Path("clicks.csv").write_text(header + text.translate(str.maketrans("ab", "ba"))[len(header) :], encoding="utf-8")
     os.utime("clicks.csv", (1e9, 1e9))
     assert swapped != text
-    text, _, other = trained([], capsys)
-    assert other != folder and "clicks.csv has changed: as many rows, 600, of other content" in text
+    text, _, other = trained()
+    assert other != first_run[2] and "clicks.csv has changed: as many rows, 600, of other content" in text
 
 
-def test_another_label_is_another_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, first, folder = trained([], capsys)
+def test_another_label_is_another_run(here: Path, first_run: tuple[Path, float, Path]) -> None:
+    _, first, folder = first_run
     Path("clicks.schema.json").write_text(json.dumps({**SCHEMA, "label": "is_follow"}), encoding="utf-8")
-    text, second, other = trained([], capsys)
+    text, second, other = trained()
     assert other != folder and first > 0.7 and second > 0.7
     assert "schema: label 'is_click' -> 'is_follow'" in text
     # What made a run lies in its folder and can be used as it is.
     assert Schema.load(folder / "schema.json").label == "is_click"
     settings = job_settings(read_file(folder / "settings.toml"))
     assert settings.data.schema == str(folder / "schema.json") and settings.training.batch_size == 64
-    text, again, same = trained(
-        ["--config", str(folder / "settings.toml"), "--data.schema", settings.data.schema], capsys
-    )
+    text, again, same = trained(["--config", str(folder / "settings.toml"), "--data.schema", settings.data.schema])
     assert same == folder and again == first
     about = read_json(folder / "about.json")
     assert about["rows"] == read_json(folder / "result.json")["rows"] and about["settings"]["model"]["name"] == "lr"
@@ -110,21 +124,21 @@ def test_another_label_is_another_run(here: Path, capsys: pytest.CaptureFixture[
 
 
 def test_other_code_is_another_run(
-    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    here: Path, first_run: tuple[Path, float, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, _, folder = trained([], capsys)
     monkeypatch.setattr("dynctr_tf.training.run_record.code_digest", lambda *parts: "of other code")
-    text, _, other = trained([], capsys)
+    text, _, other = trained()
+    folder = first_run[2]
     assert other != folder and f"since the run {folder}: the code of dynctr_tf has changed" in text
 
 
-def test_a_run_directory_that_is_used_again_holds_its_own_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, _, folder = trained(["--run-directory", "r"], capsys)
+def test_a_run_directory_that_is_used_again_holds_its_own_run(here: Path) -> None:
+    _, _, folder = trained(["--run-directory", "r"])
     assert folder == Path("r")
-    text, _, other = trained(["--run-directory", "r", "--optimizer.options.learning_rate", "0.5"], capsys)
+    text, _, other = trained(["--run-directory", "r", "--optimizer.options.learning_rate", "0.5"])
     assert other.name.startswith("r-") and other.parent == Path()
     assert "r holds another run (optimizer.options.learning_rate default -> 0.5); this one goes to" in text
-    assert trained(["--run-directory", "r"], capsys)[2] == Path("r")
+    assert trained(["--run-directory", "r"])[2] == Path("r")
 
 
 @pytest.mark.parametrize("name", ["result.json", "test_rows.npy", "test_logits.npy"])

@@ -115,15 +115,13 @@ class _Orthogonality(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, shared: Any, rows: dict[str, tf.Tensor], form: str, every: int) -> None:
         super().__init__()
-        self.shared, self.rows, self.form, self.every = shared, rows, form, every
-        self.values = [self.measure()]
-
-    def measure(self) -> float:
-        return float(orthogonality(self.shared(self.rows), self.form))
+        self.every = every
+        self.measure = tf.function(lambda: orthogonality(shared(rows), form))
+        self.values = [float(self.measure())]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if batch % self.every == self.every - 1:
-            self.values.append(self.measure())
+            self.values.append(float(self.measure()))
 
 
 def orthogonality_curves(

@@ -329,13 +329,13 @@ def _unknown_setting(section: str, key: str, known: Iterable[str]) -> str:
 _KNOWN_OPTIONS = (
     "optimizer.options.learning_rate",
     "model.embedding.dim",
-    "model.hidden_units",
-    "model.dropout",
-    "model.batch_norm",
-    "model.activation",
+    "model.deep.units",
+    "model.deep.dropout",
+    "model.deep.batch_norm",
+    "model.deep.activation",
     "model.num_layers",
     "model.embedding.row_regularizer_l2",
-    "model.kernel_regularizer_l2",
+    "model.deep.kernel_regularizer_l2",
 )
 
 

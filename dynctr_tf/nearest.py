@@ -18,9 +18,10 @@ _OTHER_WORDS: Mapping[str, str] = {
     "embeddingsize": "dim",
     "embsize": "dim",
     "embdim": "dim",
-    "dnnhiddenunits": "hidden_units",
-    "hidden": "hidden_units",
-    "layers": "hidden_units",
+    "hiddenunits": "units",
+    "dnnhiddenunits": "units",
+    "hidden": "units",
+    "layers": "units",
     "dropoutrate": "dropout",
     "netdropout": "dropout",
     "randomseed": "seed",
@@ -39,6 +40,8 @@ _OTHER_WORDS: Mapping[str, str] = {
     "csv": "path",
     "dataset": "name",
     "bootstrap": "replicates",
+    "generatordepth": "depth",
+    "operation": "kind",
     "l2": "row_regularizer_l2",
     "embeddingregularizer": "row_regularizer_l2",
 }
@@ -58,8 +61,8 @@ def nearest_name(given: str, known: Iterable[str], cutoff: float = 0.5) -> str |
 
     Example:
 
-    >>> nearest_name("Hidden-Units", ["hidden_units", "num_layers"])
-    'hidden_units'
+    >>> nearest_name("Num-Layers", ["units", "num_layers"])
+    'num_layers'
     """
     return next(iter(nearest_names(given, known, cutoff)), None)
 

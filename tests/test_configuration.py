@@ -21,12 +21,12 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text('[model]\nname = "fm"\n[model.embedding]\ndim = 8\n[training]\nepochs = 2\nseed = 7\n')
     settings, _ = SettingsParser("A job").parse_settings(
-        ["--config", str(path), "--training.epochs", "5", "--model.hidden_units=[64, 32]"]
+        ["--config", str(path), "--training.epochs", "5", "--model.deep.units=[64, 32]"]
     )
     assert settings.training.epochs == 5
     assert settings.training.seed == 7
     assert settings.model.name == "fm"
-    assert settings.model.options == {"embedding.dim": 8, "hidden_units": [64, 32]}
+    assert settings.model.options == {"embedding.dim": 8, "deep.units": [64, 32]}
 
 
 def test_no_arguments_give_the_main_job() -> None:

@@ -39,7 +39,7 @@ from dynctr_tf.models.masknet import masknet
 from dynctr_tf.models.mmoe import mmoe
 from dynctr_tf.models.nfm import nfm
 from dynctr_tf.models.optmsm import optmsm
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Deep, Embedding, Generator, Hidden, History, Operation, Tower, encoded_inputs
 from dynctr_tf.models.pepnet import pepnet
 from dynctr_tf.models.per_scenario import per_scenario
 from dynctr_tf.models.ple import ple
@@ -56,9 +56,15 @@ from dynctr_tf.models.xdeepint import xdeepint
 __all__ = [
     "CATALOGUE",
     "Choice",
+    "Deep",
     "Embedding",
+    "Generator",
+    "Hidden",
+    "History",
     "LogUniform",
     "ModelEntry",
+    "Operation",
+    "Tower",
     "afm",
     "afn",
     "apg",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import AttentionalPooling, LogitSum
-from dynctr_tf.models.deep_part import kernel_regularizer, unbiased_logit
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Embedding, encoded_inputs, kernel_regularizer, unbiased_logit
 
 
 def afm(
@@ -20,7 +17,7 @@ def afm(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     name: str = "afm",
-) -> Any:
+) -> keras.Model:
     """AFM: a factorization machine whose pairs of fields are weighed by an attention network.
 
     Use it as the factorization machine that can tell useful pairs from useless ones.
@@ -56,5 +53,4 @@ def afm(
         kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
         name="attentional_pooling",
     )(field_map)
-    pairs = unbiased_logit(pooled, "pairs")
-    return keras.Model(inputs, LogitSum(name="logit")([weights, pairs]), name=name)
+    return keras.Model(inputs, LogitSum(name="logit")([weights, unbiased_logit(pooled, "pairs")]), name=name)

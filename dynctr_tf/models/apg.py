@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from tensorflow import keras
+
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import GroupCondition, MixCondition
 from dynctr_tf.models.autoint import autoint
@@ -45,7 +47,7 @@ def apg(
     stop_gradient: bool = False,
     name: str = "apg",
     **base_options: Any,
-) -> Any:
+) -> keras.Model:
     """A published model, the dense layers of whose perceptron are adapted to each instance (APG).
 
     Use it to compare a model with its adaptive form; `make_adaptive` does the same to a model of your own.
@@ -71,7 +73,7 @@ def apg(
         identity_start: As `AdaptiveDense`. Default `False`.
         stop_gradient: As `AdaptiveDense`. Default `False`.
         name: The model's name. Default `"apg"`.
-        **base_options: Options of the base model, such as `hidden_units`. `rank` is that of the adaptive layers:
+        **base_options: Options of the base model, such as `deep`. `rank` is that of the adaptive layers:
             the cross layers of DCN-V2 are full.
 
     Returns:
@@ -85,9 +87,9 @@ def apg(
 
     Example:
 
-    >>> from dynctr_tf.models.parts import Embedding
+    >>> from dynctr_tf.models.parts import Deep, Embedding
     >>> features = EncodedFeatures.from_sizes([10, 20])
-    >>> apg(features, base="dnn", embedding=Embedding(4), hidden_units=(8,), rank=2).output_shape
+    >>> apg(features, base="dnn", embedding=Embedding(4), deep=Deep((8,)), rank=2).output_shape
     (None, 1)
 
     Reference:
@@ -101,12 +103,12 @@ def apg(
     for option in base_options:
         if option not in known:
             raise ValueError(unknown_name_message(f"option of model {base!r}", option, known))
-    hidden_units = base_options.get("hidden_units", known["hidden_units"].default)
-    if len(hidden_units) < (2 if base == "fibinet" else 1):
+    deep = base_options.get("deep", known["deep"].default)
+    if len(deep.units) < (2 if base == "fibinet" else 1):
         raise ValueError(
             f"apg adapts the dense layers of {base!r}"
             + (" behind its first" if base == "fibinet" else "")
-            + f", and hidden_units={tuple(hidden_units)!r} leaves none; give more hidden layers."
+            + f", and deep={deep!r} leaves none; give more hidden layers."
         )
     fields = [condition_fields] if isinstance(condition_fields, str) else list(condition_fields)
     model = APG_BASES[base](features, **base_options)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FieldAttention, LogitSum
-from dynctr_tf.models.deep_part import deep_part, kernel_regularizer, unbiased_logit
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs, flat, unbiased_logit
 
 
 def autoint(
@@ -21,13 +17,9 @@ def autoint(
     num_heads: int = 2,
     head_dim: int = 8,
     scaled: bool = False,
-    hidden_units: Sequence[int] = (400, 400, 400),
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Deep = Deep((400, 400, 400)),
     name: str = "autoint",
-) -> Any:
+) -> keras.Model:
     """AutoInt+: self-attention among fields beside a multi-layer perceptron.
 
     Use it where interactions should be looked at field by field; without dense layers it is AutoInt.
@@ -41,11 +33,7 @@ def autoint(
         num_heads: Number of heads. Default 2.
         head_dim: Size of a head. Default 8.
         scaled: Whether scores are divided by `sqrt(head_dim)`. Default `False`.
-        hidden_units: Widths of the dense layers; empty for AutoInt. Default `(400, 400, 400)`.
-        activation: Their activation. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
+        deep: The dense layers, without any for AutoInt. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"autoint"`.
 
     Returns:
@@ -58,7 +46,7 @@ def autoint(
 
     Example:
 
-    >>> autoint(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> autoint(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -67,19 +55,14 @@ def autoint(
     if num_layers < 1:
         raise ValueError(f"num_layers must be at least 1, got {num_layers}; without interacting layers use dnn.")
     inputs = encoded_inputs(features)
-    field_map = embedding.field_map(inputs, features)
-    x = field_map
+    field_map = x = embedding.field_map(inputs, features)
     for layer in range(num_layers):
         x = FieldAttention(
             num_heads,
             head_dim,
             scaled=scaled,
-            kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
+            kernel_regularizer=deep.kernel_regularizer(),
             name=f"attention_{layer + 1}",
         )(x)
-    parts = [unbiased_logit(keras.layers.Flatten(name="flatten_attention")(x), "attended")]
-    if hidden_units:
-        flat = keras.layers.Flatten(name="flatten")(field_map)
-        deep = deep_part(flat, hidden_units, activation, batch_norm, dropout, kernel_regularizer_l2)
-        parts.append(unbiased_logit(deep, "deep"))
-    return keras.Model(inputs, LogitSum(name="logit")(parts), name=name)
+    attended = unbiased_logit(flat(x, "flatten_attention"), "attended")
+    return keras.Model(inputs, LogitSum(name="logit")([attended, *deep.parts_of_logit(field_map)]), name=name)

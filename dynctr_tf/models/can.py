@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import CoActionUnit, FieldSelection, TargetAttention
-from dynctr_tf.models.behaviour_network import embedded_behaviours
-from dynctr_tf.models.deep_part import deep_part
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Deep, Embedding, History, encoded_inputs, flat
 
 
 def can(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
+    sequences: Sequence[str] | None = None,
     co_action_dim: int = 8,
     co_action_units: Sequence[int] = (4, 4),
     orders: int = 3,
     independent_orders: bool = False,
-    hidden_units: Sequence[int] = (200, 80),
+    deep: Deep = Deep((200, 80)),
     attention_units: Sequence[int] = (80, 40),
     softmax: bool = False,
-    sequences: Sequence[str] | None = None,
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
     name: str = "can",
-) -> Any:
+) -> keras.Model:
     """CAN: DIN, and the target item's row of the table is a small network that reads the history.
 
     Use it where pairs of target and behaviour matter in themselves, which products of embeddings of ids meet only
@@ -44,18 +37,14 @@ def can(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
+        sequences: The sequences that are the behaviours, see `History`. Default `None`: all that repeat a field.
         co_action_dim: Width of the inputs of the co-action. Default 8.
         co_action_units: As `CoActionUnit`. Default `(4, 4)`.
         orders: As `CoActionUnit`. Default 3.
         independent_orders: As `CoActionUnit`. Default `False`.
-        hidden_units: Widths of the dense layers. Default `(200, 80)`.
+        deep: The dense layers. Default `Deep((200, 80))`.
         attention_units: Widths of the activation unit. Default `(80, 40)`.
         softmax: Whether its weights sum to 1. Default `False`.
-        sequences: The sequences that are the behaviours; each repeats the ids of a field. Default `None`: all that do.
-        activation: Activation of the dense layers. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         name: The model's name. Default `"can"`.
 
     Returns:
@@ -71,9 +60,9 @@ def can(
     Example:
 
     >>> from dynctr_tf.encoding.encoded_features import Field
-    >>> from dynctr_tf.encoding.encoded_features import Sequence as History
-    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> can(features, embedding=Embedding(4), hidden_units=(8,), attention_units=(4,)).output_shape
+    >>> from dynctr_tf.encoding.encoded_features import Sequence
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    >>> can(features, embedding=Embedding(4), deep=Deep((8,)), attention_units=(4,)).output_shape
     (None, 1)
 
     Reference:
@@ -84,17 +73,17 @@ def can(
     inner = embedding.dim + co_action_dim
     width = inner + unit.parameter_count(co_action_dim)
     inputs = encoded_inputs(features)
-    batch = embedded_behaviours(inputs, features, embedding, sequences, width)
+    batch = History(sequences).behaviours(inputs, features, embedding, width)
     targets, values, found = [], [], []
     for index, (_, target, history, ids) in enumerate(batch.parts, start=1):
         row = keras.layers.Reshape((1, width), name=f"target_row_{index}")(target)
         own = FieldSelection(stop=embedding.dim, name=f"target_embedding_{index}")(row)
-        targets.append(keras.layers.Flatten(name=f"query_{index}")(own))
+        targets.append(flat(own, f"query_{index}"))
         values.append(FieldSelection(stop=embedding.dim, name=f"behaviour_embedding_{index}")(history))
         weights = FieldSelection(start=inner, name=f"target_weights_{index}")(row)
         read = FieldSelection(start=embedding.dim, stop=inner, name=f"co_action_inputs_{index}")(history)
         layer = CoActionUnit(co_action_units, orders, independent_orders, name=f"co_action_{index}")
-        found.append(layer(read, keras.layers.Flatten(name=f"weights_{index}")(weights), mask=ids))
+        found.append(layer(read, flat(weights, f"weights_{index}"), mask=ids))
     query, behaviours = targets[0], values[0]
     if len(targets) > 1:
         query = keras.layers.Concatenate(name="joined_query")(targets)
@@ -102,8 +91,5 @@ def can(
     attention = TargetAttention(attention_units, softmax=softmax, name="target_attention")
     interest = attention([query, behaviours], mask=batch.mask)
     field_map = FieldSelection(stop=embedding.dim, name="field_embeddings")(batch.field_map)
-    x = keras.layers.Concatenate(name="concatenate")(
-        [keras.layers.Flatten(name="flatten")(field_map), interest, *found]
-    )
-    x = deep_part(x, hidden_units, activation, batch_norm, dropout, kernel_regularizer_l2)
-    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+    x = keras.layers.Concatenate(name="concatenate")([flat(field_map), interest, *found])
+    return keras.Model(inputs, deep.logit(x), name=name)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import MLP, CrossLayer
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.layers import CrossLayer
+from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs, flat, logit
 from dynctr_tf.nearest import unknown_name_message
 
 _STRUCTURES = ("parallel", "stacked")
@@ -22,13 +19,9 @@ def dcn_v2(
     num_layers: int = 3,
     rank: int | None = None,
     structure: str = "parallel",
-    hidden_units: Sequence[int] = (400, 400, 400),
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Deep = Deep((400, 400, 400)),
     name: str = "dcn_v2",
-) -> Any:
+) -> keras.Model:
     """DCN-V2: cross layers on the flattened embeddings, beside or before a multi-layer perceptron.
 
     Use it as the strongest widely used static model of explicit interactions.
@@ -42,11 +35,7 @@ def dcn_v2(
         num_layers: Number L of cross layers. Default 3.
         rank: Rank of their matrices. Default `None`: full.
         structure: `"parallel"` or `"stacked"`. Default `"parallel"`.
-        hidden_units: Widths of the dense layers; empty for cross layers alone. Default `(400, 400, 400)`.
-        activation: Their activation. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
+        deep: The dense layers, without any for cross layers alone. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"dcn_v2"`.
 
     Returns:
@@ -59,7 +48,7 @@ def dcn_v2(
 
     Example:
 
-    >>> dcn_v2(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> dcn_v2(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -69,22 +58,12 @@ def dcn_v2(
         raise ValueError(unknown_name_message("structure", str(structure), _STRUCTURES))
     if num_layers < 1:
         raise ValueError(f"num_layers must be at least 1, got {num_layers}; without cross layers use dnn.")
-    regularizer = keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None
     inputs = encoded_inputs(features)
-    field_map = embedding.field_map(inputs, features)
-    x0 = keras.layers.Flatten(name="flatten")(field_map)
-    x = x0
+    x = x0 = flat(embedding.field_map(inputs, features))
     for layer in range(num_layers):
-        x = CrossLayer(rank=rank, kernel_regularizer=regularizer, name=f"cross_{layer + 1}")([x, x0])
-    if hidden_units:
-        mlp = MLP(
-            hidden_units,
-            activation=activation,
-            batch_norm=batch_norm,
-            dropout=dropout,
-            kernel_regularizer=regularizer,
-            name="mlp",
-        )
-        deep = mlp(x if structure == "stacked" else x0)
-        x = deep if structure == "stacked" else keras.layers.Concatenate(name="concatenate")([x, deep])
-    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+        x = CrossLayer(rank=rank, kernel_regularizer=deep.kernel_regularizer(), name=f"cross_{layer + 1}")([x, x0])
+    if structure == "stacked":
+        x = deep(x)
+    elif deep.units:
+        x = keras.layers.Concatenate(name="concatenate")([x, deep(x0)])
+    return keras.Model(inputs, logit(x), name=name)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import CrossMixtureLayer
-from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs, flat, logit
 from dynctr_tf.nearest import unknown_name_message
 
 _STRUCTURES = ("parallel", "stacked")
@@ -25,13 +21,9 @@ def dcn_v2_mix(
     num_experts: int = 4,
     gate: str = "softmax",
     structure: str = "parallel",
-    hidden_units: Sequence[int] = (400, 400, 400),
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Deep = Deep((400, 400, 400)),
     name: str = "dcn_v2_mix",
-) -> Any:
+) -> keras.Model:
     """DCN-Mix (CrossMix): DCN-V2 whose cross layers are gated mixtures of low-rank experts.
 
     Use it where the full matrices of `dcn_v2` are too dear.
@@ -46,11 +38,7 @@ def dcn_v2_mix(
         num_experts: Number of experts in a layer. Default 4.
         gate: `"softmax"` or `"sigmoid"`. Default `"softmax"`.
         structure: `"parallel"` or `"stacked"`. Default `"parallel"`.
-        hidden_units: Widths of the dense layers; empty for cross layers alone. Default `(400, 400, 400)`.
-        activation: Their activation. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
+        deep: The dense layers, without any for cross layers alone. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"dcn_v2_mix"`.
 
     Returns:
@@ -64,7 +52,7 @@ def dcn_v2_mix(
 
     Example:
 
-    >>> dcn_v2_mix(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> dcn_v2_mix(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -75,19 +63,13 @@ def dcn_v2_mix(
     if num_layers < 1:
         raise ValueError(f"num_layers must be at least 1, got {num_layers}; without cross layers use dnn.")
     inputs = encoded_inputs(features)
-    field_map = embedding.field_map(inputs, features)
-    flat = keras.layers.Flatten(name="flatten")(field_map)
-    x = flat
+    x = x0 = flat(embedding.field_map(inputs, features))
     for layer in range(num_layers):
         x = CrossMixtureLayer(
-            rank,
-            num_experts,
-            gate=gate,
-            kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
-            name=f"cross_{layer + 1}",
-        )([x, flat])
-    stacked = structure == "stacked"
-    if hidden_units:
-        deep = deep_part(x if stacked else flat, hidden_units, activation, batch_norm, dropout, kernel_regularizer_l2)
-        x = deep if stacked else keras.layers.Concatenate(name="concatenate")([x, deep])
-    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+            rank, num_experts, gate=gate, kernel_regularizer=deep.kernel_regularizer(), name=f"cross_{layer + 1}"
+        )([x, x0])
+    if structure == "stacked":
+        x = deep(x)
+    elif deep.units:
+        x = keras.layers.Concatenate(name="concatenate")([x, deep(x0)])
+    return keras.Model(inputs, logit(x), name=name)

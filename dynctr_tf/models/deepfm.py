@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FactorizationMachine, LogitSum
-from dynctr_tf.models.deep_part import deep_part, unbiased_logit
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs
 
 
 def deepfm(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    hidden_units: Sequence[int] = (400, 400, 400),
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Deep = Deep((400, 400, 400)),
     name: str = "deepfm",
-) -> Any:
+) -> keras.Model:
     """DeepFM: a factorization machine beside a multi-layer perceptron, on the same embeddings.
 
     Use it as the usual first deep model of explicit pairs.
@@ -33,11 +25,7 @@ def deepfm(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        hidden_units: Widths of the dense layers; empty for the factorization machine alone. Default `(400, 400, 400)`.
-        activation: Their activation. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
+        deep: The dense layers, without any for the factorization machine alone. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"deepfm"`.
 
     Returns:
@@ -47,7 +35,7 @@ def deepfm(
 
     Example:
 
-    >>> deepfm(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> deepfm(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -55,9 +43,6 @@ def deepfm(
     """
     inputs = encoded_inputs(features)
     field_map, weights = embedding.with_linear(inputs, features)
-    parts = [weights, FactorizationMachine(name="factorization_machine")(field_map)]
-    if hidden_units:
-        flat = keras.layers.Flatten(name="flatten")(field_map)
-        deep = deep_part(flat, hidden_units, activation, batch_norm, dropout, kernel_regularizer_l2)
-        parts.append(unbiased_logit(deep, "deep"))
+    pairs = FactorizationMachine(name="factorization_machine")(field_map)
+    parts = [weights, pairs, *deep.parts_of_logit(field_map)]
     return keras.Model(inputs, LogitSum(name="logit")(parts), name=name)

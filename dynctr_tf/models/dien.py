@@ -9,32 +9,22 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import AttentionGRU, NextBehaviourLoss, TargetAttention
-from dynctr_tf.models.behaviour_network import Behaviours, behaviour_network
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.behaviour_network import behaviour_network
+from dynctr_tf.models.parts import Deep, Embedding, History
+from dynctr_tf.models.parts.history import Behaviours
 
 
 def dien(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    hidden_units: Sequence[int] = (200, 80),
+    history: History = History(),
+    deep: Deep = Deep((200, 80)),
     attention_units: Sequence[int] = (80, 40),
     auxiliary_weight: float = 1.0,
     update_gate: str = "augru",
-    homogeneous: bool = False,
-    heterogeneous: bool = False,
-    num_kernels: int = 4,
-    gate: str = "softmax",
-    form: str = "full",
-    kernel_size: int = 3,
-    context: str = "none",
-    sequences: Sequence[str] | None = None,
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
     name: str = "dien",
-) -> Any:
+) -> keras.Model:
     """DIEN: interests that a recurrence finds in the history, and their evolution towards the target.
 
     Use it where the order of behaviours matters and a step-by-step recurrence is affordable.
@@ -45,25 +35,11 @@ def dien(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        hidden_units: Widths of the dense layers. Default `(200, 80)`.
+        history: The behaviours, and the operations on them. Default `History()`.
+        deep: The dense layers. Default `Deep((200, 80))`.
         attention_units: Widths of the attention network. Default `(80, 40)`.
         auxiliary_weight: Factor of the auxiliary loss; 0 for none. Default 1.0.
         update_gate: `"augru"` or `"agru"`. Default `"augru"`.
-        homogeneous: Whether the homogeneous operation, a dynamic convolution over the behaviours, stands beside the
-            encoder. Default `False`.
-        heterogeneous: Whether the heterogeneous operation, the query transformed by the behaviours, stands beside the
-            decoder. Default `False`.
-        num_kernels: Number l of kernels of an operation. Default 4.
-        gate: Activation of their weights. Default `"softmax"`.
-        form: Form of the dynamic convolution, see `DynamicConvolution`. Default `"full"`.
-        kernel_size: Its odd number of taps. Default 3.
-        context: What generates for it and for the query, see `SequenceContext`. Default `"none"`.
-        sequences: The sequences that are the behaviours, side by side; each repeats the ids of a field, which is its
-            part of the query. Default `None`: all that repeat a field.
-        activation: Activation of the dense layers. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         name: The model's name. Default `"dien"`.
 
     Returns:
@@ -77,9 +53,9 @@ def dien(
     Example:
 
     >>> from dynctr_tf.encoding.encoded_features import Field
-    >>> from dynctr_tf.encoding.encoded_features import Sequence as History
-    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> dien(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> from dynctr_tf.encoding.encoded_features import Sequence
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    >>> dien(features, embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -101,23 +77,4 @@ def dien(
         weights = weigh([batch.query, encoded], mask=batch.mask)
         return AttentionGRU(gate=update_gate, name="evolution")([encoded, weights], mask=batch.mask)
 
-    return behaviour_network(
-        features,
-        encode,
-        decode,
-        embedding=embedding,
-        hidden_units=hidden_units,
-        homogeneous=homogeneous,
-        heterogeneous=heterogeneous,
-        num_kernels=num_kernels,
-        gate=gate,
-        form=form,
-        kernel_size=kernel_size,
-        context=context,
-        sequences=sequences,
-        activation=activation,
-        batch_norm=batch_norm,
-        dropout=dropout,
-        kernel_regularizer_l2=kernel_regularizer_l2,
-        name=name,
-    )
+    return behaviour_network(features, encode, decode, embedding=embedding, history=history, deep=deep, name=name)

@@ -5,33 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tensorflow import keras
+
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import TargetAttention
-from dynctr_tf.models.behaviour_network import Behaviours, behaviour_network
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.behaviour_network import behaviour_network
+from dynctr_tf.models.parts import Deep, Embedding, History
+from dynctr_tf.models.parts.history import Behaviours
 
 
 def din(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    hidden_units: Sequence[int] = (200, 80),
+    history: History = History(),
+    deep: Deep = Deep((200, 80)),
     attention_units: Sequence[int] = (80, 40),
     softmax: bool = False,
-    homogeneous: bool = False,
-    heterogeneous: bool = False,
-    num_kernels: int = 4,
-    gate: str = "softmax",
-    form: str = "full",
-    kernel_size: int = 3,
-    context: str = "none",
-    sequences: Sequence[str] | None = None,
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
     name: str = "din",
-) -> Any:
+) -> keras.Model:
     """DIN: the history weighed by what each behaviour has to do with the target.
 
     Use it as the standard model for histories; `heterogeneous` adds DPN's query-behaviour operation.
@@ -41,24 +33,10 @@ def din(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        hidden_units: Widths of the dense layers. Default `(200, 80)`.
+        history: The behaviours, and the operations on them. Default `History()`.
+        deep: The dense layers. Default `Deep((200, 80))`.
         attention_units: Widths of the activation unit. Default `(80, 40)`.
         softmax: Whether its weights sum to 1. Default `False`.
-        homogeneous: Whether the homogeneous operation, a dynamic convolution over the behaviours, stands beside the
-            encoder. Default `False`.
-        heterogeneous: Whether the heterogeneous operation, the query transformed by the behaviours, stands beside the
-            decoder. Default `False`.
-        num_kernels: Number l of kernels of an operation. Default 4.
-        gate: Activation of their weights. Default `"softmax"`.
-        form: Form of the dynamic convolution, see `DynamicConvolution`. Default `"full"`.
-        kernel_size: Its odd number of taps. Default 3.
-        context: What generates for it and for the query, see `SequenceContext`. Default `"none"`.
-        sequences: The sequences that are the behaviours, side by side; each repeats the ids of a field, which is its
-            part of the query. Default `None`: all that repeat a field.
-        activation: Activation of the dense layers. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         name: The model's name. Default `"din"`.
 
     Returns:
@@ -72,9 +50,9 @@ def din(
     Example:
 
     >>> from dynctr_tf.encoding.encoded_features import Field
-    >>> from dynctr_tf.encoding.encoded_features import Sequence as History
-    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> din(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> from dynctr_tf.encoding.encoded_features import Sequence
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    >>> din(features, embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -87,23 +65,4 @@ def din(
         layer = TargetAttention(attention_units, softmax=softmax, name="target_attention")
         return layer([batch.query, encoded], mask=batch.mask)
 
-    return behaviour_network(
-        features,
-        None,
-        decode,
-        embedding=embedding,
-        hidden_units=hidden_units,
-        homogeneous=homogeneous,
-        heterogeneous=heterogeneous,
-        num_kernels=num_kernels,
-        gate=gate,
-        form=form,
-        kernel_size=kernel_size,
-        context=context,
-        sequences=sequences,
-        activation=activation,
-        batch_norm=batch_norm,
-        dropout=dropout,
-        kernel_regularizer_l2=kernel_regularizer_l2,
-        name=name,
-    )
+    return behaviour_network(features, None, decode, embedding=embedding, history=history, deep=deep, name=name)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import BatchNormalization, FieldOperation
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.layers import FieldOperation
+from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs, logit
 from dynctr_tf.nearest import unknown_name_message
 
 
@@ -17,7 +14,7 @@ def dpn_field(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(dim=10),
-    hidden_units: Sequence[int] = (100, 100),
+    deep: Deep = Deep((100, 100), batch_norm=True),
     aggregator: str = "concat",
     contexts: str = "previous",
     implicit: bool = True,
@@ -26,12 +23,8 @@ def dpn_field(
     gate: str = "softmax",
     bias: str = "dynamic",
     stop_gradient: bool = False,
-    activation: str = "relu",
-    batch_norm: bool = True,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
     name: str = "dpn_field",
-) -> Any:
+) -> keras.Model:
     """DPN on fields: each field is transformed on its own, by kernels that all the fields generate.
 
     Use it where a deep network over all embeddings has too many parameters: kernels are shared by the fields.
@@ -41,7 +34,7 @@ def dpn_field(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding(dim=10)`.
-        hidden_units: Widths of each field in the layers. Default `(100, 100)`.
+        deep: The layers of each field. Default `Deep((100, 100), batch_norm=True)`.
         aggregator: How context fields become weights: `"summation"`, `"self"`, `"attention"` or `"concat"`. Default
             `"concat"`.
         contexts: `"previous"`, each layer its own inputs; or `"x0"`, all of them the embeddings. Default
@@ -52,10 +45,6 @@ def dpn_field(
         gate: Activation of their weights. Default `"softmax"`.
         bias: `"dynamic"`, `"static"` or `"none"`. Default `"dynamic"`.
         stop_gradient: Whether contexts are cut off from the gradient. Default `False`.
-        activation: Activation of the dense layers. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `True`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         name: The model's name. Default `"dpn_field"`.
 
     Returns:
@@ -69,7 +58,7 @@ def dpn_field(
     Example:
 
     >>> features = EncodedFeatures.from_sizes([10, 20])
-    >>> dpn_field(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> dpn_field(features, embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -78,14 +67,12 @@ def dpn_field(
     """
     if contexts not in ("previous", "x0"):
         raise ValueError(unknown_name_message("contexts", str(contexts), ("previous", "x0")))
-    if not hidden_units:
-        raise ValueError("hidden_units must be one or more widths, got none.")
-    regularizer = keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None
+    if not deep.units:
+        raise ValueError("deep.units must be one or more widths, got none.")
     inputs = encoded_inputs(features)
-    x0 = embedding.field_map(inputs, features)
-    x = x0
-    for index, units in enumerate(hidden_units, start=1):
-        operation = FieldOperation(
+    x = x0 = embedding.field_map(inputs, features)
+    for index, units in enumerate(deep.units, start=1):
+        layer = FieldOperation(
             units,
             aggregator,
             num_kernels,
@@ -94,14 +81,9 @@ def dpn_field(
             concat_projection=concat_projection,
             bias=bias,
             stop_gradient=stop_gradient,
-            kernel_regularizer=regularizer,
+            kernel_regularizer=deep.kernel_regularizer(),
             name=f"dynamic_{index}",
         )
-        x = operation(x) if aggregator == "self" or contexts == "previous" else operation(x, x0)
-        if batch_norm:
-            x = BatchNormalization(name=f"batch_norm_{index}")(x)
-        x = keras.layers.Activation(activation, name=f"activation_{index}")(x)
-        if dropout:
-            x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
-    x = keras.layers.Flatten(name="flatten")(x)
-    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+        x = layer(x) if aggregator == "self" or contexts == "previous" else layer(x, x0)
+        x = deep.activated(x, f"{{}}_{index}")
+    return keras.Model(inputs, logit(x), name=name)

@@ -6,15 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tensorflow import keras
-
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import BatchNormalization, DecomposedDense, Dense, FieldSelection, HyperDense, MixtureOfKernels
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.layers import Dense, FieldOperation, FieldSelection
+from dynctr_tf.models.parts import Deep, Embedding, Operation, flat
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import ROLES
 
-OPERATIONS = ("mixture_of_kernels", "hyper_dense", "decomposed")
 Contexts = str | None | Sequence[str | None]
 
 
@@ -77,102 +74,34 @@ def field_contexts(
                     having = sorted({field.role for field in features.fields})
                     raise ValueError(f"No field has the role {key!r} of the context {context!r}; roles: {having}.")
                 rows = FieldSelection(positions, name=f"select_{label}")(rows)
-            made[context] = keras.layers.Flatten(name=f"flatten_{label}")(rows)
+            made[context] = flat(rows, f"flatten_{label}")
         return made[context]
 
     return maps["x"], lookup
 
 
-def dynamic_tower(
-    x: Any,
-    lookup: Callable[[str], Any],
-    contexts: Contexts,
-    hidden_units: Sequence[int],
-    *,
-    operation: str,
-    num_kernels: int,
-    gate: Any,
-    num_heads: int,
-    heads: str,
-    static_kernel: bool,
-    bias: str,
-    rank: int,
-    stop_gradient: bool,
-    activation: Any,
-    batch_norm: bool,
-    dropout: float,
-    kernel_regularizer_l2: float,
-) -> Any:
+def dynamic_tower(x: Any, lookup: Callable[[str], Any], contexts: Contexts, operation: Operation, deep: Deep) -> Any:
     """Stacks layers, dynamic where there is a context, and gives the last one's output.
 
-    Each is `[operation or Dense, batch normalisation, activation, dropout]`; options are those of `dpn`.
+    Each is `[operation or Dense, batch normalisation, activation, dropout]`.
 
     Args:
         x: The inputs, flat.
         lookup: From the name of a context to its tensor; `"previous"`, the layer's own inputs, and `"y1"`, the
             output of layer 1, are known here.
         contexts: One context for all layers, or one for each; `None` for a static layer.
-        hidden_units: Widths of the layers.
-        operation: Which dynamic layer.
-        num_kernels: Of the operation.
-        gate: Of the operation.
-        num_heads: Of the mixture of kernels.
-        heads: Of the mixture of kernels.
-        static_kernel: Of the operation.
-        bias: Of the operation.
-        rank: Of the decomposed kernel.
-        stop_gradient: Whether contexts are cut off from the gradient.
-        activation: A Keras activation.
-        batch_norm: Whether to normalise over the batch before it.
-        dropout: Share of the outputs dropped in training.
-        kernel_regularizer_l2: L2 penalty of the kernels.
+        operation: The dynamic layers.
+        deep: Widths of the layers, and what follows each product.
 
     Raises:
-        ValueError: An unknown operation or context, or no layer.
+        ValueError: An unknown context, or no layer.
     """
-    if operation not in OPERATIONS:
-        raise ValueError(unknown_name_message("operation", str(operation), OPERATIONS))
-    if not hidden_units:
-        raise ValueError("hidden_units must be one or more widths, got none.")
-    regularizer = keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None
-
-    def make(units: int, label: str) -> Any:
-        if operation == "hyper_dense":
-            return HyperDense(
-                units,
-                dynamic_bias=bias == "dynamic",
-                use_bias=bias != "none",
-                stop_gradient=stop_gradient,
-                kernel_regularizer=regularizer,
-                name=label,
-            )
-        if operation == "decomposed":
-            return DecomposedDense(
-                units,
-                rank=rank,
-                num_kernels=num_kernels,
-                static_kernel=static_kernel,
-                gate=gate,
-                stop_gradient=stop_gradient,
-                kernel_regularizer=regularizer,
-                name=label,
-            )
-        return MixtureOfKernels(
-            units,
-            num_kernels,
-            gate=gate,
-            static_kernel=static_kernel,
-            bias=bias,
-            num_heads=num_heads,
-            heads=heads,
-            stop_gradient=stop_gradient,
-            kernel_regularizer=regularizer,
-            name=label,
-        )
-
+    if not deep.units:
+        raise ValueError("deep.units must be one or more widths, got none.")
+    regularizer = deep.kernel_regularizer()
     outputs: list[Any] = []
     for index, (units, context) in enumerate(
-        zip(hidden_units, contexts_per_layer(contexts, len(hidden_units)), strict=True), start=1
+        zip(deep.units, contexts_per_layer(contexts, len(deep.units)), strict=True), start=1
     ):
         if context is None:
             x = Dense(units, kernel_regularizer=regularizer, name=f"dense_{index}")(x)
@@ -181,11 +110,23 @@ def dynamic_tower(
             if earlier and not 1 <= int(earlier[1]) <= len(outputs):
                 raise ValueError(f"Layer {index} has {len(outputs)} layers before it, got the context {context!r}.")
             z = x if context == "previous" else outputs[int(earlier[1]) - 1] if earlier else lookup(context)
-            x = make(units, f"dynamic_{index}")(x, z)
-        if batch_norm:
-            x = BatchNormalization(name=f"batch_norm_{index}")(x)
-        x = keras.layers.Activation(activation, name=f"activation_{index}")(x)
-        if dropout:
-            x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
+            x = operation.layer(units, regularizer, f"dynamic_{index}")(x, z)
+        x = deep.activated(x, f"{{}}_{index}")
         outputs.append(x)
     return x
+
+
+def with_field_operation(field_map: Any, units: int, aggregator: str, operation: Operation) -> list[Any]:
+    """Returns the flat field map, and beside it what a light field-based operation makes of the fields.
+
+    Args:
+        field_map: `(batch, fields, dim)`.
+        units: Width of each field in the operation; 0 for none.
+        aggregator: As `FieldOperation`.
+        operation: Its number of kernels and their gate.
+    """
+    parts = [flat(field_map)]
+    if units:
+        layer = FieldOperation(units, aggregator, operation.num_kernels, gate=operation.gate, name="field_operation")
+        parts.append(flat(layer(field_map), "flatten_field_operation"))
+    return parts

@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import DynamicActivation, GeneratedParameters, WeightedParameters
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.parts import Embedding, Generator, kernel_regularizer
 from dynctr_tf.models.polynomial_network import polynomial_network
 from dynctr_tf.nearest import unknown_name_message
 
@@ -23,9 +23,7 @@ def dynint(
     num_layers: int = 4,
     num_subspaces: int = 16,
     rank: int | None = None,
-    reduction_ratio: float = 4.0,
-    generator_depth: int = 2,
-    stop_gradient: bool = True,
+    generator: Generator = Generator(),
     gate: str = "field",
     sigma: str = "two_sigmoid",
     offset: str = "unit",
@@ -34,7 +32,7 @@ def dynint(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     name: str = "dynint",
-) -> Any:
+) -> keras.Model:
     """DynInt: the network of xDeepInt with layers part of whose parameters the instance generates.
 
     Use it as the main dynamic model; train it with G-FTRL on the table and FTRL on the rest. `"dgp"` is the
@@ -52,9 +50,7 @@ def dynint(
         num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`. Default 16.
         rank: K of dgp or dwp, not used by da. Default `None`: for dgp 64, or the number of stacked fields where
             that is smaller; for dwp 2.
-        reduction_ratio: Width of the condition over hidden width of the generators. Default 4.0.
-        generator_depth: Dense layers of a generator. Default 2.
-        stop_gradient: Whether generators are cut off from the table, as in the paper. Default `True`.
+        generator: What generates. Default `Generator()`.
         gate: Shape of the gate of da, see `DynamicActivation`. Default `"field"`.
         sigma: Form of the singular values of dgp, see `GeneratedParameters`. Default `"two_sigmoid"`.
         offset: Start of the weights of dwp, see `WeightedParameters`. Default `"unit"`.
@@ -91,11 +87,9 @@ def dynint(
             "residual": residual,
             "dropout": dropout,
             "fields_last": True,
-            "reduction_ratio": reduction_ratio,
-            "depth": generator_depth,
-            "stop_gradient": stop_gradient,
-            "kernel_regularizer": (keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None),
+            "kernel_regularizer": kernel_regularizer(kernel_regularizer_l2),
             "name": f"{mode}_{number}",
+            **generator.options(),
         }
         if mode == "da":
             return DynamicActivation(gate=gate, **shared)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
@@ -16,7 +14,7 @@ def fm(
     *,
     embedding: Embedding = Embedding(),
     name: str = "fm",
-) -> Any:
+) -> keras.Model:
     """Factorization machine: first-order weights and the inner products of all pairs of fields.
 
     Use it as the plain second-order model; it is nearly as fast as logistic regression.

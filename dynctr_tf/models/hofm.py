@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
@@ -18,7 +16,7 @@ def hofm(
     order: int = 3,
     shared_embedding: bool = False,
     name: str = "hofm",
-) -> Any:
+) -> keras.Model:
     """HOFM: a factorization machine with the products of all sets of up to `order` fields.
 
     Use it as the plain model of explicit interactions beyond pairs.

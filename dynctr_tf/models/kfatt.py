@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from tensorflow import keras
+
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.models.behaviour_attention import kalman_attention, self_attention
-from dynctr_tf.models.behaviour_network import behaviour_network
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.behaviour_network import behaviour_network, kalman_attention, self_attention
+from dynctr_tf.models.parts import Deep, Embedding, History
+from dynctr_tf.models.parts.history import Behaviours
 
 
 def kfatt(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    hidden_units: Sequence[int] = (200, 80),
+    history: History = History(),
+    deep: Deep = Deep((200, 80)),
     mode: str = "freq",
     key: str | None = None,
     num_heads: int = 2,
     session_length: int | None = None,
-    homogeneous: bool = False,
-    heterogeneous: bool = False,
-    num_kernels: int = 4,
-    gate: str = "softmax",
-    form: str = "full",
-    kernel_size: int = 3,
-    context: str = "none",
-    sequences: Sequence[str] | None = None,
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
     name: str = "kfatt",
-) -> Any:
+) -> keras.Model:
     """KFAtt: self-attention inside sessions, then attention with a prior of the query and capped repetition of keys.
 
     Use it for search, where a query has a key, such as its category, that behaviours share.
@@ -43,26 +33,12 @@ def kfatt(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        hidden_units: Widths of the dense layers. Default `(200, 80)`.
+        history: The behaviours, and the operations on them. Default `History()`.
+        deep: The dense layers. Default `Deep((200, 80))`.
         mode: `"base"` or `"freq"`. Default `"freq"`.
         key: The sequence that holds the keys, such as the category. Default `None`: the last of them.
         num_heads: Heads of both attentions. Default 2.
         session_length: Behaviours see each other inside blocks of this many. Default `None`: the whole history.
-        homogeneous: Whether the homogeneous operation, a dynamic convolution over the behaviours, stands beside the
-            encoder. Default `False`.
-        heterogeneous: Whether the heterogeneous operation, the query transformed by the behaviours, stands beside the
-            decoder. Default `False`.
-        num_kernels: Number l of kernels of an operation. Default 4.
-        gate: Activation of their weights. Default `"softmax"`.
-        form: Form of the dynamic convolution, see `DynamicConvolution`. Default `"full"`.
-        kernel_size: Its odd number of taps. Default 3.
-        context: What generates for it and for the query, see `SequenceContext`. Default `"none"`.
-        sequences: The sequences that are the behaviours, side by side; each repeats the ids of a field, which is its
-            part of the query. Default `None`: all that repeat a field.
-        activation: Activation of the dense layers. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         name: The model's name. Default `"kfatt"`.
 
     Returns:
@@ -76,9 +52,9 @@ def kfatt(
     Example:
 
     >>> from dynctr_tf.encoding.encoded_features import Field
-    >>> from dynctr_tf.encoding.encoded_features import Sequence as History
-    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (History("items", "user", 5, 1, 9, field="item"),))
-    >>> kfatt(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> from dynctr_tf.encoding.encoded_features import Sequence
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    >>> kfatt(features, embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -87,23 +63,10 @@ def kfatt(
         joined by our reading: sum and norm in the encoder, concatenation in the decoder.
     """
 
-    return behaviour_network(
-        features,
-        self_attention(num_heads, session_length),
-        kalman_attention(num_heads, mode, key),
-        embedding=embedding,
-        hidden_units=hidden_units,
-        homogeneous=homogeneous,
-        heterogeneous=heterogeneous,
-        num_kernels=num_kernels,
-        gate=gate,
-        form=form,
-        kernel_size=kernel_size,
-        context=context,
-        sequences=sequences,
-        activation=activation,
-        batch_norm=batch_norm,
-        dropout=dropout,
-        kernel_regularizer_l2=kernel_regularizer_l2,
-        name=name,
-    )
+    def encode(batch: Behaviours) -> Any:
+        return self_attention(batch, num_heads, session_length)
+
+    def decode(batch: Behaviours, encoded: Any) -> Any:
+        return kalman_attention(batch, encoded, num_heads, mode, key)
+
+    return behaviour_network(features, encode, decode, embedding=embedding, history=history, deep=deep, name=name)

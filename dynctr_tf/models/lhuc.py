@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import HiddenUnitContributions
-from dynctr_tf.models.deep_part import deep_part
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.parts import Deep, Embedding, logit
 from dynctr_tf.models.scenario_inputs import scenario_batch
 
 
@@ -18,13 +14,9 @@ def lhuc(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    hidden_units: Sequence[int] = (256, 128, 64),
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Deep = Deep((256, 128, 64)),
     name: str = "lhuc",
-) -> Any:
+) -> keras.Model:
     """A plain deep network whose hidden units each scenario scales.
 
     Use it as the cheapest way to make a network depend on the scenario; it starts as `dnn`.
@@ -35,11 +27,7 @@ def lhuc(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
-        activation: Activation of the dense layers. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        deep: The hidden layers. Default `Deep((256, 128, 64))`.
         name: The model's name. Default `"lhuc"`.
 
     Returns:
@@ -56,7 +44,7 @@ def lhuc(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> lhuc(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> lhuc(features, embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -65,7 +53,7 @@ def lhuc(
     """
     batch = scenario_batch(features, embedding, "lhuc")
     x = batch.flat
-    for index, units in enumerate(hidden_units, start=1):
-        x = deep_part(x, (units,), activation, batch_norm, dropout, kernel_regularizer_l2, name=f"mlp_{index}")
+    for index, units in enumerate(deep.units, start=1):
+        x = deep.mlp(x, (units,), f"mlp_{index}")
         x = HiddenUnitContributions(features.num_scenarios, name=f"contributions_{index}")(x, batch.scenario)
-    return keras.Model(batch.inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+    return keras.Model(batch.inputs, logit(x), name=name)

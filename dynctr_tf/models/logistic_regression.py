@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
@@ -16,7 +14,7 @@ def lr(
     *,
     embedding: Embedding = Embedding(dim=1, initial_scale=0.0),
     name: str = "lr",
-) -> Any:
+) -> keras.Model:
     """Logistic regression: one weight per id, and a bias.
 
     Use it as the floor that every other model has to leave, and where a model must be read by people.

@@ -10,8 +10,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import ExpertMixture, GeneratedTowers, ParallelMLP
-from dynctr_tf.models.deep_part import kernel_regularizer
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.parts import Embedding, Hidden, flat, logit, unbiased_logit
 from dynctr_tf.models.scenario_inputs import scenario_batch
 
 
@@ -26,12 +25,10 @@ def m2m(
     scenario_dim: int = 16,
     code_units: int = 8,
     rank: int | None = None,
-    activation: str = "relu",
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Hidden = Hidden(),
     unknown: str = "mean",
     name: str = "m2m",
-) -> Any:
+) -> keras.Model:
     """M2M: meta units generate, for each scenario, the attention over experts and the tower.
 
     Use it where scenarios are many: all that differs between them is generated.
@@ -50,9 +47,7 @@ def m2m(
         scenario_dim: As `GeneratedTowers`. Default 16.
         code_units: As `GeneratedTowers`. Default 8.
         rank: As `GeneratedTowers`. Default `None`.
-        activation: Activation of the dense layers. Default `"relu"`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        deep: What all dense layers have in common. Default `Hidden()`.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
         name: The model's name. Default `"m2m"`.
@@ -79,22 +74,16 @@ def m2m(
         each meta unit has scenario embeddings of its own.
     """
     batch = scenario_batch(features, embedding, "m2m")
-    regularizer = kernel_regularizer(kernel_regularizer_l2)
-    tower = {
-        "activation": activation,
-        "dropout": dropout,
-        "kernel_regularizer": regularizer,
-    }
+    scenarios, regularizer = features.num_scenarios, deep.kernel_regularizer()
     meta: dict[str, Any] = {"rank": rank, "scenario_dim": scenario_dim, "code_units": code_units, "unknown": unknown}
     meta["kernel_regularizer"] = regularizer
-    scenarios = features.num_scenarios
-    experts = ParallelMLP(num_experts, expert_units, name="experts", **tower)(batch.flat)
+    experts = ParallelMLP(num_experts, expert_units, name="experts", **deep.layer_options())(batch.flat)
     scores = GeneratedTowers(scenarios, (), attention_units, name="meta_attention", **meta)(experts, batch.scenario)
     scores = keras.layers.LeakyReLU(name="attention_activation")(scores)
-    scores = keras.layers.Dense(1, use_bias=False, dtype="float32", name="attention")(scores)
-    x = ExpertMixture(name="mixture")([experts, keras.layers.Flatten(name="attention_logits")(scores)])
+    scores = unbiased_logit(scores, "attention")
+    x = ExpertMixture(name="mixture")([experts, flat(scores, "attention_logits")])
     for index in range(1, num_tower_layers + 1):
         unit = GeneratedTowers(scenarios, (), int(expert_units[-1]), name=f"meta_tower_{index}", **meta)
         x = stack.Sum(name=f"residual_{index}")([unit(x, batch.scenario), x])
         x = keras.layers.LeakyReLU(name=f"tower_activation_{index}")(x)
-    return keras.Model(batch.inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+    return keras.Model(batch.inputs, logit(x), name=name)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import MaskBlock
-from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Embedding, Tower, encoded_inputs, flat, logit
 from dynctr_tf.nearest import unknown_name_message
 
 
@@ -20,13 +18,10 @@ def masknet(
     embedding: Embedding = Embedding(),
     mode: str = "serial",
     block_units: Sequence[int] = (400, 400, 400),
-    hidden_units: Sequence[int] = (400, 400),
+    deep: Tower = Tower((400, 400)),
     reduction_ratio: float = 2.0,
-    activation: str = "relu",
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
     name: str = "masknet",
-) -> Any:
+) -> keras.Model:
     """MaskNet: dense layers whose inputs are masked by what all embeddings generate.
 
     Use it as a strong model whose layers multiply, without products of pairs of fields.
@@ -39,11 +34,8 @@ def masknet(
         embedding: The embeddings. Default `Embedding()`.
         mode: `"serial"` or `"parallel"`. Default `"serial"`.
         block_units: Widths of the blocks, one for each. Default `(400, 400, 400)`.
-        hidden_units: Widths of the dense layers behind parallel blocks, possibly none. Default `(400, 400)`.
+        deep: The dense layers behind parallel blocks, possibly none. Default `Tower((400, 400))`.
         reduction_ratio: As `MaskBlock`. Default 2.0.
-        activation: Activation of the dense layers. Default `"relu"`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         name: The model's name. Default `"masknet"`.
 
     Returns:
@@ -69,21 +61,16 @@ def masknet(
         raise ValueError("block_units must name the width of at least one block, got none.")
     inputs = encoded_inputs(features)
     field_map = embedding.field_map(inputs, features)
-    embeddings = keras.layers.Flatten(name="flatten")(field_map)
+    embeddings = flat(field_map)
     normalised = keras.layers.LayerNormalization(epsilon=1e-6, name="field_norm")(field_map)
-    x = first = keras.layers.Flatten(name="flatten_norm")(normalised)
+    x = first = flat(normalised, "flatten_norm")
     blocks = []
     for index, units in enumerate(block_units, start=1):
-        block = MaskBlock(
-            units,
-            reduction_ratio,
-            dropout,
-            kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
-            name=f"block_{index}",
-        )
+        regularizer = deep.kernel_regularizer()
+        block = MaskBlock(units, reduction_ratio, deep.dropout, kernel_regularizer=regularizer, name=f"block_{index}")
         x = block(x if mode == "serial" else first, embeddings)
         blocks.append(x)
     if mode == "parallel":
         x = keras.layers.Concatenate(name="blocks")(blocks) if len(blocks) > 1 else blocks[0]
-        x = deep_part(x, hidden_units, activation, False, dropout, kernel_regularizer_l2)
-    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+        x = deep.mlp(x, deep.units, "mlp")
+    return keras.Model(inputs, logit(x), name=name)

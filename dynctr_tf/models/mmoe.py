@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import ExpertMixture, GateUnit, ParallelMLP, SeparateTowers
-from dynctr_tf.models.deep_part import kernel_regularizer
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.parts import Embedding, Hidden
 from dynctr_tf.models.scenario_inputs import positions_of, scenario_batch
 
 
@@ -22,12 +20,10 @@ def mmoe(
     expert_units: Sequence[int] = (256, 128),
     tower_units: Sequence[int] = (64,),
     personal: Sequence[str] = (),
-    activation: str = "relu",
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Hidden = Hidden(),
     unknown: str = "mean",
     name: str = "mmoe",
-) -> Any:
+) -> keras.Model:
     """MMoE: experts that all scenarios share, weighed by a gate for each scenario.
 
     Use it where some scenarios resemble each other and others do not. With one expert it is `shared_bottom`.
@@ -43,9 +39,7 @@ def mmoe(
         tower_units: Widths of the hidden layers of a tower, possibly none. Default `(64,)`.
         personal: Roles or names of the fields by which experts are personalised, as POSO does for new users. Default
             `()`: none.
-        activation: Activation of the dense layers. Default `"relu"`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        deep: What all dense layers have in common. Default `Hidden()`.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
         name: The model's name. Default `"mmoe"`.
@@ -71,19 +65,13 @@ def mmoe(
         equations 5 to 7, with scenarios in the place of tasks; Dai et al., POSO, arXiv 2108.04690, section 3.5.
     """
     batch = scenario_batch(features, embedding, "mmoe")
-    regularizer = kernel_regularizer(kernel_regularizer_l2)
-    tower = {
-        "activation": activation,
-        "dropout": dropout,
-        "kernel_regularizer": regularizer,
-    }
-    experts = ParallelMLP(num_experts, expert_units, name="experts", **tower)(batch.flat)
+    scenarios = features.num_scenarios
+    experts = ParallelMLP(num_experts, expert_units, name="experts", **deep.layer_options())(batch.flat)
     if personal:
         condition = batch.vector(positions_of(features, personal, "personal"), "personal")
         experts = GateUnit(granularity="position", name="personal_gate")(experts, condition)
-    gates = SeparateTowers(
-        features.num_scenarios, (), num_experts, unknown=unknown, kernel_regularizer=regularizer, name="gates"
-    )
+    regularizer = deep.kernel_regularizer()
+    gates = SeparateTowers(scenarios, (), num_experts, unknown=unknown, kernel_regularizer=regularizer, name="gates")
     mixed = ExpertMixture(name="mixture")([experts, gates(batch.flat, batch.scenario)])
-    towers = SeparateTowers(features.num_scenarios, tower_units, unknown=unknown, name="towers", **tower)
+    towers = SeparateTowers(scenarios, tower_units, unknown=unknown, name="towers", **deep.layer_options())
     return keras.Model(batch.inputs, towers(mixed, batch.scenario), name=name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tensorflow import keras
 
@@ -17,8 +16,7 @@ from dynctr_tf.layers import (
     SeparateTowers,
     SharedCombination,
 )
-from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.parts import Embedding, Hidden, logit
 from dynctr_tf.models.scenario_inputs import scenario_batch
 from dynctr_tf.nearest import unknown_name_message
 
@@ -41,12 +39,10 @@ def optmsm(
     hyper_rank: int | None = None,
     hyper_units: int = 8,
     tower_units: Sequence[int] = (64, 32),
-    activation: str = "relu",
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Hidden = Hidden(),
     unknown: str = "mean",
     name: str = "optmsm",
-) -> Any:
+) -> keras.Model:
     """OptMSM: shared and specific information apart, and a tower that a hypernetwork generates.
 
     Use it for many scenarios of unequal size. Only the abstract of the paper is public: the equations are a
@@ -78,9 +74,7 @@ def optmsm(
         hyper_rank: Rank of the generated layers. Default `None`: whole kernels.
         hyper_units: Width of the hypernetwork, the number of kernels that it mixes. Default 8.
         tower_units: Widths of the hidden layers of the tower. Default `(64, 32)`.
-        activation: Activation of the dense layers. Default `"relu"`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        deep: What all dense layers have in common. Default `Hidden()`.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
         name: The model's name. Default `"optmsm"`.
@@ -110,12 +104,7 @@ def optmsm(
     if hyper_condition not in HYPER_CONDITIONS:
         raise ValueError(unknown_name_message("hyper_condition", str(hyper_condition), HYPER_CONDITIONS))
     batch = scenario_batch(features, embedding, "optmsm")
-    regularizer = kernel_regularizer(kernel_regularizer_l2)
-    tower = {
-        "activation": activation,
-        "dropout": dropout,
-        "kernel_regularizer": regularizer,
-    }
+    tower = deep.layer_options()
     scenarios, scenario = features.num_scenarios, batch.scenario
     own, x, specific_vector = None, batch.flat, None
     if enhanced or hyper_condition == "instance":
@@ -125,9 +114,7 @@ def optmsm(
             raise ValueError("All fields are scenario-specific; at least one must be shared by the scenarios.")
         parts = [*([batch.vector(specific_fields, "specific")] if specific_fields else []), own]
         joined = keras.layers.Concatenate(name="specific_inputs")(parts) if len(parts) > 1 else own
-        specific_vector = deep_part(
-            joined, encoder_units, activation, False, dropout, kernel_regularizer_l2, name="specific_encoder"
-        )
+        specific_vector = deep.mlp(joined, encoder_units, "specific_encoder")
     if enhanced:
         count = scenarios - FIRST_VALUE_OFFSET if num_shared is None else num_shared
         encoders = ParallelMLP(count, encoder_units, linear_output=True, name="shared_encoders", **tower)
@@ -140,8 +127,7 @@ def optmsm(
         layer = InstanceTower(tower_units, rank=hyper_rank, code_units=hyper_units, name="tower", **tower)
         return keras.Model(batch.inputs, layer(x, condition), name=name)
     if hyper_condition == "none":
-        x = deep_part(x, tower_units, activation, False, dropout, kernel_regularizer_l2, name="tower")
-        return keras.Model(batch.inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+        return keras.Model(batch.inputs, logit(deep.mlp(x, tower_units, "tower")), name=name)
     if hyper_condition == "separate":
         towers = SeparateTowers(scenarios, tower_units, rank=hyper_rank, unknown=unknown, name="tower", **tower)
     else:

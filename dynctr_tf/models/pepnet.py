@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import GateUnit, PersonalizedMLP, StopGradient
-from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.parts import Embedding, Tower, logit
 from dynctr_tf.models.scenario_inputs import positions_of, scenario_batch
 
 
@@ -18,17 +16,14 @@ def pepnet(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    hidden_units: Sequence[int] = (256, 128, 64),
+    deep: Tower = Tower((256, 128, 64)),
     domain: Sequence[str] | None = None,
     prior: Sequence[str] = ("user", "item"),
     embedding_gate: bool = True,
     parameter_gates: bool = True,
     reduction_ratio: float = 4.0,
-    activation: str = "relu",
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
     name: str = "pepnet",
-) -> Any:
+) -> keras.Model:
     """PEPNet: embeddings gated by the scenario, hidden layers gated by user and item.
 
     Use it to personalise a plain deep network at a small price; all gates start at 1, where it is `dnn`.
@@ -39,15 +34,12 @@ def pepnet(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
+        deep: The hidden layers. Default `Tower((256, 128, 64))`.
         domain: Names of the fields that are the domain features. Default `None`: the scenario-specific ones.
         prior: Roles or names of the fields that personalise hidden layers. Default `("user", "item")`.
         embedding_gate: Whether there is EPNet. Default `True`.
         parameter_gates: Whether there is PPNet. Default `True`.
         reduction_ratio: As `GateUnit`. Default 4.0.
-        activation: Activation of the dense layers. Default `"relu"`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         name: The model's name. Default `"pepnet"`.
 
     Returns:
@@ -65,7 +57,7 @@ def pepnet(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> pepnet(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> pepnet(features, embedding=Embedding(4), deep=Tower((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -83,15 +75,8 @@ def pepnet(
     if parameter_gates:
         known = batch.vector(positions_of(features, prior, "prior"), "prior")
         condition = keras.layers.Concatenate(name="condition")([known, StopGradient(name="stop_gradient")(batch.flat)])
-        mlp = PersonalizedMLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            reduction_ratio=reduction_ratio,
-            kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
-            name="mlp",
-        )
+        mlp = PersonalizedMLP(deep.units, reduction_ratio=reduction_ratio, name="mlp", **deep.layer_options())
         x = mlp(x, condition)
     else:
-        x = deep_part(x, hidden_units, activation, False, dropout, kernel_regularizer_l2)
-    return keras.Model(batch.inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+        x = deep.mlp(x, deep.units, "mlp")
+    return keras.Model(batch.inputs, logit(x), name=name)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import ScenarioFieldEmbedding, SeparateTowers
-from dynctr_tf.models.deep_part import kernel_regularizer
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Embedding, Tower, encoded_inputs, flat
 from dynctr_tf.models.parts.embedding import all_ids
 from dynctr_tf.models.scenario_inputs import check_has_scenarios
 
@@ -19,13 +15,10 @@ def per_scenario(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    hidden_units: Sequence[int] = (256, 128, 64),
-    activation: str = "relu",
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Tower = Tower((256, 128, 64)),
     unknown: str = "mean",
     name: str = "per_scenario",
-) -> Any:
+) -> keras.Model:
     """One model per scenario, which share nothing, trained side by side.
 
     Use it to see whether sharing pays: a scenario that is better off here suffers from negative transfer elsewhere.
@@ -35,10 +28,7 @@ def per_scenario(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
-        activation: Activation of the dense layers. Default `"relu"`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        deep: The hidden layers. Default `Tower((256, 128, 64))`.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
         name: The model's name. Default `"per_scenario"`.
@@ -57,7 +47,7 @@ def per_scenario(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> per_scenario(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> per_scenario(features, embedding=Embedding(4), deep=Tower((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -67,23 +57,10 @@ def per_scenario(
     check_has_scenarios(features, "per_scenario")
     inputs = encoded_inputs(features)
     ids, pooled = all_ids(inputs, features)
+    scenarios = features.num_scenarios
     tables = ScenarioFieldEmbedding(
-        features.num_ids,
-        embedding.dim,
-        features.num_scenarios,
-        unknown=unknown,
-        name="embedding",
-        **embedding.row_options(),
+        features.num_ids, embedding.dim, scenarios, unknown=unknown, name="embedding", **embedding.row_options()
     )
     field_map = embedding.pool(tables([inputs["scenario"], *ids]), pooled)
-    towers = SeparateTowers(
-        features.num_scenarios,
-        hidden_units,
-        activation=activation,
-        dropout=dropout,
-        unknown=unknown,
-        kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
-        name="towers",
-    )
-    flat = keras.layers.Flatten(name="flatten")(field_map)
-    return keras.Model(inputs, towers(flat, inputs["scenario"]), name=name)
+    towers = SeparateTowers(scenarios, deep.units, unknown=unknown, name="towers", **deep.layer_options())
+    return keras.Model(inputs, towers(flat(field_map), inputs["scenario"]), name=name)

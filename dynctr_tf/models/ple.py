@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import ExpertMixture, ParallelMLP, SeparateTowers
-from dynctr_tf.models.deep_part import kernel_regularizer
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.parts import Embedding, Hidden
 from dynctr_tf.models.scenario_inputs import scenario_batch
 
 
@@ -23,12 +21,10 @@ def ple(
     num_specific_experts: int = 1,
     expert_units: Sequence[int] = (256, 128),
     tower_units: Sequence[int] = (64,),
-    activation: str = "relu",
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Hidden = Hidden(),
     unknown: str = "mean",
     name: str = "ple",
-) -> Any:
+) -> keras.Model:
     """PLE: experts that all scenarios share beside experts of each scenario.
 
     Use it where sharing experts alone, as `mmoe` does, harms some scenarios: each keeps some to itself.
@@ -44,9 +40,7 @@ def ple(
         num_specific_experts: Number of experts of each scenario, at each level. Default 1.
         expert_units: Widths of the layers of an expert. Default `(256, 128)`.
         tower_units: Widths of the hidden layers of a tower, possibly none. Default `(64,)`.
-        activation: Activation of the dense layers. Default `"relu"`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
+        deep: What all dense layers have in common. Default `Hidden()`.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
             `"error"`, an error while running. Default `"mean"`.
         name: The model's name. Default `"ple"`.
@@ -79,12 +73,8 @@ def ple(
             f"{num_levels}, {num_shared_experts} and {num_specific_experts}."
         )
     batch = scenario_batch(features, embedding, "ple")
-    regularizer = kernel_regularizer(kernel_regularizer_l2)
-    tower = {
-        "activation": activation,
-        "dropout": dropout,
-        "kernel_regularizer": regularizer,
-    }
+    regularizer = deep.kernel_regularizer()
+    tower = deep.layer_options()
     count, scenarios = num_shared_experts + num_specific_experts, features.num_scenarios
     own = shared = batch.flat
     for level in range(1, num_levels + 1):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import InnerProduct, OuterProduct
-from dynctr_tf.models.deep_part import deep_part, kernel_regularizer
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs, flat
 from dynctr_tf.nearest import unknown_name_message
 
 _PRODUCTS = ("inner", "outer", "both")
@@ -22,13 +18,9 @@ def pnn(
     embedding: Embedding = Embedding(),
     product: str = "inner",
     outer_mode: str = "superposition",
-    hidden_units: Sequence[int] = (400, 400, 400),
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Deep = Deep((400, 400, 400)),
     name: str = "pnn",
-) -> Any:
+) -> keras.Model:
     """PNN: a multi-layer perceptron on the embeddings and the products of all pairs of fields.
 
     Use it as the deep model that is handed all pairs: inner products (IPNN), outer products (OPNN) or both.
@@ -40,11 +32,7 @@ def pnn(
         embedding: The embeddings. Default `Embedding()`.
         product: `"inner"`, `"outer"` or `"both"`. Default `"inner"`.
         outer_mode: `"superposition"` or `"kernel"`, as `OuterProduct`. Default `"superposition"`.
-        hidden_units: Widths of the dense layers; empty for a weighted sum of all products. Default `(400, 400, 400)`.
-        activation: Their activation. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
+        deep: The dense layers, without any for a weighted sum of all products. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"pnn"`.
 
     Returns:
@@ -57,7 +45,7 @@ def pnn(
 
     Example:
 
-    >>> pnn(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> pnn(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -68,12 +56,10 @@ def pnn(
         raise ValueError(unknown_name_message("product", str(product), _PRODUCTS))
     inputs = encoded_inputs(features)
     field_map = embedding.field_map(inputs, features)
-    parts = [keras.layers.Flatten(name="flatten")(field_map)]
+    parts = [flat(field_map)]
     if product in ("inner", "both"):
         parts.append(InnerProduct(name="inner_product")(field_map))
     if product in ("outer", "both"):
-        regularizer = kernel_regularizer(kernel_regularizer_l2)
+        regularizer = deep.kernel_regularizer()
         parts.append(OuterProduct(outer_mode, kernel_regularizer=regularizer, name="outer_product")(field_map))
-    x = keras.layers.Concatenate(name="concatenate")(parts)
-    x = deep_part(x, hidden_units, activation, batch_norm, dropout, kernel_regularizer_l2)
-    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+    return keras.Model(inputs, deep.logit(keras.layers.Concatenate(name="concatenate")(parts)), name=name)

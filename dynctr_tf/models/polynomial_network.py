@@ -22,7 +22,7 @@ def polynomial_network(
     residual: bool,
     conditioned: bool,
     name: str,
-) -> Any:
+) -> keras.Model:
     """Builds a network whose layers all multiply with mixtures of the first field map.
 
     Use it for models of this family; `xdeepint` and `dynint` differ in the layer alone.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FieldSelection, PersonalizedMLP
-from dynctr_tf.models.deep_part import kernel_regularizer
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Embedding, Tower, encoded_inputs, flat, logit
 from dynctr_tf.models.scenario_inputs import positions_of
 
 
@@ -18,14 +16,11 @@ def poso(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    hidden_units: Sequence[int] = (256, 128, 64),
+    deep: Tower = Tower((256, 128, 64)),
     personal: Sequence[str] = ("user",),
     reduction_ratio: float = 4.0,
-    activation: str = "relu",
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
     name: str = "poso",
-) -> Any:
+) -> keras.Model:
     """A deep network whose hidden layers are gated by few features that personalise it.
 
     Use it where a few features, such as whether a user is new, shall decide on how the network works, and would be lost
@@ -37,12 +32,9 @@ def poso(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        hidden_units: Widths of the hidden layers. Default `(256, 128, 64)`.
+        deep: The hidden layers. Default `Tower((256, 128, 64))`.
         personal: Roles or names of the fields that personalise. Default `("user",)`.
         reduction_ratio: As `GateUnit`. Default 4.0.
-        activation: Activation of the dense layers. Default `"relu"`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of their kernels. Default 0.0.
         name: The model's name. Default `"poso"`.
 
     Returns:
@@ -57,7 +49,7 @@ def poso(
 
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> features = EncodedFeatures((Field("user", "user", 1, 9), Field("item", "item", 10, 9)))
-    >>> poso(features, embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> poso(features, embedding=Embedding(4), deep=Tower((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -67,13 +59,5 @@ def poso(
     inputs = encoded_inputs(features)
     field_map = embedding.field_map(inputs, features)
     selected = FieldSelection(positions_of(features, personal, "personal"), name="select_personal")(field_map)
-    mlp = PersonalizedMLP(
-        hidden_units,
-        activation=activation,
-        dropout=dropout,
-        reduction_ratio=reduction_ratio,
-        kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
-        name="mlp",
-    )
-    x = mlp(keras.layers.Flatten(name="flatten")(field_map), keras.layers.Flatten(name="flatten_personal")(selected))
-    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+    mlp = PersonalizedMLP(deep.units, reduction_ratio=reduction_ratio, name="mlp", **deep.layer_options())
+    return keras.Model(inputs, logit(mlp(flat(field_map), flat(selected, "flatten_personal"))), name=name)

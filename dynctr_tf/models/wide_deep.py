@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import LogitSum
-from dynctr_tf.models.deep_part import deep_part, unbiased_logit
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs
 
 
 def wide_deep(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    hidden_units: Sequence[int] = (400, 400, 400),
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Deep = Deep((400, 400, 400)),
     name: str = "wide_deep",
-) -> Any:
+) -> keras.Model:
     """Wide & Deep: first-order weights beside a multi-layer perceptron.
 
     Use it as the simplest model that both remembers single values and generalises.
@@ -33,11 +25,7 @@ def wide_deep(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        hidden_units: Widths of the dense layers; empty for linear layers alone. Default `(400, 400, 400)`.
-        activation: Their activation. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
+        deep: The dense layers, without any for linear layers alone. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"wide_deep"`.
 
     Returns:
@@ -47,7 +35,7 @@ def wide_deep(
 
     Example:
 
-    >>> wide_deep(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> wide_deep(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -56,6 +44,4 @@ def wide_deep(
     """
     inputs = encoded_inputs(features)
     field_map, weights = embedding.with_linear(inputs, features)
-    flat = keras.layers.Flatten(name="flatten")(field_map)
-    deep = deep_part(flat, hidden_units, activation, batch_norm, dropout, kernel_regularizer_l2)
-    return keras.Model(inputs, LogitSum(name="logit")([weights, unbiased_logit(deep, "deep")]), name=name)
+    return keras.Model(inputs, LogitSum(name="logit")([weights, deep.part_of_logit(field_map)]), name=name)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import CompressedInteraction, LogitSum
-from dynctr_tf.models.deep_part import deep_part, kernel_regularizer, unbiased_logit
-from dynctr_tf.models.parts import Embedding, encoded_inputs
+from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs, unbiased_logit
 
 
 def xdeepfm(
@@ -20,13 +18,9 @@ def xdeepfm(
     layer_sizes: Sequence[int] = (16, 16, 16),
     cin_activation: str = "linear",
     split_half: bool = False,
-    hidden_units: Sequence[int] = (400, 400, 400),
-    activation: str = "relu",
-    batch_norm: bool = False,
-    dropout: float = 0.0,
-    kernel_regularizer_l2: float = 0.0,
+    deep: Deep = Deep((400, 400, 400)),
     name: str = "xdeepfm",
-) -> Any:
+) -> keras.Model:
     """xDeepFM: first-order weights, the compressed interaction network and a multi-layer perceptron.
 
     Use it as the model of explicit vector-wise interactions of bounded degree; without dense layers it is CIN.
@@ -39,11 +33,7 @@ def xdeepfm(
         layer_sizes: Numbers of feature maps of the CIN. Default `(16, 16, 16)`.
         cin_activation: Activation of the CIN. Default `"linear"`.
         split_half: As `CompressedInteraction`. Default `False`.
-        hidden_units: Widths of the dense layers; empty for the CIN alone. Default `(400, 400, 400)`.
-        activation: Their activation. Default `"relu"`.
-        batch_norm: Whether they are normalised over the batch. Default `False`.
-        dropout: Share of their outputs dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of all kernels. Default 0.0.
+        deep: The dense layers, without any for the CIN alone. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"xdeepfm"`.
 
     Returns:
@@ -53,7 +43,7 @@ def xdeepfm(
 
     Example:
 
-    >>> xdeepfm(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), hidden_units=(8,)).output_shape
+    >>> xdeepfm(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
     Reference:
@@ -65,12 +55,8 @@ def xdeepfm(
         layer_sizes,
         activation=cin_activation,
         split_half=split_half,
-        kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
+        kernel_regularizer=deep.kernel_regularizer(),
         name="cin",
     )(field_map)
-    parts = [weights, unbiased_logit(cin, "compressed")]
-    if hidden_units:
-        flat = keras.layers.Flatten(name="flatten")(field_map)
-        deep = deep_part(flat, hidden_units, activation, batch_norm, dropout, kernel_regularizer_l2)
-        parts.append(unbiased_logit(deep, "deep"))
+    parts = [weights, unbiased_logit(cin, "compressed"), *deep.parts_of_logit(field_map)]
     return keras.Model(inputs, LogitSum(name="logit")(parts), name=name)

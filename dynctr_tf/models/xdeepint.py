@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import PolynomialInteraction
-from dynctr_tf.models.parts import Embedding
+from dynctr_tf.models.parts import Embedding, kernel_regularizer
 from dynctr_tf.models.polynomial_network import polynomial_network
 
 
@@ -23,7 +23,7 @@ def xdeepint(
     dropout: float = 0.0,
     kernel_regularizer_l2: float = 0.0,
     name: str = "xdeepint",
-) -> Any:
+) -> keras.Model:
     """xDeepInt: a polynomial interaction network over sub-spaces, without a deep part.
 
     Use it as the static model that DynInt extends; train it with G-FTRL on the table and FTRL on the rest.
@@ -67,7 +67,7 @@ def xdeepint(
             activation=activation,
             dropout=dropout,
             fields_last=True,
-            kernel_regularizer=keras.regularizers.L2(kernel_regularizer_l2) if kernel_regularizer_l2 else None,
+            kernel_regularizer=kernel_regularizer(kernel_regularizer_l2),
             name=f"pin_{number}",
         )
 

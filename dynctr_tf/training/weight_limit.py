@@ -82,7 +82,7 @@ def _too_large(
         f"The model does not fit into memory: {arguments.get('name') or 'a variable'} ({rows}) alone takes "
         f"{_gib(size)}, the weights up to it {_gib(total)}, and with the {slots} numbers that the optimizer keeps of "
         f"each weight {_gib(total * (1 + slots))}; {_gib(limit)} are available. Make embedding.dim or "
-        "hidden_units smaller, or keep fewer ids (min_count, max_size)."
+        "deep.units smaller, or keep fewer ids (min_count, max_size)."
     )
 
 

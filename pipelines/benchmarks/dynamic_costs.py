@@ -36,7 +36,7 @@ class Pair(NamedTuple):
 
 
 _APG_BASES = ("dnn", "wide_deep", "deepfm", "pnn", "dcn", "dcn_v2", "fibinet")
-_NARROW = {"hidden_units": (256, 128, 64)}
+_NARROW = {"deep.units": (256, 128, 64)}
 PAIRS = (
     *(Pair(f"dynint-{mode}", "xdeepint", {}) for mode in ("da", "dgp", "dwp")),
     Pair("dpn", "dnn", {}),

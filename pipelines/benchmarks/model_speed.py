@@ -17,7 +17,7 @@ from pipelines import allow_xla_on_cpu
 from pipelines.benchmarks import workload
 
 OURS = "dynctr_tf"
-_DENSE = {"hidden_units": workload.HIDDEN_UNITS}
+_DENSE = {"deep.units": workload.HIDDEN_UNITS}
 OPTIONS: dict[str, dict[str, Any]] = {
     "lr": {},
     "fm": {},
@@ -34,7 +34,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "xdeepfm": {**_DENSE, "layer_sizes": (16, 16, 16)},
     "autoint-plus": {**_DENSE, "num_layers": 2, "num_heads": 2, "head_dim": 8},
     "fibinet": _DENSE,
-    "afn-plus": {**_DENSE, "dnn_hidden_units": workload.HIDDEN_UNITS, "num_neurons": 64},
+    "afn-plus": {**_DENSE, "dnn_units": workload.HIDDEN_UNITS, "num_neurons": 64},
     "apg-deepfm": {**_DENSE, "rank": 32, "over_parameterisation": 64, "generated_bias": True},
     "xdeepint": {"num_layers": 3},
     "dynint-da": {"num_layers": 3},

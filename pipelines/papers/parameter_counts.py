@@ -15,7 +15,7 @@ import numpy as np
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
-from dynctr_tf.models import dpn, dpn_field
+from dynctr_tf.models import Deep, Operation, dpn, dpn_field
 
 FEATURES = EncodedFeatures((Field("user", "user", 1, 9), Field("movie", "item", 10, 9), Field("tag", "query", 19, 9)))
 _FIRST, _STATIC, _TWO = ("x0", None), (None, None), (300, 300)
@@ -42,20 +42,21 @@ class PrintedCount:
 
 
 def _net(contexts: Any = _FIRST, hidden_units: Any = _TWO, **options: Any) -> dict[str, Any]:
-    return {"contexts": contexts, "hidden_units": hidden_units, **options}
+    deep, operation = Deep(hidden_units, batch_norm=True), Operation(**options)
+    return {"contexts": contexts, "deep": deep, "operation": operation}
 
 
 PRINTED = (
     PrintedCount("2a", "MLP of 3 layers", 192, _net(None, (300, 300, 300))),
     PrintedCount("2a", "MLP of 2 layers, 300", 101, _net(None)),
     PrintedCount("2a", "MLP of 2 layers, 400", 175, _net(None, (400, 400))),
-    PrintedCount("2a", "HyperDense", 371, _net(operation="hyper_dense", bias="static")),
+    PrintedCount("2a", "HyperDense", 371, _net(kind="hyper_dense", bias="static")),
     PrintedCount("2a", "equation 5, l = 4, sigmoid", 129, _net(gate="sigmoid")),
     PrintedCount("2a", "equation 5, l = 4, softmax", 129, _net()),
     PrintedCount("2a", "equation 5, h = 2", 101, _net(num_kernels=2, num_heads=2)),
     PrintedCount("2a", "equation 5, h = 2, shared heads", 101, _net(num_heads=2, heads="shared", bias="static")),
-    PrintedCount("2a", "P phi(z) Q", 108, _net(operation="decomposed")),
-    PrintedCount("2a", "W0 + P phi(z) Q", 117, _net(operation="decomposed", static_kernel=True)),
+    PrintedCount("2a", "P phi(z) Q", 108, _net(kind="decomposed")),
+    PrintedCount("2a", "W0 + P phi(z) Q", 117, _net(kind="decomposed", static_kernel=True)),
     PrintedCount("2b", "fc1, z0", 129, _net(("z0", None))),
     PrintedCount("2b", "fc2, z0", 372, _net((None, "z0"))),
     PrintedCount("2b", "both, z0", 400, _net("z0")),

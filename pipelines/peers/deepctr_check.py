@@ -15,7 +15,7 @@ from pipelines.peers.copied_weights import EMBEDDING_DIM, FIELD_SIZES, Case, Our
 
 _NO_LINEAR = "the peer adds first-order weights, which the paper does not have: set to 0"
 _SHARED_GATES = "the peer has one gate for all layers, the paper one for each: ours set alike"
-_WIDTHS = {"hidden_units": (8, 6)}
+_WIDTHS = {"deep.units": (8, 6)}
 _DNN = {"dnn_hidden_units": (8, 6)}
 
 

@@ -14,7 +14,7 @@ from pipelines.peers.fuxictr_zoo import build, feature_map
 _NO_RESIDUAL_MATRIX = "the peer adds the input itself where widths agree, the paper W_res of it: ours set to I"
 _SHARED_GATES = "the peer has one gate for all layers, the paper one for each: ours set alike"
 _SUM_OF_PARTS = "the peer weighs the outputs of the two parts once more: its weights set to 1"
-_WIDTHS = {"hidden_units": (8, 6)}
+_WIDTHS = {"deep.units": (8, 6)}
 _HIDDEN = [8, 6]
 
 
@@ -403,7 +403,7 @@ CASES = {
         for mode in ("all", "each", "interaction")
     },
     "afn": Case("afn", _AFN, "AFN without DNN", _afn),
-    "afn-plus": Case("afn-plus", {**_AFN, "dnn_hidden_units": (8, 6)}, "AFN", _afn, _SUM_OF_PARTS),
+    "afn-plus": Case("afn-plus", {**_AFN, "dnn_units": (8, 6)}, "AFN", _afn, _SUM_OF_PARTS),
     "din": Case("din", {**_WIDTHS, "attention_units": (5,)}, "DIN", _din, history=6),
     "din-softmax": Case("din", {**_WIDTHS, "attention_units": (5,), "softmax": True}, "DIN (softmax)", _din, history=6),
 }

@@ -85,7 +85,7 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
         "rows": str(rows.absolute()),
         "sizes": [field.num_ids for field in data.features.single_valued],
         "embedding_dim": options.get("embedding.dim", workload.EMBEDDING_DIM),
-        "hidden_units": list(options.get("hidden_units", ())),
+        "hidden_units": list(options.get("deep.units", ())),
         "learning_rate": workload.LEARNING_RATE if rate is None else rate,
         "learning_rates": bounds,
         "trials": trials,

@@ -21,7 +21,7 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.configuration import SettingsParser
-from dynctr_tf.models import Embedding
+from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import Adam, CompositeOptimizer, LazyAdam, SparseAdagrad, dynint_optimizer
 from dynctr_tf.optimizers.sparse_optimizer import sum_repeated_ids, sum_repeated_ids_in_place
@@ -222,7 +222,7 @@ def test_a_step_with_static_shapes_compiles_and_equals_the_ordinary_one(kind: st
     found, text = [], ""
     for static in (False, True):
         set_seed(0, deterministic=False)
-        model = build_model("deepfm", small_data.features, embedding=Embedding(4), hidden_units=(8,), dropout=0.0)
+        model = build_model("deepfm", small_data.features, embedding=Embedding(4), deep=Deep((8,), dropout=0.0))
         optimizer = makers[kind]()
         if static:
             prepare_for_tpu(model, optimizer)

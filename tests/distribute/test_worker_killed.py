@@ -16,7 +16,7 @@ from processes import Job
 from dynctr_tf import stack
 
 WORDS = ("-m", "pipelines.train", "--strategy", "multi_worker", "--model.name", "dnn", "--model.embedding.dim")
-WORDS += ("4", "--model.hidden_units=[16]", "--model.dropout=0.0", "--data.directory", "data")
+WORDS += ("4", "--model.deep.units=[16]", "--model.deep.dropout=0.0", "--data.directory", "data")
 WORDS += ("--data.options.num_train", "6000", "--data.options.num_validation", "500", "--data.options.num_test", "500")
 WORDS += ("--training.batch_size", "128", "--training.evaluate_every", "12", "--training.epochs", "2")
 WORDS += ("--training.patience", "0", "--training.tensorboard", "false", "--optimizer.name", "lazy_adam")

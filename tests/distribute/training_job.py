@@ -37,7 +37,7 @@ def main() -> None:
     from tensorflow import keras
 
     from dynctr_tf.encoding import EncodedDataset
-    from dynctr_tf.models import Embedding
+    from dynctr_tf.models import Deep, Embedding
     from dynctr_tf.models.catalogue import build_model
     from dynctr_tf.optimizers import Adam, LazyAdam, dynint_optimizer
     from dynctr_tf.training import predict_logits, set_seed, train
@@ -70,8 +70,7 @@ def main() -> None:
                 "deepfm",
                 data.features,
                 embedding=Embedding(4, row_regularizer_l2=options["l2"]),
-                hidden_units=(16,),
-                dropout=0.0,
+                deep=Deep((16,)),
             )
             optimizer = makers[kind]()
         start = [np.array(weight) for weight in model.get_weights()]

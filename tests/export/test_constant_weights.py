@@ -12,7 +12,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding import EncodedFeatures
 from dynctr_tf.export import constant_weights, with_constant_weights
-from dynctr_tf.models import Embedding
+from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 
 FEATURES = EncodedFeatures.from_sizes([50, 40, 30])
@@ -22,7 +22,7 @@ IDS = {"fields": tf.constant(np.random.default_rng(0).integers(1, 40, (20, 3)), 
 
 def dnn() -> Any:
     keras.utils.set_random_seed(1)
-    return build_model("dnn", FEATURES, embedding=Embedding(4, initial_scale=0.5), hidden_units=(8, 6))
+    return build_model("dnn", FEATURES, embedding=Embedding(4, initial_scale=0.5), deep=Deep((8, 6)))
 
 
 def variables_read(function: Any) -> list[str]:

@@ -19,7 +19,7 @@ from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.vocabulary import FittedVocabulary
 from dynctr_tf.export import ParityError, export_model, next_version, saved_model, serving_line
 from dynctr_tf.export.raw_requests import raw_tensors, serialized_examples
-from dynctr_tf.models import Embedding
+from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 from dynctr_tf.training import set_seed
@@ -131,7 +131,7 @@ class Exported:
 def telling_model(encoder: Encoder) -> keras.Model:
     """A model whose embeddings are large enough to see every id in the logit."""
     set_seed(1)
-    return build_model("dnn", encoder.features, embedding=Embedding(4, initial_scale=1.0), hidden_units=(16,))
+    return build_model("dnn", encoder.features, embedding=Embedding(4, initial_scale=1.0), deep=Deep((16,)))
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +319,7 @@ def test_a_model_in_bfloat16(exported: Exported, tmp_path: Path) -> None:
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         set_seed(1)
-        options = {"embedding.dim": 4, "embedding.initial_scale": 1.0, "hidden_units": (64, 32)}
+        options = {"embedding.dim": 4, "embedding.initial_scale": 1.0, "deep.units": (64, 32)}
         model = build_model("dnn", exported.encoder.features, **options)
     finally:
         keras.mixed_precision.set_global_policy("float32")

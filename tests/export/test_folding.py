@@ -19,7 +19,7 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.export import export_model, fold
 from dynctr_tf.export.raw_requests import raw_tensors
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP, GroupCondition
-from dynctr_tf.models import Embedding, apg, deepfm, make_adaptive
+from dynctr_tf.models import Deep, Embedding, apg, deepfm, make_adaptive
 
 Dense = keras.layers.Dense
 X = np.random.default_rng(3).normal(size=(5, 6)).astype(np.float32)
@@ -46,7 +46,7 @@ def test_nested_model_with_a_shared_layer() -> None:
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_model_of_the_library(batch_norm: bool) -> None:
     features = EncodedFeatures.from_sizes([5, 6, 7])
-    base = deepfm(features, embedding=Embedding(4), hidden_units=(8, 4), batch_norm=batch_norm)
+    base = deepfm(features, embedding=Embedding(4), deep=Deep((8, 4), batch_norm=batch_norm))
     model = make_adaptive(base, select="mlp", rank=[3, 2], over_parameterisation=[6, 4])
     batch = {"fields": np.array([[1, 6, 12], [4, 10, 18]], np.int32)}
     folded = fold(model)
@@ -104,7 +104,7 @@ def test_exported_model_is_folded_and_answers_without_the_library(group_tables: 
     source = Rows()
     encoder = Encoder.fit(source, progress=False)
     model = apg(
-        encoder.features, base="dnn", condition="group", condition_dim=6, embedding=Embedding(4), hidden_units=(8, 4),
+        encoder.features, base="dnn", condition="group", condition_dim=6, embedding=Embedding(4), deep=Deep((8, 4)),
         rank=2, over_parameterisation=16,
     )  # fmt: skip
     random_weights(model)
@@ -132,9 +132,7 @@ def test_exported_model_is_folded_and_answers_without_the_library(group_tables: 
 def test_export_can_leave_the_factors(tmp_path: Path) -> None:
     source = Rows()
     encoder = Encoder.fit(source, progress=False)
-    model = apg(
-        encoder.features, base="dnn", embedding=Embedding(4), hidden_units=(8,), rank=2, over_parameterisation=16
-    )
+    model = apg(encoder.features, base="dnn", embedding=Embedding(4), deep=Deep((8,)), rank=2, over_parameterisation=16)
     path = export_model(model, encoder, tmp_path / "clicks", source.columns.slice(0, 5), fold=False)
     shapes = [tuple(shape) for _, shape in tf.train.list_variables(str(path / "variables" / "variables"))]
     assert any(16 in shape for shape in shapes)

@@ -80,8 +80,8 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     data = write_encoded_dataset(source, encoder, folder / "data", progress=False)
     set_seed(0)
     name, options = [
-        ("star", {"hidden_units": (4,), "auxiliary_units": (4,)}),  # copied with tables of its scenarios
-        ("deepfm", {"hidden_units": (8,)}),
+        ("star", {"deep.units": (4,), "auxiliary_units": (4,)}),  # copied with tables of its scenarios
+        ("deepfm", {"deep.units": (8,)}),
     ][request.param]
     model = build_model(name, data.features, embedding=Embedding(2, initial_scale=1.0), **options)
     if not request.param:

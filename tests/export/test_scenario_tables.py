@@ -16,7 +16,7 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.export import export_model
 from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
 from dynctr_tf.layers import GeneratedTowers, SeparateTowers, StarTowers
-from dynctr_tf.models import Embedding, build_model, dnn
+from dynctr_tf.models import Deep, Embedding, build_model, dnn
 
 FIELDS = (Field("user", "user", 1, 8), Field("page", "scenario", 9, 5), Field("item", "item", 14, 9))
 FEATURES = EncodedFeatures(FIELDS, num_scenarios=5)
@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {"embedding.dim": 3}
 OPTIONS: dict[str, dict[str, Any]] = {
     "optmsm": {"encoder_units": (5,), "tower_units": (8, 4)},
     "optmsm, low rank": {"encoder_units": (8,), "tower_units": (8,), "hyper_rank": 2},
-    "star": {"hidden_units": (5,)},
+    "star": {"deep.units": (5,)},
     "m2m": {"expert_units": (5,), "attention_units": 3},
     "ple": {"expert_units": (5,), "tower_units": (4,)},
 }
@@ -102,6 +102,6 @@ def test_exported_model_generates_nothing(tmp_path: Path) -> None:
 
 
 def test_models_without_scenarios_are_left_alone() -> None:
-    assert not has_scenario_towers(dnn(EncodedFeatures.from_sizes([4]), embedding=Embedding(2), hidden_units=(3,)))
+    assert not has_scenario_towers(dnn(EncodedFeatures.from_sizes([4]), embedding=Embedding(2), deep=Deep((3,))))
     with pytest.raises(ValueError, match="Only functional models"):
         with_scenario_tables(keras.Sequential([keras.layers.Dense(3)]))

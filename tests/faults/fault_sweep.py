@@ -26,7 +26,7 @@ from tensorflow import keras
 
 from dynctr_tf.datasets import SyntheticCtrRows
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
-from dynctr_tf.models import Embedding
+from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import LogUniform, build_model
 from dynctr_tf.optimizers import LazyAdam
 from dynctr_tf.training import set_seed, train
@@ -48,7 +48,7 @@ def trained(place: Path) -> list[np.ndarray]:
     """Trains for three rounds of a step."""
     keras.backend.clear_session()
     set_seed(0)
-    model = build_model("dnn", DATA.features, embedding=Embedding(2), hidden_units=(4,))
+    model = build_model("dnn", DATA.features, embedding=Embedding(2), deep=Deep((4,)))
     options: dict[str, Any] = {"batch_size": 100, "epochs": 1, "evaluate_every": 1, "tensorboard": False}
     result = train(model, DATA, LazyAdam(0.1), directory=place / "run", **options)
     lines = (place / "run" / "log.csv").read_text(encoding="utf-8").splitlines()

@@ -21,7 +21,7 @@ import pytest
 from tensorflow import keras
 
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
-from dynctr_tf.models import Embedding
+from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import LazyAdam
 from dynctr_tf.stack import KERAS_3
@@ -106,7 +106,7 @@ def test_the_power_fails_while_a_model_trains(small_data: Any, tmp_path: Path) -
     def run(place: Path) -> tuple[list[np.ndarray], int]:
         keras.backend.clear_session()
         set_seed(0)
-        model = build_model("dnn", small_data.features, embedding=Embedding(2), hidden_units=(4,))
+        model = build_model("dnn", small_data.features, embedding=Embedding(2), deep=Deep((4,)))
         options: dict[str, Any] = {"batch_size": 1000, "epochs": 1, "evaluate_every": 1, "tensorboard": False}
         result = train(model, small_data, LazyAdam(0.1), directory=place / "run", **options)
         return model.get_weights(), result.resumed_at

@@ -25,52 +25,52 @@ _INTERESTS = ("din", "din-heter", "dien", "dien-heter")
 SMALL: dict[str, dict[str, Any]] = {
     "lr": {},
     "fm": {"embedding.dim": 4},
-    "dnn": {"embedding.dim": 4, "hidden_units": (8, 4)},
-    "dcn_v2": {"embedding.dim": 4, "hidden_units": (8, 4), "num_layers": 2},
+    "dnn": {"embedding.dim": 4, "deep.units": (8, 4)},
+    "dcn_v2": {"embedding.dim": 4, "deep.units": (8, 4), "num_layers": 2},
     **{
         name: {"embedding.dim": 4, "num_layers": 2, "num_subspaces": 2}
         for name in ("xdeepint", "dynint-da", "dynint-dgp", "dynint-dwp")
     },
-    "dpn": {"embedding.dim": 4, "hidden_units": (8, 4), "contexts": ("z0", "y1")},
-    "dpn_field": {"embedding.dim": 4, "hidden_units": (8, 4)},
-    "dymlp": {"embedding.dim": 4, "hidden_units": (8, 4)},
-    "dyjoint": {"embedding.dim": 4, "hidden_units": (8, 4)},
-    "sdpn": {"embedding.dim": 4, "hidden_units": (8, 4)},
-    **{name: {"embedding.dim": 4, "hidden_units": (8,), "attention_units": (4,)} for name in _INTERESTS},
+    "dpn": {"embedding.dim": 4, "deep.units": (8, 4), "contexts": ("z0", "y1")},
+    "dpn_field": {"embedding.dim": 4, "deep.units": (8, 4)},
+    "dymlp": {"embedding.dim": 4, "deep.units": (8, 4)},
+    "dyjoint": {"embedding.dim": 4, "deep.units": (8, 4)},
+    "sdpn": {"embedding.dim": 4, "deep.units": (8, 4)},
+    **{name: {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,)} for name in _INTERESTS},
     **{
-        name: {"embedding.dim": 4, "hidden_units": (8,)}
+        name: {"embedding.dim": 4, "deep.units": (8,)}
         for name in ("transformer", "transformer-homo", "transformer-heter", "kfatt")
     },
     "afm": {"embedding.dim": 4, "attention_dim": 3},
     "hofm": {"embedding.dim": 4},
     **{
-        name: {"embedding.dim": 4, "hidden_units": (8, 4)}
+        name: {"embedding.dim": 4, "deep.units": (8, 4)}
         for name in ("nfm", "wide_deep", "deepfm", "deep_crossing", "dcn")
     },
     "crossnet": {"embedding.dim": 4},
-    "dcn_v2_mix": {"embedding.dim": 4, "hidden_units": (8, 4), "rank": 3, "num_experts": 2},
+    "dcn_v2_mix": {"embedding.dim": 4, "deep.units": (8, 4), "rank": 3, "num_experts": 2},
     "crossmix": {"embedding.dim": 4, "rank": 3, "num_experts": 2},
-    "pnn": {"embedding.dim": 4, "hidden_units": (8, 4), "product": "both", "outer_mode": "kernel"},
-    "xdeepfm": {"embedding.dim": 4, "hidden_units": (8, 4), "layer_sizes": (3, 2)},
+    "pnn": {"embedding.dim": 4, "deep.units": (8, 4), "product": "both", "outer_mode": "kernel"},
+    "xdeepfm": {"embedding.dim": 4, "deep.units": (8, 4), "layer_sizes": (3, 2)},
     "cin": {"embedding.dim": 4, "layer_sizes": (3, 2)},
     "autoint": {"embedding.dim": 4, "head_dim": 3},
-    "autoint-plus": {"embedding.dim": 4, "head_dim": 3, "hidden_units": (8, 4)},
-    "fibinet": {"embedding.dim": 4, "hidden_units": (8, 4)},
-    "afn": {"embedding.dim": 4, "num_neurons": 5, "hidden_units": (8, 4)},
-    "afn-plus": {"embedding.dim": 4, "num_neurons": 5, "hidden_units": (8, 4), "dnn_hidden_units": (8,)},
+    "autoint-plus": {"embedding.dim": 4, "head_dim": 3, "deep.units": (8, 4)},
+    "fibinet": {"embedding.dim": 4, "deep.units": (8, 4)},
+    "afn": {"embedding.dim": 4, "num_neurons": 5, "deep.units": (8, 4)},
+    "afn-plus": {"embedding.dim": 4, "num_neurons": 5, "deep.units": (8, 4), "dnn_units": (8,)},
     **{
-        f"apg-{base}": {"embedding.dim": 4, "hidden_units": (8, 4), "rank": 2, "over_parameterisation": 3}
+        f"apg-{base}": {"embedding.dim": 4, "deep.units": (8, 4), "rank": 2, "over_parameterisation": 3}
         for base in ("wide_deep", "pnn", "fibinet", "deepfm", "dcn", "dcn_v2", "autoint", "dnn")
     },
     "optmsm": {"embedding.dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "hyper_units": 3},
-    "shared_bottom": {"embedding.dim": 4, "bottom_units": (8,), "tower_units": (4,)},
+    "shared_bottom": {"embedding.dim": 4, "deep.units": (8,), "tower_units": (4,)},
     "mmoe": {"embedding.dim": 4, "num_experts": 2, "expert_units": (8, 4), "tower_units": (), "personal": ("user",)},
     "ple": {"embedding.dim": 4, "num_levels": 2, "expert_units": (8,), "tower_units": ()},
-    "star": {"embedding.dim": 4, "hidden_units": (8,), "auxiliary_units": (4,)},
-    "can": {"embedding.dim": 4, "hidden_units": (8,), "attention_units": (4,), "co_action_dim": 3, "orders": 2},
+    "star": {"embedding.dim": 4, "deep.units": (8,), "auxiliary_units": (4,)},
+    "can": {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,), "co_action_dim": 3, "orders": 2},
     "m2m": {"embedding.dim": 4, "num_experts": 2, "expert_units": (8, 4), "attention_units": 3},
     **{
-        name: {"embedding.dim": 4, "hidden_units": (8, 4)}
+        name: {"embedding.dim": 4, "deep.units": (8, 4)}
         for name in ("pepnet", "per_scenario", "lhuc", "poso", "gatenet")
     },
     **{f"masknet-{mode}": {"embedding.dim": 4, "block_units": (8, 4)} for mode in ("serial", "parallel")},

@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.layers import AdaptiveMLP
-from dynctr_tf.models import Embedding, apg, build_model, deepfm, model_entry
+from dynctr_tf.models import Deep, Embedding, apg, build_model, deepfm, model_entry
 from dynctr_tf.models.apg import APG_BASES
 
 FEATURES = EncodedFeatures(
@@ -19,7 +19,7 @@ FEATURES = EncodedFeatures(
 )
 FIELDS = np.array([[3, 12, 16], [3, 12, 20], [8, 10, 16], [8, 12, 17]], np.int32)
 GROUPS = np.array([0, 1, 2, 1], np.int32)
-SMALL: dict[str, Any] = {"embedding": Embedding(4), "hidden_units": (6, 4), "rank": 2}
+SMALL: dict[str, Any] = {"embedding": Embedding(4), "deep": Deep((6, 4)), "rank": 2}
 
 
 def cores(model: Any, condition: Any) -> np.ndarray:
@@ -36,7 +36,7 @@ def condition_of(model: Any) -> np.ndarray:
 
 def test_self_wise_model_is_the_base_with_adaptive_layers() -> None:
     model = apg(FEATURES, base="deepfm", over_parameterisation=3, generated_bias=True, name="mine", **SMALL)
-    layers = {layer.name: type(layer) for layer in deepfm(FEATURES, embedding=Embedding(4), hidden_units=(6, 4)).layers}
+    layers = {layer.name: type(layer) for layer in deepfm(FEATURES, embedding=Embedding(4), deep=Deep((6, 4))).layers}
     assert {layer.name for layer in model.layers} == set(layers)
     assert model.name == "mine"
     perceptron = model.get_layer("mlp")
@@ -77,8 +77,8 @@ def test_mix_takes_the_embeddings_of_its_fields(mix: str, shape: tuple[int, ...]
 @pytest.mark.parametrize("base", APG_BASES)
 def test_entries_have_the_options_and_search_spaces_of_both(base: str) -> None:
     entry = model_entry(f"apg-{base}")
-    assert {"rank", "over_parameterisation", "condition", "condition_fields", "hidden_units"} <= set(entry.defaults)
-    assert {"rank", "over_parameterisation", "hidden_units", "embedding.dim"} <= set(entry.search_space)
+    assert {"rank", "over_parameterisation", "condition", "condition_fields", "deep.units"} <= set(entry.defaults)
+    assert {"rank", "over_parameterisation", "deep.units", "embedding.dim"} <= set(entry.search_space)
 
 
 def test_options_of_the_base_reach_it() -> None:
@@ -96,9 +96,9 @@ def test_options_of_the_base_reach_it() -> None:
         ({"condition": "mix", "condition_fields": ["user", "itme"]}, "Did you mean 'item'"),
         ({"condition": "group", "condition_fields": "uesr"}, "Did you mean 'user'"),
         ({"condition": "group", "condition_fields": ["user", "item"]}, "one of condition_fields"),
-        ({"hidden_unit": (3,)}, "Did you mean 'hidden_units'"),
-        ({"hidden_units": ()}, "leaves none"),
-        ({"base": "fibinet", "hidden_units": (8,)}, "behind its first"),
+        ({"dep": Deep((3,))}, "Did you mean 'deep'"),
+        ({"deep": Deep(())}, "leaves none"),
+        ({"base": "fibinet", "deep": Deep((8,))}, "behind its first"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:

@@ -10,11 +10,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
-from dynctr_tf.encoding.encoded_features import Sequence as History
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
 from dynctr_tf.models import (
     CATALOGUE,
+    Deep,
     Embedding,
+    History,
+    Operation,
     build_model,
     dien,
     din,
@@ -31,12 +33,12 @@ from pipelines.papers.parameter_counts import PRINTED, count_parameters
 FEATURES = EncodedFeatures(
     fields=(Field("user", "user", 1, 9), Field("item", "item", 10, 9), Field("category", "item", 19, 4)),
     sequences=(
-        History("items", "user", 4, 10, 9, field="item"),
-        History("categories", "user", 4, 19, 4, field="category"),
-        History("words", "context", 6, 30, 5),
+        Sequence("items", "user", 4, 10, 9, field="item"),
+        Sequence("categories", "user", 4, 19, 4, field="category"),
+        Sequence("words", "context", 6, 30, 5),
     ),
 )
-SMALL: dict[str, Any] = {"embedding": Embedding(4), "hidden_units": (6,)}
+SMALL: dict[str, Any] = {"embedding": Embedding(4), "deep": Deep((6,))}
 BATCH = {
     "fields": np.array([[1, 10, 19], [2, 11, 20], [9, 18, 22]], np.int32),
     "items": np.array([[10, 11, 12, 13], [11, 0, 0, 0], [0, 0, 0, 0]], np.int32),
@@ -66,14 +68,18 @@ def test_exact_counts() -> None:
 @pytest.mark.parametrize("operation", ["mixture_of_kernels", "hyper_dense", "decomposed"])
 def test_any_context_goes_with_any_operation(context: str, operation: str) -> None:
     model = dpn(
-        FEATURES, embedding=Embedding(2), hidden_units=(4, 3), contexts=(context, None), operation=operation, rank=2
+        FEATURES,
+        embedding=Embedding(2),
+        deep=Deep((4, 3)),
+        contexts=(context, None),
+        operation=Operation(operation, rank=2),
     )
     assert np.isfinite(model(BATCH, training=False).numpy()).all()
     assert model({key: value[:1] for key, value in BATCH.items()}, training=False).shape == (1, 1)
 
 
 def test_only_the_fields_of_the_context_steer() -> None:
-    model = dpn(FEATURES, embedding=Embedding(2), hidden_units=(4,), contexts="z:category", batch_norm=False)
+    model = dpn(FEATURES, embedding=Embedding(2), deep=Deep((4,)), contexts="z:category")
     generator = model.get_layer("dynamic_1").generator
     assert generator.kernels[0].shape[0] == 2  # one field
     table = model.get_layer("embedding").table
@@ -83,7 +89,7 @@ def test_only_the_fields_of_the_context_steer() -> None:
 @pytest.mark.parametrize("layers", [(), (1,), (2,), (1, 3), (1, 2, 3)])
 def test_any_subset_of_the_layers_can_be_dynamic(layers: tuple[int, ...]) -> None:
     contexts = ["x0" if index in layers else None for index in (1, 2, 3)]
-    model = dpn(FEATURES, embedding=Embedding(2), hidden_units=(4, 3, 2), contexts=contexts)
+    model = dpn(FEATURES, embedding=Embedding(2), deep=Deep((4, 3, 2)), contexts=contexts)
     names = {layer.name for layer in model.layers}
     assert {f"dynamic_{index}" if index in layers else f"dense_{index}" for index in (1, 2, 3)} <= names
 
@@ -91,15 +97,21 @@ def test_any_subset_of_the_layers_can_be_dynamic(layers: tuple[int, ...]) -> Non
 def test_defaults_are_those_of_the_papers_setting() -> None:
     for name in ("dpn", "dymlp", "dyjoint"):
         defaults = CATALOGUE[name].defaults
-        assert (defaults["embedding.dim"], defaults["hidden_units"], defaults["batch_norm"]) == (10, (400,) * 3, True)
-        assert (defaults["num_kernels"], defaults["gate"], defaults["activation"]) == (4, "softmax", "relu")
-    assert CATALOGUE["dpn_field"].defaults["hidden_units"] == (100, 100)
+        assert (defaults["embedding.dim"], defaults["deep.units"], defaults["deep.batch_norm"]) == (
+            10,
+            (400,) * 3,
+            True,
+        )
+        assert [defaults[f"operation.{name}"] for name in ("num_kernels", "gate")] == [4, "softmax"]
+        assert defaults["deep.activation"] == "relu"
+    assert CATALOGUE["dpn_field"].defaults["deep.units"] == (100, 100)
 
 
 @pytest.mark.parametrize("name", ["din", "dien", "transformer", "kfatt"])
 def test_the_catalogue_lets_any_model_of_behaviours_have_both_operations(name: str) -> None:
-    assert CATALOGUE[name].defaults["homogeneous"] is CATALOGUE[name].defaults["heterogeneous"] is False
-    model = build_model(name, FEATURES, **SMALL, homogeneous=True, heterogeneous=True)
+    defaults = CATALOGUE[name].defaults
+    assert defaults["history.homogeneous"] is defaults["history.heterogeneous"] is False
+    model = build_model(name, FEATURES, **SMALL, history=History(homogeneous=True, heterogeneous=True))
     assert {"homogeneous", "heterogeneous"} <= {layer.name for layer in model.layers}
 
 
@@ -153,7 +165,7 @@ def test_gradients_are_the_slope_of_the_loss(name: str) -> None:
 @pytest.mark.parametrize("homogeneous", [False, True])
 @pytest.mark.parametrize("heterogeneous", [False, True])
 def test_models_of_behaviours_take_both_operations(make: Any, homogeneous: bool, heterogeneous: bool) -> None:
-    model = make(FEATURES, **SMALL, homogeneous=homogeneous, heterogeneous=heterogeneous)
+    model = make(FEATURES, **SMALL, history=History(homogeneous=homogeneous, heterogeneous=heterogeneous))
     names = [layer.name for layer in model.layers]
     assert ("homogeneous" in names, "heterogeneous" in names) == (homogeneous, heterogeneous)
     assert np.isfinite(model(BATCH, training=False).numpy()).all()
@@ -178,7 +190,7 @@ def test_what_padding_holds_never_changes_a_logit(make: Any) -> None:
 
 
 def test_behaviours_can_be_chosen() -> None:
-    one = sdpn(FEATURES, **SMALL, sequences=("items",))
+    one = sdpn(FEATURES, **SMALL, history=History(("items",), homogeneous=True, heterogeneous=True))
     assert one.get_layer("homogeneous").experts.shape[2] == 4
     assert sdpn(FEATURES, **SMALL).get_layer("homogeneous").experts.shape[2] == 8
 
@@ -193,7 +205,7 @@ def test_dymlp_without_field_operation_is_dpn() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: dpn(FEATURES, operation="hyperdense"), "'hyper_dense'"),
+        (lambda: dpn(FEATURES, operation=Operation("hyperdense")), "'hyper_dense'"),
         (lambda: dpn(FEATURES, contexts=("x0", "x0")), "each of 3 layers"),
         (lambda: dpn(FEATURES, contexts="w0"), "Unknown context"),
         (lambda: dpn(FEATURES, contexts="x:items"), "Did you mean 'item'"),
@@ -202,8 +214,8 @@ def test_dymlp_without_field_operation_is_dpn() -> None:
         (lambda: dpn_field(FEATURES, contexts="previously"), "'previous'"),
         (lambda: dpn_field(FEATURES, aggregator="mean"), "aggregator"),
         (lambda: sdpn(EncodedFeatures.from_sizes([3])), "at least one sequence"),
-        (lambda: sdpn(FEATURES, sequences=("item",)), "Did you mean 'items'"),
-        (lambda: sdpn(FEATURES, sequences=("items", "words")), "repeat the ids"),
+        (lambda: din(FEATURES, history=History(("item",))), "Did you mean 'items'"),
+        (lambda: din(FEATURES, history=History(("items", "words"))), "repeat the ids"),
         (lambda: kfatt(FEATURES, key="category"), "categories"),
     ],
 )

@@ -12,7 +12,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import MLP, AdaptiveDense, AdaptiveMLP, GroupCondition, MixCondition
-from dynctr_tf.models import Embedding, deepfm, make_adaptive
+from dynctr_tf.models import Deep, Embedding, deepfm, make_adaptive
 
 Dense = keras.layers.Dense
 RANDOM = np.random.default_rng(2)
@@ -115,7 +115,7 @@ def test_adaptive_twice_with_two_selections() -> None:
 
 
 def test_models_of_the_library() -> None:
-    model = deepfm(EncodedFeatures.from_sizes([5, 6, 7]), embedding=Embedding(4), hidden_units=(8, 4))
+    model = deepfm(EncodedFeatures.from_sizes([5, 6, 7]), embedding=Embedding(4), deep=Deep((8, 4)))
     adaptive = make_adaptive(model, select="mlp", rank=[3, 2])
     assert [dense.rank for dense in adaptive.get_layer("mlp").dense_layers] == [3, 2]
     assert adaptive({"fields": np.array([[1, 6, 12]], np.int32)}).shape == (1, 1)

@@ -33,7 +33,7 @@ from dynctr_tf.optimizers import LazyAdam
 OWN_BATCHES = {"afn", "afn-plus", "din", "din-heter", "dien", "dien-heter"}
 # Some are normalised over the batch unless asked not to be.
 WITHOUT = {
-    name: {option: False for option in ("batch_norm", "partitioned_norm") if option in entry.defaults}
+    name: {option: False for option in ("deep.batch_norm", "partitioned_norm") if option in entry.defaults}
     for name, entry in CATALOGUE.items()
 }
 batch = batch_of(32)

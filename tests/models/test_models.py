@@ -16,6 +16,7 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.models import (
     CATALOGUE,
     Choice,
+    Deep,
     Embedding,
     LogUniform,
     build_model,
@@ -184,7 +185,7 @@ def test_parameter_counts() -> None:
     assert lr(features).count_params() == ids + 1
     assert fm(features).count_params() == ids * 17 + 1
     assert xdeepint(features).count_params() == ids * 16 + 4 * stacked**2 + 39 + 1
-    assert dcn(features, hidden_units=()).count_params() == ids * 16 + 3 * (624**2 + 624) + 624 + 1
+    assert dcn(features, deep=Deep(())).count_params() == ids * 16 + 3 * (624**2 + 624) + 624 + 1
     generator = 624 * 156 + 156
     dgp = dynint(features, mode="dgp").count_params()
     assert dgp == ids * 16 + 4 * (2 * stacked * 64 + generator + 156 * 64 + 64) + 40
@@ -225,7 +226,7 @@ def test_multi_valued_fields_alone_are_enough() -> None:
     ("make", "message"),
     [
         (lambda: build_model("dynint_dgp", FEATURES), "Did you mean 'dynint-dgp'"),
-        (lambda: build_model("dnn", FEATURES, hidden_unit=(3,)), "Did you mean 'hidden_units'"),
+        (lambda: build_model("dnn", FEATURES, **{"deep.unit": (3,)}), "Did you mean 'deep.units'"),
         (lambda: build_model("dynint-dgp", FEATURES, mode="da"), "Unknown option of model 'dynint-dgp': 'mode'"),
         (lambda: dynint(FEATURES, mode="dgpp"), "Did you mean 'dgp'"),
         (lambda: xdeepint(FEATURES, num_subspaces=3), r"it may be \[1, 2, 4, 8, 16\]"),

@@ -13,29 +13,25 @@ from dynctr_tf import models
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.layers.dynamic.orthogonal_set import orthogonality
 from dynctr_tf.models import (
-    Embedding,
     build_model,
-    dnn,
     gatenet,
     lhuc,
-    mmoe,
     optmsm,
     pepnet,
-    per_scenario,
     poso,
-    shared_bottom,
 )
 
-SMALL: dict[str, Any] = {"embedding": Embedding(3), "activation": "tanh"}
+SMALL: dict[str, Any] = {"embedding.dim": 3, "deep.activation": "tanh"}
+NETWORK: dict[str, Any] = {**SMALL, "deep.units": (5, 4)}
 OPTMSM: dict[str, Any] = {**SMALL, "encoder_units": (5, 4), "tower_units": (4,), "scenario_dim": 3, "hyper_units": 2}
 MODELS: dict[str, dict[str, Any]] = {
     "optmsm": OPTMSM,
-    "shared_bottom": {**SMALL, "bottom_units": (5,), "tower_units": (4,)},
+    "shared_bottom": {**SMALL, "deep.units": (5,), "tower_units": (4,)},
     "mmoe": {**SMALL, "num_experts": 2, "expert_units": (5,), "tower_units": ()},
     "ple": {**SMALL, "expert_units": (5,), "tower_units": ()},
-    "star": {**SMALL, "hidden_units": (5,)},
+    "star": {**SMALL, "deep.units": (5,)},
     "m2m": {**SMALL, "expert_units": (5, 4), "attention_units": 3},
-    "per_scenario": {**SMALL, "hidden_units": (5,)},
+    "per_scenario": {**SMALL, "deep.units": (5,)},
 }
 
 
@@ -86,8 +82,8 @@ def copy_by_name(model: Any, other: Any, names: dict[str, str]) -> None:
 
 
 def test_one_expert_is_the_shared_bottom() -> None:
-    one = randomised(mmoe(features_of(), num_experts=1, expert_units=(5, 4), tower_units=(3,), **SMALL))
-    bottom = shared_bottom(features_of(), bottom_units=(5, 4), tower_units=(3,), **SMALL)
+    one = randomised(build_model("mmoe", features_of(), num_experts=1, expert_units=(5, 4), tower_units=(3,), **SMALL))
+    bottom = build_model("shared_bottom", features_of(), tower_units=(3,), **SMALL, **{"deep.units": (5, 4)})
     copy_by_name(bottom, one, {"embedding": "embedding", "bottom": "experts", "towers": "towers"})
     close(logits(bottom, batch_of(SCENARIO)), logits(one, batch_of(SCENARIO)))
 
@@ -96,8 +92,8 @@ def test_one_expert_is_the_shared_bottom() -> None:
 @pytest.mark.parametrize("hyper_condition", ["scenario", "separate"])
 def test_one_scenario_is_the_model_with_a_single_tower(hyper_condition: str, hyper_rank: int | None) -> None:
     options = {**OPTMSM, "hyper_condition": hyper_condition}
-    several = randomised(optmsm(features_of(1), hyper_rank=None, **options))
-    single = optmsm(features_of(1), **{**OPTMSM, "hyper_condition": "none"})
+    several = randomised(build_model("optmsm", features_of(1), hyper_rank=None, **options))
+    single = build_model("optmsm", features_of(1), **{**OPTMSM, "hyper_condition": "none"})
     encoders = ("embedding", "scenario_embedding", "specific_encoder", "shared_encoders", "combination")
     copy_by_name(single, several, {name: name for name in encoders})
     tower = several.get_layer("tower")
@@ -106,7 +102,7 @@ def test_one_scenario_is_the_model_with_a_single_tower(hyper_condition: str, hyp
     single.get_layer("logit").set_weights(parts[1])
     batch = batch_of(np.full(9, 2))
     close(logits(several, batch), logits(single, batch))
-    low = optmsm(features_of(1), hyper_rank=hyper_rank, **{**options, "tower_units": (8,)})
+    low = build_model("optmsm", features_of(1), hyper_rank=hyper_rank, **{**options, "tower_units": (8,)})
     assert bool(low.get_layer("tower").factors) is (hyper_rank is not None)
 
 
@@ -120,11 +116,11 @@ def test_one_scenario_is_the_model_with_a_single_tower(hyper_condition: str, hyp
     ],
 )
 def test_silent_gates_leave_the_plain_network(build: Any, options: dict[str, Any]) -> None:
-    gated = build(features_of(), hidden_units=(5, 4), **SMALL, **options)
+    gated = build_model(build.__name__, features_of(), **NETWORK, **options)
     for layer in gated.layers:
         if build is gatenet and "gate" in layer.name:
             layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
-    plain = dnn(features_of(), hidden_units=(5, 4), **SMALL)
+    plain = build_model("dnn", features_of(), **NETWORK)
     copy_by_name(plain, gated, {"embedding": "embedding", "logit": "logit"})
     if build in (pepnet, poso):
         dense = gated.get_layer("mlp").dense_layers
@@ -135,10 +131,8 @@ def test_silent_gates_leave_the_plain_network(build: Any, options: dict[str, Any
 
 
 def test_star_starts_as_one_shared_network() -> None:
-    star = build_model(
-        "star", features_of(), hidden_units=(5, 4), partitioned_norm=False, auxiliary_units=None, **SMALL
-    )
-    plain = dnn(features_of(), hidden_units=(5, 4), **SMALL)
+    star = build_model("star", features_of(), partitioned_norm=False, auxiliary_units=None, **NETWORK)
+    plain = build_model("dnn", features_of(), **NETWORK)
     shared = [tf.convert_to_tensor(w).numpy() for pair in star.get_layer("towers").shared for w in pair]
     copy_by_name(plain, star, {"embedding": "embedding"})
     plain.get_layer("mlp").set_weights(shared[:4])
@@ -147,7 +141,7 @@ def test_star_starts_as_one_shared_network() -> None:
 
 
 def test_models_per_scenario_share_nothing() -> None:
-    model = randomised(per_scenario(features_of(), hidden_units=(5,), **SMALL))
+    model = randomised(build_model("per_scenario", features_of(), **MODELS["per_scenario"]))
     before, batch = logits(model, batch_of(SCENARIO)), batch_of(SCENARIO)
     own = batch["scenario"] == 3
     compile_eagerly(model, keras.optimizers.SGD(0.5))
@@ -174,7 +168,7 @@ def test_models_per_scenario_share_nothing() -> None:
     ],
 )
 def test_each_part_of_optmsm_can_be_left_out_or_exchanged(options: dict[str, Any]) -> None:
-    model = optmsm(features_of(), **{**OPTMSM, **options})
+    model = build_model("optmsm", features_of(), **{**OPTMSM, **options})
     batch, labels = batch_of(SCENARIO), (SCENARIO % 2).astype(np.float32)
     compile_eagerly(model, keras.optimizers.Adam(0.01))
     history = model.fit(batch, labels, batch_size=24, epochs=12, verbose=0).history["loss"]
@@ -190,7 +184,7 @@ def test_shared_embeddings_move_apart_in_training() -> None:
     keras.utils.set_random_seed(4)
     scenario = np.tile(SCENARIO, 3)
     batch, labels = batch_of(scenario), (scenario % 2).astype(np.float32)
-    model = optmsm(features_of(), **{**OPTMSM, "orthogonality": "frobenius", "orthogonal_weight": 0.3})
+    model = build_model("optmsm", features_of(), **{**OPTMSM, "orthogonality": "frobenius", "orthogonal_weight": 0.3})
     shared = keras.Model(model.input, model.get_layer("shared_encoders").output)
     start = float(orthogonality(shared(batch), "frobenius"))
     model.compile(keras.optimizers.Adam(0.02), keras.losses.BinaryCrossentropy(from_logits=True))
@@ -200,9 +194,10 @@ def test_shared_embeddings_move_apart_in_training() -> None:
 
 def test_parameters_of_the_generator_and_of_separate_towers() -> None:
     tower = (8 * 4 + 4) + (4 + 1)
+    options = {"combine": "gate", "num_shared": 2}
     for count in (2, 10, 100):
         built = {
-            kind: optmsm(features_of(count), **{**OPTMSM, "hyper_condition": kind, "combine": "gate", "num_shared": 2})
+            kind: build_model("optmsm", features_of(count), **{**OPTMSM, **options, "hyper_condition": kind})
             for kind in ("scenario", "separate")
         }
         assert built["separate"].get_layer("tower").count_params() == count * tower

@@ -7,7 +7,7 @@ import pytest
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.models import Embedding, build_model
+from dynctr_tf.models import Deep, Embedding, build_model
 from dynctr_tf.optimizers import LazyAdam, SparseAdagrad
 
 
@@ -19,7 +19,7 @@ def test_penalty_moves_the_rows_of_the_batch_alone(make_optimizer: object) -> No
     tables = []
     for penalty in (0.0, 0.5):
         keras.utils.set_random_seed(0)
-        model = build_model("deepfm", features, embedding=Embedding(4, row_regularizer_l2=penalty), hidden_units=(4,))
+        model = build_model("deepfm", features, embedding=Embedding(4, row_regularizer_l2=penalty), deep=Deep((4,)))
         before = model.get_weights()[0]
         model.compile(make_optimizer(), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)  # type: ignore[operator]
         model.fit({"fields": ids}, labels, batch_size=3, epochs=2, verbose=0)

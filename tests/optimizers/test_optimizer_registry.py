@@ -94,7 +94,7 @@ def test_a_search_trains_with_what_a_training_trains_with():
     from dynctr_tf.encoding.encoded_features import EncodedFeatures
 
     model.data.features = EncodedFeatures.from_sizes([5, 6])
-    model.options = {"embedding.dim": 2, "hidden_units": (3,)}
+    model.options = {"embedding.dim": 2, "deep.units": (3,)}
     assert type(model.build(hyperparameters).optimizer) is Adam
 
 

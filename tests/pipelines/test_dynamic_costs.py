@@ -15,7 +15,7 @@ def test_the_cost_of_a_known_network() -> None:
     inputs, widths = (39 + 1) * 16, (400, 400, 400)  # the history is pooled into a field
     products = inputs * 400 + 400 * 400 + 400 * 400 + 400
     assert cost_of("dnn", {}) == (products, products + sum(widths) + 1)
-    assert cost_of("dnn", {"hidden_units": (8,)}).multiply_adds == inputs * 8 + 8
+    assert cost_of("dnn", {"deep.units": (8,)}).multiply_adds == inputs * 8 + 8
 
 
 def test_a_ratio_is_that_of_the_two_models() -> None:

@@ -26,7 +26,7 @@ from pipelines.peers.fuxictr_comparison import digest_of, peer_finished, peer_jo
 from pipelines.stages import prepare
 
 DNN = JobSettings(
-    model=ModelSettings("dnn", {"embedding.dim": 4, "hidden_units": (8, 6)}),
+    model=ModelSettings("dnn", {"embedding.dim": 4, "deep.units": (8, 6)}),
     training=TrainingSettings(batch_size=4096, patience=4),
 )
 
@@ -135,7 +135,7 @@ def test_trained_there_beside_ours(
     monkeypatch.chdir(tmp_path)
     words = ["--data.options.num_train", "4000", "--data.options.num_validation", "1000"]
     words += ["--data.options.num_test", "1000", "--training.batch_size", "64", "--training.epochs", "4"]
-    words += ["--model.embedding.dim", "4", "--model.hidden_units", "[16]", "--trials", "1"]
+    words += ["--model.embedding.dim", "4", "--model.deep.units", "[16]", "--trials", "1"]
     words += ["--training.tensorboard", "false", "--evaluation.replicates", "100", "--seeds", "2"]
     words += ["--models", "lr", "hofm", "dnn", "afm", "--output", "compared", "--optimizer.name", "lazy_adam"]
     words += ["--fuxictr-python", os.environ["FUXICTR_PYTHON"], "--fuxictr-zoo", os.environ["FUXICTR_ZOO"]]

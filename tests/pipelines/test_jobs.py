@@ -26,7 +26,7 @@ SHORT = ["--training.batch_size", "256", "--training.epochs", "1", "--training.e
 SHORT += ["--training.tensorboard", "false", "--evaluation.replicates", "40"]
 # So few steps hardly ever beat the click rate.
 SHORT += ["--export.even_if_worse_than_base_rate", "true"]
-TINY_DNN = ["--model.name", "dnn", "--model.embedding.dim", "4", "--model.hidden_units", "[8]"]
+TINY_DNN = ["--model.name", "dnn", "--model.embedding.dim", "4", "--model.deep.units", "[8]"]
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_train_on_a_file_of_ones_own(here: Path, capsys: pytest.CaptureFixture[s
         (["--training.epochs", "0"], "epochs must be at least 1, got 0"),
         (["--training.monitor", "loglos"], "'loglos'. Did you mean 'logloss'"),
         (["--model.name", "dynint-dgpp"], "'dynint-dgpp'. Did you mean 'dynint-dgp'"),
-        (["--model.hiden_units", "[4]"], "'hiden_units'. Did you mean 'hidden_units'"),
+        (["--model.deep.unit", "[4]"], "'deep.unit'. Did you mean 'deep.units'"),
         (["--optimizer.name", "lazy_adm"], "'lazy_adm'. Did you mean 'lazy_adam'"),
         (["--optimizer.options.learning_rat", "1"], "'learning_rat'. Did you mean 'learning_rate'"),
         (["--optimizer.schedule", "step"], "The schedule 'step' needs decay_steps"),
@@ -213,7 +213,7 @@ def test_list_models_has_the_whole_catalogue(capsys: pytest.CaptureFixture[str])
 
 def test_tune_writes_settings_that_train_takes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "job.toml").write_text(
-        "[search]\ntrials = 9\n[search.space]\nmodel.dropout = [0.0, 0.1]\ntraining.batch_size = [128, 256]\n",
+        "[search]\ntrials = 9\n[search.space]\nmodel.deep.dropout = [0.0, 0.1]\ntraining.batch_size = [128, 256]\n",
         encoding="utf-8",
     )
     words = ["--config", "job.toml", *TINY_DNN, *SMALL, *SHORT, "--trials", "2", "--output", "search"]
@@ -222,7 +222,7 @@ def test_tune_writes_settings_that_train_takes(here: Path, capsys: pytest.Captur
     tune.main(words)
     text = capsys.readouterr().out
     searched = re.search(r"searching (.*) under row_wise_adagrad", text)
-    assert searched is not None and {"model.dropout", "training.batch_size", "optimizer.learning_rate"} <= set(
+    assert searched is not None and {"model.deep.dropout", "training.batch_size", "optimizer.learning_rate"} <= set(
         searched[1].split(", ")
     )
     assert (here / "search" / "trials.png").stat().st_size > 0
@@ -265,7 +265,7 @@ def test_tune_by_auc_stops_trials_early_and_trains_the_best_further(
     ("words", "message"),
     [
         (["--tuner", "hyperbnd"], "Did you mean 'hyperband'"),
-        (["--search.space.model.dropuot", "[0.1]"], "'dropuot'. Did you mean 'dropout'"),
+        (["--search.space.model.deep.dropuot", "[0.1]"], "'deep.dropuot'. Did you mean 'deep.dropout'"),
         (["--search.spase.model.dropout", "[0.1]"], "'--search.spase.model.dropout'. Did you mean"),
         (["--search.workers", "0"], "search.workers must be at least 1"),
         (["--tuner", "hyperband"], "needs a budget of at least 3 epochs, got 1"),

@@ -25,7 +25,7 @@ SMALL += ("--training.patience", "0", "--training.tensorboard", "false")
 SMALL += ("--export.directory", "none", "--evaluation.replicates", "40")
 MODELS = {
     "dynint-dgp": ("embedding.dim=8", "num_subspaces=4", "num_layers=2", "dropout=0.2"),
-    "dnn": ("embedding.dim=4", "hidden_units=[16]", "dropout=0.3"),
+    "dnn": ("embedding.dim=4", "deep.units=[16]", "deep.dropout=0.3"),
 }
 
 

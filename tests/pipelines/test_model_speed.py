@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.models import Embedding
+from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from pipelines.benchmarks.model_speed import PRECISIONS, matmul_multiply_adds
 from pipelines.benchmarks.speed_picture import draw_speed
@@ -20,7 +20,7 @@ ROWS = {"fields": np.tile(np.array([field.first_id for field in FEATURES.fields]
 
 
 def test_layers_of_a_perceptron() -> None:
-    model = build_model("dnn", FEATURES, embedding=Embedding(4), hidden_units=(7, 6))
+    model = build_model("dnn", FEATURES, embedding=Embedding(4), deep=Deep((7, 6)))
     assert matmul_multiply_adds(model, ROWS) == 12 * 7 + 7 * 6 + 6
 
 
@@ -29,7 +29,7 @@ def test_what_a_batch_costs_once_is_no_rows() -> None:
         "apg-dnn",
         FEATURES,
         embedding=Embedding(4),
-        hidden_units=(7,),
+        deep=Deep((7,)),
         rank=2,
         over_parameterisation=5,
         generated_bias=False,

@@ -37,9 +37,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("movielens_tag", ["--model.hidden_units", "[8,8,8]", "--model.contexts", "x:tag"]),
-        ("movielens_1m", ["--model.hidden_units", "[8]", "--export.directory", "none"]),
-        ("amazon_reviews", ["--model.name", "din", "--model.hidden_units", "[8]", "--data.seed", "3"]),
+        ("movielens_tag", ["--model.deep.units", "[8,8,8]", "--model.contexts", "x:tag"]),
+        ("movielens_1m", ["--model.deep.units", "[8]", "--export.directory", "none"]),
+        ("amazon_reviews", ["--model.name", "din", "--model.deep.units", "[8]", "--data.seed", "3"]),
     ],
 )
 def test_train_by_the_settings_file(
@@ -55,7 +55,7 @@ def test_train_by_the_settings_file(
 
 def test_compare_one_model_under_several_names(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     base = ["--config", settings_file("movielens_tag"), "--data.path", str(files["movielens_tag"]), *SHORT]
-    base += ["--model.hidden_units", "[8,4]", "--seeds", "1", "--trials", "0", "--output", "compared"]
+    base += ["--model.deep.units", "[8,4]", "--seeds", "1", "--trials", "0", "--output", "compared"]
     static_second = 'dpn-first=dpn contexts=["z0","none"] gate=sigmoid'
     compare.main([*base, "--models", "dpn", static_second, "--reference", "dpn-first"])
     text = capsys.readouterr().out

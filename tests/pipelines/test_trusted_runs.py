@@ -22,7 +22,7 @@ from pipelines.stages import check_model, complete_settings
 
 SMALL = ["--data.options.num_train", "1500", "--data.options.num_validation", "300", "--data.options.num_test", "300"]
 QUICK = ["--training.epochs", "1", "--training.tensorboard", "false", "--evaluation.replicates", "40"]
-DNN = ["--model.name", "dnn", "--model.embedding.dim", "4", "--model.hidden_units", "[8]"]
+DNN = ["--model.name", "dnn", "--model.embedding.dim", "4", "--model.deep.units", "[8]"]
 
 
 @pytest.fixture
@@ -132,16 +132,16 @@ def test_no_test_rows_are_said_before_the_training(here: Path, capsys: pytest.Ca
     ("words", "message"),
     [
         (["--model.embedding.dim", "1.5"], "embedding.dim of model 'dnn' must be a whole number, got 1.5"),
-        (["--model.dropout", "1"], "dropout of model 'dnn' must be from 0 to below 1, got 1"),
-        (["--model.dropout", "nan"], "model.dropout must be a finite number, got nan"),
-        (["--model.dropout", "half"], "dropout of model 'dnn' must be a number, got 'half'"),
+        (["--model.deep.dropout", "1"], "deep.dropout of model 'dnn' must be from 0 to below 1, got 1"),
+        (["--model.deep.dropout", "nan"], "model.deep.dropout must be a finite number, got nan"),
+        (["--model.deep.dropout", "half"], "deep.dropout of model 'dnn' must be a number, got 'half'"),
         (["--model.embedding.dim", "0"], "must be from 1 to"),
         (["--model.embedding.dim", "9" * 30], "at most 64 bits, got one of 30 digits"),
-        (["--model.hidden_units", "400"], "must be a list of whole numbers, got 400"),
-        (["--model.hidden_units", "[400, 0]"], "must be from 1 to"),
-        (["--model.hidden_units", "abc"], "must be a list of whole numbers, got 'abc'"),
-        (["--model.batch_norm", "3"], "must be true or false, got 3"),
-        (["--model.activation", "relo"], "Did you mean 'relu'"),
+        (["--model.deep.units", "400"], "must be a list of whole numbers, got 400"),
+        (["--model.deep.units", "[400, 0]"], "must be from 1 to"),
+        (["--model.deep.units", "abc"], "must be a list of whole numbers, got 'abc'"),
+        (["--model.deep.batch_norm", "3"], "must be true or false, got 3"),
+        (["--model.deep.activation", "relo"], "Did you mean 'relu'"),
         (
             ["--optimizer.options.learning_rate", "0"],
             "learning_rate of optimizer 'row_wise_adagrad' must be above 0, got 0",
@@ -206,11 +206,11 @@ def test_settings_of_a_schema_are_pointed_to_it(here: Path, capsys: pytest.Captu
 
 def test_other_jobs_refuse_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--models has an empty name" in refused(compare, ["--models", "", "--output", "out"], capsys)
-    words = ["--models", "lr", "dnn=dnn dropout=1", "--output", "out"]
-    assert "dropout of model 'dnn' must be" in refused(compare, words, capsys)
+    words = ["--models", "lr", "dnn=dnn deep.dropout=1", "--output", "out"]
+    assert "deep.dropout of model 'dnn' must be" in refused(compare, words, capsys)
     assert "'lrr'. Did you mean 'lr'" in refused(compare, ["--models", "lrr", "--output", "out"], capsys)
     assert "search.trials must be at least 0" in refused(tune, ["--trials", "-1"], capsys)
-    assert "dropout of model" in refused(tune, [*DNN, "--model.dropout", "1"], capsys)
+    assert "dropout of model" in refused(tune, [*DNN, "--model.deep.dropout", "1"], capsys)
 
 
 def test_a_model_that_does_not_fit_is_refused_with_its_figures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

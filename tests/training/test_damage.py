@@ -15,7 +15,7 @@ import pytest
 from tensorflow import keras
 
 from dynctr_tf.durable_files import BusyError, DamagedFileError, read_json, write_checksums, write_json
-from dynctr_tf.models import Embedding
+from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import LazyAdam
 from dynctr_tf.training import TrainingResult, set_seed, train
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 def fit(data: Any, directory: Path, epochs: int = 1, **options: Any) -> tuple[keras.Model, TrainingResult]:
     """A run of 12 steps with validations after 4, 8 and 12."""
     set_seed(0)
-    model = build_model("dnn", data.features, embedding=Embedding(2), hidden_units=(4,), dropout=0.1)
+    model = build_model("dnn", data.features, embedding=Embedding(2), deep=Deep((4,), dropout=0.1))
     given = {"batch_size": 256, "evaluate_every": 4, "patience": 0, "tensorboard": False, **options}
     return model, train(model, data, LazyAdam(0.01), directory=directory, epochs=epochs, **given)
 

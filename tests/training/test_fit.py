@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.metrics import auc, log_loss
-from dynctr_tf.models import Embedding
+from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
 from dynctr_tf.stack import optimizer_state, random_states
@@ -36,7 +36,7 @@ STEPS = 12  # ceil(3000 / 256), the last batch smaller
 
 def dnn(data: Any, seed: int = 0, dropout: float = 0.2) -> keras.Model:
     set_seed(seed)
-    return build_model("dnn", data.features, embedding=Embedding(4), hidden_units=(16,), dropout=dropout)
+    return build_model("dnn", data.features, embedding=Embedding(4), deep=Deep((16,), dropout=dropout))
 
 
 def dynint(data: Any, seed: int = 0) -> keras.Model:

@@ -17,7 +17,7 @@ def test_the_space_of_dynint_is_the_papers() -> None:
         space = catalogue_space(f"dynint-{mode}", "group_ftrl")
         assert space["model.num_layers"] == Choice((1, 2, 3, 4))
         assert space["model.num_subspaces"] == Choice((1, 2, 4, 8, 16))
-        assert space["model.reduction_ratio"] == Choice((2.0, 4.0, 8.0, 16.0))
+        assert space["model.generator.reduction_ratio"] == Choice((2.0, 4.0, 8.0, 16.0))
         assert ranks is None or space["model.rank"] == Choice(ranks)
         for name in ("optimizer.learning_rate", "optimizer.dense_learning_rate"):
             assert space[name] == LogUniform(1e-2, 1e-1)
@@ -52,7 +52,7 @@ def test_a_users_space_goes_over_that_of_the_catalogue() -> None:
     assert fixed == {"optimizer.learning_rate": 0.05} and "optimizer.learning_rate" not in space
     rest = set(base) - {"model.num_layers", "model.rank", "optimizer.learning_rate"}
     assert all(space[name] == base[name] for name in rest)
-    assert with_own_space({}, {"model": {"hidden_units": [[8], [16, 8]]}}, "dnn")[0]["model.hidden_units"] == Choice(
+    assert with_own_space({}, {"model": {"deep": {"units": [[8], [16, 8]]}}}, "dnn")[0]["model.deep.units"] == Choice(
         ((8,), (16, 8))
     )
 

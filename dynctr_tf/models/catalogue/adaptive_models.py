@@ -26,7 +26,7 @@ ADAPTIVE_MODELS = tuple(
                 **_BASES[base].search_space,
                 **ADAPTIVE,
                 # FiBiNET's first dense layer stays static, so that there must be a second one.
-                **({"hidden_units": Choice(((256, 256), (400, 400), (400, 400, 400)))} if base == "fibinet" else {}),
+                **({"deep.units": Choice(((256, 256), (400, 400), (400, 400, 400)))} if base == "fibinet" else {}),
             }
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from dynctr_tf.models.catalogue.entry import Choice, ModelEntry
-from dynctr_tf.models.catalogue.search_spaces import GENERATOR, OPERATION, ORTHOGONAL, POLYNOMIAL, TOWER
+from dynctr_tf.models.catalogue.search_spaces import FIELD_OPERATION, GENERATOR, ORTHOGONAL, POLYNOMIAL, TOWER
 from dynctr_tf.models.dpn import dpn
 from dynctr_tf.models.dpn_field import dpn_field
 from dynctr_tf.models.dynint import dynint
@@ -62,8 +62,8 @@ DYNAMIC_MODELS = (
         optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
-                **OPERATION,
-                "hidden_units": Choice(((100, 100), (200, 200))),
+                **FIELD_OPERATION,
+                "deep.units": Choice(((100, 100), (200, 200))),
                 "aggregator": Choice(("summation", "self", "attention", "concat")),
             }
         ),

@@ -23,8 +23,8 @@ from dynctr_tf.models.star import star
 # The models of scenarios are compared at equal effort: each searches one width of its shared part, one of its towers.
 _WIDTHS = Choice(((64,), (128, 64), (256, 128)))
 _TOWERS = Choice(((), (32,), (64, 32)))
-_TRAINED = MappingProxyType({**EMBEDDING, "dropout": DENSE["dropout"]})
-_NETWORK = MappingProxyType({**_TRAINED, "hidden_units": Choice(((64, 32), (128, 64), (256, 128, 64)))})
+_TRAINED = MappingProxyType({**EMBEDDING, "deep.dropout": DENSE["deep.dropout"]})
+_NETWORK = MappingProxyType({**_TRAINED, "deep.units": Choice(((64, 32), (128, 64), (256, 128, 64)))})
 _EXPERTS = MappingProxyType({**_TRAINED, "expert_units": _WIDTHS, "tower_units": _TOWERS})
 MASKNET = "MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask"
 
@@ -164,7 +164,7 @@ MULTI_SCENARIO_MODELS = (
         search_space=MappingProxyType(
             {
                 **_TRAINED,
-                "hidden_units": Choice(((80, 40), (200, 80), (400, 400, 400))),
+                "deep.units": Choice(((80, 40), (200, 80), (400, 400, 400))),
                 "orders": Choice((1, 2, 3)),
                 "independent_orders": Choice((False, True)),
             }
@@ -182,10 +182,10 @@ MULTI_SCENARIO_MODELS = (
             search_space=MappingProxyType(
                 {
                     **EMBEDDING,
-                    "block_units": DENSE["hidden_units"],
+                    "block_units": DENSE["deep.units"],
                     "reduction_ratio": Choice((1.0, 2.0, 3.0)),
-                    "dropout": DENSE["dropout"],
-                    "kernel_regularizer_l2": DENSE["kernel_regularizer_l2"],
+                    "deep.dropout": DENSE["deep.dropout"],
+                    "deep.kernel_regularizer_l2": DENSE["deep.kernel_regularizer_l2"],
                 }
             ),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from dynctr_tf.models.catalogue.entry import Choice, LogUniform, SearchSpace
-from dynctr_tf.models.dynamic_tower import OPERATIONS
+from dynctr_tf.models.parts.operation import OPERATIONS
 
 # The rows of a batch are regularised by the model under Adam; G-FTRL has penalties of its own and wants 0 here.
 _ROW_L2 = Choice((0.0, 1e-6, 1e-5, 1e-4, 1e-3))
@@ -14,11 +14,9 @@ EMBEDDING: SearchSpace = MappingProxyType(
 )
 DENSE: SearchSpace = MappingProxyType(
     {
-        "hidden_units": Choice(
-            tuple((width,) * depth for depth in (1, 2, 3, 4) for width in (128, 256, 400, 512, 1024))
-        ),
-        "dropout": Choice((0.0, 0.1, 0.2, 0.3)),
-        "kernel_regularizer_l2": LogUniform(1e-4, 1e-3),
+        "deep.units": Choice(tuple((width,) * depth for depth in (1, 2, 3, 4) for width in (128, 256, 400, 512, 1024))),
+        "deep.dropout": Choice((0.0, 0.1, 0.2, 0.3)),
+        "deep.kernel_regularizer_l2": LogUniform(1e-4, 1e-3),
     }
 )
 POLYNOMIAL: SearchSpace = MappingProxyType(
@@ -30,20 +28,30 @@ POLYNOMIAL: SearchSpace = MappingProxyType(
         "embedding.row_regularizer_l2": _ROW_L2,
     }
 )
-GENERATOR: SearchSpace = MappingProxyType({"reduction_ratio": Choice((2.0, 4.0, 8.0, 16.0))})
+GENERATOR: SearchSpace = MappingProxyType({"generator.reduction_ratio": Choice((2.0, 4.0, 8.0, 16.0))})
 ORTHOGONAL: SearchSpace = MappingProxyType({"orthogonal_weight": LogUniform(1e-4, 1e-1)})
-OPERATION: SearchSpace = MappingProxyType(
-    {"embedding.dim": Choice((10, 16, 32)), "num_kernels": Choice((2, 4, 8)), "embedding.row_regularizer_l2": _ROW_L2}
+# DPN's models, whose paper has embeddings of 10.
+_DPN: SearchSpace = MappingProxyType({"embedding.dim": Choice((10, 16, 32)), "embedding.row_regularizer_l2": _ROW_L2})
+_KERNELS = Choice((2, 4, 8))
+FIELD_OPERATION: SearchSpace = MappingProxyType({**_DPN, "num_kernels": _KERNELS})
+TOWER: SearchSpace = MappingProxyType(
+    {
+        **_DPN,
+        **DENSE,
+        "operation.kind": Choice(OPERATIONS),
+        "operation.num_kernels": _KERNELS,
+        "operation.rank": Choice((16, 32)),
+    }
 )
-TOWER: SearchSpace = MappingProxyType({**OPERATION, **DENSE, "operation": Choice(OPERATIONS), "rank": Choice((16, 32))})
 HISTORY: SearchSpace = MappingProxyType(
     {
-        **OPERATION,
-        "hidden_units": Choice(((80, 40), (200, 80), (400, 400, 400))),
-        "dropout": Choice((0.0, 0.1, 0.2, 0.3)),
-        "kernel_size": Choice((3, 5, 7)),
-        "form": Choice(("full", "depthwise", "separable")),
-        "context": Choice(("none", "convolution", "separable")),
+        **_DPN,
+        "deep.units": Choice(((80, 40), (200, 80), (400, 400, 400))),
+        "deep.dropout": Choice((0.0, 0.1, 0.2, 0.3)),
+        "history.num_kernels": _KERNELS,
+        "history.kernel_size": Choice((3, 5, 7)),
+        "history.form": Choice(("full", "depthwise", "separable")),
+        "history.context": Choice(("none", "convolution", "separable")),
     }
 )
 # Of APG's layers; ranks and inner widths as shares of the smaller side, since the widths of layers are searched too.

@@ -33,7 +33,9 @@ SEQUENCE_MODELS = (
         paper="arXiv 2111.04983",
         equation="3-8, section on production",
         optimizer="row_wise_adagrad",
-        search_space=MappingProxyType({**TOWER, "mode": Choice(("base", "freq"))}),
+        search_space=MappingProxyType(
+            {**TOWER, "history.num_kernels": Choice((2, 4, 8)), "mode": Choice(("base", "freq"))}
+        ),
     ),
     ModelEntry(
         "sdpn",
@@ -42,6 +44,7 @@ SEQUENCE_MODELS = (
         paper="arXiv 2111.04983",
         equation="6-8",
         optimizer="row_wise_adagrad",
+        fixed=MappingProxyType({"history.homogeneous": True, "history.heterogeneous": True}),
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -60,7 +63,7 @@ SEQUENCE_MODELS = (
         paper="arXiv 2111.04983",
         equation="8, with DIN",
         optimizer="row_wise_adagrad",
-        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": True}),
+        fixed=MappingProxyType({"history.homogeneous": False, "history.heterogeneous": True}),
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -79,7 +82,7 @@ SEQUENCE_MODELS = (
         paper="arXiv 2111.04983",
         equation="8, with DIEN",
         optimizer="row_wise_adagrad",
-        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": True}),
+        fixed=MappingProxyType({"history.homogeneous": False, "history.heterogeneous": True}),
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -98,7 +101,7 @@ SEQUENCE_MODELS = (
         paper="arXiv 2111.04983",
         equation="6 and 7, with attention",
         optimizer="row_wise_adagrad",
-        fixed=MappingProxyType({"homogeneous": True, "heterogeneous": False}),
+        fixed=MappingProxyType({"history.homogeneous": True, "history.heterogeneous": False}),
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -108,7 +111,7 @@ SEQUENCE_MODELS = (
         paper="arXiv 2111.04983",
         equation="8, with attention",
         optimizer="row_wise_adagrad",
-        fixed=MappingProxyType({"homogeneous": False, "heterogeneous": True}),
+        fixed=MappingProxyType({"history.homogeneous": False, "history.heterogeneous": True}),
         search_space=HISTORY,
     ),
     ModelEntry(

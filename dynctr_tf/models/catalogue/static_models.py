@@ -154,7 +154,7 @@ STATIC_MODELS = (
         paper="arXiv 1708.05123",
         equation="3",
         optimizer="row_wise_adagrad",
-        fixed=MappingProxyType({"hidden_units": ()}),
+        fixed=MappingProxyType({"deep.units": ()}),
         search_space=MappingProxyType({**EMBEDDING, "num_layers": Choice((1, 2, 3, 4))}),
     ),
     ModelEntry(
@@ -181,7 +181,7 @@ STATIC_MODELS = (
         paper="arXiv 2008.13535",
         equation="3 and 4",
         optimizer="row_wise_adagrad",
-        fixed=MappingProxyType({"hidden_units": ()}),
+        fixed=MappingProxyType({"deep.units": ()}),
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -222,7 +222,7 @@ STATIC_MODELS = (
         paper="arXiv 1803.05170",
         equation="6-8",
         optimizer="row_wise_adagrad",
-        fixed=MappingProxyType({"hidden_units": ()}),
+        fixed=MappingProxyType({"deep.units": ()}),
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -237,7 +237,7 @@ STATIC_MODELS = (
         paper="arXiv 1810.11921",
         equation="5-9",
         optimizer="row_wise_adagrad",
-        fixed=MappingProxyType({"hidden_units": ()}),
+        fixed=MappingProxyType({"deep.units": ()}),
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -288,7 +288,7 @@ STATIC_MODELS = (
         paper="arXiv 1909.03276",
         equation="6-8",
         optimizer="row_wise_adagrad",
-        fixed=MappingProxyType({"dnn_hidden_units": ()}),
+        fixed=MappingProxyType({"dnn_units": ()}),
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "num_neurons": Choice((64, 256, 800, 1200))}),
     ),
     ModelEntry(

@@ -1,0 +1,38 @@
+"""What ends a model: its logit, or the parts that are summed to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorflow import keras
+
+
+def flat(x: Any, name: str = "flatten") -> Any:
+    """Returns a field map as one vector; a vector as it is.
+
+    Args:
+        x: `(batch, n, dim)` or `(batch, n)`.
+        name: Name of the layer. Default `"flatten"`.
+    """
+    return keras.layers.Flatten(name=name)(x) if len(x.shape) > 2 else x
+
+
+def logit(x: Any) -> Any:
+    """Returns the logit of a vector, `(batch, 1)` in float32, the layer `"logit"`.
+
+    Args:
+        x: `(batch, n)`, or a field map, which is flattened.
+    """
+    return keras.layers.Dense(1, dtype="float32", name="logit")(flat(x))
+
+
+def unbiased_logit(x: Any, name: str, initial_size: float = 1.0) -> Any:
+    """Returns a part of a logit, `(batch, 1)` in float32; the bias is that of the sum.
+
+    Args:
+        x: `(batch, n)`.
+        name: Name of the layer.
+        initial_size: How large its kernel starts, as a share of Glorot's start. Default 1.0.
+    """
+    start = keras.initializers.VarianceScaling(initial_size**2, mode="fan_avg", distribution="uniform")
+    return keras.layers.Dense(1, use_bias=False, kernel_initializer=start, dtype="float32", name=name)(x)

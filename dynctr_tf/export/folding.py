@@ -9,7 +9,7 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP, GroupCondition
-from dynctr_tf.models.graph_copy import (
+from dynctr_tf.models.adaptive.graph_copy import (
     check_is_graph,
     check_same_outputs,
     copied_inputs,

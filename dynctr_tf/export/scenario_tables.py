@@ -6,7 +6,7 @@ from typing import Any
 
 from dynctr_tf import stack
 from dynctr_tf.layers import GeneratedTowers, SeparateTowers, StarTowers
-from dynctr_tf.models.graph_copy import (
+from dynctr_tf.models.adaptive.graph_copy import (
     check_is_graph,
     check_same_outputs,
     copied_inputs,

@@ -14,7 +14,7 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.models.catalogue import model_entry
-from dynctr_tf.models.catalogue.entry import LogUniform, SearchSpace
+from dynctr_tf.models.entry import LogUniform, SearchSpace
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers.adam import Adam
 from dynctr_tf.optimizers.composite_optimizer import CompositeOptimizer

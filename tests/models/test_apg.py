@@ -12,7 +12,7 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.layers import AdaptiveMLP
 from dynctr_tf.models import Deep, Embedding, apg, build_model, deepfm, model_entry
-from dynctr_tf.models.apg import APG_BASES
+from dynctr_tf.models.adaptive.apg import APG_BASES
 
 FEATURES = EncodedFeatures(
     fields=(Field("user", "user", 1, 9), Field("hour", "context", 10, 5), Field("item", "item", 15, 6)), num_groups=3

@@ -15,7 +15,7 @@ from dynctr_tf.encoding.feature_encoder import FeatureEncoder, describe_encoding
 from dynctr_tf.export import fold, with_scenario_tables
 from dynctr_tf.layers import AdaptiveDense, FieldEmbedding, GeneratedTowers, GroupCondition
 from dynctr_tf.models import make_adaptive
-from dynctr_tf.models.graph_copy import batch_for
+from dynctr_tf.models.adaptive.graph_copy import batch_for
 from dynctr_tf.schema import Feature, Schema
 
 Dense = keras.layers.Dense

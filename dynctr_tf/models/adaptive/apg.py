@@ -1,0 +1,238 @@
+"""APG: published models whose dense layers are adapted to each instance."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from tensorflow import keras
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.layers import GroupCondition, MixCondition
+from dynctr_tf.models.adaptive.make_adaptive import make_adaptive
+from dynctr_tf.models.entry import Choice, ModelEntry
+from dynctr_tf.models.search_spaces import ADAPTIVE
+from dynctr_tf.models.static.autoint import autoint
+from dynctr_tf.models.static.dcn import dcn
+from dynctr_tf.models.static.dcn_v2 import dcn_v2
+from dynctr_tf.models.static.deepfm import deepfm
+from dynctr_tf.models.static.dnn import dnn
+from dynctr_tf.models.static.fibinet import fibinet
+from dynctr_tf.models.static.pnn import pnn
+from dynctr_tf.models.static.wide_deep import wide_deep
+from dynctr_tf.nearest import unknown_name_message
+
+APG_BASES: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {model.__name__: model for model in (wide_deep, pnn, fibinet, deepfm, dcn, dcn_v2, autoint, dnn)}
+)
+"""The models that `apg` makes adaptive, by name."""
+
+_CONDITIONS = ("self", "group", "mix")
+
+
+def apg(
+    features: EncodedFeatures,
+    *,
+    base: str = "deepfm",
+    condition: str = "self",
+    condition_fields: str | Sequence[str] = (),
+    condition_dim: int = 16,
+    mix: str = "concatenate",
+    rank: int | float | Sequence[int] = 0.0625,
+    over_parameterisation: int | float | Sequence[int] | None = None,
+    generated_bias: bool = False,
+    depth: int = 1,
+    generator_units: int | None = None,
+    identity_start: bool = False,
+    stop_gradient: bool = False,
+    name: str = "apg",
+    **base_options: Any,
+) -> keras.Model:
+    """A published model, the dense layers of whose perceptron are adapted to each instance (APG).
+
+    Use it to compare a model with its adaptive form; `make_adaptive` does the same to a model of your own.
+
+    The model `base` with `y = activation(U S(z) V x + b)` in place of `y = activation(W x + b)`.
+
+    Args:
+        features: The description that the encoder gives.
+        base: `"wide_deep"`, `"pnn"`, `"fibinet"`, `"deepfm"`, `"dcn"`, `"dcn_v2"`, `"autoint"` or `"dnn"`.
+            Default `"deepfm"`.
+        condition: What z is. `"self"`: the layer's own input. `"group"`: an embedding, of its own, of a group's
+            number. `"mix"`: the embeddings of several fields that the model has. Default `"self"`.
+        condition_fields: For `"group"` one single-valued field, or none for the group index of the batch, else the
+            scenario index; for `"mix"` two or more fields. Default `()`.
+        condition_dim: Width of the group's embedding. Default 16.
+        mix: How several conditions become one, as `MixCondition`; `"stack"` for a core of each, averaged.
+            Default `"concatenate"`.
+        rank: As `AdaptiveDense`, or one for each layer. Default 0.0625.
+        over_parameterisation: As `AdaptiveDense`, or one for each layer. Default `None`.
+        generated_bias: Whether biases are generated too. Default `False`.
+        depth: Number of dense layers of the generators. Default 1.
+        generator_units: Width of their hidden layers. Default `None`: a quarter of the condition's.
+        identity_start: As `AdaptiveDense`. Default `False`.
+        stop_gradient: As `AdaptiveDense`. Default `False`.
+        name: The model's name. Default `"apg"`.
+        **base_options: Options of the base model, such as `deep`. `rank` is that of the adaptive layers:
+            the cross layers of DCN-V2 are full.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: An unknown base, option, condition or field, fields that do not suit the condition, or a base
+            without hidden layers to adapt.
+
+    Cost: that of the base model, with `AdaptiveDense` in place of its dense layers.
+
+    Example:
+
+    >>> from dynctr_tf.models.parts import Deep, Embedding
+    >>> features = EncodedFeatures.from_sizes([10, 20])
+    >>> apg(features, base="dnn", embedding=Embedding(4), deep=Deep((8,)), rank=2).output_shape
+    (None, 1)
+
+    Reference:
+        Yan et al., APG, arXiv 2203.16218, sections 3 and 4. Adapted are the layers of the perceptron; the layer to
+        the logit, cross layers, attention and products stay static. The first dense layer of FiBiNET, which its
+        model applies without making the products, stays static too.
+    """
+    if base not in APG_BASES:
+        raise ValueError(unknown_name_message("base of apg", str(base), APG_BASES))
+    known = _own_options(APG_BASES[base])
+    for option in base_options:
+        if option not in known:
+            raise ValueError(unknown_name_message(f"option of model {base!r}", option, known))
+    deep = base_options.get("deep", known["deep"].default)
+    if len(deep.units) < (2 if base == "fibinet" else 1):
+        raise ValueError(
+            f"apg adapts the dense layers of {base!r}"
+            + (" behind its first" if base == "fibinet" else "")
+            + f", and deep={deep!r} leaves none; give more hidden layers."
+        )
+    fields = [condition_fields] if isinstance(condition_fields, str) else list(condition_fields)
+    model = APG_BASES[base](features, **base_options)
+    biases: dict[str, Any] = {"bias": "generated"} if generated_bias else {}
+    return make_adaptive(
+        model,
+        select="mlp",
+        **_condition(features, model, condition, fields, condition_dim, mix),
+        name=name,
+        rank=rank,
+        over_parameterisation=over_parameterisation,
+        depth=depth,
+        hidden_units=generator_units,
+        identity_start=identity_start,
+        stop_gradient=stop_gradient,
+        **biases,
+    )
+
+
+def apg_of(base: str) -> Callable[..., Any]:
+    """Returns `apg` of one base model as a function whose signature has the options of both.
+
+    Use it where options are looked up in the signature, as the catalogue does.
+
+    Args:
+        base: Name of the base model.
+
+    Example:
+
+    >>> import inspect
+    >>> {"rank", "num_layers", "structure"} <= set(inspect.signature(apg_of("dcn_v2")).parameters)
+    True
+    """
+
+    def build(features: EncodedFeatures, **options: Any) -> Any:
+        return apg(features, base=base, **options)
+
+    own = inspect.signature(apg).parameters
+    parameters = [
+        parameter
+        for key, parameter in own.items()
+        if key not in ("base", "name") and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*parameters, *_own_options(APG_BASES[base]).values(), own["name"]]
+    )
+    build.__doc__ = apg.__doc__
+    return build
+
+
+def _own_options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    return {
+        key: parameter
+        for key, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in inspect.signature(apg).parameters
+    }
+
+
+def _condition(
+    features: EncodedFeatures, model: Any, condition: str, fields: list[str], dim: int, mix: str
+) -> dict[str, Any]:
+    """The condition layer and what it is called with, as `make_adaptive` takes them."""
+    if condition not in _CONDITIONS:
+        raise ValueError(unknown_name_message("condition", str(condition), _CONDITIONS))
+    if condition == "self":
+        if fields:
+            raise ValueError(
+                f"condition='self' takes the input of each layer and no fields, got condition_fields={fields}; "
+                "use condition='group' or 'mix'."
+            )
+        return {}
+    if condition == "mix":
+        positions = sorted(set(features.positions(names=fields))) if fields else []
+        if len(positions) < 2:
+            raise ValueError(
+                f"condition='mix' wants two or more condition_fields, got {fields}; there are "
+                f"{[field.name for field in features.fields]}."
+            )
+        names = [layer.name for layer in model.layers]
+        source = "pooling" if "pooling" in names else "embedding"
+        return {"condition": MixCondition(mix, positions, name="condition"), "condition_of": source}
+    if not fields:
+        for count, entry in ((features.num_groups, "group"), (features.num_scenarios, "scenario")):
+            if count:
+                return {"condition": GroupCondition(count, dim, name="condition"), "condition_of": entry}
+    single = {field.name: place for place, field in enumerate(features.single_valued)}
+    if len(fields) != 1:
+        raise ValueError(
+            "condition='group' wants one of condition_fields, unless the data has a group or scenario index; got "
+            f"{fields}, and there are {list(single)}."
+        )
+    if fields[0] not in single:
+        raise ValueError(unknown_name_message("single-valued field", fields[0], single))
+    field = features.single_valued[single[fields[0]]]
+    layer = GroupCondition(field.num_ids, dim, single[field.name], field.first_id, name="condition")
+    return {"condition": layer, "condition_of": "fields"}
+
+
+def _entry_of(base: str) -> ModelEntry:
+    """The entry of a base model with its dense layers: DCN's, not that of its cross network alone."""
+    function = APG_BASES[base]
+    entries = importlib.import_module(function.__module__).ENTRIES
+    return next(entry for entry in entries if not entry.fixed)
+
+
+ENTRIES = tuple(
+    ModelEntry(
+        f"apg-{base}",
+        apg_of(base),
+        title="APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction",
+        paper=f"arXiv 2203.16218, on {base}",
+        equation="3 to 7",
+        optimizer="row_wise_adagrad",
+        search_space=MappingProxyType(
+            {
+                **_entry_of(base).search_space,
+                **ADAPTIVE,
+                # FiBiNET's first dense layer stays static, so that there must be a second one.
+                **({"deep.units": Choice(((256, 256), (400, 400), (400, 400, 400)))} if base == "fibinet" else {}),
+            }
+        ),
+    )
+    for base in APG_BASES
+)

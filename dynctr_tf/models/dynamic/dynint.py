@@ -1,0 +1,149 @@
+"""DynInt in its three forms."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from tensorflow import keras
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.layers import DynamicActivation, GeneratedParameters, WeightedParameters
+from dynctr_tf.models.entry import Choice, ModelEntry
+from dynctr_tf.models.parts import Embedding, Generator, kernel_regularizer
+from dynctr_tf.models.parts.polynomial_network import polynomial_network
+from dynctr_tf.models.search_spaces import GENERATOR, ORTHOGONAL, POLYNOMIAL
+from dynctr_tf.nearest import unknown_name_message
+
+_MODES = ("da", "dgp", "dwp")
+
+
+def dynint(
+    features: EncodedFeatures,
+    *,
+    mode: str = "dgp",
+    embedding: Embedding = Embedding(),
+    num_layers: int = 4,
+    num_subspaces: int = 16,
+    rank: int | None = None,
+    generator: Generator = Generator(),
+    gate: str = "field",
+    sigma: str = "two_sigmoid",
+    offset: str = "unit",
+    orthogonal_weight: float = 0.0,
+    residual: bool = True,
+    dropout: float = 0.0,
+    kernel_regularizer_l2: float = 0.0,
+    name: str = "dynint",
+) -> keras.Model:
+    """DynInt: the network of xDeepInt with layers part of whose parameters the instance generates.
+
+    Use it as the main dynamic model; train it with G-FTRL on the table and FTRL on the rest. `"dgp"` is the
+    fastest with many sub-spaces, faster than the static network; `"da"` costs little more than that; `"dwp"`
+    costs `rank` times that.
+
+    The layers are `DynamicActivation` (da), `GeneratedParameters` (dgp) or `WeightedParameters` (dwp), with the
+    flattened field map as condition; everything else is as in `xdeepint`.
+
+    Args:
+        features: The description that the encoder gives.
+        mode: `"da"`, `"dgp"` or `"dwp"`. Default `"dgp"`.
+        embedding: The embeddings. Default `Embedding()`.
+        num_layers: Number L of layers; interactions reach degree L + 1. Default 4.
+        num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`. Default 16.
+        rank: K of dgp or dwp, not used by da. Default `None`: for dgp 64, or the number of stacked fields where
+            that is smaller; for dwp 2.
+        generator: What generates. Default `Generator()`.
+        gate: Shape of the gate of da, see `DynamicActivation`. Default `"field"`.
+        sigma: Form of the singular values of dgp, see `GeneratedParameters`. Default `"two_sigmoid"`.
+        offset: Start of the weights of dwp, see `WeightedParameters`. Default `"unit"`.
+        orthogonal_weight: Weight of the penalty of equation 11 (dgp) or 12 (dwp). Default 0.0.
+        residual: Whether layers are residual; if not, all their outputs are joined in front of the output.
+            Default `True`.
+        dropout: Share of the entries of X_0 dropped in training before mixing. Default 0.0.
+        kernel_regularizer_l2: L2 penalty of the static matrices. Default 0.0.
+        name: The model's name. Default `"dynint"`.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: An unknown mode, fewer than one layer, or h does not divide `embedding.dim`.
+
+    Cost: with F' = h * F, per layer and row `2 * F' * K * D / h` multiply-adds for dgp, `K * F' ** 2 * D / h`
+    for dwp, `F' ** 2 * D / h` for da, beside those of the generator.
+
+    Example:
+
+    >>> dynint(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), num_subspaces=2).output_shape
+    (None, 1)
+
+    Reference:
+        Yan and Li, DynInt, arXiv 2301.08139, equations 2 to 10. Depth and sub-spaces are those of the author's
+        script for xDeepInt; reduction ratio and ranks lie in the ranges that the paper searched.
+    """
+    if mode not in _MODES:
+        raise ValueError(unknown_name_message("mode of dynint", str(mode), _MODES))
+
+    def make_layer(number: int, stacked_fields: int) -> Any:
+        shared: dict[str, Any] = {
+            "residual": residual,
+            "dropout": dropout,
+            "fields_last": True,
+            "kernel_regularizer": kernel_regularizer(kernel_regularizer_l2),
+            "name": f"{mode}_{number}",
+            **generator.options(),
+        }
+        if mode == "da":
+            return DynamicActivation(gate=gate, **shared)
+        if mode == "dgp":
+            directions = min(64, stacked_fields) if rank is None else rank
+            return GeneratedParameters(rank=directions, sigma=sigma, orthogonal_weight=orthogonal_weight, **shared)
+        return WeightedParameters(
+            rank=2 if rank is None else rank, offset=offset, orthogonal_weight=orthogonal_weight, **shared
+        )
+
+    return polynomial_network(
+        features,
+        make_layer,
+        embedding=embedding,
+        num_layers=num_layers,
+        num_subspaces=num_subspaces,
+        residual=residual,
+        conditioned=True,
+        name=name,
+    )
+
+
+ENTRIES = (
+    ModelEntry(
+        "dynint-da",
+        dynint,
+        title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
+        paper="arXiv 2301.08139",
+        equation="2 and 4",
+        optimizer="row_wise_adagrad",
+        fixed=MappingProxyType({"mode": "da"}),
+        search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR}),
+    ),
+    ModelEntry(
+        "dynint-dgp",
+        dynint,
+        title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
+        paper="arXiv 2301.08139",
+        equation="2, 5, 7, 8 and 11",
+        optimizer="row_wise_adagrad",
+        fixed=MappingProxyType({"mode": "dgp"}),
+        search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR, **ORTHOGONAL, "rank": Choice((16, 32, 64, 128))}),
+    ),
+    ModelEntry(
+        "dynint-dwp",
+        dynint,
+        title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
+        paper="arXiv 2301.08139",
+        equation="2, 6, 9, 10 and 12",
+        optimizer="row_wise_adagrad",
+        fixed=MappingProxyType({"mode": "dwp"}),
+        search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR, **ORTHOGONAL, "rank": Choice((1, 2, 3, 4))}),
+    ),
+)

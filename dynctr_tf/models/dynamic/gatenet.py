@@ -1,0 +1,90 @@
+"""GateNet."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from tensorflow import keras
+
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.layers import EmbeddingGate, HiddenGate
+from dynctr_tf.models.entry import Choice, ModelEntry
+from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs, flat, logit
+from dynctr_tf.models.search_spaces import DENSE, EMBEDDING
+
+
+def gatenet(
+    features: EncodedFeatures,
+    *,
+    embedding: Embedding = Embedding(),
+    deep: Deep = Deep((400, 400, 400)),
+    embedding_gate: str | None = "field",
+    shared: bool = False,
+    hidden_gate: bool = True,
+    scale: float = 1.0,
+    name: str = "gatenet",
+) -> keras.Model:
+    """GateNet: embeddings and hidden layers that weigh themselves.
+
+    Use it to let a deep network play down fields and units row by row.
+
+    `v_f = scale * sigmoid(W_f e_f) * e_f`; `a <- activation(W_l a + b_l)`, `a <- scale * sigmoid(W a) * a` for each
+    layer; `logit = w^T a + b`.
+
+    Args:
+        features: The description that the encoder gives.
+        embedding: The embeddings. Default `Embedding()`.
+        deep: The hidden layers. Default `Deep((400, 400, 400))`.
+        embedding_gate: `"field"`, one gate per field; `"element"`, one per number; `None` for none. Default `"field"`.
+        shared: Whether all fields have the same gate. Default `False`.
+        hidden_gate: Whether hidden layers are gated. Default `True`.
+        scale: Upper end of a gate. Default 1.0.
+        name: The model's name. Default `"gatenet"`.
+
+    Returns:
+        A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
+
+    Raises:
+        ValueError: An unknown kind of gate.
+
+    Cost: that of `dnn`, and a square matrix for each hidden layer.
+
+    Example:
+
+    >>> gatenet(EncodedFeatures.from_sizes([10, 20]), embedding=Embedding(4), deep=Deep((8,))).output_shape
+    (None, 1)
+
+    Reference:
+        Huang et al., GateNet: Gating-Enhanced Deep Network for Click-Through Rate Prediction, arXiv 2007.03519.
+    """
+    inputs = encoded_inputs(features)
+    x = embedding.field_map(inputs, features)
+    gates = {"scale": scale, "kernel_regularizer": deep.kernel_regularizer()}
+    if embedding_gate is not None:
+        x = EmbeddingGate(embedding_gate, shared, name="field_gate", **gates)(x)
+    x = flat(x)
+    for index, units in enumerate(deep.units, start=1):
+        x = deep.mlp(x, (units,), f"mlp_{index}")
+        if hidden_gate:
+            x = HiddenGate(name=f"hidden_gate_{index}", **gates)(x)
+    return keras.Model(inputs, logit(x), name=name)
+
+
+ENTRIES = (
+    ModelEntry(
+        "gatenet",
+        gatenet,
+        title="GateNet: Gating-Enhanced Deep Network for Click-Through Rate Prediction",
+        paper="arXiv 2007.03519",
+        equation="3-5 and the hidden gate",
+        optimizer="row_wise_adagrad",
+        search_space=MappingProxyType(
+            {
+                **EMBEDDING,
+                **DENSE,
+                "embedding_gate": Choice(("field", "element", None)),
+                "hidden_gate": Choice((True, False)),
+            }
+        ),
+    ),
+)

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 from dynctr_tf.models.adaptive import make_adaptive
 from dynctr_tf.models.catalogue import CATALOGUE, Choice, LogUniform, ModelEntry, build_model, model_entry
 from dynctr_tf.models.discovery import ROOMS, functions_of
-from dynctr_tf.models.parts import Deep, Embedding, Generator, Hidden, History, Operation, Tower, encoded_inputs
+from dynctr_tf.models.parts import (
+    Adaptive,
+    Condition,
+    Deep,
+    Embedding,
+    Generator,
+    Hidden,
+    History,
+    Operation,
+    Tower,
+    encoded_inputs,
+)
 
 # The functions of the models are those of the rooms, `deepfm` of `static/deepfm.py` and so on.
 _FUNCTIONS: dict[str, Any] = {}
@@ -23,8 +34,10 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "Adaptive",
     "CATALOGUE",
     "Choice",
+    "Condition",
     "Deep",
     "Embedding",
     "Generator",

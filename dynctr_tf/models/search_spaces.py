@@ -57,10 +57,10 @@ HISTORY: SearchSpace = MappingProxyType(
 # Of APG's layers; ranks and inner widths as shares of the smaller side, since the widths of layers are searched too.
 ADAPTIVE: SearchSpace = MappingProxyType(
     {
-        "rank": Choice((0.02, 0.04, 0.08)),
-        "over_parameterisation": Choice((None, 0.1, 0.2, 0.4)),
-        "generated_bias": Choice((False, True)),
-        "identity_start": Choice((False, True)),
+        "adaptive.rank": Choice((0.02, 0.04, 0.08)),
+        "adaptive.over_parameterisation": Choice((None, 0.1, 0.2, 0.4)),
+        "adaptive.generated_bias": Choice((False, True)),
+        "adaptive.identity_start": Choice((False, True)),
     }
 )
 # The models of scenarios are compared at equal effort: each searches one width of its shared part, one of its towers.

@@ -35,7 +35,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "autoint-plus": {**_DENSE, "num_layers": 2, "num_heads": 2, "head_dim": 8},
     "fibinet": _DENSE,
     "afn-plus": {**_DENSE, "dnn_units": workload.HIDDEN_UNITS, "num_neurons": 64},
-    "apg-deepfm": {**_DENSE, "rank": 32, "over_parameterisation": 64, "generated_bias": True},
+    "apg-deepfm": {
+        **_DENSE,
+        "adaptive.rank": 32,
+        "adaptive.over_parameterisation": 64,
+        "adaptive.generated_bias": True,
+    },
     "xdeepint": {"num_layers": 3},
     "dynint-da": {"num_layers": 3},
     "dynint-dgp": {"num_layers": 3},

@@ -19,7 +19,7 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.export import export_model, fold
 from dynctr_tf.export.raw_requests import raw_tensors
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP, GroupCondition
-from dynctr_tf.models import Deep, Embedding, apg, deepfm, make_adaptive
+from dynctr_tf.models import Adaptive, Condition, Deep, Embedding, apg, deepfm, make_adaptive
 
 Dense = keras.layers.Dense
 X = np.random.default_rng(3).normal(size=(5, 6)).astype(np.float32)
@@ -104,8 +104,8 @@ def test_exported_model_is_folded_and_answers_without_the_library(group_tables: 
     source = Rows()
     encoder = Encoder.fit(source, progress=False)
     model = apg(
-        encoder.features, base="dnn", condition="group", condition_dim=6, embedding=Embedding(4), deep=Deep((8, 4)),
-        rank=2, over_parameterisation=16,
+        encoder.features, base="dnn", condition=Condition("group", dim=6), embedding=Embedding(4), deep=Deep((8, 4)),
+        adaptive=Adaptive(2, 16),
     )  # fmt: skip
     random_weights(model)
     sample = source.columns.slice(0, 30)
@@ -132,7 +132,7 @@ def test_exported_model_is_folded_and_answers_without_the_library(group_tables: 
 def test_export_can_leave_the_factors(tmp_path: Path) -> None:
     source = Rows()
     encoder = Encoder.fit(source, progress=False)
-    model = apg(encoder.features, base="dnn", embedding=Embedding(4), deep=Deep((8,)), rank=2, over_parameterisation=16)
+    model = apg(encoder.features, base="dnn", embedding=Embedding(4), deep=Deep((8,)), adaptive=Adaptive(2, 16))
     path = export_model(model, encoder, tmp_path / "clicks", source.columns.slice(0, 5), fold=False)
     shapes = [tuple(shape) for _, shape in tf.train.list_variables(str(path / "variables" / "variables"))]
     assert any(16 in shape for shape in shapes)

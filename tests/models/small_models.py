@@ -59,7 +59,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "afn": {"embedding.dim": 4, "num_neurons": 5, "deep.units": (8, 4)},
     "afn-plus": {"embedding.dim": 4, "num_neurons": 5, "deep.units": (8, 4), "dnn_units": (8,)},
     **{
-        f"apg-{base}": {"embedding.dim": 4, "deep.units": (8, 4), "rank": 2, "over_parameterisation": 3}
+        f"apg-{base}": {
+            "embedding.dim": 4,
+            "deep.units": (8, 4),
+            "adaptive.rank": 2,
+            "adaptive.over_parameterisation": 3,
+        }
         for base in ("wide_deep", "pnn", "fibinet", "deepfm", "dcn", "dcn_v2", "autoint", "dnn")
     },
     "optmsm": {"embedding.dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "hyper_units": 3},

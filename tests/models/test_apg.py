@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
 from dynctr_tf.layers import AdaptiveMLP
-from dynctr_tf.models import Deep, Embedding, apg, build_model, deepfm, model_entry
+from dynctr_tf.models import Adaptive, Condition, Deep, Embedding, apg, build_model, deepfm, model_entry
 from dynctr_tf.models.adaptive.apg import APG_BASES
 
 FEATURES = EncodedFeatures(
@@ -19,7 +19,7 @@ FEATURES = EncodedFeatures(
 )
 FIELDS = np.array([[3, 12, 16], [3, 12, 20], [8, 10, 16], [8, 12, 17]], np.int32)
 GROUPS = np.array([0, 1, 2, 1], np.int32)
-SMALL: dict[str, Any] = {"embedding": Embedding(4), "deep": Deep((6, 4)), "rank": 2}
+SMALL: dict[str, Any] = {"embedding": Embedding(4), "deep": Deep((6, 4)), "adaptive": Adaptive(2)}
 
 
 def cores(model: Any, condition: Any) -> np.ndarray:
@@ -35,7 +35,7 @@ def condition_of(model: Any) -> np.ndarray:
 
 
 def test_self_wise_model_is_the_base_with_adaptive_layers() -> None:
-    model = apg(FEATURES, base="deepfm", over_parameterisation=3, generated_bias=True, name="mine", **SMALL)
+    model = apg(FEATURES, base="deepfm", name="mine", **{**SMALL, "adaptive": Adaptive(2, 3, generated_bias=True)})
     layers = {layer.name: type(layer) for layer in deepfm(FEATURES, embedding=Embedding(4), deep=Deep((6, 4))).layers}
     assert {layer.name for layer in model.layers} == set(layers)
     assert model.name == "mine"
@@ -49,7 +49,7 @@ def test_self_wise_model_is_the_base_with_adaptive_layers() -> None:
 @pytest.mark.parametrize("field", ["hour", None])
 def test_group_is_a_field_or_the_index_of_the_batch(field: str | None) -> None:
     fields: tuple[str, ...] = () if field is None else (field,)
-    model = apg(FEATURES, base="dnn", condition="group", condition_fields=fields, condition_dim=5, **SMALL)
+    model = apg(FEATURES, base="dnn", condition=Condition("group", fields, 5), **SMALL)
     table = model.get_layer("condition").get_weights()[0]
     numbers = FIELDS[:, 1] - 10 if field else GROUPS
     assert table.shape == (5 if field else 3, 5)
@@ -62,7 +62,7 @@ def test_group_is_a_field_or_the_index_of_the_batch(field: str | None) -> None:
 
 @pytest.mark.parametrize(("mix", "shape"), [("concatenate", (4, 8)), ("attention", (4, 4)), ("stack", (4, 2, 4))])
 def test_mix_takes_the_embeddings_of_its_fields(mix: str, shape: tuple[int, ...]) -> None:
-    model = apg(FEATURES, base="wide_deep", condition="mix", condition_fields=("item", "user"), mix=mix, **SMALL)
+    model = apg(FEATURES, base="wide_deep", condition=Condition("mix", ("item", "user"), mix=mix), **SMALL)
     condition = condition_of(model)
     assert condition.shape == shape
     embedded = keras.Model(model.input, model.get_layer("embedding").output)({"fields": FIELDS, "group": GROUPS})
@@ -77,8 +77,8 @@ def test_mix_takes_the_embeddings_of_its_fields(mix: str, shape: tuple[int, ...]
 @pytest.mark.parametrize("base", APG_BASES)
 def test_entries_have_the_options_and_search_spaces_of_both(base: str) -> None:
     entry = model_entry(f"apg-{base}")
-    assert {"rank", "over_parameterisation", "condition", "condition_fields", "deep.units"} <= set(entry.defaults)
-    assert {"rank", "over_parameterisation", "deep.units", "embedding.dim"} <= set(entry.search_space)
+    assert {"adaptive.rank", "condition.kind", "condition.fields", "deep.units"} <= set(entry.defaults)
+    assert {"adaptive.rank", "deep.units", "embedding.dim"} <= set(entry.search_space)
 
 
 def test_options_of_the_base_reach_it() -> None:
@@ -90,12 +90,11 @@ def test_options_of_the_base_reach_it() -> None:
     ("options", "message"),
     [
         ({"base": "deepfmm"}, "Did you mean 'deepfm'"),
-        ({"condition": "groups"}, "Did you mean 'group'"),
-        ({"condition_fields": ["user"]}, "no fields"),
-        ({"condition": "mix", "condition_fields": ["user"]}, "two or more condition_fields"),
-        ({"condition": "mix", "condition_fields": ["user", "itme"]}, "Did you mean 'item'"),
-        ({"condition": "group", "condition_fields": "uesr"}, "Did you mean 'user'"),
-        ({"condition": "group", "condition_fields": ["user", "item"]}, "one of condition_fields"),
+        ({"condition": Condition(fields="user")}, "no fields"),
+        ({"condition": Condition("mix", ["user"])}, "two or more fields"),
+        ({"condition": Condition("mix", ["user", "itme"])}, "Did you mean 'item'"),
+        ({"condition": Condition("group", "uesr")}, "Did you mean 'user'"),
+        ({"condition": Condition("group", ["user", "item"])}, "one of the fields"),
         ({"dep": Deep((3,))}, "Did you mean 'deep'"),
         ({"deep": Deep(())}, "leaves none"),
         ({"base": "fibinet", "deep": Deep((8,))}, "behind its first"),
@@ -104,3 +103,8 @@ def test_options_of_the_base_reach_it() -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         apg(FEATURES, **options)
+
+
+def test_an_unknown_kind_of_condition_is_refused() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'group'"):
+        Condition("groups")

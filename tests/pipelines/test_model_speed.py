@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.models import Deep, Embedding
+from dynctr_tf.models import Adaptive, Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from pipelines.benchmarks.model_speed import PRECISIONS, matmul_multiply_adds
 from pipelines.benchmarks.speed_picture import draw_speed
@@ -30,9 +30,7 @@ def test_what_a_batch_costs_once_is_no_rows() -> None:
         FEATURES,
         embedding=Embedding(4),
         deep=Deep((7,)),
-        rank=2,
-        over_parameterisation=5,
-        generated_bias=False,
+        adaptive=Adaptive(2, 5),
     )
     # U, the generator of the core, the core, V, and the output; not U = U^l U^r (12 x 5 x 2) and V = V^l V^r.
     assert matmul_multiply_adds(model, ROWS) == 12 * 2 + 12 * 4 + 2 * 2 + 2 * 7 + 7

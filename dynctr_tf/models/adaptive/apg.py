@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import GroupCondition, MixCondition
 from dynctr_tf.models.adaptive.make_adaptive import make_adaptive
 from dynctr_tf.models.entry import Choice, ModelEntry
+from dynctr_tf.models.parts import Adaptive, Condition
 from dynctr_tf.models.search_spaces import ADAPTIVE
 from dynctr_tf.models.static.autoint import autoint
 from dynctr_tf.models.static.dcn import dcn
@@ -30,24 +30,13 @@ APG_BASES: Mapping[str, Callable[..., Any]] = MappingProxyType(
 )
 """The models that `apg` makes adaptive, by name."""
 
-_CONDITIONS = ("self", "group", "mix")
-
 
 def apg(
     features: EncodedFeatures,
     *,
     base: str = "deepfm",
-    condition: str = "self",
-    condition_fields: str | Sequence[str] = (),
-    condition_dim: int = 16,
-    mix: str = "concatenate",
-    rank: int | float | Sequence[int] = 0.0625,
-    over_parameterisation: int | float | Sequence[int] | None = None,
-    generated_bias: bool = False,
-    depth: int = 1,
-    generator_units: int | None = None,
-    identity_start: bool = False,
-    stop_gradient: bool = False,
+    condition: Condition = Condition(),
+    adaptive: Adaptive = Adaptive(),
     name: str = "apg",
     **base_options: Any,
 ) -> keras.Model:
@@ -61,23 +50,10 @@ def apg(
         features: The description that the encoder gives.
         base: `"wide_deep"`, `"pnn"`, `"fibinet"`, `"deepfm"`, `"dcn"`, `"dcn_v2"`, `"autoint"` or `"dnn"`.
             Default `"deepfm"`.
-        condition: What z is. `"self"`: the layer's own input. `"group"`: an embedding, of its own, of a group's
-            number. `"mix"`: the embeddings of several fields that the model has. Default `"self"`.
-        condition_fields: For `"group"` one single-valued field, or none for the group index of the batch, else the
-            scenario index; for `"mix"` two or more fields. Default `()`.
-        condition_dim: Width of the group's embedding. Default 16.
-        mix: How several conditions become one, as `MixCondition`; `"stack"` for a core of each, averaged.
-            Default `"concatenate"`.
-        rank: As `AdaptiveDense`, or one for each layer. Default 0.0625.
-        over_parameterisation: As `AdaptiveDense`, or one for each layer. Default `None`.
-        generated_bias: Whether biases are generated too. Default `False`.
-        depth: Number of dense layers of the generators. Default 1.
-        generator_units: Width of their hidden layers. Default `None`: a quarter of the condition's.
-        identity_start: As `AdaptiveDense`. Default `False`.
-        stop_gradient: As `AdaptiveDense`. Default `False`.
+        condition: What z is. Default `Condition()`.
+        adaptive: How the layers are made. Default `Adaptive()`.
         name: The model's name. Default `"apg"`.
-        **base_options: Options of the base model, such as `deep`. `rank` is that of the adaptive layers:
-            the cross layers of DCN-V2 are full.
+        **base_options: Options of the base model, such as `deep`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
@@ -92,7 +68,7 @@ def apg(
 
     >>> from dynctr_tf.models.parts import Deep, Embedding
     >>> features = EncodedFeatures.from_sizes([10, 20])
-    >>> apg(features, base="dnn", embedding=Embedding(4), deep=Deep((8,)), rank=2).output_shape
+    >>> apg(features, base="dnn", embedding=Embedding(4), deep=Deep((8,)), adaptive=Adaptive(2)).output_shape
     (None, 1)
 
     Reference:
@@ -113,22 +89,8 @@ def apg(
             + (" behind its first" if base == "fibinet" else "")
             + f", and deep={deep!r} leaves none; give more hidden layers."
         )
-    fields = [condition_fields] if isinstance(condition_fields, str) else list(condition_fields)
     model = APG_BASES[base](features, **base_options)
-    biases: dict[str, Any] = {"bias": "generated"} if generated_bias else {}
-    return make_adaptive(
-        model,
-        select="mlp",
-        **_condition(features, model, condition, fields, condition_dim, mix),
-        name=name,
-        rank=rank,
-        over_parameterisation=over_parameterisation,
-        depth=depth,
-        hidden_units=generator_units,
-        identity_start=identity_start,
-        stop_gradient=stop_gradient,
-        **biases,
-    )
+    return make_adaptive(model, select="mlp", name=name, **condition.of_model(features, model), **adaptive.options())
 
 
 def apg_of(base: str) -> Callable[..., Any]:
@@ -142,7 +104,7 @@ def apg_of(base: str) -> Callable[..., Any]:
     Example:
 
     >>> import inspect
-    >>> {"rank", "num_layers", "structure"} <= set(inspect.signature(apg_of("dcn_v2")).parameters)
+    >>> {"adaptive", "num_layers", "structure"} <= set(inspect.signature(apg_of("dcn_v2")).parameters)
     True
     """
 
@@ -168,46 +130,6 @@ def _own_options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         for key, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in inspect.signature(apg).parameters
     }
-
-
-def _condition(
-    features: EncodedFeatures, model: Any, condition: str, fields: list[str], dim: int, mix: str
-) -> dict[str, Any]:
-    """The condition layer and what it is called with, as `make_adaptive` takes them."""
-    if condition not in _CONDITIONS:
-        raise ValueError(unknown_name_message("condition", str(condition), _CONDITIONS))
-    if condition == "self":
-        if fields:
-            raise ValueError(
-                f"condition='self' takes the input of each layer and no fields, got condition_fields={fields}; "
-                "use condition='group' or 'mix'."
-            )
-        return {}
-    if condition == "mix":
-        positions = sorted(set(features.positions(names=fields))) if fields else []
-        if len(positions) < 2:
-            raise ValueError(
-                f"condition='mix' wants two or more condition_fields, got {fields}; there are "
-                f"{[field.name for field in features.fields]}."
-            )
-        names = [layer.name for layer in model.layers]
-        source = "pooling" if "pooling" in names else "embedding"
-        return {"condition": MixCondition(mix, positions, name="condition"), "condition_of": source}
-    if not fields:
-        for count, entry in ((features.num_groups, "group"), (features.num_scenarios, "scenario")):
-            if count:
-                return {"condition": GroupCondition(count, dim, name="condition"), "condition_of": entry}
-    single = {field.name: place for place, field in enumerate(features.single_valued)}
-    if len(fields) != 1:
-        raise ValueError(
-            "condition='group' wants one of condition_fields, unless the data has a group or scenario index; got "
-            f"{fields}, and there are {list(single)}."
-        )
-    if fields[0] not in single:
-        raise ValueError(unknown_name_message("single-valued field", fields[0], single))
-    field = features.single_valued[single[fields[0]]]
-    layer = GroupCondition(field.num_ids, dim, single[field.name], field.first_id, name="condition")
-    return {"condition": layer, "condition_of": "fields"}
 
 
 def _entry_of(base: str) -> ModelEntry:

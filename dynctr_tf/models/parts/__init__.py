@@ -1,5 +1,6 @@
 """What models are composed of: options that belong together, each with what it builds."""
 
+from dynctr_tf.models.parts.adaptive import Adaptive, Condition
 from dynctr_tf.models.parts.deep import Deep, Hidden, Tower, kernel_regularizer
 from dynctr_tf.models.parts.embedding import Embedding
 from dynctr_tf.models.parts.generator import Generator
@@ -9,6 +10,8 @@ from dynctr_tf.models.parts.logits import flat, logit, unbiased_logit
 from dynctr_tf.models.parts.operation import Operation
 
 __all__ = [
+    "Adaptive",
+    "Condition",
     "Deep",
     "Embedding",
     "Generator",

@@ -70,7 +70,7 @@ def test_any_context_goes_with_any_operation(context: str, operation: str) -> No
     model = dpn(
         FEATURES,
         embedding=Embedding(2),
-        deep=Deep((4, 3)),
+        deep=Deep((4, 3), batch_norm=True),
         contexts=(context, None),
         operation=Operation(operation, rank=2),
     )
@@ -89,7 +89,7 @@ def test_only_the_fields_of_the_context_steer() -> None:
 @pytest.mark.parametrize("layers", [(), (1,), (2,), (1, 3), (1, 2, 3)])
 def test_any_subset_of_the_layers_can_be_dynamic(layers: tuple[int, ...]) -> None:
     contexts = ["x0" if index in layers else None for index in (1, 2, 3)]
-    model = dpn(FEATURES, embedding=Embedding(2), deep=Deep((4, 3, 2)), contexts=contexts)
+    model = dpn(FEATURES, embedding=Embedding(2), deep=Deep((4, 3, 2), batch_norm=True), contexts=contexts)
     names = {layer.name for layer in model.layers}
     assert {f"dynamic_{index}" if index in layers else f"dense_{index}" for index in (1, 2, 3)} <= names
 
@@ -97,11 +97,8 @@ def test_any_subset_of_the_layers_can_be_dynamic(layers: tuple[int, ...]) -> Non
 def test_defaults_are_those_of_the_papers_setting() -> None:
     for name in ("dpn", "dymlp", "dyjoint"):
         defaults = CATALOGUE[name].defaults
-        assert (defaults["embedding.dim"], defaults["deep.units"], defaults["deep.batch_norm"]) == (
-            10,
-            (400,) * 3,
-            True,
-        )
+        assert (defaults["embedding.dim"], defaults["deep.units"]) == (10, (400,) * 3)
+        assert defaults["deep.batch_norm"] is True
         assert [defaults[f"operation.{name}"] for name in ("num_kernels", "gate")] == [4, "softmax"]
         assert defaults["deep.activation"] == "relu"
     assert CATALOGUE["dpn_field"].defaults["deep.units"] == (100, 100)
@@ -132,7 +129,8 @@ OURS = ["dpn", "dpn_field", "dymlp", "dyjoint", "sdpn", "din-heter", "dien-heter
 def test_gradients_are_the_slope_of_the_loss(name: str) -> None:
     keras.utils.set_random_seed(1)
     random = np.random.default_rng(1)
-    model = build_model(name, FEATURES, **SMALL, **({"contexts": "z0"} if name == "dpn" else {}))
+    options = {"embedding.dim": 4, "deep.units": (6,), **({"contexts": "z0"} if name == "dpn" else {})}
+    model = build_model(name, FEATURES, **options)
     batch = {key: tf.constant(value) for key, value in BATCH.items()}
 
     def loss() -> tf.Tensor:
@@ -196,7 +194,7 @@ def test_behaviours_can_be_chosen() -> None:
 
 
 def test_dymlp_without_field_operation_is_dpn() -> None:
-    options: dict[str, Any] = {**SMALL, "num_heads": 1}
+    options: dict[str, Any] = {**SMALL, "operation": Operation()}
     one, other = dymlp(FEATURES, **options, field_units=0), dpn(FEATURES, **options)
     other.set_weights(one.get_weights())
     np.testing.assert_array_equal(one(BATCH, training=False), other(BATCH, training=False))

@@ -79,26 +79,24 @@ def masknet(
     return keras.Model(inputs, logit(x), name=name)
 
 
-ENTRIES = (
-    *(
-        ModelEntry(
-            f"masknet-{mode}",
-            masknet,
-            title="MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask",
-            paper="arXiv 2102.07619",
-            equation="3-14",
-            optimizer="row_wise_adagrad",
-            fixed=MappingProxyType({"mode": mode}),
-            search_space=MappingProxyType(
-                {
-                    **EMBEDDING,
-                    "block_units": DENSE["deep.units"],
-                    "reduction_ratio": Choice((1.0, 2.0, 3.0)),
-                    "deep.dropout": DENSE["deep.dropout"],
-                    "deep.kernel_regularizer_l2": DENSE["deep.kernel_regularizer_l2"],
-                }
-            ),
-        )
-        for mode in ("serial", "parallel")
-    ),
+ENTRIES = tuple(
+    ModelEntry(
+        f"masknet-{mode}",
+        masknet,
+        title="MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask",
+        paper="arXiv 2102.07619",
+        equation="3-14",
+        optimizer="row_wise_adagrad",
+        fixed=MappingProxyType({"mode": mode}),
+        search_space=MappingProxyType(
+            {
+                **EMBEDDING,
+                "block_units": DENSE["deep.units"],
+                "reduction_ratio": Choice((1.0, 2.0, 3.0)),
+                "deep.dropout": DENSE["deep.dropout"],
+                "deep.kernel_regularizer_l2": DENSE["deep.kernel_regularizer_l2"],
+            }
+        ),
+    )
+    for mode in ("serial", "parallel")
 )

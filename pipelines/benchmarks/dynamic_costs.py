@@ -44,7 +44,7 @@ PAIRS = (
     Pair("apg-autoint", "autoint-plus", {}),
     *(Pair(name, "din", {}) for name in ("dymlp", "sdpn", "can")),
     # OptMSM has as many encoders as there are scenarios, each as wide as the bottom beside which it stands.
-    Pair("optmsm", "shared_bottom", {"bottom_units": (128, 64), "tower_units": (64, 32)}),
+    Pair("optmsm", "shared_bottom", {"deep.units": (128, 64), "tower_units": (64, 32)}),
     Pair("star", "shared_bottom", {}),
     Pair("m2m", "mmoe", {}),
     *(Pair(name, "dnn", _NARROW) for name in ("pepnet", "lhuc", "poso")),

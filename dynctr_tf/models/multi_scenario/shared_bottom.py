@@ -74,6 +74,6 @@ ENTRIES = (
         paper="Machine Learning 28, 1997",
         equation="none",
         optimizer="row_wise_adagrad",
-        search_space=MappingProxyType({**TRAINED, "bottom_units": WIDTHS, "tower_units": TOWERS}),
+        search_space=MappingProxyType({**TRAINED, "deep.units": WIDTHS, "tower_units": TOWERS}),
     ),
 )

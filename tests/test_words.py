@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import re
 import tokenize
 from pathlib import Path
@@ -24,6 +25,7 @@ FILES = sorted(
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / ".github").glob("*.md"), *ROOT.glob("*/**/README.md")]
 )
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 AVOIDED = {
     r"(?<!No One )behind": "after",
@@ -68,6 +70,12 @@ def test_sentences_are_plain(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_pages_are_plain(path: Path) -> None:
     assert not stumbles(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_plain(path: Path) -> None:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert not [what for cell in cells for what in stumbles("".join(cell["source"]))]
 
 
 def table_of_words() -> list[tuple[re.Pattern[str], set[str]]]:

@@ -15,13 +15,7 @@ from dynctr_tf import layers
 from dynctr_tf.models.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
-# The sentences of the models are read when their options are of one piece.
-FILES = sorted(
-    path
-    for room in ("dynctr_tf", "pipelines")
-    for path in (ROOT / room).rglob("*.py")
-    if ROOT / "dynctr_tf" / "models" not in path.parents
-)
+FILES = sorted(path for room in ("dynctr_tf", "pipelines") for path in (ROOT / room).rglob("*.py"))
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / ".github").glob("*.md"), *ROOT.glob("*/**/README.md")]
 )

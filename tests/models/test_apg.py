@@ -97,7 +97,7 @@ def test_options_of_the_base_reach_it() -> None:
         ({"condition": Condition("group", ["user", "item"])}, "one of the fields"),
         ({"dep": Deep((3,))}, "Did you mean 'deep'"),
         ({"deep": Deep(())}, "leaves none"),
-        ({"base": "fibinet", "deep": Deep((8,))}, "behind its first"),
+        ({"base": "fibinet", "deep": Deep((8,))}, "after its first"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:

@@ -86,7 +86,7 @@ def apg(
     if len(deep.units) < (2 if base == "fibinet" else 1):
         raise ValueError(
             f"apg adapts the dense layers of {base!r}"
-            + (" behind its first" if base == "fibinet" else "")
+            + (" after its first" if base == "fibinet" else "")
             + f", and deep={deep!r} leaves none; give more hidden layers."
         )
     model = APG_BASES[base](features, **base_options)

@@ -37,7 +37,7 @@ def masknet(
         embedding: The embeddings. Default `Embedding()`.
         mode: `"serial"` or `"parallel"`. Default `"serial"`.
         block_units: Widths of the blocks, one for each. Default `(400, 400, 400)`.
-        deep: The dense layers behind parallel blocks, possibly none. Default `Tower((400, 400))`.
+        deep: The dense layers after parallel blocks, possibly none. Default `Tower((400, 400))`.
         reduction_ratio: As `MaskBlock`. Default 2.0.
         name: The model's name. Default `"masknet"`.
 

@@ -49,7 +49,7 @@ def check_has_scenarios(features: EncodedFeatures, model: str) -> None:
 
     Args:
         features: The description that the encoder gives.
-        model: Whom the error names.
+        model: The name of the model, for the error.
 
     Raises:
         ValueError: It has none.
@@ -88,7 +88,7 @@ def scenario_batch(features: EncodedFeatures, embedding: Embedding, model: str) 
 
 
 def positions_of(features: EncodedFeatures, wanted: Sequence[str], what: str) -> list[int]:
-    """Returns the rows of the field map, sequences pooled behind the fields, that have roles or names.
+    """Returns the rows of the field map, sequences pooled after the fields, that have roles or names.
 
     Args:
         features: The description that the encoder gives.

@@ -30,7 +30,7 @@ def star(
     Use it for scenarios that have most in common, also when some have few rows.
 
     `logit = tower_s(PN_s([e_1; ...; e_F])) + auxiliary([e_1; ...; e_F; a_s])`, s the row's scenario: `StarTowers`
-    behind `PartitionedNormalization`, and a small network that sees an embedding a_s of the scenario.
+    after `PartitionedNormalization`, and a small network that sees an embedding a_s of the scenario.
 
     Args:
         features: The description that the encoder gives.

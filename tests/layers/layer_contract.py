@@ -204,20 +204,31 @@ def check_integers(case: Case) -> None:
                 np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6 * np.abs(other).max())
 
 
+_MOVED: dict[int, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+
+
+def _moved_weights_and_outputs(case: Case) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weights of a layer in float32 and what it answers with them, once for all policies."""
+    if id(case) not in _MOVED:
+        layer = case.make()
+        call(layer, case)
+        # Away from where an absolute value has no slope, such as the cosines of an orthogonal start.
+        random = np.random.default_rng(3)
+        layer.set_weights([weight + np.abs(random.normal(0, 0.1, weight.shape)) for weight in layer.get_weights()])
+        _MOVED[id(case)] = (layer.get_weights(), call(layer, case))
+    return _MOVED[id(case)]
+
+
 def check_policy(case: Case, policy: str) -> None:
     """Checks that a layer computes in a policy: the same numbers up to its rounding, and gradients for all weights."""
-    layer = case.make()
-    call(layer, case)
-    # Away from where an absolute value has no slope, such as the cosines of an orthogonal start.
-    random = np.random.default_rng(3)
-    layer.set_weights([weight + np.abs(random.normal(0, 0.1, weight.shape)) for weight in layer.get_weights()])
-    expected = call(layer, case)
+    weights, expected = _moved_weights_and_outputs(case)
     other = case.make(dtype=policy)
     raw_call(other, case)
-    other.set_weights(layer.get_weights())
+    other.set_weights(weights)
     compute_dtype = tf.as_dtype(other.compute_dtype)
     wide = tf.float64 if policy == "float64" else tf.float32
-    for one, output in zip(expected, listed(raw_call(other, case)), strict=True):
+    outputs = listed(raw_call(other, case))
+    for one, output in zip(expected, outputs, strict=True):
         assert output.dtype == (wide if case.float32_output else compute_dtype)
         np.testing.assert_allclose(
             one, tf.cast(output, tf.float32).numpy(), atol=POLICIES[policy] * max(np.abs(one).max(), 1e-3)
@@ -225,9 +236,8 @@ def check_policy(case: Case, policy: str) -> None:
     stored = tf.as_dtype("float32" if policy.startswith("mixed") else policy)
     kept = {tf.as_dtype(stack.storage_dtype(weight)) for weight in other.weights}
     assert kept <= {stored, tf.float32}, kept
-    shapes = [output.shape for output in listed(raw_call(other, case))]
     random = np.random.default_rng(2)
-    factors = [random.normal(size=shape) for shape in shapes]
+    factors = [random.normal(size=output.shape) for output in outputs]
     trains = "training" in inspect.signature(type(other).call).parameters
 
     def loss(training: bool) -> tf.Tensor:
@@ -257,7 +267,7 @@ def check_policy(case: Case, policy: str) -> None:
 
 
 def check_layer(case: Case) -> None:
-    """Checks one layer; saving and loading in a new process is checked for all of them together."""
+    """Checks one layer; policies are checked one by one, and saving and loading for all layers together."""
     layer = case.make()
     outputs = call(layer, case)
     assert all(np.isfinite(output).all() for output in outputs)
@@ -269,8 +279,9 @@ def check_layer(case: Case) -> None:
     assert [tuple(shape) for shape in stated] == [(None, *output.shape[1:]) for output in outputs]
     model = as_model(case.make(), case)
     assert [tuple(shape.shape) for shape in model.outputs] == [(None, *output.shape[1:]) for output in outputs]
-    predicted = listed(model.predict(model_inputs(case), batch_size=2, verbose=0))
-    assert [array.shape for array in predicted] == [output.shape for output in outputs]
+    # Compiled, where the layer can be, which is most of the time that this takes: two batches of one size.
+    predicted = listed(model.predict([array[:2] for array in model_inputs(case)], batch_size=1, verbose=0))
+    assert [array.shape for array in predicted] == [(2, *output.shape[1:]) for output in outputs]
 
     # The configuration holds every argument, is plain data and makes the same layer.
     config = layer.get_config()
@@ -282,16 +293,6 @@ def check_layer(case: Case) -> None:
     for one, other in zip(outputs, call(again, case), strict=True):
         np.testing.assert_array_equal(one, other)
     assert json.dumps(again.get_config()) == json.dumps(config)
-
-    # The mixed policy: the same numbers up to bfloat16, weights kept in float32, logits computed in it.
-    mixed = case.make(dtype="mixed_bfloat16")
-    call(mixed, case)
-    mixed.set_weights(layer.get_weights())
-    assert {weight.dtype for weight in mixed.weights} <= {"float32", tf.float32}
-    result = raw_call(mixed, case)
-    for one, other in zip(outputs, listed(result), strict=True):
-        assert other.dtype == (tf.float32 if case.float32_output else tf.bfloat16)
-        np.testing.assert_allclose(one, tf.cast(other, tf.float32).numpy(), atol=0.06 * np.abs(one).max())
 
     # Every weight learns.
     with tf.GradientTape() as tape:

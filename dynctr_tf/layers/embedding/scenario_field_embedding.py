@@ -109,7 +109,9 @@ class ScenarioFieldEmbedding(keras.layers.Layer):
         copied = tf.gather(ids, row)
         shifted = tf.where(copied == PADDING_ID, PADDING_ID, copied + table[:, tf.newaxis] * self.num_ids)
         rows = tf.cast(self.tables(shifted, training=training), tf.float32)
-        return tf.cast(tf.math.segment_mean(rows, row), self.compute_dtype)
+        # A sum divided by counts, which TFLite has built in, where a mean by segments is an operation of its own.
+        total = tf.math.unsorted_segment_sum(rows, row, tf.shape(scenario)[0])
+        return tf.cast(total / tf.cast(copies, tf.float32)[:, tf.newaxis, tf.newaxis], self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         shapes = [tuple(shape) for shape in input_shape]

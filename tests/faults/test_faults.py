@@ -6,6 +6,7 @@ some ten minutes on two cores; without it a sample is looked at.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -102,7 +103,10 @@ def test_the_power_fails_while_rows_are_encoded(small_source: Any, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_power_fails_while_a_model_trains(small_data: Any, tmp_path: Path) -> None:
+def test_the_power_fails_while_a_model_trains(small_data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What reads the rows, which lie elsewhere, is traced once.
+    monkeypatch.setattr(small_data, "batches", functools.lru_cache(maxsize=None)(small_data.batches))
+
     def run(place: Path) -> tuple[list[np.ndarray], int]:
         keras.backend.clear_session()
         set_seed(0)

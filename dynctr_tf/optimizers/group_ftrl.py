@@ -9,7 +9,7 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.nearest import unknown_name_message
-from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer
+from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, finite_number
 
 UNTOUCHED_ROWS = ("auto", "zero", "keep")
 # Rows of a loaded table whose z is computed at a time.
@@ -128,16 +128,6 @@ class GroupFtrl(SparseOptimizer):
         super().__init__(
             learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm, name=name
         )
-        strengths = {
-            "beta": beta,
-            "l1": l1,
-            "l2": l2,
-            "l21": l21,
-            "initial_accumulator_value": initial_accumulator_value,
-        }
-        for argument, value in strengths.items():
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{argument} of GroupFtrl must be a finite number of at least 0, got {value!r}.")
         if untouched_rows not in UNTOUCHED_ROWS:
             raise ValueError(unknown_name_message("untouched_rows of GroupFtrl", str(untouched_rows), UNTOUCHED_ROWS))
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
@@ -145,11 +135,11 @@ class GroupFtrl(SparseOptimizer):
                 f"batch_size of GroupFtrl must be a whole number of at least 1, or None where the strengths are in "
                 f"units of the mean loss; got {batch_size!r}."
             )
-        self.beta = float(beta)
-        self.l1 = float(l1)
-        self.l2 = float(l2)
-        self.l21 = float(l21)
-        self.initial_accumulator_value = float(initial_accumulator_value)
+        self.beta = finite_number(self, "beta", beta)
+        self.l1 = finite_number(self, "l1", l1)
+        self.l2 = finite_number(self, "l2", l2)
+        self.l21 = finite_number(self, "l21", l21)
+        self.initial_accumulator_value = finite_number(self, "initial_accumulator_value", initial_accumulator_value)
         self.untouched_rows = untouched_rows
         self.batch_size = batch_size
 

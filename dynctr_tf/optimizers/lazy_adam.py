@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer
+from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, finite_number
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -80,11 +80,9 @@ class LazyAdam(SparseOptimizer):
         for argument, value in (("beta_1", beta_1), ("beta_2", beta_2)):
             if not 0 <= value < 1:
                 raise ValueError(f"{argument} of LazyAdam must be in [0, 1), got {value!r}.")
-        if not 0 < epsilon < float("inf"):
-            raise ValueError(f"epsilon of LazyAdam must be positive, got {epsilon!r}.")
         self.beta_1 = float(beta_1)
         self.beta_2 = float(beta_2)
-        self.epsilon = float(epsilon)
+        self.epsilon = finite_number(self, "epsilon", epsilon, positive=True)
 
     def slot_values(self) -> dict[str, float]:
         """Returns the slots: the two moments."""

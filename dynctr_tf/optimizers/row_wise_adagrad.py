@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer
+from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, finite_number
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -86,16 +86,9 @@ class RowWiseAdagrad(SparseOptimizer):
             name=name,
             **kwargs,
         )
-        if not 0 <= initial_accumulator_value < float("inf"):
-            raise ValueError(
-                f"initial_accumulator_value of RowWiseAdagrad must be at least 0, got {initial_accumulator_value!r}."
-            )
-        for argument, value in (("first_order_factor", first_order_factor), ("epsilon", epsilon)):
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{argument} of RowWiseAdagrad must be positive, got {value!r}.")
-        self.initial_accumulator_value = float(initial_accumulator_value)
-        self.first_order_factor = float(first_order_factor)
-        self.epsilon = float(epsilon)
+        self.initial_accumulator_value = finite_number(self, "initial_accumulator_value", initial_accumulator_value)
+        self.first_order_factor = finite_number(self, "first_order_factor", first_order_factor, positive=True)
+        self.epsilon = finite_number(self, "epsilon", epsilon, positive=True)
 
     def slot_values(self) -> dict[str, float]:
         """Returns the slot: the sum of the mean squares of a row's gradients."""

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer
+from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, finite_number
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
@@ -68,14 +68,8 @@ class SparseAdagrad(SparseOptimizer):
             name=name,
             **kwargs,
         )
-        if not 0 <= initial_accumulator_value < float("inf"):
-            raise ValueError(
-                f"initial_accumulator_value of SparseAdagrad must be at least 0, got {initial_accumulator_value!r}."
-            )
-        if not 0 < epsilon < float("inf"):
-            raise ValueError(f"epsilon of SparseAdagrad must be positive, got {epsilon!r}.")
-        self.initial_accumulator_value = float(initial_accumulator_value)
-        self.epsilon = float(epsilon)
+        self.initial_accumulator_value = finite_number(self, "initial_accumulator_value", initial_accumulator_value)
+        self.epsilon = finite_number(self, "epsilon", epsilon, positive=True)
 
     def slot_values(self) -> dict[str, float]:
         """Returns the slot: the sum of squared gradients."""

@@ -75,8 +75,8 @@ class SparseOptimizer(stack.RuleOptimizer):
         super().__init__(
             learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm, name=name, **kwargs
         )
-        if weight_decay is not None and not 0 <= weight_decay < float("inf"):
-            raise ValueError(f"weight_decay of {type(self).__name__} must be at least 0, got {weight_decay!r}.")
+        if weight_decay is not None:
+            finite_number(self, "weight_decay", weight_decay)
         self.weight_decay = weight_decay
 
     def step(
@@ -150,6 +150,24 @@ class SparseOptimizer(stack.RuleOptimizer):
     def get_config(self) -> dict[str, Any]:
         """Returns every argument."""
         return {**super().get_config(), "weight_decay": self.weight_decay}
+
+
+def finite_number(optimizer: Any, argument: str, value: Any, *, positive: bool = False) -> float:
+    """Returns an argument of an optimizer as a float.
+
+    Args:
+        optimizer: Whom the error names.
+        argument: The name of the argument.
+        value: The number.
+        positive: Whether 0 is refused too. Default `False`.
+
+    Raises:
+        ValueError: The number is negative, infinite or not a number, or 0 where it must be positive.
+    """
+    if not 0 <= value < float("inf") or (positive and value == 0):
+        wanted = "positive" if positive else "at least 0"
+        raise ValueError(f"{argument} of {type(optimizer).__name__} must be {wanted} and finite, got {value!r}.")
+    return float(value)
 
 
 def _decayed(weight: tf.Tensor, rate: tf.Tensor, decay: float) -> tf.Tensor:

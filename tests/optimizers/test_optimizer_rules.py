@@ -282,7 +282,7 @@ def test_a_sparse_step_never_reads_or_writes_a_whole_table(rule):
     [
         (lambda: GroupFtrl(-0.1), "learning_rate of 'group_ftrl' must be positive, got -0.1"),
         (lambda: GroupFtrl("fast"), "must be a number or a keras.optimizers.schedules"),
-        (lambda: GroupFtrl(l21=-1.0), "l21 of GroupFtrl must be a finite number of at least 0, got -1.0"),
+        (lambda: GroupFtrl(l21=-1.0), "l21 of GroupFtrl must be at least 0 and finite, got -1.0"),
         (lambda: GroupFtrl(untouched_rows="zeros"), "Did you mean 'zero'"),
         (lambda: GroupFtrl(batch_size=0), "batch_size of GroupFtrl must be a whole number of at least 1"),
         (lambda: GroupFtrl(clipnorm=1.0, clipvalue=1.0), "At most one positive"),
@@ -291,8 +291,13 @@ def test_a_sparse_step_never_reads_or_writes_a_whole_table(rule):
         (lambda: SparseAdagrad(epsilon=-1.0), "epsilon of SparseAdagrad must be positive"),
         (lambda: RowWiseAdagrad(epsilon=0.0), "epsilon of RowWiseAdagrad must be positive"),
         (lambda: RowWiseAdagrad(first_order_factor=0.0), "first_order_factor of RowWiseAdagrad must be positive"),
-        (lambda: RowWiseAdagrad(initial_accumulator_value=-1.0), "must be at least 0, got -1.0"),
-        (lambda: LazyAdam(weight_decay=-1.0), "weight_decay of LazyAdam must be at least 0, got -1.0"),
+        (lambda: RowWiseAdagrad(initial_accumulator_value=-1.0), "must be at least 0 and finite, got -1.0"),
+        (
+            lambda: LazyAdam(weight_decay=float("nan")),
+            "weight_decay of LazyAdam must be at least 0 and finite, got nan",
+        ),
+        (lambda: LazyAdam(epsilon=float("inf")), "epsilon of LazyAdam must be positive and finite, got inf"),
+        (lambda: LazyAdam(weight_decay=-1.0), "weight_decay of LazyAdam must be at least 0 and finite, got -1.0"),
         (lambda: LazyAdam().build([tf.Variable([1.0], dtype=tf.bfloat16)]), "mixed_bfloat16"),
     ],
 )

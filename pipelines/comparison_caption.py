@@ -59,7 +59,7 @@ def _option(path: str) -> Callable[[JobSettings], str | None]:
 
 def _normalisation(settings: JobSettings) -> str:
     options = {**model_entry(settings.model.name).defaults, **settings.model.options}
-    found = [path for path, value in options.items() if path.split(".")[-1].endswith("_norm") and value]
+    found = [path.rpartition(".")[2] for path, value in options.items() if path.endswith("_norm") and value]
     return " and ".join(found) or "none"
 
 

@@ -156,7 +156,7 @@ def finite_number(optimizer: Any, argument: str, value: Any, *, positive: bool =
     """Returns an argument of an optimizer as a float.
 
     Args:
-        optimizer: Whom the error names.
+        optimizer: The optimizer, for the error.
         argument: The name of the argument.
         value: The number.
         positive: Whether 0 is refused too. Default `False`.

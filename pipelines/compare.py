@@ -144,7 +144,7 @@ def _run_all(phases: Sequence[Callable[[], Sequence[_Job]]], total: int, workers
         bar.update(total - bar.n)
 
 
-class _Variant(NamedTuple):
+class Variant(NamedTuple):
     """A model of the catalogue, and the options that it has in this comparison alone."""
 
     name: str
@@ -152,7 +152,7 @@ class _Variant(NamedTuple):
     options: dict[str, Any]
 
 
-def _variant(text: str) -> _Variant:
+def _variant(text: str) -> Variant:
     """Reads `model`, or `name=model option=value ...`, a model under a name and with options of its own.
 
     Raises:
@@ -174,10 +174,10 @@ def _variant(text: str) -> _Variant:
         if not separator or option not in known:
             raise ValueError(unknown_name_message(f"option of model {model!r} (option=value)", option, known))
         options[option] = parse_value(value)
-    return _Variant(name, model, options)
+    return Variant(name, model, options)
 
 
-def _settings_of(settings: JobSettings, variant: _Variant) -> JobSettings:
+def settings_of(settings: JobSettings, variant: Variant) -> JobSettings:
     """The settings of one model; options of models that this one has not are left out."""
     from dynctr_tf.models.catalogue import model_entry
     from dynctr_tf.tuning.search_space import space_by_path
@@ -259,7 +259,7 @@ def compare_models(
     if set(peers.values()) & set(models):
         raise ValueError(f"These names are for FuxiCTR's models: {sorted(set(peers.values()) & set(models))}.")
     for variant in variants.values():
-        check_model(_settings_of(settings, variant))
+        check_model(settings_of(settings, variant))
     if fuxictr is not None and peers:
         check_peer("FuxiCTR", fuxictr.interpreter, [variants[name].model for name in peers], fuxictr.zoo)
     cluster = task_of_cluster(settings)
@@ -271,7 +271,7 @@ def compare_models(
     check_evaluation(settings, data)
     # All processes of a cluster write into one folder.
     part = "" if cluster is None or chief else f"-{cluster.task_type}{cluster.task_index}"
-    own_settings = {model: _settings_of(settings, variants[model]) for model in models}
+    own_settings = {model: settings_of(settings, variants[model]) for model in models}
     for model in models:
         write_settings(output / f"{model}{part}.toml", own_settings[model])
     searched: dict[str, Path] = {}

@@ -21,8 +21,8 @@ from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_report
-from dynctr_tf.models.catalogue import build_model, model_entry
-from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of
+from dynctr_tf.models.catalogue import build_model
+from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_options
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
 from dynctr_tf.training.strategies import (
     Cluster,
@@ -206,11 +206,11 @@ def _replicas_in_step(settings: JobSettings) -> int:
 
 
 def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool = True) -> JobSettings:
-    """The settings with what they leave open: batch size, steps between validations, patience, start of embeddings.
+    """The settings with what they leave open: batch size, steps between validations, patience, suited options.
 
     The first three follow from the number of training rows, see `dynctr_tf.training.plan_steps`, the last from the
-    optimizer, see `dynctr_tf.optimizers.registry`. Every job asks here, once its data is prepared; asked again with
-    what came back, nothing changes.
+    model and the optimizer, see `dynctr_tf.optimizers.registry.suited_options`. Every job asks here, once its data is
+    prepared; asked again with what came back, nothing changes.
 
     Args:
         settings: The settings of the job.
@@ -232,19 +232,16 @@ def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool 
         "evaluate_every": plan.evaluate_every,
         "patience": plan.patience,
     }
-    completed = dataclasses.replace(settings, training=dataclasses.replace(training, **chosen))
-    return _with_start_of_embeddings(completed, say=say)
-
-
-def _with_start_of_embeddings(settings: JobSettings, *, say: bool) -> JobSettings:
-    optimizer, options = optimizer_of(settings.model.name, settings.optimizer.name), settings.model.options
-    scale, path = optimizer.initial_scale, model_entry(settings.model.name).path_of("initial_scale")
-    if scale is None or path is None or path in options:
-        return settings
-    if say:
-        print(f"embeddings start within {scale:g}, which suits {optimizer.name} (model.{path})")
-    model = dataclasses.replace(settings.model, options={**options, path: scale})
-    return dataclasses.replace(settings, model=model)
+    model, optimizer = settings.model, optimizer_of(settings.model.name, settings.optimizer.name)
+    suited = suited_options(model.name, settings.optimizer.name)
+    for path, value in suited.items():
+        if say and path not in model.options:
+            print(f"model.{path} {value:g}, which suits {optimizer.name}")
+    return dataclasses.replace(
+        settings,
+        training=dataclasses.replace(training, **chosen),
+        model=dataclasses.replace(model, options={**suited, **model.options}),
+    )
 
 
 def build_optimizer(settings: JobSettings, steps: int | None = None) -> Any:

@@ -130,5 +130,5 @@ def test_the_twelve_lines_run(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    probabilities = [float(number) for number in re.findall(r"\[+(0\.\d+)\]", done.stdout)]
+    probabilities = [float(number) for number in re.findall(r"\[+(0\.\d+) *\]", done.stdout)]
     assert len(probabilities) == 5 and all(0.0 < number < 1.0 for number in probabilities)

@@ -63,7 +63,7 @@ class ModelEntry:
         paper: Where it is: `"arXiv ..."` or a conference.
         equation: Which equations of it the model is.
         optimizer: The name of the optimizer in `dynctr_tf.optimizers.registry` that it is trained with unless told
-            otherwise.
+            otherwise. Default `"row_wise_adagrad"`.
         fixed: Options that this name stands for, by their paths, such as the mode of DynInt. Default none.
         search_space: Options of the model to search, by their paths. Default none.
     """
@@ -73,7 +73,7 @@ class ModelEntry:
     title: str
     paper: str
     equation: str
-    optimizer: str
+    optimizer: str = "row_wise_adagrad"
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     search_space: SearchSpace = dataclasses.field(default_factory=dict)
 

@@ -183,6 +183,30 @@ def optimizer_of(model: str, optimizer: str = "default") -> OptimizerEntry:
     return optimizer_entry(model_entry(model).optimizer if optimizer == "default" else optimizer)
 
 
+def suited_options(model: str, optimizer: str = "default") -> dict[str, Any]:
+    """Returns the options of a model that suit the optimizer better than the model's defaults.
+
+    Use it where they are not given: jobs and searches take these for what their settings leave open.
+
+    Args:
+        model: As in `optimizer_of`.
+        optimizer: As in `optimizer_of`. Default `"default"`.
+
+    Returns:
+        Options of the model, by their paths.
+
+    Raises:
+        ValueError: As `optimizer_of`.
+
+    Example:
+
+    >>> suited_options("dnn", "group_ftrl"), suited_options("dnn")
+    ({'embedding.initial_scale': 0.05}, {})
+    """
+    scale, path = optimizer_of(model, optimizer).initial_scale, model_entry(model).path_of("initial_scale")
+    return {} if scale is None or path is None else {path: scale}
+
+
 def make_optimizer(
     name: str, options: Mapping[str, Any] | None = None, *, batch_size: int | None, schedule: RateSchedule | None = None
 ) -> Any:

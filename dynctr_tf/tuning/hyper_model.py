@@ -13,7 +13,7 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.models.catalogue import SearchSpace, build_model
-from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of
+from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_options
 from dynctr_tf.training.fit import model_inputs, predict_logits
 from dynctr_tf.tuning.search_space import catalogue_space, declare, drawn_values, options_of
 
@@ -91,6 +91,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         if monitor not in ("val_logloss", "val_auc"):
             raise ValueError(f"monitor must be 'val_logloss' or 'val_auc', got {monitor!r}.")
         self.kind = optimizer_of(model, optimizer).name
+        self.suited_options = suited_options(model, optimizer)
         self.model = model
         self.data = data
         self.space = dict(catalogue_space(model, optimizer) if space is None else space)
@@ -110,7 +111,8 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         """
         declare(hp, self.space)
         values = drawn_values(hp, self.space)
-        model = build_model(self.model, self.data.features, **{**self.options, **options_of("model", values)})
+        options = {**self.suited_options, **self.options, **options_of("model", values)}
+        model = build_model(self.model, self.data.features, **options)
         given = options_of("optimizer", values)
         batch_size = values.get("training.batch_size", self.batch_size)
         optimizer = make_optimizer(self.kind, given, batch_size=batch_size)

@@ -31,10 +31,10 @@ SMALL: dict[str, dict[str, Any]] = {
         name: {"embedding.dim": 4, "num_layers": 2, "num_subspaces": 2}
         for name in ("xdeepint", "dynint-da", "dynint-dgp", "dynint-dwp")
     },
-    "dpn": {"embedding.dim": 4, "deep.units": (8, 4), "contexts": ("z0", "y1")},
-    "dpn_field": {"embedding.dim": 4, "deep.units": (8, 4)},
-    "dymlp": {"embedding.dim": 4, "deep.units": (8, 4)},
-    "dyjoint": {"embedding.dim": 4, "deep.units": (8, 4)},
+    "dpn": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True, "contexts": ("z0", "y1")},
+    "dpn_field": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},
+    "dymlp": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},
+    "dyjoint": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},
     "sdpn": {"embedding.dim": 4, "deep.units": (8, 4)},
     **{name: {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,)} for name in _INTERESTS},
     **{

@@ -261,18 +261,18 @@ def test_embeddings_start_where_the_optimizer_wants_them(small_data: Any, capsys
         return completed.model.options.get("embedding.initial_scale")
 
     assert start("dynint-dgp", "group_ftrl") == 0.05
-    assert "embeddings start within 0.05, which suits group_ftrl" in capsys.readouterr().out
+    assert "model.embedding.initial_scale 0.05, which suits group_ftrl" in capsys.readouterr().out
     assert start("dynint-dgp", "group_ftrl", **{"embedding.initial_scale": 0.2}) == 0.2
     assert start("dynint-dgp", "default") is None  # the model's own default
-    assert start("lr", "group_ftrl") is None  # has first-order weights alone
-    assert "embeddings start" not in capsys.readouterr().out
+    assert start("lr", "group_ftrl") is None  # its weights start at 0
+    assert "which suits" not in capsys.readouterr().out
 
 
 def test_what_compared_models_differ_in_is_said() -> None:
     own = {
         "dnn": JobSettings(model=ModelSettings("dnn")),
         "narrow": JobSettings(model=ModelSettings("dnn", {"embedding.dim": 8})),
-        "dpn": JobSettings(model=ModelSettings("dpn", {"embedding.dim": 16})),
+        "dpn": JobSettings(model=ModelSettings("dpn", {"embedding.dim": 16, "deep.batch_norm": True})),
     }
     text = differences(own, {"dnn": 3, "narrow": 3, "dpn": 5})
     assert text.splitlines()[1:] == [

@@ -146,7 +146,6 @@ ENTRIES = tuple(
         title="APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction",
         paper=f"arXiv 2203.16218, on {base}",
         equation="3 to 7",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **_entry_of(base).search_space,

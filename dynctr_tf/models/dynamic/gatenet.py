@@ -77,7 +77,6 @@ ENTRIES = (
         title="GateNet: Gating-Enhanced Deep Network for Click-Through Rate Prediction",
         paper="arXiv 2007.03519",
         equation="3-5 and the hidden gate",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,

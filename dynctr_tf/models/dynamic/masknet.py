@@ -86,7 +86,6 @@ ENTRIES = tuple(
         title="MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask",
         paper="arXiv 2102.07619",
         equation="3-14",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"mode": mode}),
         search_space=MappingProxyType(
             {

@@ -68,7 +68,6 @@ ENTRIES = (
         title="Learning Hidden Unit Contributions for Unsupervised Acoustic Model Adaptation",
         paper="arXiv 1601.02828",
         equation="2 and 3",
-        optimizer="row_wise_adagrad",
         search_space=NETWORK,
     ),
 )

@@ -99,7 +99,6 @@ ENTRIES = (
         title="Leaving No One Behind: A Multi-Scenario Multi-Task Meta Learning Approach for Advertiser Modeling",
         paper="arXiv 2201.06814",
         equation="section 4",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {**TRAINED, "expert_units": WIDTHS, "num_experts": Choice((2, 4, 8)), "num_tower_layers": Choice((1, 2))}
         ),

@@ -87,7 +87,6 @@ ENTRIES = (
         title="Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts",
         paper="KDD 2018",
         equation="5-7",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EXPERTS, "num_experts": Choice((2, 4, 8))}),
     ),
 )

@@ -154,7 +154,6 @@ ENTRIES = (
         title="OptMSM: Optimizing Multi-Scenario Modeling for Click-Through Rate Prediction",
         paper="arXiv 2306.13382",
         equation="none public: a reconstruction from the abstract",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **TRAINED,

@@ -92,7 +92,6 @@ ENTRIES = (
         title="PEPNet: Parameter and Embedding Personalized Network for Infusing with Personalized Prior Information",
         paper="KDD 2023",
         equation="1-6",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**NETWORK, "reduction_ratio": Choice((2.0, 4.0, 8.0))}),
     ),
 )

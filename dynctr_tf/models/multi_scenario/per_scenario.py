@@ -75,7 +75,6 @@ ENTRIES = (
         title="One model per scenario",
         paper="none; the baseline that tells negative transfer",
         equation="none",
-        optimizer="row_wise_adagrad",
         search_space=NETWORK,
     ),
 )

@@ -107,7 +107,6 @@ ENTRIES = (
         title="Progressive Layered Extraction (PLE): A Novel Multi-Task Learning Model",
         paper="RecSys 2020",
         equation="1-6",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EXPERTS,

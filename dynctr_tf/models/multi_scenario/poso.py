@@ -73,7 +73,6 @@ ENTRIES = (
         title="POSO: Personalized Cold Start Modules for Large-scale Recommender Systems",
         paper="arXiv 2108.04690",
         equation="section 3.3",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**NETWORK, "reduction_ratio": Choice((2.0, 4.0, 8.0))}),
     ),
 )

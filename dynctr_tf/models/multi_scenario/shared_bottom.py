@@ -73,7 +73,6 @@ ENTRIES = (
         title="Multitask Learning",
         paper="Machine Learning 28, 1997",
         equation="none",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**TRAINED, "deep.units": WIDTHS, "tower_units": TOWERS}),
     ),
 )

@@ -83,7 +83,6 @@ ENTRIES = (
         title="One Model to Serve All: Star Topology Adaptive Recommender for Multi-Domain CTR Prediction",
         paper="arXiv 2101.11427",
         equation="section 3",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**NETWORK, "partitioned_norm": Choice((True, False))}),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FieldSumOutput, SplitSubspaces
 from dynctr_tf.models.parts import Embedding, encoded_inputs
 
+_NUM_SUBSPACES = 16
+
 
 def polynomial_network(
     features: EncodedFeatures,
@@ -18,7 +21,7 @@ def polynomial_network(
     *,
     embedding: Embedding,
     num_layers: int,
-    num_subspaces: int,
+    num_subspaces: int | None,
     residual: bool,
     conditioned: bool,
     name: str,
@@ -33,7 +36,7 @@ def polynomial_network(
             works on `fields_last` tensors.
         embedding: The embeddings.
         num_layers: Number of interaction layers.
-        num_subspaces: Number of sub-spaces.
+        num_subspaces: Number of sub-spaces; `None` for the greatest common divisor of `embedding.dim` and 16.
         residual: Whether the layers are residual; if not, the outputs of all of them and the first field map
             are joined in front of the output.
         conditioned: Whether the layers take the flattened first field map as condition.
@@ -44,6 +47,8 @@ def polynomial_network(
     """
     if num_layers < 1:
         raise ValueError(f"num_layers must be at least 1, got {num_layers}.")
+    if num_subspaces is None:
+        num_subspaces = math.gcd(embedding.dim, _NUM_SUBSPACES)
     if num_subspaces < 1 or embedding.dim % num_subspaces:
         divisors = [number for number in range(1, embedding.dim + 1) if embedding.dim % number == 0]
         raise ValueError(

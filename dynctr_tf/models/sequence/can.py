@@ -104,7 +104,6 @@ ENTRIES = (
         title="CAN: Feature Co-Action for Click-Through Rate Prediction",
         paper="arXiv 2011.05625",
         equation="section 4",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **TRAINED,

@@ -89,7 +89,6 @@ ENTRIES = (
         title="Deep Interest Evolution Network for Click-Through Rate Prediction",
         paper="arXiv 1809.03672",
         equation="interest extractor and interest evolving layers",
-        optimizer="row_wise_adagrad",
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -98,7 +97,6 @@ ENTRIES = (
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",
         equation="8, with DIEN",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"history.homogeneous": False, "history.heterogeneous": True}),
         search_space=HISTORY,
     ),

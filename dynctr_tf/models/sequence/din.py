@@ -77,7 +77,6 @@ ENTRIES = (
         title="Deep Interest Network for Click-Through Rate Prediction",
         paper="arXiv 1706.06978",
         equation="3 and section 4.3",
-        optimizer="row_wise_adagrad",
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -86,7 +85,6 @@ ENTRIES = (
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",
         equation="8, with DIN",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"history.homogeneous": False, "history.heterogeneous": True}),
         search_space=HISTORY,
     ),

@@ -22,7 +22,7 @@ def dyjoint(
     embedding: Embedding = Embedding(dim=10),
     history: History = History(homogeneous=True, heterogeneous=True),
     operation: Operation = Operation(num_heads=2),
-    deep: Deep = Deep((400, 400, 400), batch_norm=True),
+    deep: Deep = Deep((400, 400, 400)),
     field_units: int = 4,
     aggregator: str = "summation",
     mode: str = "freq",
@@ -44,7 +44,7 @@ def dyjoint(
         history: The behaviours, and the operations on them. Default
             `History(homogeneous=True, heterogeneous=True)`.
         operation: The dynamic layers. Default `Operation(num_heads=2)`.
-        deep: The dense layers. Default `Deep((400, 400, 400), batch_norm=True)`.
+        deep: The dense layers. Default `Deep((400, 400, 400))`.
         field_units: Width of each field in the light field-based operation beside the embeddings; 0 for none. Default
             4.
         aggregator: Its aggregator, see `FieldOperation`. Default `"summation"`.
@@ -72,6 +72,9 @@ def dyjoint(
     Reference:
         Zhu et al., Dynamic Parameterized Network for CTR Prediction, arXiv 2111.04983, section on production and
         tables 6 and 7. How the parts are joined is our reading: its appendix is lost.
+        The paper normalises each layer over the batch, `Deep(batch_norm=True)`. We do not by default: it undoes the
+        small start of the embeddings, and on Criteo's sample `dpn` has an AUC of 0.7580 without it and 0.7358 with it
+        (86,397 training rows, one seed).
     """
 
     def encode(batch: Behaviours) -> Any:
@@ -96,7 +99,6 @@ ENTRIES = (
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",
         equation="3-8, section on production",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {**TOWER, "history.num_kernels": Choice((2, 4, 8)), "mode": Choice(("base", "freq"))}
         ),

@@ -81,7 +81,6 @@ ENTRIES = (
         title="Kalman Filtering Attention for User Behavior Modeling in CTR Prediction",
         paper="NeurIPS 2020",
         equation="KFAtt-base, KFAtt-freq",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**HISTORY, "mode": Choice(("base", "freq"))}),
     ),
 )

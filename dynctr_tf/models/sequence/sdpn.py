@@ -66,7 +66,6 @@ ENTRIES = (
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",
         equation="6-8",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"history.homogeneous": True, "history.heterogeneous": True}),
         search_space=HISTORY,
     ),

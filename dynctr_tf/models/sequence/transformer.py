@@ -78,7 +78,6 @@ ENTRIES = (
         title="Attention Is All You Need",
         paper="arXiv 1706.03762",
         equation="1",
-        optimizer="row_wise_adagrad",
         search_space=HISTORY,
     ),
     ModelEntry(
@@ -87,7 +86,6 @@ ENTRIES = (
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",
         equation="6 and 7, with attention",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"history.homogeneous": True, "history.heterogeneous": False}),
         search_space=HISTORY,
     ),
@@ -97,7 +95,6 @@ ENTRIES = (
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",
         equation="8, with attention",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"history.homogeneous": False, "history.heterogeneous": True}),
         search_space=HISTORY,
     ),

@@ -67,7 +67,6 @@ ENTRIES = (
         title="Attentional Factorization Machines: Learning the Weight of Feature Interactions via Attention Networks",
         paper="arXiv 1708.04617",
         equation="2 and 4-6",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,

@@ -77,7 +77,6 @@ ENTRIES = (
         title="Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions",
         paper="arXiv 1909.03276",
         equation="6-8",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"dnn_units": ()}),
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "num_neurons": Choice((64, 256, 800, 1200))}),
     ),
@@ -87,7 +86,6 @@ ENTRIES = (
         title="Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions",
         paper="arXiv 1909.03276",
         equation="6-9",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "num_neurons": Choice((64, 256, 800, 1200))}),
     ),
 )

@@ -79,7 +79,6 @@ ENTRIES = (
         title="AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks",
         paper="arXiv 1810.11921",
         equation="5-9",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"deep.units": ()}),
         search_space=MappingProxyType(
             {
@@ -96,7 +95,6 @@ ENTRIES = (
         title="AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks",
         paper="arXiv 1810.11921",
         equation="5-9 and section 5.5",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,

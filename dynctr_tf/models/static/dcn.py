@@ -62,7 +62,6 @@ ENTRIES = (
         title="Deep & Cross Network for Ad Click Predictions",
         paper="arXiv 1708.05123",
         equation="3-5",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "num_layers": Choice((1, 2, 3, 4))}),
     ),
     ModelEntry(
@@ -71,7 +70,6 @@ ENTRIES = (
         title="Deep & Cross Network for Ad Click Predictions",
         paper="arXiv 1708.05123",
         equation="3",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"deep.units": ()}),
         search_space=MappingProxyType({**EMBEDDING, "num_layers": Choice((1, 2, 3, 4))}),
     ),

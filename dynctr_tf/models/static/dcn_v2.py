@@ -80,7 +80,6 @@ ENTRIES = (
         title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
         paper="arXiv 2008.13535",
         equation="1, 2 and section 3.4",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,

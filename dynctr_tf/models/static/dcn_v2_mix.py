@@ -86,7 +86,6 @@ ENTRIES = (
         title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
         paper="arXiv 2008.13535",
         equation="3 and 4",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -103,7 +102,6 @@ ENTRIES = (
         title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
         paper="arXiv 2008.13535",
         equation="3 and 4",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"deep.units": ()}),
         search_space=MappingProxyType(
             {

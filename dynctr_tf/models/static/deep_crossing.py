@@ -64,7 +64,6 @@ ENTRIES = (
         title="Deep Crossing: Web-Scale Modeling without Manually Crafted Combinatorial Features",
         paper="KDD 2016",
         equation="section 4",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
 )

@@ -59,7 +59,6 @@ ENTRIES = (
         title="DeepFM: A Factorization-Machine based Neural Network for CTR Prediction",
         paper="arXiv 1703.04247",
         equation="1-4",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
 )

@@ -55,7 +55,6 @@ ENTRIES = (
         title="Multi-layer perceptron on embeddings",
         paper="none; the deep baseline of the papers",
         equation="none",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
 )

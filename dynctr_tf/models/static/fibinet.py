@@ -80,7 +80,6 @@ ENTRIES = (
         "Prediction",
         paper="arXiv 1905.09433",
         equation="3-10",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,

@@ -54,7 +54,6 @@ ENTRIES = (
         title="Factorization Machines",
         paper="ICDM 2010",
         equation="1",
-        optimizer="row_wise_adagrad",
         search_space=EMBEDDING,
     ),
 )

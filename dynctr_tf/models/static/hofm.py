@@ -70,7 +70,6 @@ ENTRIES = (
         title="Higher-Order Factorization Machines",
         paper="arXiv 1607.07195",
         equation="5",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, "order": Choice((3, 4))}),
     ),
 )

@@ -58,7 +58,6 @@ ENTRIES = (
         title="Logistic regression",
         paper="none; the linear baseline of the papers",
         equation="none",
-        optimizer="group_ftrl",
         fixed=MappingProxyType({"embedding.dim": 1, "embedding.initial_scale": 0.0}),
     ),
 )

@@ -58,7 +58,6 @@ ENTRIES = (
         title="Neural Factorization Machines for Sparse Predictive Analytics",
         paper="arXiv 1708.05027",
         equation="3-7",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
 )

@@ -76,7 +76,6 @@ ENTRIES = (
         title="Product-based Neural Networks for User Response Prediction",
         paper="arXiv 1611.00144",
         equation="sections III-A to III-C",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "product": Choice(("inner", "outer", "both"))}),
     ),
 )

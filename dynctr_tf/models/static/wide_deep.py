@@ -58,7 +58,6 @@ ENTRIES = (
         title="Wide & Deep Learning for Recommender Systems",
         paper="arXiv 1606.07792",
         equation="3",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
 )

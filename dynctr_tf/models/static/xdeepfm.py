@@ -72,7 +72,6 @@ ENTRIES = (
         title="xDeepFM: Combining Explicit and Implicit Feature Interactions for Recommender Systems",
         paper="arXiv 1803.05170",
         equation="6, 7 and 15",
-        optimizer="row_wise_adagrad",
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
@@ -87,7 +86,6 @@ ENTRIES = (
         title="xDeepFM: Combining Explicit and Implicit Feature Interactions for Recommender Systems",
         paper="arXiv 1803.05170",
         equation="6-8",
-        optimizer="row_wise_adagrad",
         fixed=MappingProxyType({"deep.units": ()}),
         search_space=MappingProxyType(
             {

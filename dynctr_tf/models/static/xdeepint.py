@@ -19,7 +19,7 @@ def xdeepint(
     *,
     embedding: Embedding = Embedding(),
     num_layers: int = 4,
-    num_subspaces: int = 16,
+    num_subspaces: int | None = None,
     residual: bool = True,
     activation: str = "linear",
     dropout: float = 0.0,
@@ -38,7 +38,7 @@ def xdeepint(
         embedding: The embeddings. Default `Embedding()`.
         num_layers: Number L of layers; interactions reach degree L + 1. Default 4.
         num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`: 1 crosses vectors,
-            `embedding.dim` crosses bits. Cost grows with h. Default 16.
+            `embedding.dim` crosses bits. Cost grows with h. Default `None`: its greatest common divisor with 16.
         residual: Whether layers are residual; if not, all their outputs are joined in front of the output.
             Default `True`.
         activation: Of `W_l X_0`. Default `"linear"`.
@@ -92,7 +92,6 @@ ENTRIES = (
         title="xDeepInt: a hybrid architecture for modeling the vector-wise and bit-wise feature interactions",
         paper="arXiv 2301.01089",
         equation="2 and 3 of DynInt, arXiv 2301.08139",
-        optimizer="row_wise_adagrad",
         search_space=POLYNOMIAL,
     ),
 )

@@ -1,0 +1,52 @@
+"""Every settings file that is given along fits every model: its options build it, and one step has gradients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_models import FEATURES, batch_of, labels_of
+from tensorflow import keras
+
+from dynctr_tf.configuration import JobSettings, job_settings, read_file
+from dynctr_tf.models.catalogue import CATALOGUE, build_model
+from pipelines.checks import check_model
+from pipelines.compare import Variant, settings_of
+
+CONFIGS = Path(__file__).parents[2] / "pipelines" / "configs"
+# A pair `<data set>/<model>.toml` is for its model.
+SETTINGS = {path.stem: job_settings(read_file(path)) for path in sorted(CONFIGS.glob("*.toml"))}
+
+
+def loss_is_finite(settings: JobSettings) -> None:
+    check_model(settings)
+    keras.backend.clear_session()
+    model = build_model(settings.model.name, FEATURES, **settings.model.options)
+    batch = batch_of(8)
+    with tf.GradientTape() as tape:
+        logits = model(batch, training=True)
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)(labels_of(batch)[:, np.newaxis], logits)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert np.isfinite(float(loss)) and any(gradient is not None for gradient in gradients)
+
+
+# Of the files with the same options of the model one stands for all; those with none have the defaults of each model.
+DISTINCT = {
+    str(options): name for name, settings in SETTINGS.items() if (options := sorted(settings.model.options.items()))
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", CATALOGUE)
+@pytest.mark.parametrize("config", sorted(DISTINCT.values()))
+def test_every_model_takes_a_step_with_every_settings_file(config: str, model: str) -> None:
+    loss_is_finite(settings_of(SETTINGS[config], Variant(model, model, {})))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_pair_takes_a_step(path: Path) -> None:
+    settings = job_settings(read_file(path))
+    assert (settings.data.name, settings.model.name) == (path.parent.name, path.stem)
+    loss_is_finite(settings)

@@ -130,7 +130,7 @@ def test_gradients_are_the_slope_of_the_loss(name: str) -> None:
     keras.utils.set_random_seed(1)
     random = np.random.default_rng(1)
     options = {"embedding.dim": 4, "deep.units": (6,), **({"contexts": "z0"} if name == "dpn" else {})}
-    if name != "sdpn":
+    if name in ("dpn", "dpn_field", "dymlp", "dyjoint"):
         options["deep.batch_norm"] = True  # as in the paper
     model = build_model(name, FEATURES, **options)
     batch = {key: tf.constant(value) for key, value in BATCH.items()}

@@ -14,22 +14,12 @@ embedding size and hidden units and otherwise the network of the speed benchmark
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import signal
 import statistics
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tqdm import tqdm
-
-from dynctr_tf.child_processes import child_environment
 from dynctr_tf.configuration import (
     JobSettings,
     ModelSettings,
@@ -43,105 +33,13 @@ from dynctr_tf.durable_files import make_folder, read_array, read_json, remove_a
 from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
+from pipelines.child_jobs import Job, run_all
 from pipelines.options import table_options
 from pipelines.peers import PEER_MODELS
 from pipelines.peers.installed import check_peer
 
-# So long a job that was asked to end has time to finish its step and to save.
-_SECONDS_TO_STOP = 30.0
-
-
-class _Job(NamedTuple):
-    """A pipeline with its options, run in a process of its own; what it prints goes to the file `log`."""
-
-    model: str
-    words: Sequence[str]
-    log: Path
-    interpreter: str = sys.executable
-    environment: Mapping[str, str] | None = None
-
-    def run(self, environment: Mapping[str, str], processes: _Processes) -> None:
-        """Runs it; the process of this interpreter finds this one's packages, and ends with this one.
-
-        Raises:
-            RuntimeError: It failed; the end of what it said is in the message.
-        """
-        own = self.environment or {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        environment = {**os.environ, **own, **environment, **child_environment()}
-        with self.log.open("w", encoding="utf-8") as file:
-            status = processes.run([self.interpreter, "-m", *self.words], file, environment)
-        if status:
-            raise RuntimeError(
-                f"{' '.join(self.words)} ended with {status}; its end says:\n"
-                + "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-            )
-
-
-class _Processes:
-    """The processes that run at the moment, so that they can be stopped together."""
-
-    def __init__(self) -> None:
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._guard = threading.Lock()
-        self._stopped = False
-
-    def run(self, command: Sequence[str], output: IO[str], environment: Mapping[str, str]) -> int:
-        """Runs a command to its end and returns its status."""
-        with self._guard:
-            if self._stopped:
-                return -signal.SIGTERM
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
-            self._running.add(process)
-        try:
-            return process.wait()
-        finally:
-            with self._guard:
-                self._running.discard(process)
-
-    def stop(self) -> None:
-        """Asks all to end, ends those that do not, and lets none start."""
-        with self._guard:
-            self._stopped = True
-            running = list(self._running)
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + _SECONDS_TO_STOP
-        while any(process.poll() is None for process in running) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        for process in running:
-            process.kill()
-
-
-def _run_all(phases: Sequence[Callable[[], Sequence[_Job]]], total: int, workers: int) -> None:
-    """Runs the jobs of each phase, some at a time, each with its share of the cores; the first failure ends it.
-
-    Args:
-        phases: What gives the jobs of each that are not done yet; a phase begins when the one before has ended.
-        total: How many jobs there are with those that an earlier run has done.
-        workers: Jobs at a time.
-
-    Raises:
-        RuntimeError: A job failed. Those that run then are waited for.
-    """
-    from dynctr_tf.tuning.search import share_of_cores
-
-    environment = share_of_cores(workers) if workers > 1 else {}
-    processes = _Processes()
-    with tqdm(total=total, desc="trainings", unit="job") as bar, ThreadPoolExecutor(workers) as pool:
-        for phase in phases:
-            running = {pool.submit(job.run, environment, processes): job for job in phase()}
-            try:
-                for ended in as_completed(running):
-                    ended.result()
-                    bar.set_postfix_str(running[ended].model)
-                    bar.update()
-            except KeyboardInterrupt:  # or another signal: the jobs save what they have and end
-                processes.stop()
-                raise
-            finally:
-                for future in running:
-                    future.cancel()
-        bar.update(total - bar.n)
+if TYPE_CHECKING:
+    from dynctr_tf.encoding import EncodedDataset
 
 
 class Variant(NamedTuple):
@@ -200,11 +98,153 @@ class FuxiCTR(NamedTuple):
     interpreter: str
     zoo: str
 
-    def job(self, name: str, file: Path, folder: Path) -> _Job:
+    def job(self, name: str, file: Path, folder: Path) -> Job:
         """The training that the file describes."""
         environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "FUXICTR_ZOO": self.zoo}
         words = ["pipelines.peers.fuxictr_train", str(file), str(folder)]
-        return _Job(name, words, folder.with_name(f"{folder.name}.log"), self.interpreter, environment)
+        return Job(name, words, folder.with_name(f"{folder.name}.log"), self.interpreter, environment)
+
+
+class _Comparison:
+    """What a comparison runs: the searches and trainings of its models, each in a folder of the output.
+
+    Args:
+        settings: The settings that all models have.
+        models: The models, as `--models` takes them.
+        seeds: Trainings of each.
+        trials: Searched settings of each; 0 for none.
+        output: The folder of everything that comes out.
+        fuxictr: Where FuxiCTR is, to train its models too; `None` for none.
+
+    Raises:
+        ValueError: What is wrong with one of these, before any data is read.
+    """
+
+    def __init__(
+        self,
+        settings: JobSettings,
+        models: Sequence[str],
+        seeds: int,
+        trials: int,
+        output: Path,
+        fuxictr: FuxiCTR | None = None,
+    ) -> None:
+        from pipelines.stages import check_model, task_of_cluster
+
+        self.variants = {variant.name: variant for variant in map(_variant, models)}
+        if len(self.variants) < len(models):
+            raise ValueError(f"Models of one name: {list(models)}; give each a name of its own: `name=model ...`.")
+        if seeds < 1 or trials < 0:
+            raise ValueError(f"A comparison needs at least one seed and no negative trials, got {seeds} and {trials}.")
+        self.models = list(self.variants)
+        self.seeds, self.trials, self.output, self.fuxictr = seeds, trials, output, fuxictr
+        # Ours -> the name of FuxiCTR's beside it.
+        self.peers: dict[str, str] = {}
+        if fuxictr is not None:
+            known = [name for name, variant in self.variants.items() if variant.model in PEER_MODELS["FuxiCTR"]]
+            self.peers = {name: f"fuxictr-{name}" for name in known}
+        if taken := sorted(set(self.peers.values()) & set(self.models)):
+            raise ValueError(f"These names are for FuxiCTR's models: {taken}.")
+        self.settings = {name: settings_of(settings, variant) for name, variant in self.variants.items()}
+        for own in self.settings.values():
+            check_model(own)
+        if fuxictr is not None and self.peers:
+            peers = [self.variants[name].model for name in self.peers]
+            check_peer("FuxiCTR", fuxictr.interpreter, peers, fuxictr.zoo)
+        self.cluster = task_of_cluster(settings)
+        self.is_chief = self.cluster is None or self.cluster.is_chief
+        # All processes of a cluster write into one folder.
+        self.part = (
+            "" if self.cluster is None or self.is_chief else f"-{self.cluster.task_type}{self.cluster.task_index}"
+        )
+        self.folders: dict[str, list[Path]] = {}
+        self.searched: dict[str, Path] = {}
+
+    def run(self, data: EncodedDataset, workers: int) -> None:
+        """Runs what is not done yet.
+
+        Args:
+            data: The encoded rows.
+            workers: Jobs at a time.
+
+        Raises:
+            RuntimeError: A job failed; the end of what it said is in the message.
+        """
+        for model, own in self.settings.items():
+            write_settings(self.output / f"{model}{self.part}.toml", own)
+        total = len(self.models) * (self.seeds + (self.trials > 0)) + len(self.peers)
+        run_all([lambda: self._searches(data), lambda: self._trainings(data)], total, workers)
+
+    def trained_settings(self, model: str) -> JobSettings:
+        """The settings that a model is trained with: what its search found, or its own."""
+        return job_settings(read_file(self._settings_file(model)))
+
+    def _settings_file(self, model: str) -> Path:
+        return self.searched[model] / "best.toml" if self.trials else self.output / f"{model}{self.part}.toml"
+
+    def _searches(self, data: EncodedDataset) -> list[Job]:
+        from pipelines.records import folder_of
+        from pipelines.tune import search_record, search_space, trials_of
+
+        jobs = []
+        for model in self.models if self.trials else ():
+            _, _, given = search_space(self.settings[model])
+            folder = folder_of(self.output / f"tune-{model}", "", search_record(given, data), say=self.is_chief)
+            # A search of more settings than asked for would be another effort.
+            if trials_of(folder) > self.trials:
+                folder = folder.with_name(f"{folder.name}-{self.trials}-trials")
+            self.searched[model] = folder
+            if trials_of(folder) != self.trials:
+                file = self.output / f"{model}{self.part}.toml"
+                words = ["--config", file, "--trials", self.trials, "--output", folder]
+                jobs.append(Job(model, ["pipelines.tune", *map(str, words)], self._log(folder)))
+        return jobs
+
+    def _trainings(self, data: EncodedDataset) -> list[Job]:
+        from pipelines.records import finished, folder_of, training_record
+        from pipelines.stages import complete_settings
+
+        jobs = []
+        for model in self.models:
+            found = self.trained_settings(model)
+            self.folders[model] = []
+            for seed in range(self.seeds):
+                used = dataclasses.replace(found, training=dataclasses.replace(found.training, seed=seed))
+                record = training_record(complete_settings(used, data, say=False), data)
+                folder = folder_of(self.output / f"{model}-seed{seed}", "", record, say=self.is_chief)
+                self.folders[model].append(folder)
+                if not finished(folder, record):
+                    words = ["--config", self._settings_file(model), "--training.seed", seed]
+                    words += ["--export.directory", "none", "--run-directory", folder]
+                    jobs.append(Job(model, ["pipelines.train", *map(str, words)], self._log(folder)))
+        return [*jobs, *self._peer_trainings(data)]
+
+    def _peer_trainings(self, data: EncodedDataset) -> list[Job]:
+        from pipelines.peers.fuxictr_comparison import digest_of, peer_finished, peer_job, peer_result, write_rows
+        from pipelines.stages import complete_settings
+
+        jobs: list[Job] = []
+        if self.fuxictr is None or not self.is_chief:
+            return jobs
+        for model, peer in self.peers.items():
+            rows = self.output / f"rows-{data.fingerprint[:8]}"
+            write_rows(data, rows)
+            folder = self.output / peer
+            completed = complete_settings(self.settings[model], data, say=False)
+            job = peer_job(completed, data, rows, self.seeds, self.trials)
+            if peer_result(folder) not in (None, job):
+                folder = folder.with_name(f"{peer}-{digest_of(job)}")
+                print(f"{self.output / peer} holds another run; this one goes to {folder}")
+            self.folders[peer] = [folder]
+            if not peer_finished(folder, job):
+                # Not with_suffix: what follows a point may be a part of the name, as in "dnn-0.5".
+                file = folder.with_name(f"{folder.name}.json")
+                write_json(file, job)
+                jobs.append(self.fuxictr.job(peer, file, folder))
+        return jobs
+
+    def _log(self, folder: Path) -> Path:
+        return self.output / f"{folder.name}{self.part}.log"
 
 
 def compare_models(
@@ -219,128 +259,47 @@ def compare_models(
     fuxictr: FuxiCTR | None = None,
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
-    from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
-    from pipelines.comparison_caption import differences
-    from pipelines.peers.fuxictr_comparison import digest_of, peer_finished, peer_job, peer_result, write_rows
-    from pipelines.records import finished, folder_of, load_logits, training_record
-    from pipelines.stages import (
-        check_evaluation,
-        check_model,
-        check_one_at_a_time,
-        complete_settings,
-        judge_scenarios,
-        prepare,
-        task_of_cluster,
-        training_click_rate,
-        worse_than_base_rate,
-    )
-    from pipelines.tune import search_record, search_space, trials_of
+    from pipelines.stages import check_evaluation, check_one_at_a_time, complete_settings, prepare
 
+    if workers < 1:
+        raise ValueError(f"A comparison needs at least one worker, got {workers}.")
     check_one_at_a_time(settings, workers)
-
-    variants = {variant.name: variant for variant in map(_variant, models)}
-    if len(variants) < len(models):
-        raise ValueError(f"Models of one name: {list(models)}; give each a name of its own: `name=model ...`.")
-    models = list(variants)
-    if reference not in models:
-        raise ValueError(f"The reference {reference!r} is not among the models {list(models)}; add it to --models.")
+    comparison = _Comparison(settings, models, seeds, trials, output, fuxictr)
+    names = comparison.models
+    if reference not in names:
+        raise ValueError(f"The reference {reference!r} is not among the models {names}; add it to --models.")
     if single is None:
-        single = next((variant.name for variant in variants.values() if variant.model == "per_scenario"), None)
-    elif single not in models:
-        raise ValueError(unknown_name_message("model for --single", single, models))
-    if seeds < 1 or trials < 0 or workers < 1:
-        raise ValueError(
-            "A comparison needs at least one seed, one worker and no negative trials, "
-            f"got {seeds}, {workers} and {trials}."
-        )
-    # Ours -> the name of FuxiCTR's beside it.
-    peers = {name: f"fuxictr-{name}" for name, variant in variants.items() if variant.model in PEER_MODELS["FuxiCTR"]}
-    peers = {} if fuxictr is None else peers
-    if set(peers.values()) & set(models):
-        raise ValueError(f"These names are for FuxiCTR's models: {sorted(set(peers.values()) & set(models))}.")
-    for variant in variants.values():
-        check_model(settings_of(settings, variant))
-    if fuxictr is not None and peers:
-        check_peer("FuxiCTR", fuxictr.interpreter, [variants[name].model for name in peers], fuxictr.zoo)
-    cluster = task_of_cluster(settings)
+        single = next((name for name, own in comparison.variants.items() if own.model == "per_scenario"), None)
+    elif single not in names:
+        raise ValueError(unknown_name_message("model for --single", single, names))
     make_folder(output)
     remove_abandoned(output)
-    chief = cluster is None or cluster.is_chief
-    data = prepare(settings.data, cluster)
+    data = prepare(settings.data, comparison.cluster)
     complete_settings(settings, data)
     check_evaluation(settings, data)
-    # All processes of a cluster write into one folder.
-    part = "" if cluster is None or chief else f"-{cluster.task_type}{cluster.task_index}"
-    own_settings = {model: settings_of(settings, variants[model]) for model in models}
-    for model in models:
-        write_settings(output / f"{model}{part}.toml", own_settings[model])
-    searched: dict[str, Path] = {}
-    folders: dict[str, list[Path]] = {}
+    comparison.run(data, workers)
+    if comparison.is_chief:
+        _report(comparison, settings, data, reference, single)
 
-    def searches() -> list[_Job]:
-        jobs = []
-        for model in models if trials else ():
-            _, _, given = search_space(own_settings[model])
-            record = search_record(given, data)
-            folder = folder_of(output / f"tune-{model}", "", record, say=chief)
-            # A search of more settings than asked for would be another effort.
-            if trials_of(folder) > trials:
-                folder = folder.with_name(f"{folder.name}-{trials}-trials")
-            searched[model] = folder
-            if trials_of(folder) != trials:
-                words = ["--config", output / f"{model}{part}.toml", "--trials", trials, "--output", folder]
-                jobs.append(_Job(model, ["pipelines.tune", *map(str, words)], output / f"{folder.name}{part}.log"))
-        return jobs
 
-    def trainings() -> list[_Job]:
-        jobs = []
-        for model in models:
-            file = searched[model] / "best.toml" if trials else output / f"{model}{part}.toml"
-            found = job_settings(read_file(file))
-            folders[model] = []
-            for seed in range(seeds):
-                used = dataclasses.replace(found, training=dataclasses.replace(found.training, seed=seed))
-                record = training_record(complete_settings(used, data, say=False), data)
-                folder = folder_of(output / f"{model}-seed{seed}", "", record, say=chief)
-                folders[model].append(folder)
-                if not finished(folder, record):
-                    words = ["--config", file, "--training.seed", seed, "--export.directory", "none"]
-                    words = ["pipelines.train", *words, "--run-directory", folder]
-                    jobs.append(_Job(model, [*map(str, words)], output / f"{folder.name}{part}.log"))
-        return [*jobs, *peer_trainings()]
+def _report(
+    comparison: _Comparison, settings: JobSettings, data: EncodedDataset, reference: str, single: str | None
+) -> None:
+    """Prints, writes and draws what the runs of a comparison reached."""
+    from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
+    from pipelines.records import load_logits
+    from pipelines.stages import judge_scenarios, training_click_rate
 
-    def peer_trainings() -> list[_Job]:
-        jobs: list[_Job] = []
-        if fuxictr is None or not chief:
-            return jobs
-        for model, peer in peers.items():
-            rows = output / f"rows-{data.fingerprint[:8]}"
-            write_rows(data, rows)
-            folder = output / peer
-            job = peer_job(complete_settings(own_settings[model], data, say=False), data, rows, seeds, trials)
-            if peer_result(folder) not in (None, job):
-                folder = folder.with_name(f"{peer}-{digest_of(job)}")
-                print(f"{output / peer} holds another run; this one goes to {folder}")
-            folders[peer] = [folder]
-            if not peer_finished(folder, job):
-                # Not with_suffix: what follows a point may be a part of the name, as in "dnn-0.5".
-                file = folder.with_name(f"{folder.name}.json")
-                write_json(file, job)
-                jobs.append(fuxictr.job(peer, file, folder))
-        return jobs
-
-    _run_all([searches, trainings], len(models) * (seeds + (trials > 0)) + len(peers), workers)
-    if not chief:
-        return
+    models, folders, output = comparison.models, comparison.folders, comparison.output
     runs = {model: [read_json(folder / "result.json") for folder in folders[model]] for model in models}
     predictions = {model: [load_logits(folder, data) for folder in folders[model]] for model in models}
     peer_runs = {}
-    for peer in peers.values():
+    for peer in comparison.peers.values():
         (folder,) = folders[peer]
         peer_runs[peer] = read_json(folder / "result.json")
-        predictions[peer] = [read_array(folder / f"seed{seed}.npy") for seed in range(seeds)]
+        predictions[peer] = [read_array(folder / f"seed{seed}.npy") for seed in range(comparison.seeds)]
     schema = data.schema
-    comparison = compare(
+    result = compare(
         data.column("test", "label"),
         predictions,
         reference=reference,
@@ -349,6 +308,35 @@ def compare_models(
         base_rate=training_click_rate(data),
         replicates=settings.evaluation.replicates,
     )
+    trained = {model: comparison.trained_settings(model) for model in models}
+    paragraphs = [result.to_text(), _costs(runs, peer_runs), _worse(runs, data), _caption(comparison, trained, data)]
+    text = "\n\n".join(paragraph.strip("\n") for paragraph in paragraphs if paragraph) + "\n"
+    write_text(output / "comparison.txt", text)
+    write_text(output / "comparison.json", result.to_json())
+    made_of = {name: [folder.name for folder in of] for name, of in folders.items()}
+    write_json(output / "made_of.json", {"rows": data.fingerprint, "runs": made_of})
+    print(text)
+    if len(predictions) > 1:
+        plot_comparison(output / "comparison.png", result)
+        print(f"picture: {output / 'comparison.png'}")
+    scenarios = judge_scenarios(settings, data, {model: predictions[model] for model in models}, single=single)
+    if scenarios is not None:
+        scenarios.save(output / "scenarios.json")
+        write_text(output / "scenarios.txt", scenarios.to_text(max_scenarios=10_000))
+        for model in models:
+            plot_scenarios(output / f"scenarios-{model}.png", scenarios, model)
+        if single is not None and len(models) > 1:
+            plot_transfer(output / "transfer.png", scenarios)
+        print(f"\n{scenarios.to_text()}pictures: {output / 'scenarios-*.png'}")
+    print("settings found for each model:")
+    for model, found in trained.items():
+        print(f"  {model}: {dict(found.model.options)} {dict(found.optimizer.options)}")
+    for peer, figures in peer_runs.items():
+        print(f"  {peer}: {figures['found']}")
+
+
+def _costs(runs: Mapping[str, list[dict[str, Any]]], peer_runs: Mapping[str, dict[str, Any]]) -> str:
+    """The table of what each model costs."""
     rows = [["model", "parameters", "rows/s", "peak MiB", "zero rows", "best step"]]
     for model, figures in runs.items():
         rows.append([
@@ -368,45 +356,30 @@ def compare_models(
             "",
             ", ".join(map(str, result["best_steps"])),
         ])  # fmt: skip
-    text = comparison.to_text() + "\n" + "\n".join(align(rows)) + "\n"
+    return "\n".join(align(rows))
+
+
+def _worse(runs: Mapping[str, list[dict[str, Any]]], data: EncodedDataset) -> str:
+    """Which runs are no better than the base rate; empty where all are."""
+    from pipelines.stages import worse_than_base_rate
+
+    lines = []
     for model, figures in runs.items():
         losses = [run["best"]["val_logloss"] for run in figures]
         worse = [line for loss in losses if (line := worse_than_base_rate(data, loss))]
-        text += f"\n{model}, {len(worse)} of {len(losses)} runs: {worse[0]}\n" if worse else ""
-    trained = {
-        model: job_settings(read_file(searched[model] / "best.toml" if trials else output / f"{model}{part}.toml"))
-        for model in models
-    }
-    caption = differences(
-        {model: complete_settings(found, data, say=False) for model, found in trained.items()},
-        {model: len(search_space(own_settings[model])[1]) if trials else 0 for model in models},
-    )
-    text += f"\n{caption}\n" if caption else ""
-    write_text(output / "comparison.txt", text)
-    made_of = {
-        "rows": data.fingerprint,
-        "runs": {name: [folder.name for folder in of] for name, of in folders.items()},
-    }
-    write_text(output / "comparison.json", comparison.to_json())
-    write_json(output / "made_of.json", made_of)
-    print(text)
-    if len(predictions) > 1:
-        plot_comparison(output / "comparison.png", comparison)
-        print(f"picture: {output / 'comparison.png'}")
-    scenarios = judge_scenarios(settings, data, {model: predictions[model] for model in models}, single=single)
-    if scenarios is not None:
-        scenarios.save(output / "scenarios.json")
-        write_text(output / "scenarios.txt", scenarios.to_text(max_scenarios=10_000))
-        for model in models:
-            plot_scenarios(output / f"scenarios-{model}.png", scenarios, model)
-        if single is not None and len(models) > 1:
-            plot_transfer(output / "transfer.png", scenarios)
-        print(f"\n{scenarios.to_text()}pictures: {output / 'scenarios-*.png'}")
-    print("settings found for each model:")
-    for model, found in trained.items():
-        print(f"  {model}: {dict(found.model.options)} {dict(found.optimizer.options)}")
-    for peer, result in peer_runs.items():
-        print(f"  {peer}: {result['found']}")
+        lines += [f"{model}, {len(worse)} of {len(losses)} runs: {worse[0]}"] if worse else []
+    return "\n\n".join(lines)
+
+
+def _caption(comparison: _Comparison, trained: Mapping[str, JobSettings], data: EncodedDataset) -> str:
+    """What the models differ in beside their architecture; empty where they do not."""
+    from pipelines.comparison_caption import differences
+    from pipelines.stages import complete_settings
+    from pipelines.tune import search_space
+
+    completed = {model: complete_settings(found, data, say=False) for model, found in trained.items()}
+    spaces = {model: search_space(own)[1] if comparison.trials else {} for model, own in comparison.settings.items()}
+    return differences(completed, {model: len(space) for model, space in spaces.items()})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

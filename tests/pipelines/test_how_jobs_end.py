@@ -47,9 +47,9 @@ COMPARE = """
 import argparse
 from pathlib import Path
 from pipelines import errors_as_messages
-from pipelines.compare import _Job, _run_all
+from pipelines.child_jobs import Job, run_all
 with errors_as_messages(argparse.ArgumentParser(prog="compare")):
-    _run_all([lambda: [_Job(name, ["sleeper", name], Path(name + ".log")) for name in "abc"]], 3, 2)
+    run_all([lambda: [Job(name, ["sleeper", name], Path(name + ".log")) for name in "abc"]], 3, 2)
 """
 
 

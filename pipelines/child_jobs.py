@@ -1,0 +1,114 @@
+"""Jobs in processes of their own: some at a time, stopped together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from tqdm import tqdm
+
+from dynctr_tf.child_processes import child_environment
+
+# So long a job that was asked to end has time to finish its step and to save.
+_SECONDS_TO_STOP = 30.0
+
+
+class Job(NamedTuple):
+    """A pipeline with its options, run in a process of its own; what it prints goes to the file `log`."""
+
+    model: str
+    words: Sequence[str]
+    log: Path
+    interpreter: str = sys.executable
+    environment: Mapping[str, str] | None = None
+
+    def run(self, environment: Mapping[str, str], processes: _Processes) -> None:
+        """Runs it; the process of this interpreter finds this one's packages, and ends with this one.
+
+        Raises:
+            RuntimeError: It failed; the end of what it said is in the message.
+        """
+        own = self.environment or {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environment = {**os.environ, **own, **environment, **child_environment()}
+        with self.log.open("w", encoding="utf-8") as file:
+            status = processes.run([self.interpreter, "-m", *self.words], file, environment)
+        if status:
+            raise RuntimeError(
+                f"{' '.join(self.words)} ended with {status}; its end says:\n"
+                + "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+            )
+
+
+class _Processes:
+    """The processes that run at the moment, so that they can be stopped together."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._guard = threading.Lock()
+        self._stopped = False
+
+    def run(self, command: Sequence[str], output: IO[str], environment: Mapping[str, str]) -> int:
+        """Runs a command to its end and returns its status."""
+        with self._guard:
+            if self._stopped:
+                return -signal.SIGTERM
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+            self._running.add(process)
+        try:
+            return process.wait()
+        finally:
+            with self._guard:
+                self._running.discard(process)
+
+    def stop(self) -> None:
+        """Asks all to end, ends those that do not, and lets none start."""
+        with self._guard:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        while any(process.poll() is None for process in running) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for process in running:
+            process.kill()
+
+
+def run_all(phases: Sequence[Callable[[], Sequence[Job]]], total: int, workers: int) -> None:
+    """Runs the jobs of each phase, some at a time, each with its share of the cores; the first failure ends it.
+
+    Args:
+        phases: What gives the jobs of each that are not done yet; a phase begins when the one before has ended.
+        total: How many jobs there are with those that an earlier run has done.
+        workers: Jobs at a time.
+
+    Raises:
+        RuntimeError: A job failed. Those that run then are waited for.
+    """
+    from dynctr_tf.tuning.search import share_of_cores
+
+    environment = share_of_cores(workers) if workers > 1 else {}
+    processes = _Processes()
+    with tqdm(total=total, desc="trainings", unit="job") as bar, ThreadPoolExecutor(workers) as pool:
+        for phase in phases:
+            running = {pool.submit(job.run, environment, processes): job for job in phase()}
+            try:
+                for ended in as_completed(running):
+                    ended.result()
+                    bar.set_postfix_str(running[ended].model)
+                    bar.update()
+            except KeyboardInterrupt:  # or another signal: the jobs save what they have and end
+                processes.stop()
+                raise
+            finally:
+                for future in running:
+                    future.cancel()
+        bar.update(total - bar.n)

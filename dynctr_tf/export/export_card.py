@@ -21,7 +21,7 @@ CARD = Path("assets.extra") / "about.json"
 """Where a version's card is."""
 
 # What makes a graph of a model and an encoder.
-_CODE = ("encoding", "export", "layers", "models", "schema.py", "stack.py")
+_CODE = ("encoding", "export", "layers", "models", "schema.py", "stack")
 
 
 def export_digest(model: keras.Model, encoder: Encoder, options: Mapping[str, Any]) -> str:

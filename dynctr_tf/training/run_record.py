@@ -21,7 +21,7 @@ RECORD = "run.json"
 
 _TRAINED_ON = "trained_on.json"
 # What makes the weights of given rows; reports and exports are made anew by every run.
-_CODE = ("layers", "metrics", "models", "optimizers", "training", "stack.py")
+_CODE = ("layers", "metrics", "models", "optimizers", "training", "stack")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,30 @@
+"""Writing an `ExportArchive`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from dynctr_tf.stack.versions import KERAS_3
+
+
+def track_for_export(archive: Any, layer: Any) -> None:
+    """Makes an `ExportArchive` save everything that a layer or model holds, look-up tables included.
+
+    Keras 3 finds the tables that it tracks; Keras 2 saves those of its own look-up layers alone, so the others
+    become attributes of the archive, which are saved.
+    """
+    archive.track(layer)
+    if not KERAS_3:
+        resources = tf.train.TrackableView(layer).descendants()
+        tables = [found for found in resources if isinstance(found, tf.lookup.experimental.MutableHashTable)]
+        archive.lookup_tables = [*getattr(archive, "lookup_tables", []), *tables]
+
+
+def write_quietly(archive: Any, path: Any) -> None:
+    """Writes a `keras.export.ExportArchive`; only Keras 3 lets its list of endpoints be left unprinted."""
+    if KERAS_3:
+        archive.write_out(str(path), verbose=False)
+    else:
+        archive.write_out(str(path))

@@ -1,0 +1,76 @@
+"""Variables: those of TensorFlow inside Keras', their names, types and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from dynctr_tf.stack.versions import KERAS_3
+
+
+def raw_variable(variable: Any) -> tf.Variable:
+    """Returns the `tf.Variable` of a Keras variable.
+
+    A Keras 3 variable that is given to a `tf` operation is read whole, and its gradient is dense; only the
+    `tf.Variable` inside is gathered by row with an `IndexedSlices` gradient. On Keras 2 the two are one, or,
+    where a table lies on parameter servers, a `ShardedVariable`.
+    """
+    return variable.value if KERAS_3 and not isinstance(variable, tf.Variable) else variable
+
+
+def uncast_weight_options() -> dict[str, bool]:
+    """Returns the options of `Layer.add_weight` that keep a weight as it is under a mixed policy.
+
+    Without them Keras 3 gives the layer a bfloat16 copy of the whole weight, and Keras 2 a wrapper.
+    """
+    return {"autocast": False} if KERAS_3 else {"experimental_autocast": False}
+
+
+def variable_path(variable: Any) -> str:
+    """Returns the path that names a model's variable, such as `"embedding/table"`.
+
+    It is `variable.path` on Keras 3 and `variable.name` without `":0"` on Keras 2.
+    """
+    path = getattr(variable, "path", None)
+    return str(path) if path is not None else str(variable.name).split(":")[0]
+
+
+def variable_paths(variables: list[Any], remembered: list[str] | None) -> list[str]:
+    """Returns the paths of a model's variables, with the help of those that a saved optimizer remembers.
+
+    Keras 2 may build a layer of a loaded model outside of its name scope, so that `"embedding/table"` has
+    become `"table"`. Where a path has no layer in it, the remembered path of the same position that ends alike
+    is taken.
+    """
+    paths = [variable_path(variable) for variable in variables]
+    if KERAS_3 or remembered is None or len(remembered) != len(paths):
+        return paths
+    return [
+        old if "/" not in path and old.endswith(f"/{path}") else path
+        for path, old in zip(paths, remembered, strict=True)
+    ]
+
+
+def storage_dtype(variable: Any) -> tf.DType:
+    """Returns the data type that a variable is stored in, whatever a mixed precision policy casts it to."""
+    raw = raw_variable(variable)
+    return tf.as_dtype(getattr(raw, "true_dtype", raw.dtype))
+
+
+def shape_of_new_variable(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The shape of a variable that TensorFlow is about to make; `None` where it starts from a value that is there.
+
+    Keras 3 gives TensorFlow a function in place of shape and value. It is asked in a graph, where nothing is computed.
+
+    Args:
+        arguments: What a creator of `tf.variable_creator_scope` gets.
+    """
+    shape, initial_value = arguments.get("shape"), arguments.get("initial_value")
+    if shape is None and callable(initial_value):
+        with tf.Graph().as_default():
+            shape = tf.convert_to_tensor(initial_value()).shape
+    if shape is None or not tf.TensorShape(shape).is_fully_defined():
+        return None
+    return tuple(tf.TensorShape(shape).as_list())

@@ -1,6 +1,6 @@
-"""Lets Keras 3 find this library's classes in saved models once the package is imported, without importing them all.
+"""Lets Keras find this library's classes in saved models once the package is imported, without importing them all.
 
-Keras 2 imports a saved class by the module that the file names; Keras 3 knows those alone that were registered.
+Keras knows those classes alone that were registered, by a name; so each name stands there before its class does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -49,16 +49,21 @@ def _offer(keras: ModuleType) -> None:
 
 
 class _AfterKeras(MetaPathFinder):
-    """Offers the classes when Keras has been imported."""
+    """Offers the classes when Keras has been imported.
 
-    def __init__(self) -> None:
+    Args:
+        waiting: The names of Keras that are awaited: the newest one's, and that of Keras 2 beside it.
+    """
+
+    def __init__(self, waiting: Iterable[str]) -> None:
+        self._waiting = set(waiting)
         self._asking = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Finds Keras as it is found without this, and notes what is to be done after it."""
-        if fullname != "keras" or self._asking:
+        if fullname not in self._waiting or self._asking:
             return None
         self._asking = True
         try:
@@ -71,7 +76,8 @@ class _AfterKeras(MetaPathFinder):
 
             def run_and_offer(module: ModuleType) -> None:
                 run(module)
-                if self in sys.meta_path:
+                self._waiting.discard(fullname)
+                if not self._waiting and self in sys.meta_path:
                     sys.meta_path.remove(self)
                 _offer(module)
 
@@ -85,8 +91,12 @@ def offer_saved_classes() -> None:
     Cost:
         20 ms, when Keras is imported.
     """
-    keras = sys.modules.get("keras")
-    if keras is not None and hasattr(keras, "saving"):
-        _offer(keras)
-    elif not any(isinstance(finder, _AfterKeras) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _AfterKeras())
+    waiting = []
+    for name in ("keras", "tf_keras"):
+        module = sys.modules.get(name)
+        if module is not None and hasattr(module, "saving"):
+            _offer(module)
+        else:
+            waiting.append(name)
+    if waiting and not any(isinstance(finder, _AfterKeras) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _AfterKeras(waiting))

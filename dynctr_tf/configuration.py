@@ -149,7 +149,7 @@ class TrainingSettings:
     xla: bool = _setting(False, "let XLA compile what it can of a step; slower on the CPUs that were measured")
     tensorboard: bool = _setting(True, "write TensorBoard event files")
     strategy: Literal["mirrored", "multi_worker", "parameter_server", "tpu"] | None = _setting(
-        None, "how the training is spread over devices and machines, also --strategy; see dynctr_tf.training.strategies"
+        None, "how the training is spread over devices and machines, also --strategy; see dynctr_tf.training.traffic"
     )
     replicas: int | None = _setting(
         None, "GPUs for mirrored, or logical CPU devices where there is no GPU; without it all GPUs", 1, 1024

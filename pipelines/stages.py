@@ -24,18 +24,12 @@ from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_options
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
-from dynctr_tf.training.strategies import (
-    Cluster,
-    absent_partners,
-    check_strategy,
-    make_strategy,
-    prepare_for_tpu,
-    read_cluster,
-    restart_when_a_worker_is_lost,
-    serve_chief,
-    unreplicated_weights,
-)
+from dynctr_tf.training.cluster import Cluster, read_cluster
+from dynctr_tf.training.partners import absent_partners
+from dynctr_tf.training.strategies import check_strategy, make_strategy, unreplicated_weights
+from dynctr_tf.training.tpu import prepare_for_tpu
 from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
+from dynctr_tf.training.workers import restart_when_a_worker_is_lost, serve_chief
 from pipelines.checks import check_evaluation as check_evaluation
 from pipelines.checks import check_model as check_model
 from pipelines.checks import training_click_rate

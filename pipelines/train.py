@@ -35,7 +35,8 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.training import predict_logits
     from dynctr_tf.training.precision import bfloat16_unit, mixed_precision_advice
     from dynctr_tf.training.steps import unfinished
-    from dynctr_tf.training.strategies import is_chief, wait_for_all
+    from dynctr_tf.training.strategies import is_chief
+    from dynctr_tf.training.workers import wait_for_all
     from pipelines.records import card_of, folder_of, save_logits, save_run, training_record
     from pipelines.stages import (
         check_evaluation,

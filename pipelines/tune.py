@@ -76,7 +76,8 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
     Returns:
         The settings of the best trial; `None` in a process that only trains trials for another.
     """
-    from dynctr_tf.training.strategies import is_chief, text_of_chief
+    from dynctr_tf.training.strategies import is_chief
+    from dynctr_tf.training.workers import text_of_chief
     from pipelines.records import folder_of, save_run
     from pipelines.stages import (
         check_evaluation,
@@ -143,7 +144,7 @@ def _search(
     command: Sequence[str],
 ) -> JobSettings | None:
     from dynctr_tf.durable_files import file_checksum, write_json, write_text
-    from dynctr_tf.training.strategies import lost_workers_end_the_process, text_of_chief, wait_for_all
+    from dynctr_tf.training.workers import lost_workers_end_the_process, text_of_chief, wait_for_all
     from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
     from pipelines.stages import complete_settings, fit_model, worse_than_base_rate
 
@@ -210,7 +211,7 @@ def _search(
 
 def _train_with_chief(settings: JobSettings, data: EncodedDataset, strategy: tf.distribute.Strategy) -> None:
     """Trains, as another worker of a multi-worker job, each trial that the chief draws, until it says that is all."""
-    from dynctr_tf.training.strategies import text_of_chief, wait_for_all
+    from dynctr_tf.training.workers import text_of_chief, wait_for_all
     from pipelines.stages import fit_model
 
     while trial := json.loads(text_of_chief(strategy)):

@@ -1,20 +1,15 @@
 """Fitting models: seeds, rounds of steps with exact validation, early stopping, resume, several devices or machines."""
 
+from dynctr_tf.training.cluster import Cluster, read_cluster
 from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, predict_logits, train
 from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.reproducibility import machine_record, set_seed
 from dynctr_tf.training.steps import StepPlan, plan_steps
-from dynctr_tf.training.strategies import (
-    STRATEGIES,
-    BytesPerStep,
-    Cluster,
-    bytes_per_step,
-    make_strategy,
-    prepare_for_tpu,
-    read_cluster,
-    serve_chief,
-)
+from dynctr_tf.training.strategies import STRATEGIES, make_strategy
+from dynctr_tf.training.tpu import prepare_for_tpu
+from dynctr_tf.training.traffic import BytesPerStep, bytes_per_step
 from dynctr_tf.training.training_log import TrainingLog, Validation
+from dynctr_tf.training.workers import serve_chief
 
 __all__ = [
     "STRATEGIES",

@@ -25,15 +25,9 @@ from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_batches
 from dynctr_tf.training.run_record import check_goes_on
 from dynctr_tf.training.steps import plan_steps
-from dynctr_tf.training.strategies import (
-    in_step,
-    is_chief,
-    is_multi_worker,
-    is_parameter_server,
-    make_coordinator,
-    wait_for_all,
-)
+from dynctr_tf.training.strategies import in_step, is_chief, is_multi_worker, is_parameter_server
 from dynctr_tf.training.training_log import TrainingLog, Validation
+from dynctr_tf.training.workers import make_coordinator, wait_for_all
 
 
 class NonFiniteLossError(FloatingPointError):

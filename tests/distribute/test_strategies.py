@@ -26,17 +26,13 @@ from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import Adam, CompositeOptimizer, LazyAdam, SparseAdagrad, dynint_optimizer
 from dynctr_tf.optimizers.sparse_optimizer import sum_repeated_ids, sum_repeated_ids_in_place
 from dynctr_tf.training import set_seed
+from dynctr_tf.training.cluster import read_cluster
+from dynctr_tf.training.partners import say_who_listens, saying_who_is_awaited
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_parts
-from dynctr_tf.training.strategies import (
-    bytes_per_step,
-    check_strategy,
-    make_strategy,
-    prepare_for_tpu,
-    read_cluster,
-    say_who_listens,
-    saying_who_is_awaited,
-    serve_chief,
-)
+from dynctr_tf.training.strategies import check_strategy, make_strategy
+from dynctr_tf.training.tpu import prepare_for_tpu
+from dynctr_tf.training.traffic import bytes_per_step
+from dynctr_tf.training.workers import serve_chief
 from pipelines import compare, train, tune
 
 WORKERS = {"worker": ["a:1", "b:2"]}
@@ -406,7 +402,8 @@ def test_who_is_awaited_is_said_while_tensorflow_waits() -> None:
         path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         code = (
             "import signal, sys, tensorflow as tf\n"
-            "from dynctr_tf.training.strategies import read_cluster, saying_who_is_awaited\n"
+            "from dynctr_tf.training.cluster import read_cluster\n"
+            "from dynctr_tf.training.partners import saying_who_is_awaited\n"
             "signal.signal(signal.SIGINT, lambda *_: None)\n"
             "with saying_who_is_awaited(read_cluster('multi_worker'), every=0.5):\n"
             "    tf.distribute.MultiWorkerMirroredStrategy()\n"

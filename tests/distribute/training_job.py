@@ -14,7 +14,9 @@ from pathlib import Path
 
 
 def main() -> None:
-    from dynctr_tf.training.strategies import is_chief, make_strategy, read_cluster, serve_chief, wait_for_all
+    from dynctr_tf.training.cluster import read_cluster
+    from dynctr_tf.training.strategies import is_chief, make_strategy
+    from dynctr_tf.training.workers import serve_chief, wait_for_all
 
     name, data_directory, directory = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     options = {"optimizers": "lazy_adam", "epochs": 2, "batch_size": 64, "evaluate_every": None, "l2": 0.0, "seed": 0}

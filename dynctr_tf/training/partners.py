@@ -1,0 +1,86 @@
+"""Who listens and who is awaited, said while a cluster comes together.
+
+**Who listens.** A process of a `multi_worker` or `parameter_server` job starts TensorFlow's server. Whatever address
+`TF_CONFIG` gives it, that server listens on its port of *every* network interface, asks nobody who they are, encrypts
+nothing, and does what it is told with the rights of its account: who reaches the port can read and write every file
+that the account can. So put around a cluster what the server lacks: a private network of the cluster's machines alone,
+or a firewall that lets nobody else to the ports of `TF_CONFIG`; an account of its own without other rights; no port of
+it forwarded from outside. In containers, a network policy. Each process says in a line that it listens. Nothing else
+that the library starts listens beyond this machine: the workers of a search on one machine talk over 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from dynctr_tf.training import awaited_partners
+from dynctr_tf.training.cluster import Cluster
+
+SAY_EVERY = 30.0
+"""Seconds between two lines that say who is awaited."""
+
+
+_STOPS = (signal.SIGINT, signal.SIGHUP)
+
+
+def own_address(cluster: Cluster) -> str:
+    """The `host:port` that the cluster gives this process."""
+    return cluster.jobs[cluster.task_type][cluster.task_index]
+
+
+def say_who_listens(cluster: Cluster) -> None:
+    """Prints that TensorFlow's server listens on every interface, and what that means."""
+    port = own_address(cluster).rpartition(":")[2]
+    print(
+        f"{cluster.task_type} {cluster.task_index} listens on port {port} of every network interface, and TensorFlow "
+        "serves whoever connects, with this account's rights: let a firewall keep the port to the cluster's machines",
+        flush=True,
+    )
+
+
+def _partners(cluster: Cluster) -> list[tuple[str, str]]:
+    own = (cluster.task_type, cluster.task_index)
+    return [
+        (f"{job} {index}", address)
+        for job, addresses in cluster.jobs.items()
+        for index, address in enumerate(addresses)
+        if (job, index) != own
+    ]
+
+
+def absent_partners(cluster: Cluster) -> list[str]:
+    """The other processes of a cluster that nobody can be reached at, as `"worker 1 (host2:2222)"`."""
+    return awaited_partners.absent(_partners(cluster))
+
+
+@contextlib.contextmanager
+def saying_who_is_awaited(cluster: Cluster, every: float | None = None) -> Iterator[None]:
+    """Within it, every so often a line says for which other processes of the cluster this one waits.
+
+    TensorFlow holds Python's lock while it connects: another process says it, and Ctrl-C ends this one at once, for no
+    handler of Python's would run. SIGTERM is TensorFlow's own then, which takes it for a notice and waits on.
+
+    Args:
+        cluster: The cluster.
+        every: Seconds between two lines. Default `None`: 30.
+    """
+    given = json.dumps({"partners": _partners(cluster), "every": SAY_EVERY if every is None else every})
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.signal(number, signal.SIG_DFL) for number in _STOPS}
+    # It ends when its input does, which this process holds open and nobody writes to.
+    watcher = subprocess.Popen([sys.executable, "-I", awaited_partners.__file__, given], stdin=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        watcher.communicate()
+        for number, handler in handlers.items():
+            # `None` stands for one that was not set from Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

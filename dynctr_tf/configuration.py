@@ -762,10 +762,11 @@ class SettingsParser(argparse.ArgumentParser):
         if schema is None:
             found = _schema_beside(path)
             if found is None:
+                absent = "" if Path(path).exists() else " But there is no such file."
                 raise ValueError(
                     f"The file {path!r} needs a schema, which says what its columns mean. Draft one with `python -m "
                     f"pipelines.schema {path}` and start again with --data.schema {_drafted_schema(path)}. Where the "
-                    "file is one of a data set that the project knows, give its --data.name."
+                    f"file is one of a data set that the project knows, give its --data.name.{absent}"
                 )
             print(f"data.schema: {found}, beside the file")
             setattr(namespace, "data.schema", found)

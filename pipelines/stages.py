@@ -279,7 +279,8 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
     set_seed(training.seed, deterministic=training.deterministic and training.strategy != "parameter_server")
     # Servers share the weights; what a process holds of them is not what it makes.
     alone = training.strategy != "parameter_server"
-    with strategy.scope(), refuse_weights_that_do_not_fit() if alone else contextlib.nullcontext():
+    slots = optimizer_of(settings.model.name, settings.optimizer.name).slots
+    with strategy.scope(), refuse_weights_that_do_not_fit(slots) if alone else contextlib.nullcontext():
         model = build_model(settings.model.name, data.features, **settings.model.options)
     with strategy.scope():
         steps = math.ceil(data.num_rows("train") / (training.batch_size or 1)) * training.epochs

@@ -36,6 +36,7 @@ class OptimizerEntry:
         description: What it is, in some words.
         search_space: Options to search, and from what. Default none.
         has_row_penalty: Whether it penalises the rows of tables itself, so that the model should not. Default `False`.
+        slots: How many numbers it keeps for each weight of a table. Default 2.
         initial_scale: The start of embeddings that suits it, where that is not the models' own default; jobs take it
             where the settings give none. Default `None`: the models' own.
         foreign: Whether it is Keras' or tensorflow-addons' own. Default `False`.
@@ -46,6 +47,7 @@ class OptimizerEntry:
     description: str
     search_space: SearchSpace = dataclasses.field(default_factory=dict)
     has_row_penalty: bool = False
+    slots: int = 2
     initial_scale: float | None = None
     foreign: bool = False
 
@@ -69,6 +71,7 @@ OPTIMIZERS: Mapping[str, OptimizerEntry] = MappingProxyType(
                 MappingProxyType(
                     {"learning_rate": LogUniform(5e-3, 5e-2), "dense_learning_rate": LogUniform(3e-4, 3e-3)}
                 ),
+                slots=0,  # but one for each row
             ),
             OptimizerEntry(
                 "group_ftrl",
@@ -99,6 +102,7 @@ OPTIMIZERS: Mapping[str, OptimizerEntry] = MappingProxyType(
                 SparseAdagrad,
                 "Adagrad, one accumulator per weight",
                 MappingProxyType({"learning_rate": LogUniform(1e-3, 1e-1)}),
+                slots=1,
             ),
         )
     }

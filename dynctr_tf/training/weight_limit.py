@@ -78,10 +78,10 @@ def _too_large(
     arguments: Mapping[str, Any], shape: tuple[int, ...], size: float, total: float, slots: int, limit: float
 ) -> str:
     rows = " x ".join(f"{part:,}" for part in shape)
+    kept = f", and with the numbers that the optimizer keeps of each {_gib(total * (1 + slots))}" if slots else ""
     return (
         f"The model does not fit into memory: {arguments.get('name') or 'a variable'} ({rows}) alone takes "
-        f"{_gib(size)}, the weights up to it {_gib(total)}, and with the {slots} numbers that the optimizer keeps of "
-        f"each weight {_gib(total * (1 + slots))}; {_gib(limit)} are available. Make embedding.dim or "
+        f"{_gib(size)}, the weights up to it {_gib(total)}{kept}; {_gib(limit)} are available. Make embedding.dim or "
         "deep.units smaller, or keep fewer ids (min_count, max_size)."
     )
 

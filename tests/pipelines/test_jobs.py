@@ -159,6 +159,7 @@ def test_train_on_a_file_of_ones_own(here: Path, capsys: pytest.CaptureFixture[s
         (["--data.name", "criteo_display_add"], "Did you mean 'criteo_display_ads'"),
         (["--data.options.num_trian", "9"], "'num_trian'. Did you mean 'num_train'"),
         (["--data.path", "x.csv"], "The file 'x.csv' needs a schema"),
+        (["--data.path", "x.csv"], "But there is no such file."),
         (["--data.name", "synthetic_ctr", "--data.path", "x.csv"], "'synthetic_ctr' takes no data.path (got 'x.csv')"),
         (["--data.name", "tabular_file"], "needs its path: give --data.path FILE"),
         (["--evaluation.group_by", "user"], "'user'. Did you mean 'user_id'"),

@@ -17,7 +17,7 @@ from dynctr_tf.models.catalogue import CATALOGUE
 ROOT = Path(__file__).parent.parent
 FILES = sorted(path for room in ("dynctr_tf", "pipelines") for path in (ROOT / room).rglob("*.py"))
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / ".github").glob("*.md"), *ROOT.glob("*/**/README.md")]
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / ".github").glob("*.md"), *ROOT.glob("[!.]*/**/README.md")]
 )
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

@@ -64,8 +64,19 @@ def start(folder: Path, script: str, *words: str) -> subprocess.Popen[str]:
     (folder / "sleeper.py").write_text(SLEEPER, encoding="utf-8")
     (folder / "script.py").write_text(script, encoding="utf-8")
     return subprocess.Popen(
-        [sys.executable, "script.py", *words], cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "script.py", *words],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_signals,
     )
+
+
+def _heed_signals() -> None:
+    """Undoes what a shell or `nohup` asks of what it starts in the background: to ignore these signals."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def alive(pid: int) -> bool:

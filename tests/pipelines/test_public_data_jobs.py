@@ -56,20 +56,20 @@ def test_train_by_the_settings_file(
 def test_compare_one_model_under_several_names(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     base = ["--config", settings_file("movielens_tag"), "--data.path", str(files["movielens_tag"]), *SHORT]
     base += ["--model.deep.units", "[8,4]", "--seeds", "1", "--trials", "0", "--output", "compared"]
-    static_second = 'dpn-first=dpn contexts=["z0","none"] gate=sigmoid'
+    static_second = 'dpn-first=dpn contexts=["z0","none"] operation.gate=sigmoid'
     compare.main([*base, "--models", "dpn", static_second, "--reference", "dpn-first"])
     text = capsys.readouterr().out
     assert "dpn-first" in text
     options = read_file("compared/dpn-first.toml")["model"]
-    assert options["name"] == "dpn" and options["options"]["contexts"] == ["z0", "none"]
+    assert options["name"] == "dpn" and options["contexts"] == ["z0", "none"]
     counts = [
         json.loads(Path(f"compared/{n}-seed0/result.json").read_text())["parameters"] for n in ("dpn", "dpn-first")
     ]
     assert counts[0] != counts[1]
     for models, message in (
         (["dpn", "dpn"], "Models of one name"),
-        (["dpn gate=sigmoid"], "name=model option=value"),
-        (["a=dpn gaet=sigmoid"], "Did you mean 'gate'"),
+        (["dpn operation.gate=sigmoid"], "name=model option=value"),
+        (["a=dpn operation.gaet=sigmoid"], "Did you mean 'operation.gate'"),
         (["../a=dpn"], "name=model option=value"),
         (["a=dpnn"], "Unknown model: 'dpnn'"),
     ):

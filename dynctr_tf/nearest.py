@@ -101,6 +101,8 @@ def nearest_full_names(given: str, known: Iterable[str], cutoff: float = 0.6) ->
 
     >>> nearest_full_names("training.learning_rate", ["training.epochs", "optimizer.options.learning_rate"])
     ['optimizer.options.learning_rate']
+    >>> nearest_full_names("lazy_adm", ["addons.lazyadam", "lazy_adam"])
+    ['lazy_adam']
     """
     full = sorted(set(known))
     *before, last = given.split(".")
@@ -120,7 +122,9 @@ def nearest_full_names(given: str, known: Iterable[str], cutoff: float = 0.6) ->
         same_section = bool(before) and name.split(".")[0] == before[0]
         scores[name] = min(max(whole if before else 0.0, alone) + (0.1 if same_section else 0.0), 1.0)
     best = max(scores.values(), default=0.0)
-    return [name for name, score in scores.items() if score == best][:1] if best >= cutoff else []
+    near = [name for name, score in scores.items() if score == best and best >= cutoff]
+    # Of names that are as near, the one with as many parts as the given one.
+    return sorted(near, key=lambda name: abs(name.count(".") - len(before)))[:1]
 
 
 def either(names: Iterable[str]) -> str:

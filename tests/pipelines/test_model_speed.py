@@ -46,7 +46,9 @@ def test_the_profile_of_a_perceptron_has_its_products() -> None:
     profiles = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert len(profiles) == len(PRECISIONS) == 2
     assert all(figures["work"]["matrix products"] > 0 for figures in profiles)
-    assert ["Cast" in figures["largest"] for figures in profiles] == [False, True]
+    # Features and labels are cast in float32 too, which a busy machine may measure as much.
+    single, half = (figures["largest"].get("Cast", 0.0) for figures in profiles)
+    assert half > single
 
 
 def test_products_count_as_products_under_each_of_their_names() -> None:

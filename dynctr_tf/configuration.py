@@ -342,14 +342,13 @@ _KNOWN_OPTIONS = (
 def _section(cls: type, given: Any, name: str) -> Any:
     if not isinstance(given, Mapping):
         raise ValueError(f"[{name}] must be a table of settings, got {given!r}.")
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    if name == _OPEN:
-        own = [key for key in fields if key not in _TABLES]
-        options = paths_of({key: value for key, value in given.items() if key not in own})
-        for path, value in options.items():
-            _plain_value(f"{name}.{path}", value)
-        return cls(**_section_values(cls, {key: given[key] for key in own if key in given}, name), options=options)
-    return cls(**_section_values(cls, given, name))
+    if name != _OPEN:
+        return cls(**_section_values(cls, given, name))
+    own = {field.name for field in dataclasses.fields(cls)} - set(_TABLES)
+    opened = {key: value for key, value in given.items() if key not in own}
+    _plain_value(name, opened)
+    values = _section_values(cls, {key: value for key, value in given.items() if key in own}, name)
+    return cls(**values, options=paths_of(opened))
 
 
 def paths_of(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -552,8 +551,9 @@ def to_toml(settings: JobSettings) -> str:
     epochs = 2
     """
     lines: list[str] = []
+    mapping = settings.to_mapping()
     for section, defaults in JobSettings().to_mapping().items():
-        given = settings.to_mapping()[section]
+        given = mapping[section]
         lines += _toml_table(section, {key: value for key, value in given.items() if value != defaults.get(key, ...)})
     return "\n".join(lines[:-1]) + "\n"
 

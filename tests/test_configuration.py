@@ -110,6 +110,12 @@ def test_options_of_the_model_stand_in_its_section(tmp_path: Path) -> None:
     assert job_settings(read_file(path)) == settings
 
 
+def test_tables_within_one_another_without_end_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        SettingsParser("A job").parse_settings(["--model." + ".".join("a" * 1500), "1"])
+    assert "has more than 8 tables or lists within one another" in capsys.readouterr().err
+
+
 def test_the_command_line_changes_one_option_of_a_table(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text('[model.embedding]\ndim = 8\npooling = "sum"\n')

@@ -102,10 +102,10 @@ def _kind_text(kind: ast.expr) -> str:
     return _NAMES.get(ast.unparse(kind), ast.unparse(kind))
 
 
-def _numbers_in(value: Any) -> list[float]:
+def _numbers_in(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple)):
         return [number for part in value for number in _numbers_in(part)]
-    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
+    return [value] if isinstance(value, numbers.Real) and not isinstance(value, bool) else []
 
 
 def option_range(name: str) -> _Range | None:
@@ -241,7 +241,7 @@ def check_options(
         if untyped and allowed is not None and isinstance(value, (str, bool, Mapping)):
             raise ValueError(f"{name} of {what} must be a number {allowed.text}, got {value!r}.")
         for number in _numbers_in(value):
-            if isinstance(number, float) and not math.isfinite(number):
+            if not isinstance(number, numbers.Integral) and not math.isfinite(number):
                 raise ValueError(f"{name} of {what} must be finite, got {value!r}.")
             if allowed is not None and not allowed.holds(number):
                 raise ValueError(f"{name} of {what} must be {allowed.text}, got {value!r}.")

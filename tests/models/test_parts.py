@@ -37,6 +37,9 @@ PARTS = (Adaptive, Condition, Deep, Embedding, Generator, Hidden, History, Opera
         (lambda: Tower((8,), kernel_regularizer_l2=-1.0), "must be at least 0"),
         (lambda: Hidden(activation=3), "activation of Hidden must be a text"),
         (lambda: Embedding(initial_scale=float("nan")), "must be finite"),
+        (lambda: Embedding(initial_scale=np.float32("nan")), "must be finite"),
+        (lambda: Embedding(np.int64(0)), "dim of Embedding must be from 1"),
+        (lambda: Deep((8,), dropout=np.float32(1.0)), "dropout of Deep must be from 0 to below 1"),
         (lambda: History("items"), "sequences of History must be a list of texts or none"),
         (lambda: Operation("mixture"), "'mixture_of_kernels'"),
         (lambda: Operation(rank=0), "rank of Operation must be above 0"),
@@ -62,7 +65,12 @@ def test_parts_are_values() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_is_written_as_it_is_made(part: Any) -> None:
     made = part((8, 4)) if part in (Deep, Tower) else part()
-    assert eval(repr(made), {part.__name__: part}) == made
+    others: dict[type, Any] = {bool: True, int: 3, float: 0.5}
+    changed = {field.name: others.get(type(getattr(made, field.name))) for field in dataclasses.fields(part)}
+    other = dataclasses.replace(made, **{name: value for name, value in changed.items() if value is not None})
+    assert other != made
+    for one in (made, other):
+        assert eval(repr(one), {part.__name__: part}) == one
     text = inspect.getdoc(part) or ""
     assert all(f"    {field.name}: " in text for field in dataclasses.fields(part))
 

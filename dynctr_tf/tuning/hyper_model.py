@@ -36,9 +36,9 @@ class _ExactScores(keras.callbacks.Callback):  # type: ignore[misc]
             logs.update(val_logloss=log_loss(labels, logits, weights), val_auc=auc(labels, logits, weights))
 
 
-def _is_given(name: str, options: Mapping[str, Any]) -> bool:
-    section, _, path = name.partition(".")
-    return section == "model" and (path in options or path.partition(".")[0] in options)
+def _is_given(path: str, options: Mapping[str, Any]) -> bool:
+    """Whether an option of the model is given, by its path or with its whole part."""
+    return path in options or path.partition(".")[0] in options
 
 
 class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
@@ -58,7 +58,8 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         epochs: Passes over the training rows at the most. Default 3.
         patience: Epochs without a better objective after which a trial stops; 0 for never. Default 1.
         monitor: `"val_logloss"` or `"val_auc"`: what patience looks at. Default `"val_logloss"`.
-        **options: Options of the model that are the same in all trials, as `build_model` takes them.
+        **options: Options of the model that are the same in all trials, as `build_model` takes them; a part such as
+            `embedding=Embedding(8)` gives all of its options.
 
     Raises:
         ValueError: An unknown model, option, optimizer or monitor.
@@ -91,12 +92,13 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         if monitor not in ("val_logloss", "val_auc"):
             raise ValueError(f"monitor must be 'val_logloss' or 'val_auc', got {monitor!r}.")
         self.kind = optimizer_of(model, optimizer).name
-        self.suited_options = suited_options(model, optimizer)
+        suited = suited_options(model, optimizer)
+        self.suited_options = {path: value for path, value in suited.items() if not _is_given(path, options)}
         self.model = model
         self.data = data
-        self.space = dict(catalogue_space(model, optimizer) if space is None else space)
-        for name in [name for name in self.space if _is_given(name, options)]:
-            del self.space[name]
+        whole = catalogue_space(model, optimizer) if space is None else space
+        given = {f"model.{path}" for path in options_of("model", whole) if _is_given(path, options)}
+        self.space = {name: draw for name, draw in whole.items() if name not in given}
         self.batch_size = batch_size
         self.epochs = epochs
         self.patience = patience

@@ -37,6 +37,15 @@ def test_it_builds_what_was_drawn(small_data: Any) -> None:
         HyperModel("fm", small_data, monitor="val_loss")
 
 
+def test_what_is_given_is_kept_where_an_optimizer_suits_another_value(small_data: Any) -> None:
+    def scale(**options: Any) -> float:
+        model = HyperModel("fm", small_data, space={}, optimizer="group_ftrl", **options)
+        return model.build(keras_tuner.HyperParameters()).get_layer("embedding").initial_scale
+
+    assert scale() == scale(**{"embedding.dim": 4}) == 0.05
+    assert scale(embedding=Embedding(4, 0.3)) == scale(**{"embedding.initial_scale": 0.3}) == 0.3
+
+
 @pytest.mark.skipif(
     not KERAS_3 and not tf.__version__.startswith("2.15"), reason="keras-tuner knows Keras 3 or Keras 2.15, no tf_keras"
 )

@@ -17,6 +17,7 @@ class _DenseLayers(Part):
     """What all kinds of dense layers have in common: activation, dropout and a penalty of kernels."""
 
     activation: str
+    batch_norm: bool = False  # an option of `Deep` alone
     dropout: float
     kernel_regularizer_l2: float
 
@@ -42,8 +43,7 @@ class _DenseLayers(Part):
         """
         if not units:
             return x
-        options = {"batch_norm": True} if getattr(self, "batch_norm", False) else {}
-        return MLP(units, name=name, **self.layer_options(), **options)(x)
+        return MLP(units, batch_norm=self.batch_norm, name=name, **self.layer_options())(x)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

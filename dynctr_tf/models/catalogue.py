@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.models.discovery import all_entries
+from dynctr_tf.models.discovery import all_entries, by_name
 from dynctr_tf.models.entry import Choice, LogUniform, ModelEntry, SearchSpace, Uniform
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.options import option_paths
@@ -24,7 +24,7 @@ __all__ = [
     "model_entry",
 ]
 
-CATALOGUE: Mapping[str, ModelEntry] = MappingProxyType({entry.name: entry for entry in all_entries()})
+CATALOGUE: Mapping[str, ModelEntry] = MappingProxyType(by_name(all_entries()))
 """All models, by name."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from small_models import FEATURES
 
 from dynctr_tf import models
-from dynctr_tf.models.discovery import ROOMS, functions_of
+from dynctr_tf.models.catalogue import CATALOGUE
+from dynctr_tf.models.discovery import ROOMS, by_name, functions_of
 
 TOY = '''"""A toy."""
 
@@ -41,6 +43,12 @@ def test_a_file_is_all_that_a_model_needs(tmp_path: Path, monkeypatch: pytest.Mo
     (entry,) = importlib.import_module("room_of_toys.toy").ENTRIES
     model = entry.build(FEATURES, **{"embedding.dim": 2, "deep.units": (3,)})
     assert model.name == "toy" and model.output_shape == (None, 1)
+
+
+def test_two_models_of_one_name_are_refused() -> None:
+    copied = dataclasses.replace(CATALOGUE["dnn"], function=models.deepfm)
+    with pytest.raises(ValueError, match=r"name 'dnn', of .*static\.dnn and .*static\.deepfm; give one"):
+        by_name([*CATALOGUE.values(), copied])
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -3,5 +3,6 @@
 from dynctr_tf.models.adaptive.make_adaptive import make_adaptive
 from dynctr_tf.models.discovery import functions_of
 
-globals().update(functions_of(__name__, __path__))
-__all__ = ["make_adaptive", *sorted(functions_of(__name__, __path__))]
+_FUNCTIONS = functions_of(__name__, __path__)
+globals().update(_FUNCTIONS)
+__all__ = ["make_adaptive", *_FUNCTIONS]

@@ -2,5 +2,6 @@
 
 from dynctr_tf.models.discovery import functions_of
 
-globals().update(functions_of(__name__, __path__))
-__all__ = sorted(functions_of(__name__, __path__))
+_FUNCTIONS = functions_of(__name__, __path__)
+globals().update(_FUNCTIONS)
+__all__ = [*_FUNCTIONS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import MappingProxyType
 
 from tensorflow import keras
@@ -10,10 +11,8 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import CrossLayer
 from dynctr_tf.models.entry import Choice, ModelEntry
 from dynctr_tf.models.parts import Deep, Embedding, encoded_inputs, flat, logit
+from dynctr_tf.models.parts.cross_layers import cross_layers
 from dynctr_tf.models.search_spaces import DENSE, EMBEDDING
-from dynctr_tf.nearest import unknown_name_message
-
-_STRUCTURES = ("parallel", "stacked")
 
 
 def dcn_v2(
@@ -58,19 +57,10 @@ def dcn_v2(
     Reference:
         Wang et al., DCN V2, arXiv 2008.13535, equations 1 and 2; section 3.4 for the two structures.
     """
-    if structure not in _STRUCTURES:
-        raise ValueError(unknown_name_message("structure", str(structure), _STRUCTURES))
-    if num_layers < 1:
-        raise ValueError(f"num_layers must be at least 1, got {num_layers}; without cross layers use dnn.")
     inputs = encoded_inputs(features)
-    x = x0 = flat(embedding.field_map(inputs, features))
-    for layer in range(num_layers):
-        x = CrossLayer(rank=rank, kernel_regularizer=deep.kernel_regularizer(), name=f"cross_{layer + 1}")([x, x0])
-    if structure == "stacked":
-        x = deep(x)
-    elif deep.units:
-        x = keras.layers.Concatenate(name="concatenate")([x, deep(x0)])
-    return keras.Model(inputs, logit(x), name=name)
+    x0 = flat(embedding.field_map(inputs, features))
+    make_layer = partial(CrossLayer, rank=rank, kernel_regularizer=deep.kernel_regularizer())
+    return keras.Model(inputs, logit(cross_layers(x0, make_layer, num_layers, structure, deep)), name=name)
 
 
 ENTRIES = (

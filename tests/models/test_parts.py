@@ -42,6 +42,8 @@ PARTS = (Adaptive, Condition, Deep, Embedding, Generator, Hidden, History, Opera
         (lambda: Deep((8,), dropout=np.float32(1.0)), "dropout of Deep must be from 0 to below 1"),
         (lambda: History("items"), "sequences of History must be a list of texts or none"),
         (lambda: Operation("mixture"), "'mixture_of_kernels'"),
+        (lambda: Operation("hyper_dense", bias="statik"), "Unknown bias: 'statik'. Did you mean 'static'"),
+        (lambda: Operation("decomposed", heads="share"), "Unknown heads: 'share'. Did you mean 'shared'"),
         (lambda: Operation(rank=0), "rank of Operation must be above 0"),
         (lambda: Generator(0.0), "must be above 0"),
         (lambda: Condition("itself"), "Did you mean 'self'"),

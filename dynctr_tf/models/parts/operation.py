@@ -10,6 +10,8 @@ from dynctr_tf.models.parts.part import Part
 from dynctr_tf.nearest import unknown_name_message
 
 OPERATIONS = ("mixture_of_kernels", "hyper_dense", "decomposed")
+_HEADS = ("block_diagonal", "shared")
+_BIASES = ("dynamic", "static", "none")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -23,14 +25,14 @@ class Operation(Part):
         num_kernels: Number l of kernels. Default 4.
         gate: Activation of their weights. Default `"softmax"`.
         num_heads: Number of heads of a mixture of kernels, a divisor of all widths. Default 1.
-        heads: `"block_diagonal"` or `"shared"`. Default `"block_diagonal"`.
+        heads: Of a mixture of kernels, `"block_diagonal"` or `"shared"`. Default `"block_diagonal"`.
         static_kernel: Whether there is a static kernel beside the mixed ones. Default `False`.
-        bias: `"dynamic"`, `"static"` or `"none"`. Default `"dynamic"`.
+        bias: `"dynamic"`, `"static"` or `"none"`; that of `"decomposed"` is always dynamic. Default `"dynamic"`.
         rank: Rank of the decomposed kernel. Default 32.
         stop_gradient: Whether contexts are cut off from the gradient. Default `False`.
 
     Raises:
-        ValueError: An unknown kind, or a value of another type or out of range.
+        ValueError: An unknown kind of operation, heads or bias, or a value of another type or out of range.
 
     Example:
 
@@ -53,8 +55,14 @@ class Operation(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind not in OPERATIONS:
-            raise ValueError(unknown_name_message("operation", self.kind, OPERATIONS))
+        # Whatever the kind: "hyper_dense" would take a misspelt bias for a static one.
+        for what, given, known in (
+            ("operation", self.kind, OPERATIONS),
+            ("heads", self.heads, _HEADS),
+            ("bias", self.bias, _BIASES),
+        ):
+            if given not in known:
+                raise ValueError(unknown_name_message(what, given, known))
 
     def layer(self, units: int, kernel_regularizer: Any, name: str) -> Any:
         """Makes a layer, which is called with its inputs and a context.

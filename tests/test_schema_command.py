@@ -186,6 +186,7 @@ REFUSED: dict[str, tuple[bytes, list[str], str]] = {
     "a Latin-1 cell": (text().replace("città", "city").encode("latin-1"), [], "--encoding latin-1"),
     "UTF-16 without a mark": (text().encode("utf-16-le"), [], "--encoding utf-16-le"),
     "no header": (("0,5,7,u\n" * 9 + "1,4,,v\n" * 9).encode(), [], "--column-names NAME,NAME,..."),
+    "no header, few numbers": (b"b,d,1\n" + b"a,c,0\nb,d,1\nd,d,0\n" * 9, [], "--column-names NAME,NAME,..."),
     "another delimiter": (text().encode(), ["--delimiter", ";"], "clicked or the like"),
     "quotes without a meaning": (text().replace("ü1,", '"ü1,', 1).encode(), [], "--quote none"),
     "two few names": (text(header=False).encode(), ["--column-names", "user,click"], "--delimiter"),
@@ -229,6 +230,16 @@ def test_columns_named_twice_are_left_out_as_training_leaves_them(tmp_path: Path
         with pytest.raises(ValueError, match="the label 'click' cannot be used") as drafted:
             draft_schema(path, label=label)
         assert str(drafted.value).rpartition("columns named")[2] == str(read.value).rpartition("columns named")[2]
+
+
+def test_a_first_row_that_is_named_as_the_label_is_doubted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"b,d,1\n" + b"a,c,0\nb,d,1\nd,d,0\n" * 9)
+    reason = draft_schema(path, label="1").columns[2].reason
+    assert "THE FIRST ROW LOOKS LIKE DATA" in reason and "--column-names" in reason
+    assert "FIRST ROW" not in draft_schema(path, label="click", column_names=["a", "b", "click"]).columns[2].reason
+    path.write_bytes(b"1,2,click\n" + b"a,c,0\nb,d,1\nd,d,0\n" * 9)  # a header all the same
+    assert "FIRST ROW" not in draft_schema(path).columns[2].reason
 
 
 CONVERTED = {

@@ -277,6 +277,10 @@ def find_label(
             how += (
                 f"; {column.missing:.1%} OF THE ROWS HAVE NO LABEL: training stops at them, or skips them when told to"
             )
+        # A plain name of a label is in a header and nowhere else.
+        if header is not None and _is_a_cell(column.name, columns) and looks_like_data(header, columns):
+            how += "; THE FIRST ROW LOOKS LIKE DATA: if the file has no header, give the names of all columns "
+            how += "(column_names, --column-names)"
         return Label(column.name, rule, None, soft, clicks, others, f"{reason}, {how}")
     if unclear:
         raise ValueError(
@@ -320,9 +324,22 @@ def _refuse_one_sided(column: Column, clicks: np.ndarray, others: np.ndarray, is
     )
 
 
-def _looks_like_data(header: Sequence[str]) -> bool:
-    """Whether the names of columns may be cells of a first row: several numbers, blanks or equal ones."""
-    cells = sum(re.fullmatch(r"[-+0-9.:eE\s]*", name) is not None for name in header)
+def _is_a_cell(name: str, columns: Sequence[Column]) -> bool:
+    """Whether a name may be a cell: a number, a blank, or one of the values of its own column."""
+    if re.fullmatch(r"[-+0-9.:eE\s]*", name):
+        return True
+    own = next((column.values for column in columns if column.name == name), None)
+    return own is not None and pa.types.is_string(own.type) and name in own.to_pylist()
+
+
+def looks_like_data(header: Sequence[str], columns: Sequence[Column]) -> bool:
+    """Whether the names of columns may be cells of a first row: several numbers, blanks, equal ones, or values.
+
+    Args:
+        header: The names.
+        columns: The columns below them.
+    """
+    cells = sum(_is_a_cell(name, columns) for name in header)
     return cells + len(header) - len(set(header)) >= max(2, 0.2 * len(header))
 
 
@@ -339,7 +356,7 @@ def _no_label(columns: Sequence[Column], path: Path, given: Mapping[str, object]
         f"{path}: no column is called {', '.join(LABEL_NAMES[:4])} or the like. Give the label's column; columns of "
         f"two values that could be one: {', '.join(map(repr, possible[:20])) or 'none'}."
     )
-    if header is not None and _looks_like_data(header):
+    if header is not None and looks_like_data(header, columns):
         shown = ", ".join(map(repr, header[:4]))
         return (
             f"{start} The first row, {shown}, ..., looks like data: if the file has no header, give the names of all "

@@ -1,4 +1,4 @@
-"""The calls of a functional model, one after the other."""
+"""The graph of a functional model: its calls, one after the other, and what a copy of it needs."""
 
 from __future__ import annotations
 
@@ -38,24 +38,6 @@ def graph_of(model: Any) -> Any:
     return model if isinstance(model, keras.Model) and getattr(model, "_is_graph_network", False) else None
 
 
-def in_form_of(tensor: Any, value: tf.Tensor) -> Any:
-    """Returns a dense tensor as an input takes it, which may be sparse or ragged."""
-    spec = None if KERAS_3 else tensor.type_spec
-    if getattr(tensor, "sparse", False) or isinstance(spec, tf.SparseTensorSpec):
-        return tf.sparse.from_dense(value)
-    if getattr(tensor, "ragged", False) or isinstance(spec, tf.RaggedTensorSpec):
-        return tf.RaggedTensor.from_tensor(value)
-    return value
-
-
-def copy_trainable_of_weights(layer: Any, other: Any) -> None:
-    """Lets those weights of a layer be trained that are trained in another one like it; only Keras 3 can change it."""
-    if KERAS_3:
-        for old, new in zip(layer.weights, other.weights, strict=False):
-            if old.trainable != new.trainable:
-                new.trainable = old.trainable
-
-
 def graph_calls(model: Any) -> list[GraphCall]:
     """Returns the calls of layers in a functional model, deepest first, without those of its inputs."""
     graph = graph_of(model)
@@ -86,3 +68,21 @@ def graph_calls(model: Any) -> list[GraphCall]:
         )
         for node in nodes
     ]
+
+
+def in_form_of(tensor: Any, value: tf.Tensor) -> Any:
+    """Returns a dense tensor as an input takes it, which may be sparse or ragged."""
+    spec = None if KERAS_3 else tensor.type_spec
+    if getattr(tensor, "sparse", False) or isinstance(spec, tf.SparseTensorSpec):
+        return tf.sparse.from_dense(value)
+    if getattr(tensor, "ragged", False) or isinstance(spec, tf.RaggedTensorSpec):
+        return tf.RaggedTensor.from_tensor(value)
+    return value
+
+
+def copy_trainable_of_weights(layer: Any, other: Any) -> None:
+    """Lets those weights of a layer be trained that are trained in another one like it; only Keras 3 can change it."""
+    if KERAS_3:
+        for old, new in zip(layer.weights, other.weights, strict=False):
+            if old.trainable != new.trainable:
+                new.trainable = old.trainable

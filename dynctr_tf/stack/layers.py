@@ -1,4 +1,4 @@
-"""Base classes of layers, and the weights that they add."""
+"""Base classes of layers, the dtypes that they compute in, and the weights that they add."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimizers by a rule, and optimizers that others do the work for."""
+"""Base classes of optimizers, and what is asked of an optimizer of any kind."""
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ JOBS = {"multi_worker": ("chief", "worker"), "parameter_server": ("chief", "work
 
 _NEEDED = {"multi_worker": ("worker",), "parameter_server": ("chief", "worker", "ps")}
 
-
 # A name, an IPv4 address or an IPv6 one in brackets, and a port; letters of other scripts are no part of either.
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 

@@ -26,18 +26,17 @@ from dynctr_tf.training.cluster import Cluster
 SAY_EVERY = 30.0
 """Seconds between two lines that say who is awaited."""
 
-
 _STOPS = (signal.SIGINT, signal.SIGHUP)
 
 
-def own_address(cluster: Cluster) -> str:
+def _own_address(cluster: Cluster) -> str:
     """The `host:port` that the cluster gives this process."""
     return cluster.jobs[cluster.task_type][cluster.task_index]
 
 
 def say_who_listens(cluster: Cluster) -> None:
     """Prints that TensorFlow's server listens on every interface, and what that means."""
-    port = own_address(cluster).rpartition(":")[2]
+    port = _own_address(cluster).rpartition(":")[2]
     print(
         f"{cluster.task_type} {cluster.task_index} listens on port {port} of every network interface, and TensorFlow "
         "serves whoever connects, with this account's rights: let a firewall keep the port to the cluster's machines",

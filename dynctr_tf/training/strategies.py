@@ -1,4 +1,4 @@
-"""One function that makes the `tf.distribute` strategy of a job, and what kind a strategy is."""
+"""One function that makes the `tf.distribute` strategy of a job, what kind a strategy is, and the weights under it."""
 
 from __future__ import annotations
 

@@ -18,6 +18,19 @@ from dynctr_tf.training.cluster import Cluster
 from dynctr_tf.training.partners import SAY_EVERY, say_who_listens
 from dynctr_tf.training.strategies import is_chief, is_multi_worker
 
+_RESTARTS = "DYNCTR_TF_RESTARTS"
+
+# What TensorFlow's collectives raise for want of a worker.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.UnknownError,
+)
+
 
 def serve_chief(cluster: Cluster, *, grace_seconds: float = 60.0, poll_seconds: float = 1.0) -> None:
     """Serves the chief of a parameter-server job as the worker or server that this process is.
@@ -102,21 +115,6 @@ def text_of_chief(strategy: tf.distribute.Strategy, text: str = "") -> str:
     own = np.zeros(size, np.int32)
     own[: len(letters)] = letters
     return total(own).astype(np.uint8).tobytes().decode()
-
-
-_RESTARTS = "DYNCTR_TF_RESTARTS"
-
-
-# What TensorFlow's collectives raise for want of a worker.
-_LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.FailedPreconditionError,
-    tf.errors.InternalError,
-    tf.errors.UnknownError,
-)
 
 
 class WorkerLost(BaseException):

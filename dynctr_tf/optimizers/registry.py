@@ -36,7 +36,8 @@ class OptimizerEntry:
         description: What it is, in some words.
         search_space: Options to search, and from what. Default none.
         has_row_penalty: Whether it penalises the rows of tables itself, so that the model should not. Default `False`.
-        slots: How many numbers it keeps for each weight of a table. Default 2.
+        slots: How many numbers it keeps for each weight of a table, by which models that do not fit are refused.
+            Default 2.
         initial_scale: The start of embeddings that suits it, where that is not the models' own default; jobs take it
             where the settings give none. Default `None`: the models' own.
         foreign: Whether it is Keras' or tensorflow-addons' own. Default `False`.

@@ -44,7 +44,7 @@ def refuse_weights_that_do_not_fit(slots: int = 2, available: float | None = Non
     """Within it, a variable is refused before it is made if the weights with their training would not fit into memory.
 
     Use it around the building of a model whose sizes come from a person. Counted is what training needs at the least:
-    each weight and the numbers that the optimizer keeps of it, and for the largest one its gradient if that is dense.
+    each weight and the numbers that the optimizer keeps of it.
     Only variables that this process holds are counted right: use it without a strategy that spreads them.
 
     Args:

@@ -24,6 +24,7 @@ from dynctr_tf.optimizers import (
     optimizer_entry,
     optimizer_names,
 )
+from dynctr_tf.optimizers.registry import optimizer_of
 from dynctr_tf.tuning import HyperModel
 from pipelines.stages import build_optimizer
 
@@ -38,8 +39,20 @@ def test_each_optimizer_is_made_with_each_option_that_it_searches(name):
     assert name in describe_optimizers() and entry.description in describe_optimizers()
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_slots_are_the_numbers_that_an_optimizer_keeps_for_each_weight_of_a_table(name):
+    optimizer = make_optimizer(name, batch_size=32)
+    table = tf.Variable(np.ones((50, 4), np.float32), name="embedding/table")
+    optimizer.build([table, tf.Variable([1.0], name="bias")])
+    members = optimizer.members() if isinstance(optimizer, CompositeOptimizer) else [optimizer]
+    kept = [tuple(value.shape) for member in members for value in stack.optimizer_state(member)]
+    assert kept.count((50, 4)) == OPTIMIZERS[name].slots, kept
+
+
 def test_models_and_settings_name_what_there_is():
     assert {entry.optimizer for entry in CATALOGUE.values()} <= set(OPTIMIZERS)
+    for model, entry in CATALOGUE.items():
+        assert optimizer_of(model) is OPTIMIZERS[entry.optimizer] and optimizer_of(model, "adam").make is Adam
     given = {"name": "group_ftrl", "options": {"l21": 3.0}}
     made = build_optimizer(job_settings({"optimizer": given, "training": {"batch_size": 64}}))
     expected = dynint_optimizer(64, l21=3.0)
@@ -96,6 +109,22 @@ def test_a_search_trains_with_what_a_training_trains_with():
     model.data.features = EncodedFeatures.from_sizes([5, 6])
     model.options = {"embedding.dim": 2, "deep.units": (3,)}
     assert type(model.build(hyperparameters).optimizer) is Adam
+
+
+def test_a_search_starts_embeddings_where_the_optimizer_wants_them():
+    from dynctr_tf.encoding.encoded_features import EncodedFeatures
+
+    class Data:
+        features = EncodedFeatures.from_sizes([5, 6])
+
+    def start(optimizer, **options):
+        given = {"embedding.dim": 2, "deep.units": (3,), **options}
+        model = HyperModel("dnn", Data(), optimizer=optimizer, space={}, batch_size=8, **given)
+        built = model.build(keras_tuner.HyperParameters())
+        return next(layer.initial_scale for layer in built.layers if hasattr(layer, "initial_scale"))
+
+    assert start("group_ftrl") == 0.05 and start("adam") != 0.05
+    assert start("group_ftrl", **{"embedding.initial_scale": 0.2}) == 0.2
 
 
 def rates(schedule, steps):

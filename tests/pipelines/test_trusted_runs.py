@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dynctr_tf.configuration import JobSettings, ModelSettings, OptimizerSettings
-from dynctr_tf.training import machine_record, plan_steps
+from dynctr_tf.configuration import JobSettings, ModelSettings, OptimizerSettings, TrainingSettings
+from dynctr_tf.models import build_model
+from dynctr_tf.training import machine_record, plan_steps, weight_limit
 from dynctr_tf.training.steps import unfinished
 from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
 from pipelines import __main__ as overview
 from pipelines import benchmark, compare, train, tune
 from pipelines.comparison_caption import differences
-from pipelines.stages import check_model, complete_settings
+from pipelines.stages import check_model, complete_settings, fit_model
 
 SMALL = ["--data.options.num_train", "1500", "--data.options.num_validation", "300", "--data.options.num_test", "300"]
 QUICK = ["--training.epochs", "1", "--training.tensorboard", "false", "--evaluation.replicates", "40"]
@@ -237,6 +238,27 @@ def test_weights_that_fit_are_made_and_others_are_not() -> None:
     ):
         keras.layers.Dense(4).build((None, 8))
     assert float(tf.Variable(1.0)) == 1.0
+
+
+def test_a_model_fits_by_what_its_optimizer_keeps(
+    small_data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"embedding.dim": 4, "deep.units": (8,)}
+    numbers = build_model("dnn", small_data.features, **options).count_params()
+    # Room for the weights and half as much again.
+    monkeypatch.setattr(weight_limit, "available_memory_bytes", lambda: 1.5 * 4 * numbers)
+
+    def fit(optimizer: str) -> None:
+        settings = JobSettings(
+            model=ModelSettings("dnn", options),
+            optimizer=OptimizerSettings(optimizer),
+            training=TrainingSettings(batch_size=1000, epochs=1, tensorboard=False),
+        )
+        fit_model(settings, small_data, tmp_path / optimizer)
+
+    fit("row_wise_adagrad")  # one number for each row
+    with pytest.raises(ValueError, match="and with the numbers that the optimizer keeps of each"):
+        fit("sparse_adagrad")  # one for each weight
 
 
 @pytest.mark.parametrize(

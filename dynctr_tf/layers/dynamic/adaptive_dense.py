@@ -107,7 +107,8 @@ class AdaptiveDense(stack.ConditionedLayer):
         `(batch, units)`.
 
     Raises:
-        ValueError: Numbers out of range, arguments that exclude each other, or tensors of another rank.
+        ValueError: Numbers out of range, arguments that exclude each other, or tensors of another rank. A number
+            that no group has is an `InvalidArgumentError` while running, except where XLA or TFLite runs the layer.
 
     Cost: with depth 1, v4 has `(m + units) * K + (n + 1) * K^2 + units` parameters and as many multiply-adds per
     row. v5 has `(m + units + 2 K) * P` in place of `(m + units) * K` parameters, and

@@ -55,7 +55,7 @@ class GeneratedTowers(ScenarioTowers):
         `(batch, units)` or `(batch, t, units)`, float32; with `units=None` the last hidden layer, in the compute dtype.
 
     Raises:
-        ValueError: As `SeparateTowers`, or other numbers below 1.
+        ValueError: As `SeparateTowers`, also while running, or other numbers below 1.
 
     Cost: with S real scenarios, d = `scenario_dim` and h = `code_units`,
     `S * d + (d + 1) * h + (h + 1) * sum(m * c + c)` parameters over the layers, where separate towers have

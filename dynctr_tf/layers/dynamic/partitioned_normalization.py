@@ -49,7 +49,9 @@ class PartitionedNormalization(stack.ConditionedLayer):
         `(batch, n)`.
 
     Raises:
-        ValueError: Fewer than three scenarios, an unknown choice, numbers out of range, or inputs of another rank.
+        ValueError: Fewer than three scenarios, an unknown choice, numbers out of range, or inputs of another rank. A
+            scenario that there is not is an `InvalidArgumentError` while running, except where XLA or TFLite runs the
+            layer.
 
     Cost: with S real scenarios `2 * (S + 1) * n` trained parameters, as many moving averages and S + 1 counts;
     about `10 * n` operations per row, in float32.

@@ -42,7 +42,9 @@ class ScenarioEmbedding(stack.Layer):
         `(batch, dim)`.
 
     Raises:
-        ValueError: Fewer than three scenarios, a width below 1, an unknown choice or inputs of another shape.
+        ValueError: Fewer than three scenarios, a width below 1, an unknown choice or inputs of another shape. A
+            scenario that there is not is an `InvalidArgumentError` while running, except where XLA or TFLite runs the
+            layer.
 
     Cost: `(num_scenarios - 2) * dim` parameters, one look-up per row.
 

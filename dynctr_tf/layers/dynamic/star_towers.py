@@ -46,7 +46,7 @@ class StarTowers(ScenarioTowers):
         `(batch, units)` or `(batch, t, units)`, float32; with `units=None` the last hidden layer, in the compute dtype.
 
     Raises:
-        ValueError: As `SeparateTowers`.
+        ValueError: As `SeparateTowers`, also while running.
 
     Cost: with S real scenarios, `(S + 1) * sum(m * c + c)` parameters, over the layers; rows as `SeparateTowers`.
 

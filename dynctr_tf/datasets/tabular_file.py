@@ -487,8 +487,12 @@ class TabularFile:
         columns = list(self._file_columns)
         if self._blanks and self._dialect.quote is not None:
             mark = re.escape(self._dialect.delimiter) + " +" + re.escape(self._dialect.quote)
-            if re.search(mark.encode(), data):
-                self._refuse_blanks_before_quotes()
+            quotes = counted = 0
+            for found in re.finditer(mark.encode(), data):
+                quotes += data.count(self._dialect.quote.encode(), counted, found.start())
+                counted = found.start()
+                if quotes % 2 == 0:  # else it stands inside of quotes, where blanks are letters
+                    self._refuse_blanks_before_quotes()
         if data.startswith(_BYTE_ORDER_MARK):
             # The parser would drop it; the file's own has been taken away.
             data = b"\n" + data

@@ -138,6 +138,7 @@ FILES = [
     ),
     Case("blanks before quotes in the header", '"y", "a"\n1, x\n', CLICK, "between a delimiter and a quote"),
     Case("blanks before quotes later", 'y, a\n1, x\n0, "z"\n', CLICK, "between a delimiter and a quote"),
+    Case("blanks before quotes inside of quotes", 'y, a\n1,"x, ""z"""\n0,"x, ""z"""\n', CLICK, ['x, "z"'] * 2),
     Case("the same, without a meaning", 'y, a\n1, "x"\n', CLICK, ['"x"'], {"quote": None}),
     Case("blanks around names", " a ,y \nx,1\n", CLICK, ["x"]),
     Case(

@@ -111,22 +111,6 @@ def test_a_search_trains_with_what_a_training_trains_with():
     assert type(model.build(hyperparameters).optimizer) is Adam
 
 
-def test_a_search_starts_embeddings_where_the_optimizer_wants_them():
-    from dynctr_tf.encoding.encoded_features import EncodedFeatures
-
-    class Data:
-        features = EncodedFeatures.from_sizes([5, 6])
-
-    def start(optimizer, **options):
-        given = {"embedding.dim": 2, "deep.units": (3,), **options}
-        model = HyperModel("dnn", Data(), optimizer=optimizer, space={}, batch_size=8, **given)
-        built = model.build(keras_tuner.HyperParameters())
-        return next(layer.initial_scale for layer in built.layers if hasattr(layer, "initial_scale"))
-
-    assert start("group_ftrl") == 0.05 and start("adam") != 0.05
-    assert start("group_ftrl", **{"embedding.initial_scale": 0.2}) == 0.2
-
-
 def rates(schedule, steps):
     return [float(schedule(tf.constant(step, tf.int64))) for step in steps]
 

@@ -239,6 +239,8 @@ def test_multi_valued_fields_alone_are_enough() -> None:
         (lambda: lr(FEATURES, embedding=Embedding(4)), "embedding.dim of lr must be 1"),
         (lambda: build_model("fm", FEATURES, embedding=4), r"must be Embedding\(...\), got 4"),
         (lambda: build_model("fm", FEATURES, embedding_dim=4), "Did you mean 'embedding.dim'"),
+        (lambda: build_model("shared_bottom", FEATURES, bottom_units=(4,)), "Did you mean 'deep.units'"),
+        (lambda: build_model("apg-dnn", FEATURES, generator_units=4), "Did you mean 'adaptive.hidden_units'"),
         (lambda: build_model("fm", FEATURES, **{"embedding.pooling": "max"}), "pooling mode"),
         (lambda: build_model("fm", FEATURES, **{"embedding.dim": 0}), "embedding.dim of model 'fm' must be from 1"),
         (

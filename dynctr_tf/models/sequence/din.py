@@ -29,7 +29,7 @@ def din(
 ) -> keras.Model:
     """DIN: the history weighed by what each behaviour has to do with the target.
 
-    Use it as the standard model for histories; `heterogeneous` adds DPN's query-behaviour operation.
+    Use it as the standard model for histories; `History(heterogeneous=True)` adds DPN's query-behaviour operation.
 
     `v = sum_t a(q, b_t) b_t`, `logit = w^T MLP([x_0; v]) + b`.
 

@@ -92,6 +92,24 @@ def settings_of(settings: JobSettings, variant: Variant) -> JobSettings:
     )
 
 
+def _check_options_of_all(settings: JobSettings, variants: Sequence[Variant]) -> None:
+    """Refuses an option of the common settings that no model of the catalogue has, and so would be left out of all.
+
+    Raises:
+        ValueError: Such an option, of the models or of their search space, with the nearest one that they have.
+    """
+    from dynctr_tf.models.catalogue import CATALOGUE, model_entry
+    from dynctr_tf.tuning.search_space import space_by_path
+
+    known = {path for entry in CATALOGUE.values() for path in entry.defaults}
+    space = settings.search.space.get("model")
+    searched = space_by_path(space, known) if isinstance(space, Mapping) else {}
+    for path in (*settings.model.options, *searched):
+        if path not in known:
+            own = {option for variant in variants for option in model_entry(variant.model).defaults}
+            raise ValueError(unknown_name_message("option of the models", path, sorted(own)))
+
+
 class FuxiCTR(NamedTuple):
     """Where FuxiCTR is: an interpreter that has it, and the folder of its models."""
 
@@ -136,6 +154,7 @@ class _Comparison:
             raise ValueError(f"Models of one name: {list(models)}; give each a name of its own: `name=model ...`.")
         if seeds < 1 or trials < 0:
             raise ValueError(f"A comparison needs at least one seed and no negative trials, got {seeds} and {trials}.")
+        _check_options_of_all(settings, list(self.variants.values()))
         self.models = list(self.variants)
         self.seeds, self.trials, self.output, self.fuxictr = seeds, trials, output, fuxictr
         # Ours -> the name of FuxiCTR's beside it.

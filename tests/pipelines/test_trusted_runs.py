@@ -213,6 +213,10 @@ def test_other_jobs_refuse_too(here: Path, capsys: pytest.CaptureFixture[str]) -
     words = ["--models", "lr", "dnn=dnn deep.dropout=1", "--output", "out"]
     assert "deep.dropout of model 'dnn' must be" in refused(compare, words, capsys)
     assert "'lrr'. Did you mean 'lr'" in refused(compare, ["--models", "lrr", "--output", "out"], capsys)
+    # What none of them has is a slip; what another model has is left out.
+    words = ["--models", "lr", "dnn", "--output", "out", "--model.num_layers", "2", "--trials", "1"]
+    for slip in (["--model.deep.dropuot", "0.1"], ["--search.space.model.deep.dropuot", "[0.1]"]):
+        assert "'deep.dropuot'. Did you mean 'deep.dropout'" in refused(compare, [*words, *slip], capsys)
     assert "search.trials must be at least 0" in refused(tune, ["--trials", "-1"], capsys)
     assert "dropout of model" in refused(tune, [*DNN, "--model.deep.dropout", "1"], capsys)
 

@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("runs/api"), help="the folder (default runs/api)")
     options = parser.parse_args(arguments)
-    with errors_as_messages(parser):
+    with errors_as_messages(parser, goes_on=False):
         write_pages(options.output)
         count = write_gallery(sorted(NOTEBOOKS.glob("*.ipynb")), options.output)
         print(f"API pages: {options.output / 'index.html'}")

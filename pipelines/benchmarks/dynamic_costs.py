@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args(arguments)
-    with errors_as_messages(parser):
+    with errors_as_messages(parser, goes_on=False):
         rows = []
         for pair in PAIRS:
             ours, static = cost_of(pair.dynamic, {}), cost_of(pair.static, pair.options)

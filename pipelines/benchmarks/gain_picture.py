@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from tqdm import tqdm
 
+from dynctr_tf.durable_files import make_folder, new_file
 from dynctr_tf.evaluation.plots import BEST_COLOUR, CLICK_COLOUR, INK, MODEL_COLOUR, MUTED, style_axes
 from dynctr_tf.evaluation.text_table import align
 from pipelines import errors_as_messages
@@ -112,7 +113,8 @@ def draw(found: dict[str, list[float]], best: float, path: Path) -> None:
     axes.set_xlabel("AUC of synthetic test rows; a dot is a seed", fontsize=9)
     style_axes(axes)
     axes.tick_params(labelsize=9)
-    figure.savefig(path, dpi=110)
+    with new_file(path) as partial:
+        figure.savefig(partial, dpi=110)
 
 
 def _draw_sketch(axes: Axes) -> None:
@@ -162,9 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("rows", "epochs", "seeds"):
         if getattr(options, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(options, name)}")
-    with errors_as_messages(parser):
+    with errors_as_messages(parser, goes_on=False):
         found, best = measure(options.rows, options.epochs, range(options.seeds))
-        options.output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(options.output.parent)
         draw(found, best, options.output)
         rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in found.items()]
         rows.append(["true click probability", f"{best:.4f}", *[""] * (options.seeds - 1)])

@@ -20,23 +20,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dynctr_tf.configuration import (
-    JobSettings,
-    ModelSettings,
-    SettingsParser,
-    job_settings,
-    parse_value,
-    read_file,
-    write_settings,
-)
 from dynctr_tf.durable_files import make_folder, read_array, read_json, remove_abandoned, write_json, write_text
 from dynctr_tf.evaluation.text_table import align
+from dynctr_tf.jobs.child_jobs import Job, run_all
+from dynctr_tf.jobs.option_tables import table_options
+from dynctr_tf.jobs.settings import JobSettings, ModelSettings, job_settings
+from dynctr_tf.jobs.settings_file import parse_value, read_file, write_settings
 from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
-from pipelines.child_jobs import Job, run_all
-from pipelines.options import table_options
 from pipelines.peers import PEER_MODELS
 from pipelines.peers.installed import check_peer
+from pipelines.settings_parser import SettingsParser
 
 if TYPE_CHECKING:
     from dynctr_tf.encoding import EncodedDataset
@@ -147,7 +141,7 @@ class _Comparison:
         output: Path,
         fuxictr: FuxiCTR | None = None,
     ) -> None:
-        from pipelines.stages import check_model, task_of_cluster
+        from dynctr_tf.jobs.stages import check_model, task_of_cluster
 
         self.variants = {variant.name: variant for variant in map(_variant, models)}
         if len(self.variants) < len(models):
@@ -202,7 +196,7 @@ class _Comparison:
         return self.searched[model] / "best.toml" if self.trials else self.output / f"{model}{self.part}.toml"
 
     def _searches(self, data: EncodedDataset) -> list[Job]:
-        from pipelines.records import folder_of
+        from dynctr_tf.jobs.records import folder_of
         from pipelines.tune import search_record, search_space, trials_of
 
         jobs = []
@@ -220,8 +214,8 @@ class _Comparison:
         return jobs
 
     def _trainings(self, data: EncodedDataset) -> list[Job]:
-        from pipelines.records import finished, folder_of, training_record
-        from pipelines.stages import complete_settings
+        from dynctr_tf.jobs.records import finished, folder_of, training_record
+        from dynctr_tf.jobs.stages import complete_settings
 
         jobs = []
         for model in self.models:
@@ -239,8 +233,8 @@ class _Comparison:
         return [*jobs, *self._peer_trainings(data)]
 
     def _peer_trainings(self, data: EncodedDataset) -> list[Job]:
+        from dynctr_tf.jobs.stages import complete_settings
         from pipelines.peers.fuxictr_comparison import digest_of, peer_finished, peer_job, peer_result, write_rows
-        from pipelines.stages import complete_settings
 
         jobs: list[Job] = []
         if self.fuxictr is None or not self.is_chief:
@@ -278,7 +272,7 @@ def compare_models(
     fuxictr: FuxiCTR | None = None,
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
-    from pipelines.stages import check_evaluation, check_one_at_a_time, complete_settings, prepare
+    from dynctr_tf.jobs.stages import check_evaluation, check_one_at_a_time, complete_settings, prepare
 
     if workers < 1:
         raise ValueError(f"A comparison needs at least one worker, got {workers}.")
@@ -306,8 +300,8 @@ def _report(
 ) -> None:
     """Prints, writes and draws what the runs of a comparison reached."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
-    from pipelines.records import load_logits
-    from pipelines.stages import judge_scenarios, training_click_rate
+    from dynctr_tf.jobs.records import load_logits
+    from dynctr_tf.jobs.stages import judge_scenarios, training_click_rate
 
     models, folders, output = comparison.models, comparison.folders, comparison.output
     runs = {model: [read_json(folder / "result.json") for folder in folders[model]] for model in models}
@@ -380,7 +374,7 @@ def _costs(runs: Mapping[str, list[dict[str, Any]]], peer_runs: Mapping[str, dic
 
 def _worse(runs: Mapping[str, list[dict[str, Any]]], data: EncodedDataset) -> str:
     """Which runs are no better than the base rate; empty where all are."""
-    from pipelines.stages import worse_than_base_rate
+    from dynctr_tf.jobs.stages import worse_than_base_rate
 
     lines = []
     for model, figures in runs.items():
@@ -392,8 +386,8 @@ def _worse(runs: Mapping[str, list[dict[str, Any]]], data: EncodedDataset) -> st
 
 def _caption(comparison: _Comparison, trained: Mapping[str, JobSettings], data: EncodedDataset) -> str:
     """What the models differ in beside their architecture; empty where they do not."""
-    from pipelines.comparison_caption import differences
-    from pipelines.stages import complete_settings
+    from dynctr_tf.jobs.comparison_caption import differences
+    from dynctr_tf.jobs.stages import complete_settings
     from pipelines.tune import search_space
 
     completed = {model: complete_settings(found, data, say=False) for model, found in trained.items()}
@@ -424,7 +418,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fuxictr = FuxiCTR(namespace.fuxictr_python, namespace.fuxictr_zoo) if namespace.fuxictr_python else None
     reference = namespace.reference or namespace.models[0].strip().partition(" ")[0].partition("=")[0]
     with errors_as_messages(parser):
-        from pipelines.stages import as_part_of_cluster
+        from dynctr_tf.jobs.stages import as_part_of_cluster
 
         as_part_of_cluster(
             settings,

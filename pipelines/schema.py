@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dynctr_tf.configuration import parse_value
 from dynctr_tf.datasets.draft_schema import draft_schema
+from dynctr_tf.jobs.settings_file import parse_value
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,9 +12,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dynctr_tf.configuration import JobSettings, SettingsParser
+from dynctr_tf.jobs.option_tables import table_options
+from dynctr_tf.jobs.settings import JobSettings
 from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
-from pipelines.options import table_options
+from pipelines.settings_parser import SettingsParser
 
 
 def run(settings: JobSettings, wanted: Path | None = None) -> Path:
@@ -32,13 +33,8 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, sparsity_report
     from dynctr_tf.export import check_export_directory, export_model, next_version, serving_line
     from dynctr_tf.figures import figures_text
-    from dynctr_tf.training import predict_logits
-    from dynctr_tf.training.precision import bfloat16_unit, mixed_precision_advice
-    from dynctr_tf.training.steps import unfinished
-    from dynctr_tf.training.strategies import is_chief
-    from dynctr_tf.training.workers import wait_for_all
-    from pipelines.records import card_of, folder_of, save_logits, save_run, training_record
-    from pipelines.stages import (
+    from dynctr_tf.jobs.records import card_of, folder_of, save_logits, save_run, training_record
+    from dynctr_tf.jobs.stages import (
         check_evaluation,
         check_model,
         complete_settings,
@@ -52,6 +48,11 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         training_strategy,
         worse_than_base_rate,
     )
+    from dynctr_tf.training import predict_logits
+    from dynctr_tf.training.precision import bfloat16_unit, mixed_precision_advice
+    from dynctr_tf.training.steps import unfinished
+    from dynctr_tf.training.strategies import is_chief
+    from dynctr_tf.training.workers import wait_for_all
 
     start = time.perf_counter()
     # What is wrong is said before hours of work.
@@ -166,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if settings.training.xla:
         allow_xla_on_cpu()
     with errors_as_messages(parser):
-        from pipelines.stages import as_part_of_cluster
+        from dynctr_tf.jobs.stages import as_part_of_cluster
 
         as_part_of_cluster(settings, lambda: run(settings, namespace.run_directory))
 

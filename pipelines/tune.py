@@ -17,9 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynctr_tf.configuration import JobSettings, SearchSettings, SettingsParser, write_settings
+from dynctr_tf.jobs.option_tables import table_options
+from dynctr_tf.jobs.settings import JobSettings, SearchSettings
+from dynctr_tf.jobs.settings_file import write_settings
 from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
-from pipelines.options import table_options
+from pipelines.settings_parser import SettingsParser
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -76,10 +78,8 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
     Returns:
         The settings of the best trial; `None` in a process that only trains trials for another.
     """
-    from dynctr_tf.training.strategies import is_chief
-    from dynctr_tf.training.workers import text_of_chief
-    from pipelines.records import folder_of, save_run
-    from pipelines.stages import (
+    from dynctr_tf.jobs.records import folder_of, save_run
+    from dynctr_tf.jobs.stages import (
         check_evaluation,
         check_model,
         check_one_at_a_time,
@@ -88,6 +88,8 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
         task_of_cluster,
         training_strategy,
     )
+    from dynctr_tf.training.strategies import is_chief
+    from dynctr_tf.training.workers import text_of_chief
 
     check_model(settings)
     check_one_at_a_time(settings, settings.search.workers)
@@ -116,7 +118,7 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
 
 def search_record(settings: JobSettings, data: EncodedDataset) -> RunRecord:
     """The record of a search; how many trials and workers there are does not change what it is."""
-    from pipelines.records import training_record
+    from dynctr_tf.jobs.records import training_record
 
     search = dataclasses.asdict(settings.search)
     del search["trials"], search["workers"]
@@ -144,9 +146,9 @@ def _search(
     command: Sequence[str],
 ) -> JobSettings | None:
     from dynctr_tf.durable_files import file_checksum, write_json, write_text
+    from dynctr_tf.jobs.stages import complete_settings, fit_model, worse_than_base_rate
     from dynctr_tf.training.workers import lost_workers_end_the_process, text_of_chief, wait_for_all
     from dynctr_tf.tuning import memory_growth, plot_search, search, trials_table
-    from pipelines.stages import complete_settings, fit_model, worse_than_base_rate
 
     options, monitor = settings.search, settings.training.monitor
 
@@ -211,8 +213,8 @@ def _search(
 
 def _train_with_chief(settings: JobSettings, data: EncodedDataset, strategy: tf.distribute.Strategy) -> None:
     """Trains, as another worker of a multi-worker job, each trial that the chief draws, until it says that is all."""
+    from dynctr_tf.jobs.stages import fit_model
     from dynctr_tf.training.workers import text_of_chief, wait_for_all
-    from pipelines.stages import fit_model
 
     while trial := json.loads(text_of_chief(strategy)):
         try:
@@ -242,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if settings.training.xla:
         allow_xla_on_cpu()
     with errors_as_messages(parser):
-        from pipelines.stages import as_part_of_cluster
+        from dynctr_tf.jobs.stages import as_part_of_cluster
 
         command = [sys.executable, "-m", "pipelines.tune", *words]
         as_part_of_cluster(settings, lambda: tune(settings, namespace.output, command))

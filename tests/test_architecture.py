@@ -16,7 +16,7 @@ LIBRARY = ROOT / "dynctr_tf"
 # but for the layers, where a dynamic layer may compose dense and interaction layers.
 ORDER = [
     {"version", "nearest", "figures", "durable_files", "child_processes", "code_digest", "saved_classes"},
-    {"schema", "stack", "configuration", "options"},
+    {"schema", "stack", "options"},
     {"datasets"},
     {"encoding"},
     {"layers.embedding", "layers.dense"},
@@ -33,6 +33,7 @@ ORDER = [
     {"evaluation"},
     {"tuning"},
     {"export"},
+    {"jobs"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 FILES = sorted(LIBRARY.rglob("*.py"))
@@ -79,6 +80,6 @@ def test_file_names_say_what_lives_in_them() -> None:
 
 
 def test_schema_and_settings_need_no_tensorflow() -> None:
-    code = "import sys, dynctr_tf.schema, dynctr_tf.configuration; print('tensorflow' in sys.modules)"
+    code = "import sys, dynctr_tf.schema, dynctr_tf.jobs.settings; print('tensorflow' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert shown.stdout.strip() == "False"

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from dynctr_tf import durable_files
-from dynctr_tf.configuration import job_settings, read_file, write_settings
 from dynctr_tf.durable_files import (
     BusyError,
     DamagedFileError,
@@ -34,6 +33,8 @@ from dynctr_tf.durable_files import (
     write_json,
     write_text,
 )
+from dynctr_tf.jobs.settings import job_settings
+from dynctr_tf.jobs.settings_file import read_file, write_settings
 
 ROOT = Path(__file__).parent.parent
 

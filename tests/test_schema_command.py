@@ -17,11 +17,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dynctr_tf.configuration import JobSettings, SettingsParser
 from dynctr_tf.datasets import TabularFile, draft_schema
+from dynctr_tf.jobs.settings import JobSettings
+from dynctr_tf.jobs.stages import open_source
 from dynctr_tf.schema import Schema
 from pipelines import schema as command
-from pipelines.stages import open_source
+from pipelines.settings_parser import SettingsParser
 
 ROWS = 60
 

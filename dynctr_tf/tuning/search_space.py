@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras_tuner
 
-from dynctr_tf.configuration import TrainingSettings
 from dynctr_tf.models.catalogue import Choice, LogUniform, SearchSpace, Uniform, model_entry
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers.registry import optimizer_of
@@ -79,7 +77,7 @@ def with_own_space(
     known: dict[str, list[str]] = {
         "model": list(model_entry(model).defaults),
         "optimizer": list(optimizer_of(model, optimizer).options),
-        "training": [field.name for field in dataclasses.fields(TrainingSettings) if field.name in _TRAINING],
+        "training": list(_TRAINING),
     }
     merged, fixed = dict(space), {}
     for section, options in own.items():

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dynctr_tf.configuration import JobSettings
 from dynctr_tf.durable_files import DamagedFileError, new_folder, read_array, read_json, write_checksums
+from dynctr_tf.jobs.settings import JobSettings
 from pipelines.benchmarks import workload
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.configuration import SettingsParser
 from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import Adam, CompositeOptimizer, LazyAdam, SparseAdagrad, dynint_optimizer
@@ -34,6 +33,7 @@ from dynctr_tf.training.tpu import prepare_for_tpu
 from dynctr_tf.training.traffic import bytes_per_step
 from dynctr_tf.training.workers import serve_chief
 from pipelines import compare, train, tune
+from pipelines.settings_parser import SettingsParser
 
 WORKERS = {"worker": ["a:1", "b:2"]}
 SERVERS = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}

@@ -10,10 +10,11 @@ import tensorflow as tf
 from small_models import FEATURES, batch_of, labels_of
 from tensorflow import keras
 
-from dynctr_tf.configuration import JobSettings, job_settings, read_file
+from dynctr_tf.jobs.checks import check_model
+from dynctr_tf.jobs.settings import JobSettings, job_settings
+from dynctr_tf.jobs.settings_file import read_file
 from dynctr_tf.models.catalogue import CATALOGUE, build_model
 from dynctr_tf.stack import KERAS_3
-from pipelines.checks import check_model
 from pipelines.compare import Variant, settings_of
 
 CONFIGS = Path(__file__).parents[2] / "pipelines" / "configs"

@@ -11,7 +11,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.configuration import job_settings
+from dynctr_tf.jobs.settings import job_settings
+from dynctr_tf.jobs.stages import build_optimizer
 from dynctr_tf.models.catalogue import CATALOGUE
 from dynctr_tf.optimizers import (
     OPTIMIZERS,
@@ -26,7 +27,6 @@ from dynctr_tf.optimizers import (
 )
 from dynctr_tf.optimizers.registry import optimizer_of
 from dynctr_tf.tuning import HyperModel
-from pipelines.stages import build_optimizer
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

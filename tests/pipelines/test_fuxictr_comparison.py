@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dynctr_tf.configuration import (
+from dynctr_tf.durable_files import check_checksums, write_array, write_json
+from dynctr_tf.jobs.settings import (
     DataSettings,
     JobSettings,
     ModelSettings,
@@ -19,11 +20,10 @@ from dynctr_tf.configuration import (
     SearchSettings,
     TrainingSettings,
 )
-from dynctr_tf.durable_files import check_checksums, write_array, write_json
+from dynctr_tf.jobs.stages import prepare
 from dynctr_tf.schema import Feature, Schema
 from pipelines import compare
 from pipelines.peers.fuxictr_comparison import digest_of, peer_finished, peer_job, peer_result, write_rows
-from pipelines.stages import prepare
 
 DNN = JobSettings(
     model=ModelSettings("dnn", {"embedding.dim": 4, "deep.units": (8, 6)}),

@@ -47,7 +47,7 @@ COMPARE = """
 import argparse
 from pathlib import Path
 from pipelines import errors_as_messages
-from pipelines.child_jobs import Job, run_all
+from dynctr_tf.jobs.child_jobs import Job, run_all
 with errors_as_messages(argparse.ArgumentParser(prog="compare")):
     run_all([lambda: [Job(name, ["sleeper", name], Path(name + ".log")) for name in "abc"]], 3, 2)
 """

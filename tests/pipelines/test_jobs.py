@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dynctr_tf.configuration import read_file
 from dynctr_tf.durable_files import read_json
 from dynctr_tf.encoding import EncodedDataset
+from dynctr_tf.jobs.settings_file import read_file
+from dynctr_tf.jobs.stages import scenario_names
 from dynctr_tf.models.catalogue import CATALOGUE
 from pipelines import compare, schema, train, tune
-from pipelines.stages import scenario_names
 
 SMALL = ["--data.options.num_train", "2000", "--data.options.num_validation", "400", "--data.options.num_test", "400"]
 SHORT = ["--training.batch_size", "256", "--training.epochs", "1", "--training.evaluate_every", "4"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from original_lines import tag_rows, user_sequences, write_movielens, write_review_objects, write_tags_dat
 
-from dynctr_tf.configuration import read_file
+from dynctr_tf.jobs.settings_file import read_file
 from pipelines import compare, train
 
 ROOT = Path(__file__).parents[2]

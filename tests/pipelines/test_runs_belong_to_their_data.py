@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dynctr_tf.configuration import job_settings, read_file
 from dynctr_tf.durable_files import read_json, write_array, write_json
+from dynctr_tf.jobs.records import finished
+from dynctr_tf.jobs.settings import job_settings
+from dynctr_tf.jobs.settings_file import read_file
 from dynctr_tf.schema import Schema
 from dynctr_tf.training.run_record import RunRecord
 from pipelines import compare, train, tune
-from pipelines.records import finished
 
 TINY = ["--model.name", "lr", "--training.batch_size", "64", "--training.epochs", "2", "--training.tensorboard"]
 TINY += ["false", "--evaluation.replicates", "40"]

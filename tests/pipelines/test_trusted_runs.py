@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dynctr_tf.configuration import JobSettings, ModelSettings, OptimizerSettings, TrainingSettings
+from dynctr_tf.jobs.comparison_caption import differences
+from dynctr_tf.jobs.settings import JobSettings, ModelSettings, OptimizerSettings, TrainingSettings
+from dynctr_tf.jobs.stages import check_model, complete_settings, fit_model
 from dynctr_tf.models import build_model
 from dynctr_tf.training import machine_record, plan_steps, weight_limit
 from dynctr_tf.training.steps import unfinished
 from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
 from pipelines import __main__ as overview
 from pipelines import benchmark, compare, train, tune
-from pipelines.comparison_caption import differences
-from pipelines.stages import check_model, complete_settings, fit_model
 
 SMALL = ["--data.options.num_train", "1500", "--data.options.num_validation", "300", "--data.options.num_test", "300"]
 QUICK = ["--training.epochs", "1", "--training.tensorboard", "false", "--evaluation.replicates", "40"]

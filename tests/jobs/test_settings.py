@@ -6,15 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dynctr_tf.configuration import (
-    JobSettings,
-    SettingsParser,
-    job_settings,
-    parse_value,
-    read_file,
-    to_toml,
-    write_settings,
-)
+from dynctr_tf.jobs.settings import JobSettings, job_settings
+from dynctr_tf.jobs.settings_file import parse_value, read_file, to_toml, write_settings
+from pipelines.settings_parser import SettingsParser
 
 
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:

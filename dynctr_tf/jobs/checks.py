@@ -7,15 +7,15 @@ import dataclasses
 import numpy as np
 from tensorflow import keras
 
-from dynctr_tf.configuration import JobSettings, full_names
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.figures import figures_text, share_text
+from dynctr_tf.jobs.option_tables import rate_schedule
+from dynctr_tf.jobs.settings import JobSettings, full_names
 from dynctr_tf.metrics import base_rate_log_loss
 from dynctr_tf.models.catalogue import model_entry
 from dynctr_tf.nearest import either, nearest_full_names, unknown_name_message
 from dynctr_tf.optimizers.registry import optimizer_of
 from dynctr_tf.options import check_options
-from pipelines.options import rate_schedule
 
 _LEAST_REPLICATES = 40  # so that a replicate lies outside of a 95 % interval on either side
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dynctr_tf.configuration import JobSettings
+from dynctr_tf.jobs.settings import JobSettings
 from dynctr_tf.models.catalogue import model_entry
 from dynctr_tf.optimizers.registry import optimizer_of
 
@@ -26,7 +26,7 @@ def differences(settings: Mapping[str, JobSettings], searched: Mapping[str, int]
 
     Example:
 
-    >>> from dynctr_tf.configuration import job_settings
+    >>> from dynctr_tf.jobs.settings import job_settings
     >>> small, large = job_settings({"model": {"name": "dnn", "embedding": {"dim": 4}}}), job_settings({})
     >>> print(differences({"small": small, "large": large}, {"small": 0, "large": 0}))
     The models differ in more than their architecture, which their figures cannot tell apart:

@@ -15,12 +15,18 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from dynctr_tf.configuration import DataSettings, JobSettings
 from dynctr_tf.datasets.registry import check_option_types, row_source, row_source_options
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_report
+from dynctr_tf.jobs.checks import check_evaluation as check_evaluation
+from dynctr_tf.jobs.checks import check_model as check_model
+from dynctr_tf.jobs.checks import training_click_rate
+from dynctr_tf.jobs.checks import worse_than_base_rate as worse_than_base_rate
+from dynctr_tf.jobs.option_tables import rate_schedule
+from dynctr_tf.jobs.records import check_unchanged, data_record
+from dynctr_tf.jobs.settings import DataSettings, JobSettings
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_options
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
@@ -30,12 +36,6 @@ from dynctr_tf.training.strategies import check_strategy, make_strategy, unrepli
 from dynctr_tf.training.tpu import prepare_for_tpu
 from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
 from dynctr_tf.training.workers import restart_when_a_worker_is_lost, serve_chief
-from pipelines.checks import check_evaluation as check_evaluation
-from pipelines.checks import check_model as check_model
-from pipelines.checks import training_click_rate
-from pipelines.checks import worse_than_base_rate as worse_than_base_rate
-from pipelines.options import rate_schedule
-from pipelines.records import check_unchanged, data_record
 
 
 def open_source(settings: DataSettings) -> RowSource:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dynctr_tf.configuration import OptimizerSettings
+from dynctr_tf.jobs.settings import OptimizerSettings
 
 
 def rate_schedule(settings: OptimizerSettings, steps: int | None) -> Any:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from dynctr_tf.code_digest import code_digest
-from dynctr_tf.configuration import DataSettings, JobSettings, write_settings
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.source_files import SourceFile, source_files
 from dynctr_tf.durable_files import DamagedFileError, read_array, read_json, write_array, write_json, write_text
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.evaluation import Evaluation
 from dynctr_tf.evaluation.json_records import to_plain
+from dynctr_tf.jobs.settings import DataSettings, JobSettings
+from dynctr_tf.jobs.settings_file import write_settings
 from dynctr_tf.training import Validation
 from dynctr_tf.training.reproducibility import machine_record
 from dynctr_tf.training.run_record import RECORD, RunRecord, own_folder, run_record

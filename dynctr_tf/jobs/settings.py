@@ -1,0 +1,419 @@
+"""What a job is told: typed settings from a TOML file and from the command line.
+
+Each section is a frozen dataclass whose fields carry their type, default and explanation. A file gives some of
+them, the command line others (`--training.batch_size 1024`), and the command line wins. A key or value that
+is not known is an error that names the nearest known one. Values are data: nothing of a file or a flag is
+ever executed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import math
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from dynctr_tf.nearest import either, nearest_full_names, nearest_name, unknown_name_message
+
+# Settings that are tables with keys of their own; each key has an option on the command line.
+TABLES = ("options", "space")
+# A section whose other keys, and the tables in it, are options of what it names: [model.embedding] dim = 16.
+OPEN_SECTION = "model"
+
+
+_MOST_SEED = 2**32 - 1  # what NumPy and Keras take
+_MOST_ROWS = 2**31 - 1
+
+
+def _setting(default: Any, explanation: str, least: int | None = None, most: int | None = None) -> Any:
+    """A field with its explanation; a number lies between `least` and `most`, both included."""
+    metadata = {"help": explanation, "least": least, "most": most}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """Which rows, and how they become ids."""
+
+    name: str = _setting(
+        "synthetic_ctr",
+        "synthetic_ctr, criteo_display_ads, avazu, ali_ccp, amexpert, movielens_tag, movielens_1m, amazon_reviews, or "
+        "tabular_file for your own CSV or Parquet file",
+    )
+    path: str | None = _setting(
+        None, "the raw file; synthetic_ctr needs none, and without data.name it is a file of your own (tabular_file)"
+    )
+    schema: str | None = _setting(
+        None,
+        "the schema file of your own data; draft one with pipelines.schema; without it <file>.schema.json beside it",
+    )
+    split_by: Literal["random", "order"] = _setting(
+        "random", "random: 70/10/20 by a seeded hash of the row; order: the last rows are the test split"
+    )
+    min_count: int | None = _setting(
+        None, "values seen fewer times in training go to the unknown bucket; on your own file the schema says it", 1
+    )
+    max_size: int | None = _setting(
+        None, "keep at most this many values per categorical field; on your own file the schema says it", 1, _MOST_ROWS
+    )
+    binning: Literal["log_squared", "log_squared_plus_one", "quantile"] | None = _setting(
+        None, "how numbers become bins; without it what the data set's schema says"
+    )
+    on_bad_row: Literal["error", "skip"] = _setting("error", "stop at a bad row, or skip and count it")
+    seed: int = _setting(0, "seed of the split, and of the rows that the project makes itself", 0, _MOST_SEED)
+    options: dict[str, Any] = _setting({}, "further options of the data set, such as num_scenarios")
+    directory: str = _setting("runs/data", "where encoded data is kept between runs")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """Which model; its own options are listed by --list-models."""
+
+    name: str = _setting("dynint-dgp", "model of the catalogue, see --list-models")
+    options: dict[str, Any] = _setting(
+        {}, "an option of the model, such as num_layers or embedding.dim; in code, all of them by their paths"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings:
+    """Which optimizer."""
+
+    name: str = _setting(
+        "default",
+        "row_wise_adagrad (row-wise Adagrad on embeddings, Adam on the rest), group_ftrl (G-FTRL on embeddings, FTRL "
+        "on the rest), lazy_adam, adam, sparse_adagrad, or Keras' own such as keras.adamw; default: the model's",
+    )
+    options: dict[str, Any] = _setting({}, "options of the optimizer, such as learning_rate")
+    schedule: Literal["constant", "cosine", "step"] = _setting(
+        "constant", "how all learning rates go on after the warm-up: they stay, fall along a cosine, or in steps"
+    )
+    warmup_steps: int = _setting(0, "steps in which all learning rates rise from near 0")
+    decay_steps: int | None = _setting(
+        None, "steps of the cosine, without it all that are left; or between two steps down, which need it"
+    )
+    decay_end: float | None = _setting(
+        None, "share of the rates at the end of the cosine (without it 0), or what a step down multiplies by (0.1)"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """How long, in which steps, with which checks."""
+
+    batch_size: int | None = _setting(
+        None,
+        "rows per step, over all replicas; without it the power of two from 64 to 4096 that makes 100 steps an epoch",
+        1,
+        _MOST_ROWS,
+    )
+    epochs: int = _setting(
+        20, "passes over the training rows at the most; patience ends most trainings after a few", 1, 10**6
+    )
+    evaluate_every: int | None = _setting(
+        None, "steps between validations (and checkpoints); without it, four times per epoch", 1, _MOST_ROWS
+    )
+    monitor: Literal["logloss", "auc"] = _setting("logloss", "validation metric that picks the best checkpoint")
+    patience: int | None = _setting(
+        None,
+        "stop after this many validations without a better one; 0 for never; without it those of two epochs",
+        0,
+        _MOST_ROWS,
+    )
+    seed: int = _setting(0, "seed of initial weights, row order and dropout", 0, _MOST_SEED)
+    deterministic: bool = _setting(
+        True,
+        "same seed, same weights to the last bit on the same machine with the same number of threads "
+        "(TF_NUM_INTRAOP_THREADS); with another number they differ by rounding, 1e-6 to 1e-4; slower on GPUs",
+    )
+    mixed_precision: bool = _setting(
+        False, "matrix products in bfloat16, the rest in float32; for processors that have bfloat16"
+    )
+    xla: bool = _setting(False, "let XLA compile what it can of a step; slower on the CPUs that were measured")
+    tensorboard: bool = _setting(True, "write TensorBoard event files")
+    strategy: Literal["mirrored", "multi_worker", "parameter_server", "tpu"] | None = _setting(
+        None, "how the training is spread over devices and machines, also --strategy; see dynctr_tf.training.traffic"
+    )
+    replicas: int | None = _setting(
+        None, "GPUs for mirrored, or logical CPU devices where there is no GPU; without it all GPUs", 1, 1024
+    )
+    tpu_address: str | None = _setting(None, "name or address of the TPU; without it that of this machine")
+    max_restarts: int = _setting(
+        3, "how often a multi_worker process starts itself again after it has lost another", 0, 10**6
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """How the test split is judged."""
+
+    replicates: int = _setting(1000, "bootstrap replicates for every interval", 40, 10**6)
+    group_by: str | None = _setting(None, "field whose values group the rows for the grouped AUC, such as user_id")
+    batch_size: int = _setting(16384, "rows per prediction step", 1, _MOST_ROWS)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """Where the served model goes."""
+
+    directory: str | None = _setting("saved_models", "the model goes to <directory>/<name>/<version>/; none: no export")
+    name: str | None = _setting(None, "name of the served model; without it <data set>-<model>")
+    fold: bool = _setting(True, "whether factors that adaptive layers have for training alone are multiplied out")
+    group_tables: bool = _setting(
+        False, "whether group-wise adaptive layers look up what they generate, group by group"
+    )
+    constant_weights: bool = _setting(
+        True, "whether kernels are constants of the served graph, which answers small requests faster"
+    )
+    even_if_worse_than_base_rate: bool = _setting(
+        False, "whether a model is exported that is no better on the validation rows than their click rate alone"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSettings:
+    """How hyper-parameters are searched; for pipelines.tune alone."""
+
+    tuner: Literal["random", "bayesian", "hyperband"] = _setting(
+        "random", "how values are drawn; hyperband stops the worse trials after fewer epochs"
+    )
+    trials: int = _setting(16, "sets of values to train beside the given settings", 0, 10**6)
+    workers: int = _setting(1, "processes that train trials at the same time", 1, 1024)
+    space: dict[str, Any] = _setting(
+        {},
+        "what is searched, as model.NAME, optimizer.NAME or training.NAME: a list of values, {low = 1e-4, high = 1e-2}"
+        ' with scale = "log" or "linear", or one value, which is then fixed; beside it the model\'s own space',
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class JobSettings:
+    """All sections of one training job."""
+
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    export: ExportSettings = ExportSettings()
+    search: SearchSettings = SearchSettings()
+
+    def to_mapping(self) -> dict[str, dict[str, Any]]:
+        """The settings as plain nested dicts, which `job_settings` takes."""
+        mapping = dataclasses.asdict(self)
+        opened: dict[str, Any] = {"name": self.model.name}
+        for path, value in mapping[OPEN_SECTION]["options"].items():
+            put_value(opened, path.split("."), value)
+        return {**mapping, OPEN_SECTION: opened}
+
+    def fingerprint(self, *sections: str) -> str:
+        """Eight characters that change when a setting of these sections does (all sections without names)."""
+        mapping = self.to_mapping()
+        chosen = {name: mapping[name] for name in (sections or mapping)}
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def type_text(annotation: Any) -> str:
+    """How messages and help texts call the type of a setting."""
+    if get_origin(annotation) is Literal:
+        return "|".join(map(str, get_args(annotation)))
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " or ".join(type_text(part) for part in get_args(annotation))
+    if annotation is type(None):
+        return "none"
+    return {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true|false"}.get(
+        getattr(annotation, "__name__", ""), "a table"
+    )
+
+
+def _matches(value: Any, annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return value in get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return any(_matches(value, part) for part in get_args(annotation))
+    if origin is dict:
+        return isinstance(value, dict)
+    if annotation is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, annotation)
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(choice for part in get_args(annotation) for choice in _choices(part))
+    return ()
+
+
+def full_names() -> list[str]:
+    """Every setting with its section, such as `"training.epochs"`; tables by themselves, `"data.options"`."""
+    return [
+        f"{section}.{field.name}"
+        for section, cls in get_type_hints(JobSettings).items()
+        for field in dataclasses.fields(cls)
+        if section != OPEN_SECTION or field.name not in TABLES
+    ]
+
+
+def _plain_value(name: str, value: Any, depth: int = 0) -> None:
+    """Refuses what an option cannot be: dates, numbers that are not finite or have over 64 bits, deep nesting.
+
+    Raises:
+        ValueError: One of these, with the option's name.
+    """
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"{name} must be a number of at most 64 bits, got one of {len(str(abs(value)))} digits.")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, got {value!r}.")
+    elif depth > 8:
+        raise ValueError(f"{name} has more than 8 tables or lists within one another.")
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _plain_value(name, part, depth + 1)
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            _plain_value(f"{name}.{key}", part, depth + 1)
+    elif isinstance(value, (datetime.date, datetime.time)):
+        raise ValueError(
+            f"{name} must be a number, a text, a list or true|false, got the date or time {value}; put it "
+            f'into quotes: "{value}".'
+        )
+    else:
+        raise ValueError(f"{name} must be a number, a text, a list or true|false, got {value!r}.")
+
+
+def _unknown_setting(section: str, key: str, known: Iterable[str]) -> str:
+    """Says that a section has no such setting, and which one is meant, here or in another section."""
+    # Those of the tables that any job knows; a job knows more of them, see `SettingsParser`. One that is spelt so, in
+    # another section, comes before one here that looks alike.
+    names = [*full_names(), *KNOWN_OPTIONS]
+    near = nearest_name(key, known, 0.75)
+    elsewhere = [] if near else nearest_full_names(f"{section}.{key}", names, 1.01)
+    near = near or (None if elsewhere else nearest_name(key, known))
+    elsewhere = elsewhere or ([] if near else nearest_full_names(f"{section}.{key}", names, 0.75))
+    if elsewhere:
+        table, _, name = elsewhere[0].rpartition(".")
+        return (
+            f"Unknown setting of [{section}]: {key!r}. Did you mean {either(elsewhere)}, which a file gives as "
+            f"{name} = ... under [{table}]?"
+        )
+    hint = f" Did you mean {near!r}?" if near else ""
+    return f"Unknown setting of [{section}]: {key!r}.{hint} Known: {', '.join(sorted(known))}."
+
+
+# Options that most models or optimizers have; the catalogue, which knows them all, needs TensorFlow.
+KNOWN_OPTIONS = (
+    "optimizer.options.learning_rate",
+    "model.embedding.dim",
+    "model.deep.units",
+    "model.deep.dropout",
+    "model.deep.batch_norm",
+    "model.deep.activation",
+    "model.num_layers",
+    "model.embedding.row_regularizer_l2",
+    "model.deep.kernel_regularizer_l2",
+)
+
+
+def _section(cls: type, given: Any, name: str) -> Any:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"[{name}] must be a table of settings, got {given!r}.")
+    if name != OPEN_SECTION:
+        return cls(**_section_values(cls, given, name))
+    own = {field.name for field in dataclasses.fields(cls)} - set(TABLES)
+    opened = {key: value for key, value in given.items() if key not in own}
+    _plain_value(name, opened)
+    values = _section_values(cls, {key: value for key, value in given.items() if key in own}, name)
+    return cls(**values, options=paths_of(opened))
+
+
+def paths_of(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Returns the values of tables within tables by their paths.
+
+    Example:
+
+    >>> paths_of({"rank": 4, "embedding": {"dim": 16}})
+    {'rank': 4, 'embedding.dim': 16}
+    """
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found.update(paths_of(value, f"{before}{key}.") if isinstance(value, Mapping) else {before + key: value})
+    return found
+
+
+def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    # TOML has no null: a text "none" stands for it, as on the command line.
+    given = {
+        key: None if value == "none" and key in hints and _matches(None, hints[key]) else value
+        for key, value in given.items()
+    }
+    for key, value in given.items():
+        if key not in hints:
+            raise ValueError(_unknown_setting(name, key, hints))
+        _plain_value(f"{name}.{key}", value)
+        if not _matches(value, hints[key]):
+            choices = _choices(hints[key])
+            if isinstance(value, str) and choices:
+                raise ValueError(unknown_name_message(f"value of {name}.{key}", value, choices))
+            raise ValueError(f"{name}.{key} must be {type_text(hints[key])}, got {value!r}.")
+        least, most = fields[key].metadata["least"], fields[key].metadata["most"]
+        if isinstance(value, int) and least is not None and value < least:
+            raise ValueError(f"{name}.{key} must be at least {least}, got {value}.")
+        if isinstance(value, int) and most is not None and value > most:
+            raise ValueError(f"{name}.{key} must be at most {most:,}, got {value:,}.")
+        if isinstance(value, str) and key in ("path", "schema", "directory") and ("\0" in value or not value):
+            raise ValueError(f"{name}.{key} must be the name of a file or folder, got {value!r}.")
+    return dict(given)
+
+
+def job_settings(mapping: Mapping[str, Any]) -> JobSettings:
+    """Checks nested plain settings and makes them typed.
+
+    Raises:
+        ValueError: An unknown section, key or value, or a value of another type; the message names it and the
+            nearest known one.
+
+    Example:
+
+    >>> job_settings({"training": {"epochs": 2}}).training.epochs
+    2
+    """
+    sections = get_type_hints(JobSettings)
+    for name, given in mapping.items():
+        if name in sections:
+            continue
+        meant = [] if isinstance(given, Mapping) else nearest_full_names(name, [*full_names(), *KNOWN_OPTIONS], 0.75)
+        if meant and nearest_name(name, sections, 0.8) is None:
+            table, _, key = meant[0].rpartition(".")
+            raise ValueError(
+                f"Unknown section of the settings: {name!r}. Did you mean {either(meant)}, which a file gives as "
+                f"{key} = ... under [{table}]?"
+            )
+        raise ValueError(unknown_name_message("section of the settings", name, sections))
+    return JobSettings(**{name: _section(sections[name], given, name) for name, given in mapping.items()})
+
+
+def put_value(table: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Sets a value in a table within tables."""
+    *outer, last = path
+    for part in outer:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ValueError(f"{'.'.join(path)} cannot be set: {part} is {table!r} in the settings, not a table.")
+    table[last] = value

@@ -15,6 +15,7 @@ from dynctr_tf.datasets.avazu import Avazu, avazu_rows, avazu_schema
 from dynctr_tf.datasets.column_rows import ColumnRows
 from dynctr_tf.datasets.criteo import CriteoDisplayAds, CriteoDisplayAdsConfig, criteo_rows, criteo_schema
 from dynctr_tf.datasets.draft_schema import DraftedColumn, SchemaDraft, draft_schema
+from dynctr_tf.datasets.given_splits import GivenSplits
 from dynctr_tf.datasets.movielens_1m import MovieLens1M, MovieLens1MConfig, movielens_1m_rows, movielens_1m_schema
 from dynctr_tf.datasets.movielens_tag import (
     MovieLensTag,
@@ -55,6 +56,7 @@ __all__ = [
     "MovieLens1MConfig",
     "MovieLensTag",
     "MovieLensTagConfig",
+    "GivenSplits",
     "OrderSplit",
     "RandomSplit",
     "RowBatch",

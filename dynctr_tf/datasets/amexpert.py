@@ -15,7 +15,7 @@ from dynctr_tf.datasets.original_files import find_file, text_lines
 from dynctr_tf.datasets.real_rows import real_rows
 from dynctr_tf.datasets.row_checks import Problem
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
-from dynctr_tf.datasets.splits import DEFAULT_SHARES, SplitBy
+from dynctr_tf.datasets.splits import DEFAULT_SHARES
 from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Feature, Schema, Vocabulary
@@ -92,7 +92,7 @@ def _layout(path: Path) -> AmExpertLayout:
 def amexpert_rows(
     path: str | Path | None = None,
     *,
-    split_by: SplitBy = "random",
+    split_by: str = "random",
     seed: int = 0,
     min_count: int = 1,
     shares: Mapping[str, float] = DEFAULT_SHARES,
@@ -108,7 +108,7 @@ def amexpert_rows(
     Args:
         path: The file with its header; which edition it is, the header tells. Default `None`: the sample that
             `dynctr_tf.datasets.real_rows` finds as `amexpert_adclick/day0706_natural_77k.csv.gz`.
-        split_by: `"random"` or `"order"`. Default `"random"`.
+        split_by: `"random"`, `"order"`, or by a column as in `TabularFile`. Default `"random"`.
         seed: Of the random split. Default 0.
         min_count: As in `amexpert_schema`. Default 1.
         shares: Share of each split. Default: 70 % train, 10 % validation, 20 % test.

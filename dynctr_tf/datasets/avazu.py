@@ -16,7 +16,7 @@ from dynctr_tf.datasets.original_files import find_file
 from dynctr_tf.datasets.real_rows import real_rows
 from dynctr_tf.datasets.row_checks import Problem, bad_values
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
-from dynctr_tf.datasets.splits import DEFAULT_SHARES, SplitBy
+from dynctr_tf.datasets.splits import DEFAULT_SHARES
 from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Feature, Schema, Vocabulary
@@ -101,7 +101,7 @@ def avazu_rows(
     path: str | Path | None = None,
     *,
     scenario: AvazuScenario = "inventory",
-    split_by: SplitBy = "random",
+    split_by: str = "random",
     seed: int = 0,
     min_count: int = 20,
     shares: Mapping[str, float] = DEFAULT_SHARES,
@@ -119,7 +119,8 @@ def avazu_rows(
         path: The file: header, comma-separated, in the order of the hours. Default `None`: the sample that
             `dynctr_tf.datasets.real_rows` finds as `avazu/train.gz`.
         scenario: As in `avazu_schema`. Default `"inventory"`.
-        split_by: `"random"`, or `"order"`, which is that of time. Default `"random"`.
+        split_by: `"random"`, `"order"`, which is that of time, or by a column as in `TabularFile`, such as
+            `"time:hour@14102900,14103000"`. Default `"random"`.
         seed: Of the random split. Default 0.
         min_count: As in `avazu_schema`. Default 20.
         shares: Share of each split. Default: 70 % train, 10 % validation, 20 % test.

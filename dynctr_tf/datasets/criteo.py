@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from dynctr_tf.datasets.splits import DEFAULT_SHARES
-from dynctr_tf.datasets.tabular_file import OnBadRow, SplitBy, TabularFile
+from dynctr_tf.datasets.tabular_file import OnBadRow, TabularFile
 from dynctr_tf.datasets.tfds_examples import examples
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Binning, Feature, Schema, Vocabulary
@@ -21,7 +21,7 @@ NUMERIC: tuple[str, ...] = tuple(f"I{number}" for number in range(1, 14))
 CATEGORICAL: tuple[str, ...] = tuple(f"C{number}" for number in range(1, 27))
 """The categorical features, 32-bit hashes as text."""
 
-_SPLIT_BY: dict[str, SplitBy] = {"random": "random", "time": "order"}
+_SPLIT_BY: dict[str, str] = {"random": "random", "time": "order"}
 
 
 def criteo_schema(*, min_count: int = 20, binning: Binning = "log_squared", num_bins: int = 64) -> Schema:
@@ -47,7 +47,7 @@ def criteo_schema(*, min_count: int = 20, binning: Binning = "log_squared", num_
 def criteo_rows(
     path: str | Path,
     *,
-    split_by: SplitBy = "random",
+    split_by: str = "random",
     seed: int = 0,
     min_count: int = 20,
     binning: Binning = "log_squared",

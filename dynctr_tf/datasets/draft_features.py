@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dynctr_tf.datasets.column_splits import TimeReader
 from dynctr_tf.datasets.draft_columns import Column
 from dynctr_tf.datasets.draft_lists import Doubt, ListForm
 from dynctr_tf.datasets.draft_names import (
@@ -25,6 +26,7 @@ from dynctr_tf.datasets.draft_names import (
 from dynctr_tf.datasets.draft_times import numbers_are_times
 from dynctr_tf.schema import Binning, Feature, Kind, Vocabulary
 
+POINT_IN_TIME = "a point in time"
 _MANY_INTEGERS = 100
 _MANY_AMOUNTS = 20
 _OFTEN = 50
@@ -101,6 +103,12 @@ def _doubt(column: Column, form: Doubt | None) -> str:
     return ""
 
 
+def splits_rows(column: Column) -> bool:
+    """Whether every value of a column of times is one that `split_by` reads, and none is missing."""
+    readable = not column.missing and not column.is_list and not pa.types.is_time(column.values.type)
+    return readable and not TimeReader(column.name).read(column.values)[1]
+
+
 def left_out(column: Column, num_rows: int) -> str | None:
     """Says why a column makes no feature; `None` where it makes one."""
     if column.unusable is not None:
@@ -121,13 +129,13 @@ def left_out(column: Column, num_rows: int) -> str | None:
     if column.is_time:
         if pa.types.is_duration(column.values.type):
             return "a length of time; write it as a number to use it"
-        return "a point in time, new in every later row; make an hour or a weekday of it"
+        return f"{POINT_IN_TIME}, new in every later row; make an hour or a weekday of it"
     if column.texts_are_times:
-        return f"a point in time ({column.texts[0]!r}), new in every later row; make an hour or a weekday of it"
+        return f"{POINT_IN_TIME} ({column.texts[0]!r}), new in every later row; make an hour or a weekday of it"
     named_time = any(word in TIME_WORDS for word in column.words)
     if named_time and numbers_are_times(np.floor(column.known_numbers)):
         latest = column.known_numbers.max()
-        return f"a point in time (up to {latest:.0f}), new in later rows; make an hour or a weekday of it"
+        return f"{POINT_IN_TIME} (up to {latest:.0f}), new in later rows; make an hour or a weekday of it"
     if not column.is_list and num_rows >= 20 and _counts_the_rows(column):
         return "numbers the rows, one after the other"
     number = column.dressed_numbers

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dynctr_tf.datasets.draft_columns import Column
-from dynctr_tf.datasets.draft_features import high_auc, kind_of, leak_of, left_out, sharing
+from dynctr_tf.datasets.draft_features import POINT_IN_TIME, high_auc, kind_of, leak_of, left_out, sharing, splits_rows
 from dynctr_tf.datasets.draft_labels import find_label
 from dynctr_tf.datasets.draft_leakage import LeakageCheck
 from dynctr_tf.datasets.draft_names import LABEL_NAMES, WEIGHT_NAMES, after_the_click, plain, role_of
@@ -186,6 +187,9 @@ def draft_schema(
         auc = check.own_auc(column) if why_not is None or after_the_click(column.name) else None
         why_not = leak_of(column, auc) or why_not
         if why_not is not None:
+            if why_not.startswith(POINT_IN_TIME) and splits_rows(column):
+                way = shlex.quote(f"time:{column.name}")
+                why_not += f"; --data.split_by {way} trains on the earlier rows and tests on the later ones"
             drafted.append(entry._replace(reason=why_not, auc=auc))
             continue
         kind, arguments, reason = kind_of(column, sample.num_rows)

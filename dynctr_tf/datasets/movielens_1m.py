@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from dynctr_tf.datasets.column_rows import ColumnRows, dictionary_column, history_column
 from dynctr_tf.datasets.movielens_tag import PAPER_SHARES
 from dynctr_tf.datasets.original_files import BadRows, OriginalColumns, codes, find_file, read_columns
-from dynctr_tf.datasets.splits import OrderSplit, RandomSplit, SplitBy, checked_split_by
+from dynctr_tf.datasets.splits import OrderSplit, RandomSplit, checked_split_by
 from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.datasets.tfds_examples import examples
 from dynctr_tf.schema import Feature, Schema, Vocabulary
@@ -76,7 +76,7 @@ def movielens_1m_rows(
     positive_rating: float = 4.0,
     negative_rating: float | None = None,
     history_length: int = 50,
-    split_by: SplitBy = "random",
+    split_by: str = "random",
     seed: int = 0,
     min_count: int = 1,
     shares: Mapping[str, float] = PAPER_SHARES,

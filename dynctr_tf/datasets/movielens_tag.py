@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from dynctr_tf.datasets.column_rows import ColumnRows, dictionary_column
 from dynctr_tf.datasets.negative_sampling import NegativesBy, sample_negatives
 from dynctr_tf.datasets.original_files import BadRows, codes, find_file, read_columns
-from dynctr_tf.datasets.splits import OrderSplit, RandomSplit, SplitBy, checked_split_by
+from dynctr_tf.datasets.splits import OrderSplit, RandomSplit, checked_split_by
 from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.datasets.tfds_examples import examples
 from dynctr_tf.schema import Feature, Schema, Vocabulary
@@ -47,7 +47,7 @@ def movielens_tag_rows(
     *,
     num_negatives: int = 2,
     negatives_by: NegativesBy = "uniform",
-    split_by: SplitBy = "random",
+    split_by: str = "random",
     seed: int = 0,
     min_count: int = 1,
     shares: Mapping[str, float] = PAPER_SHARES,

@@ -12,6 +12,7 @@ from dynctr_tf.datasets.amazon_reviews import amazon_reviews_rows
 from dynctr_tf.datasets.amexpert import amexpert_rows
 from dynctr_tf.datasets.avazu import avazu_rows
 from dynctr_tf.datasets.criteo import criteo_rows
+from dynctr_tf.datasets.given_splits import GivenSplits
 from dynctr_tf.datasets.movielens_1m import movielens_1m_rows
 from dynctr_tf.datasets.movielens_tag import movielens_tag_rows
 from dynctr_tf.datasets.row_source import RowSource
@@ -22,10 +23,21 @@ from dynctr_tf.options import check_options
 from dynctr_tf.schema import Schema
 
 
-def _tabular_file(path: str | Path, schema: Schema | str | Path, **options: Any) -> TabularFile:
-    return TabularFile(path, schema if isinstance(schema, Schema) else Schema.load(schema), **options)
+def _tabular_file(
+    path: str | Path,
+    schema: Schema | str | Path,
+    *,
+    validation_path: str | Path | None = None,
+    test_path: str | Path | None = None,
+    **options: Any,
+) -> RowSource:
+    schema = schema if isinstance(schema, Schema) else Schema.load(schema)
+    if validation_path is None and test_path is None:
+        return TabularFile(path, schema, **options)
+    return GivenSplits(path, schema, validation_path=validation_path, test_path=test_path, **options)
 
 
+_FILES_OF_SPLITS = ("validation_path", "test_path")
 _MAKERS: Mapping[str, tuple[Callable[..., RowSource], Callable[..., Any]]] = {
     # Name: what makes the source, and whose arguments are its options.
     "ali_ccp": (AliCcpRows, AliCcpRows),
@@ -51,7 +63,8 @@ def row_source_options(name: str) -> dict[str, Any]:
     """
     if name not in _MAKERS:
         raise ValueError(unknown_name_message("data set", name, _MAKERS))
-    return {key: parameter.default for key, parameter in inspect.signature(_MAKERS[name][1]).parameters.items()}
+    options = {key: parameter.default for key, parameter in inspect.signature(_MAKERS[name][1]).parameters.items()}
+    return {**options, **dict.fromkeys(_FILES_OF_SPLITS)} if name == "tabular_file" else options
 
 
 def check_option_types(name: str, options: Mapping[str, Any]) -> None:

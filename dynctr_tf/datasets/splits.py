@@ -1,19 +1,22 @@
-"""Which split a row belongs to, from its number alone."""
+"""Which split a row belongs to: what `split_by` may say, and the splits that a row's number alone decides."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import NamedTuple
 
 import numpy as np
 
 from dynctr_tf.datasets.row_hash import hashed_uniform
 from dynctr_tf.nearest import unknown_name_message
 
-SplitBy = Literal["random", "order"]
-SPLITS_BY: tuple[str, ...] = get_args(SplitBy)
+SPLITS_BY: tuple[str, ...] = ("random", "order")
+"""The ways to split that need no column."""
+
+_OF_A_COLUMN = ("time", "user")
+_FORMS = "random, order, time:COLUMN, time:COLUMN@BEGIN,BEGIN or user:COLUMN"
 
 DEFAULT_SHARES: Mapping[str, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 """The shares of the DynInt paper."""
@@ -131,5 +134,65 @@ def checked_split_by(split_by: str) -> str:
         ValueError: It is neither; the message names the nearest.
     """
     if split_by not in SPLITS_BY:
+        if split_by.partition(":")[0] in _OF_A_COLUMN:
+            raise ValueError(
+                f"This data set is split by random or order, which is that of time; got {split_by!r}. A file of your "
+                "own (tabular_file) may be split by any column."
+            )
         raise ValueError(unknown_name_message("way to split", str(split_by), SPLITS_BY))
     return split_by
+
+
+class SplitRule(NamedTuple):
+    """What `split_by` says, taken apart.
+
+    Attributes:
+        way: `"random"`, `"order"`, `"time"` or `"user"`.
+        column: The column that decides; `None` where none does.
+        begins: The times at which the splits after the first begin; none where shares decide.
+    """
+
+    way: str
+    column: str | None = None
+    begins: tuple[str, ...] = ()
+
+
+def split_rule(split_by: str) -> SplitRule:
+    """Takes apart how rows are split.
+
+    Args:
+        split_by: `"random"` (by seed and row number), `"order"` (first rows train, last ones test), `"time:COLUMN"`
+            (earliest times train, latest ones test, by the shares of the rows), `"time:COLUMN@BEGIN,BEGIN"` (the second
+            split begins at the first time, and so on) or `"user:COLUMN"` (all rows of a user in one split).
+
+    Raises:
+        ValueError: Anything else.
+
+    Example:
+
+    >>> split_rule("time:hour@14102800,14103000")
+    SplitRule(way='time', column='hour', begins=('14102800', '14103000'))
+    """
+    if split_by in SPLITS_BY:
+        return SplitRule(split_by)
+    way, colon, column = str(split_by).partition(":")
+    if way not in _OF_A_COLUMN:
+        if colon:
+            raise ValueError(f"{unknown_name_message('way to split', way, (*SPLITS_BY, *_OF_A_COLUMN))} ({_FORMS}).")
+        raise ValueError(unknown_name_message("way to split", way, (*SPLITS_BY, *_OF_A_COLUMN)))
+    begins: tuple[str, ...] = ()
+    if way == "time" and "@" in column:
+        column, _, given = column.rpartition("@")
+        begins = tuple(text.strip() for text in given.split(","))
+    if not column or not all(begins) or "\0" in column:
+        raise ValueError(f"split_by must be {_FORMS}; got {split_by!r}.")
+    return SplitRule(way, column, begins)
+
+
+def split_edges(shares: Mapping[str, float]) -> np.ndarray:
+    """Returns the cumulative shares of splits, the last 1.
+
+    Raises:
+        ValueError: As `RandomSplit`.
+    """
+    return _checked_shares(shares)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import logging
@@ -18,6 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from dynctr_tf.datasets.bracketed_lists import parse_list
+from dynctr_tf.datasets.column_splits import ColumnSplit, TimeCounts, TimeReader, TimeSplit, UserSplit, given_begins
 from dynctr_tf.datasets.csv_blocks import DELIMITERS, Block, Dialect, blocks, opened, recognised_delimiter
 from dynctr_tf.datasets.row_checks import (
     NUMBER,
@@ -34,8 +36,7 @@ from dynctr_tf.datasets.splits import (
     DEFAULT_SHARES,
     OrderSplit,
     RandomSplit,
-    SplitBy,
-    checked_split_by,
+    split_rule,
 )
 from dynctr_tf.datasets.text_streams import checked_encoding
 from dynctr_tf.nearest import unknown_name_message
@@ -99,9 +100,12 @@ class TabularFile:
             20 % test.
         on_bad_row: `"error"`, or `"skip"` to leave bad rows out and count them in `skipped`.
             Default `"error"`.
-        split_by: `"random"` (by seed and row number) or `"order"` (first rows train, last ones test; counts
-            the rows first, in one more pass over a file of text). Default `"random"`.
-        seed: Of the random split. Default 0.
+        split_by: `"random"` (by seed and row number), `"order"` (first rows train, last ones test; counts
+            the rows first, in one more pass over a file of text), `"time:COLUMN"` (earliest times train, latest ones
+            test; looks at the column first, in one more pass), `"time:COLUMN@BEGIN,BEGIN"` (the times at which the
+            splits after the first begin, in place of their shares) or `"user:COLUMN"` (all rows of a user in one
+            split). The column need not be in the schema. Default `"random"`.
+        seed: Of the random split and of that by user. Default 0.
         column_names: The columns of a CSV file that has no header. Default `None`: the first row is one; blanks
             around its names are stripped.
         delimiter: Between the values of a CSV file. Default `None`: recognised from the first row, which has to hold
@@ -138,7 +142,7 @@ class TabularFile:
         *,
         splits: Mapping[str, float] = DEFAULT_SHARES,
         on_bad_row: OnBadRow = "error",
-        split_by: SplitBy = "random",
+        split_by: str = "random",
         seed: int = 0,
         column_names: Sequence[str] | None = None,
         delimiter: str | None = None,
@@ -154,14 +158,18 @@ class TabularFile:
             raise ValueError(f"column_names must be a sequence of names, got the text {column_names!r}.")
         self.path = Path(path)
         self.on_bad_row = on_bad_row
-        self.split_by = checked_split_by(split_by)
+        self.split_by = split_by
+        self._rule = split_rule(split_by)
         if missing_values is not None:
             schema = dataclasses.replace(schema, missing_values=tuple(missing_values))
         self.missing_values = schema.missing_values
         self.encoding = None if encoding is None else checked_encoding(encoding)
         self._schema = schema
         self._file_columns = self._columns_of_file()
+        if self._rule.column is not None and self._rule.column not in self._file_columns:
+            self._file_columns = (*self._file_columns, self._rule.column)
         self._random = RandomSplit(dict(splits), seed)
+        self._column_split: ColumnSplit | None = None
         self._num_rows: int | None = None
         self._num_records: int | None = None
         self._skipped: dict[str, int] = {}
@@ -233,19 +241,18 @@ class TabularFile:
         first_rows: _Rows | None = None
         for rows in self._raw_rows():
             first_rows = first_rows or rows
-            columns, problems = self._typed(rows.raw)
+            columns, problems = self._typed(rows.raw[: len(self._columns_of_file())])
             problems += rows.problems
+            splits, unsplit = self._assigned(split, rows)
+            problems += unsplit
             if problems or rows.malformed:
                 if self.on_bad_row == "error":
                     self._refuse(rows, problems)
                 kept = self._kept(rows, problems, skipped)
-                columns, numbers = columns.filter(pa.array(kept)), rows.numbers[kept]
-            else:
-                numbers = rows.numbers
+                columns, splits = columns.filter(pa.array(kept)), splits[kept]
             if columns.num_rows:
                 total += columns.num_rows
                 clicks += pc.sum(columns.column(self._schema.label)).as_py()
-                splits = split.assign(numbers)
                 if self._schema.row_weight is not None:
                     own = columns.column(self._schema.row_weight).to_numpy(zero_copy_only=False)[splits == 0]
                     weight += float(own.astype(np.float32).sum(dtype=np.float64))
@@ -269,9 +276,13 @@ class TabularFile:
     def _raw_rows(self) -> Iterator[_Rows]:
         return self._parquet_rows() if self._parquet else self._json_rows() if self._json else self._csv_rows()
 
-    def _split(self) -> RandomSplit | OrderSplit:
+    def _split(self) -> RandomSplit | OrderSplit | ColumnSplit:
         if self.split_by == "random":
             return self._random
+        if self._rule.column is not None:
+            if self._column_split is None:
+                self._column_split = self._split_of(self._rule.column)
+            return self._column_split
         if self._num_records is None:
             self._num_records = sum(self._dialect.num_records(block.data) for block in self._blocks())
         if self._num_records < len(self.split_names):
@@ -280,6 +291,64 @@ class TabularFile:
                 "Give a file that has more rows."
             )
         return OrderSplit(self._num_records, self._random.shares)
+
+    def _split_of(self, column: str) -> ColumnSplit:
+        if self._rule.way == "user":
+            return UserSplit(column, self._random.shares, self._random.seed)
+        reader = TimeReader(column)
+        counts = TimeCounts()
+        for values, missing in self.cells(column):
+            counts.add(reader.read(values, missing)[0])
+            if self._rule.begins:
+                break  # the first rows tell how times are written
+        if self._rule.begins:
+            return TimeSplit(reader, given_begins(self._rule, reader, self.split_names))
+        try:
+            return TimeSplit(reader, counts.begins(self._random.shares, column))
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from error
+
+    def _assigned(self, split: RandomSplit | OrderSplit | ColumnSplit, rows: _Rows) -> tuple[np.ndarray, list[Problem]]:
+        if isinstance(split, (RandomSplit, OrderSplit)):
+            return split.assign(rows.numbers), []
+        values = rows.raw[self._file_columns.index(str(self._rule.column))]
+        return split.assign(values, rows.numbers, self._missing())
+
+    def cells(self, column: str) -> Iterator[tuple[pa.Array, pa.Array | None]]:
+        """Reads one column of the file as it stands there, with the texts that mean a missing value where it has some.
+
+        Args:
+            column: The column; rows that have too few or too many are left out.
+
+        Raises:
+            ValueError: The file has no such column.
+        """
+        reader = copy.copy(self)
+        reader._file_columns = (column,)
+        self._check_column(column)
+        for rows in reader._raw_rows():
+            yield rows.raw[0], self._missing()
+
+    def _check_column(self, column: str) -> None:
+        if self._parquet:
+            with pa.parquet.ParquetFile(self.path) as file:
+                names = list(file.schema_arrow.names)
+        else:
+            names = self._json_names() if self._json else list(self.column_names)
+        if column not in names:
+            raise ValueError(
+                f"{self.path}: the column {column!r} that decides the split is not in the file. "
+                + unknown_name_message("column", column, names)
+            )
+
+    @property
+    def split_notes(self) -> tuple[str, ...]:
+        """Where the splits begin, where times decide it and they have been looked at."""
+        if not isinstance(self._column_split, TimeSplit):
+            return ()
+        spelt = map(self._column_split.reader.spelt, self._column_split.begins)
+        begins = [f"{name} from {time}" for name, time in zip(self.split_names[1:], spelt, strict=True)]
+        return (f"split by {self._rule.column!r}: {', '.join(begins)}",) if begins else ()
 
     def _missing(self) -> pa.Array | None:
         # The CSV parser has made them null already.
@@ -351,8 +420,9 @@ class TabularFile:
                         hint = " Is it delimited otherwise? Give delimiter=..."
                     elif not set(names).intersection(self._file_columns):
                         hint = " If the file has no header, give column_names=[...], the names of all its columns."
+                whose = "column that decides the split," if name == self._rule.column else "schema's column"
                 raise ValueError(
-                    f"{place}: the schema's column {name!r} is not in the file. "
+                    f"{place}: the {whose} {name!r} is not in the file. "
                     + unknown_name_message("column", name, names)
                     + hint
                 )
@@ -591,13 +661,16 @@ class TabularFile:
     # JSON lines
 
     def _open_json(self) -> None:
+        self._check_columns(self._json_names())
+
+    def _json_names(self) -> list[str]:
         names: dict[str, None] = {}
         for block in self._blocks():
             for record in self._dialect.records(block.data, block.first_line):
                 row = json_object(block.data[record.start : record.end])
                 names.update(dict.fromkeys(row or {}))
             break
-        self._check_columns(list(names))
+        return list(names)
 
     def _json_rows(self) -> Iterator[_Rows]:
         features = {feature.name: feature for feature in self._schema.features}

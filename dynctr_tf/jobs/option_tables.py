@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from dynctr_tf.jobs.settings import OptimizerSettings
+from dynctr_tf.jobs.settings import DataSettings, OptimizerSettings
 
 
 def rate_schedule(settings: OptimizerSettings, steps: int | None) -> Any:
@@ -39,7 +40,7 @@ def table_options(data: str, model: str, optimizer: str) -> Mapping[str, list[st
     from dynctr_tf.models.catalogue import CATALOGUE
     from dynctr_tf.optimizers.registry import optimizer_of
 
-    own = ("path", "schema", "split_by", "min_count", "max_size", "binning", "on_bad_row", "seed")
+    own = {field.name for field in dataclasses.fields(DataSettings)}
     sources = [data] if data in ROW_SOURCES else ROW_SOURCES
     entries = [CATALOGUE[model]] if model in CATALOGUE else list(CATALOGUE.values())
     optimizers = [optimizer_of(entry.name, optimizer) for entry in entries]

@@ -44,11 +44,14 @@ def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[st
     """
     files = source_files(source.files, settings.directory)
     given = dataclasses.asdict(settings)
-    settings_alone = {key: value for key, value in given.items() if key not in ("directory", "path", "schema")}
+    places = ("directory", "path", "validation_path", "test_path", "schema")
+    settings_alone = {key: value for key, value in given.items() if key not in places}
     parts = {
         "settings": settings_alone,
         "schema": json.loads(source.schema.to_json()),
         "files": [file.digest for file in files],
+        # The same files may be other splits.
+        "given": [name for name in ("validation_path", "test_path") if given[name] is not None],
         "code": code_digest(*_ENCODING_CODE),
     }
     # Values of TOML that JSON has no type for, such as dates, are told apart by how they are written.

@@ -27,6 +27,7 @@ OPEN_SECTION = "model"
 
 _MOST_SEED = 2**32 - 1  # what NumPy and Keras take
 _MOST_ROWS = 2**31 - 1
+_PLACES = ("path", "validation_path", "test_path", "schema", "directory")
 
 
 def _setting(default: Any, explanation: str, least: int | None = None, most: int | None = None) -> Any:
@@ -53,8 +54,13 @@ class DataSettings:
         None,
         "the schema file of your own data; draft one with pipelines.schema; without it <file>.schema.json beside it",
     )
-    split_by: Literal["random", "order"] = _setting(
-        "random", "random: 70/10/20 by a seeded hash of the row; order: the last rows are the test split"
+    validation_path: str | None = _setting(None, "a file of your own validation rows, in place of a part of data.path")
+    test_path: str | None = _setting(None, "a file of your own test rows, in place of a part of data.path")
+    split_by: str = _setting(
+        "random",
+        "random: 70/10/20 by a seeded hash of the row; order: the last rows are the test split; time:COLUMN: the rows "
+        "with the latest times are, time:COLUMN@BEGIN,BEGIN: validation and test begin at these times; user:COLUMN: "
+        "all rows of a user in one split",
     )
     min_count: int | None = _setting(
         None, "values seen fewer times in training go to the unknown bucket; on your own file the schema says it", 1
@@ -377,7 +383,7 @@ def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str,
             raise ValueError(f"{name}.{key} must be at least {least}, got {value}.")
         if isinstance(value, int) and most is not None and value > most:
             raise ValueError(f"{name}.{key} must be at most {most:,}, got {value:,}.")
-        if isinstance(value, str) and key in ("path", "schema", "directory") and ("\0" in value or not value):
+        if isinstance(value, str) and key in _PLACES and ("\0" in value or not value):
             raise ValueError(f"{name}.{key} must be the name of a file or folder, got {value!r}.")
     return dict(given)
 

@@ -73,7 +73,11 @@ def _setting_not_taken(settings: DataSettings, name: str, accepted: Mapping[str,
             f"{settings.schema or 'the schema file'} (got {value!r})."
         )
     taken = [f"data.{field.name}" for field in dataclasses.fields(settings) if field.name in accepted]
-    hint = " A file of your own has --data.name tabular_file." if name in ("path", "schema") else ""
+    hint = (
+        " A file of your own has --data.name tabular_file."
+        if name in ("path", "validation_path", "test_path", "schema")
+        else ""
+    )
     return f"The data set {settings.name!r} takes no data.{name} (got {value!r}).{hint} It takes: {', '.join(taken)}."
 
 
@@ -180,6 +184,8 @@ def _encode(source: RowSource, settings: DataSettings, directory: Path, about: d
     data = EncodedDataset.open(directory)
     rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
     print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {data.features.num_ids:,} ids")
+    for note in getattr(source, "split_notes", ()):
+        print(note)
     for reason, count in source.skipped.items():
         print(f"skipped {count:,} rows: {reason}")
     return data

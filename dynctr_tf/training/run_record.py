@@ -19,6 +19,7 @@ from dynctr_tf.version import __version__
 RECORD = "run.json"
 """The file in a run's folder that says what the run is."""
 
+_PLACES = ("path", "validation_path", "test_path", "schema", "directory")
 _TRAINED_ON = "trained_on.json"
 # What makes the weights of given rows; reports and exports are made anew by every run.
 _CODE = ("layers", "metrics", "models", "optimizers", "training", "stack")
@@ -186,8 +187,7 @@ def _row_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Iter
         yield f"{', '.join(gone) or 'no file'} -> {', '.join(come)}{'' if changed else _more_or_fewer(counts)}"
     yield from _schema_differences(earlier.get("schema", {}), now.get("schema", {}))
     settings = [
-        {key: value for key, value in rows.get("settings", {}).items() if key not in ("path", "schema", "directory")}
-        for rows in (earlier, now)
+        {key: value for key, value in rows.get("settings", {}).items() if key not in _PLACES} for rows in (earlier, now)
     ]
     yield from _setting_differences({"data": settings[0]}, {"data": settings[1]})
 

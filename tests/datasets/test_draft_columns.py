@@ -218,6 +218,8 @@ POINTS_IN_TIME: dict[str, Callable[[int], Any]] = {
 def test_texts_of_time_are_left_out(case: str, tmp_path: Path) -> None:
     entry = entry_of(csv_draft(tmp_path, {"c": [POINTS_IN_TIME[case](i) for i in range(ROWS)], "d": repeated(TOPICS)}))
     assert entry.kind == "left out" and "a point in time" in entry.reason, entry
+    # What has the year in front can split the rows.
+    assert ("--data.split_by time:c trains" in entry.reason) == case.startswith("2024"), entry
 
 
 @pytest.mark.parametrize(
@@ -237,6 +239,7 @@ def test_numbers_of_time_are_left_out(name: str, value: Callable[[int], int], tm
     cells = random.sample([value(i) for i in range(ROWS)], ROWS)
     entry = entry_of(csv_draft(tmp_path, {name: cells, "d": repeated(TOPICS)}), name)
     assert entry.kind == "left out" and "a point in time" in entry.reason, entry
+    assert f"--data.split_by time:{name} trains on the earlier rows" in entry.reason, entry
 
 
 @pytest.mark.parametrize(

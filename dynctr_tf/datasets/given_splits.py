@@ -1,0 +1,193 @@
+"""Rows whose validation or test split is a file of its own, checked for what must not be in two splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynctr_tf.datasets.column_splits import TimeCounts, TimeReader, UserSplit, text_hashes
+from dynctr_tf.datasets.row_source import RowBatch
+from dynctr_tf.datasets.splits import DEFAULT_SHARES, SplitRule, split_rule
+from dynctr_tf.datasets.tabular_file import TabularFile
+from dynctr_tf.schema import Schema
+
+
+class GivenSplits:
+    """Rows of several files: one that trains, and one or two that validate or test.
+
+    When to use: the test rows are given, such as the last day's file. What is not given is cut out of the training file
+    as `split_by` says, by the shares that are left. Where `split_by` names a column of times or users, the files must
+    be apart in it: a training row that is later than the first test row, or a user that is in two files, is an error.
+
+    Args:
+        path: The file that trains, as in `TabularFile`.
+        schema: What the columns mean, in all files.
+        validation_path: The file of the validation rows. Default `None`: cut out of `path`.
+        test_path: The file of the test rows. Default `None`: cut out of `path`.
+        splits: Split name to share; those of given files do not count. Default: 70 % train, 10 % validation, 20 %
+            test.
+        split_by: As in `TabularFile`. Default `"random"`.
+        **options: The other arguments of `TabularFile`, of all files.
+
+    Raises:
+        ValueError: As `TabularFile`; no file given, or one given twice; on reading, rows of a later split that come
+            before those of an earlier one, or users in two splits.
+
+    Cost: as `TabularFile` for each file; where a column is checked, one more pass over it.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from dynctr_tf.schema import Feature
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name, user in (("monday.csv", "anna"), ("tuesday.csv", "bert")):
+    ...     _ = (folder / name).write_text(f"user,click\\n{user},1\\n{user},0\\n")
+    >>> schema = Schema((Feature("user", "categorical"),), label="click")
+    >>> rows = GivenSplits(folder / "monday.csv", schema, test_path=folder / "tuesday.csv", splits={"train": 1.0})
+    >>> [batch.splits.tolist() for batch in rows.batches()]
+    [[0, 0], [1, 1]]
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        schema: Schema,
+        *,
+        validation_path: str | Path | None = None,
+        test_path: str | Path | None = None,
+        splits: Mapping[str, float] = DEFAULT_SHARES,
+        split_by: str = "random",
+        **options: Any,
+    ) -> None:
+        given = {"validation": validation_path, "test": test_path}
+        paths = {name: file for name, file in given.items() if file is not None}
+        if not paths:
+            raise ValueError("Give validation_path, test_path or both; a file that is split itself is a TabularFile.")
+        resolved = [Path(file).resolve() for file in (path, *paths.values())]
+        if len(set(resolved)) < len(resolved):
+            raise ValueError(f"One file is given for two splits: {', '.join(map(str, resolved))}.")
+        self._rule = split_rule(split_by)
+        left = {name: share for name, share in splits.items() if name not in paths}
+        own = {name: share / sum(left.values()) for name, share in left.items()}
+        if self._rule.begins and len(own) == 1:
+            raise ValueError(
+                f"split_by={split_by!r} says when splits begin, and all of them are files; leave the times out."
+            )
+        # Rows of a file that is one split are not split further.
+        alone = {"splits": {"train": 1.0}, "split_by": "random", **options}
+        cut = {"splits": own, "split_by": split_by, **options} if len(own) > 1 else alone
+        self._sources = {"train": TabularFile(path, schema, **cut)}
+        self._sources.update({name: TabularFile(file, schema, **alone) for name, file in paths.items()})
+        self._names = tuple(dict.fromkeys([*(name for name in splits if name in {*own, *paths}), *paths]))
+        self._checked = self._rule.column is None
+
+    @property
+    def schema(self) -> Schema:
+        """What the columns mean."""
+        return self._sources["train"].schema
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The splits, `"train"` first."""
+        return self._names
+
+    @property
+    def num_rows(self) -> int | None:
+        """How many usable rows there are, where that is known before or after a reading."""
+        counts = [source.num_rows for source in self._sources.values()]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """How many rows the last complete reading left out, by reason."""
+        total: Counter[str] = Counter()
+        for source in self._sources.values():
+            total.update(source.skipped)
+        return dict(total)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        return tuple(file for source in self._sources.values() for file in source.files)
+
+    @property
+    def split_notes(self) -> tuple[str, ...]:
+        """Where the splits begin that are cut out of the training file."""
+        return self._sources["train"].split_notes
+
+    def batches(self) -> Iterator[RowBatch]:
+        """Reads all rows once, those of the training file first.
+
+        Raises:
+            ValueError: As `TabularFile`, or rows in a split in which they must not be.
+        """
+        if not self._checked:
+            check_splits_apart(self._cells(), self._rule)
+            self._checked = True
+        for name, source in self._sources.items():
+            places = [self._names.index(own) for own in (source.split_names if name == "train" else (name,))]
+            for batch in source.batches():
+                yield RowBatch(batch.columns, np.array(places, np.int8)[batch.splits])
+
+    def _cells(self) -> Iterator[tuple[str, Any, Any]]:
+        """The column that decides, batch by batch, with the split of a given file or of the training file."""
+        for name, source in self._sources.items():
+            for values, missing in source.cells(str(self._rule.column)):
+                yield name, values, missing
+
+
+def check_splits_apart(cells: Iterator[tuple[str, Any, Any]], rule: SplitRule) -> None:
+    """Refuses splits that are not apart in time, or that share users.
+
+    Args:
+        cells: For each batch of a file its split, the values of the column, and the texts that mean a missing one.
+        rule: What must be apart.
+
+    Raises:
+        ValueError: Says how many rows or users are where they must not be.
+    """
+    if rule.way == "time":
+        _check_times(cells, str(rule.column))
+    elif rule.way == "user":
+        _check_users(cells, str(rule.column))
+
+
+def _check_times(cells: Iterator[tuple[str, Any, Any]], column: str) -> None:
+    reader = TimeReader(column)
+    counts: dict[str, TimeCounts] = {}
+    for split, values, missing in cells:
+        counts.setdefault(split, TimeCounts()).add(reader.read(values, missing)[0])
+    names = list(counts)
+    for place, earlier in enumerate(names):
+        for later in names[place + 1 :]:
+            begin = counts[later].first
+            leaked = counts[earlier].later_than(begin) if np.isfinite(begin) else 0
+            if leaked:
+                raise ValueError(
+                    f"{leaked:,} of {counts[earlier].total:,} {earlier} rows have a time {column!r} after the first "
+                    f"{later} row, which is of {reader.spelt(begin)}: the model would be judged on the past. Give "
+                    "files that are apart in time, or another data.split_by, which does not ask for it."
+                )
+
+
+def _check_users(cells: Iterator[tuple[str, Any, Any]], column: str) -> None:
+    split = UserSplit(column, {"train": 1.0})
+    seen: dict[str, np.ndarray] = {}
+    for name, values, missing in cells:
+        users = split.users(values, missing)[0].drop_null().unique()
+        seen[name] = np.union1d(seen.get(name, np.zeros(0, np.uint64)), text_hashes(users))
+    names = list(seen)
+    for place, first in enumerate(names):
+        for second in names[place + 1 :]:
+            both = np.intersect1d(seen[first], seen[second], assume_unique=True).size
+            if both:
+                raise ValueError(
+                    f"{both:,} of the {seen[second].size:,} users {column!r} of the {second} rows are among the "
+                    f"{first} rows too, so that the {second} rows say nothing of new users. Give files that share no "
+                    "user, or another data.split_by, which does not ask for it."
+                )

@@ -87,12 +87,14 @@ def _check_first_line(path: str | Path, content: bytes) -> None:
 def parse_value(text: str) -> Any:
     """Reads one value from the command line: a TOML value (`3`, `0.1`, `true`, `[400, 400]`), `none`, or else a text.
 
-    A date is a text here: no setting is one.
+    A number may begin or end with its point, which TOML does not allow. A date is a text here: no setting is one.
 
     Example:
 
     >>> parse_value("[400, 400]"), parse_value("1e-3"), parse_value("dgp"), parse_value("2020-01-01")
     ([400, 400], 0.001, 'dgp', '2020-01-01')
+    >>> parse_value(".02"), parse_value("1.")
+    (0.02, 1.0)
     """
     if text.lower() in ("none", "null"):
         return None
@@ -100,6 +102,8 @@ def parse_value(text: str) -> Any:
         return text.lower() == "true"
     if "\n" in text or "\r" in text:
         return text
+    if re.fullmatch(r"[+-]?(\.\d+|\d+\.)([eE][+-]?\d+)?", text):
+        return float(text)
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):

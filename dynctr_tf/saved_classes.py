@@ -6,15 +6,12 @@ Keras knows those classes alone that were registered, by a name; so each name st
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
-import sys
-from collections.abc import Iterable, Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from dynctr_tf.after_import import after_import
 
 _PACKAGE = "dynctr_tf"
 _REGISTERED = re.compile(rf'register_keras_serializable\(package="{_PACKAGE}"\)\s*\nclass (\w+)')
@@ -48,55 +45,10 @@ def _offer(keras: ModuleType) -> None:
         known.setdefault(f"{_PACKAGE}>{name}", _Awaited(module, name))
 
 
-class _AfterKeras(MetaPathFinder):
-    """Offers the classes when Keras has been imported.
-
-    Args:
-        waiting: The names of Keras that are awaited: the newest one's, and that of Keras 2 beside it.
-    """
-
-    def __init__(self, waiting: Iterable[str]) -> None:
-        self._waiting = set(waiting)
-        self._asking = False
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Finds Keras as it is found without this, and notes what is to be done after it."""
-        if fullname not in self._waiting or self._asking:
-            return None
-        self._asking = True
-        try:
-            spec = importlib.util.find_spec(fullname)
-        finally:
-            self._asking = False
-        # TensorFlow asks first whether there is a Keras, and imports it later.
-        if spec is not None and spec.loader is not None:
-            run = spec.loader.exec_module
-
-            def run_and_offer(module: ModuleType) -> None:
-                run(module)
-                self._waiting.discard(fullname)
-                if not self._waiting and self in sys.meta_path:
-                    sys.meta_path.remove(self)
-                _offer(module)
-
-            spec.loader.exec_module = run_and_offer  # type: ignore[method-assign]
-        return spec
-
-
 def offer_saved_classes() -> None:
-    """Makes the classes known to Keras, now or when it is imported.
+    """Makes the classes known to Keras, the newest one and Keras 2 beside it, now or when each is imported.
 
     Cost:
         20 ms, when Keras is imported.
     """
-    waiting = []
-    for name in ("keras", "tf_keras"):
-        module = sys.modules.get(name)
-        if module is not None and hasattr(module, "saving"):
-            _offer(module)
-        else:
-            waiting.append(name)
-    if waiting and not any(isinstance(finder, _AfterKeras) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _AfterKeras(waiting))
+    after_import(("keras", "tf_keras"), _offer, complete="saving")

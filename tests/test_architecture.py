@@ -15,7 +15,8 @@ LIBRARY = ROOT / "dynctr_tf"
 # Left to right: a room imports from itself and from the rooms before it. Rooms in one line do not know each other,
 # but for the layers, where a dynamic layer may compose dense and interaction layers.
 ORDER = [
-    {"version", "nearest", "figures", "durable_files", "child_processes", "code_digest", "saved_classes"},
+    {"version", "nearest", "figures", "durable_files", "child_processes", "code_digest", "after_import"},
+    {"saved_classes"},
     {"schema", "stack", "options"},
     {"datasets"},
     {"encoding"},

@@ -30,6 +30,7 @@ _TRAILER = len("crc32:00000000")
 _UNFINISHED = re.compile(r".*\.unfinished-\w+(\.[^.]*)?|\.partial-\w+", re.DOTALL)
 # What a pattern is made of.
 _PATTERN = set("*?[]\\")
+_URI_START = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 # fsync and flock say these where a file system has no such thing.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EBADF)
 
@@ -84,8 +85,32 @@ def sync_tree(folder: str | Path) -> None:
         sync_folder(place)
 
 
+def refuse_uri(path: str | Path, what: str = "files") -> None:
+    """Refuses a place behind a URI, such as `gs://bucket/runs`, of which a path would make a local folder `gs:`.
+
+    Args:
+        path: Where something is to be written.
+        what: What that is, for the message. Default `"files"`.
+
+    Raises:
+        ValueError: It is a URI.
+    """
+    start = Path(path).parts[:1]
+    if start and _URI_START.fullmatch(start[0]) and not Path(start[0]).exists():
+        scheme = start[0].rstrip(":")
+        raise ValueError(
+            f"{path}: {what} go to folders of this machine alone, and {scheme}: is none; only rows are read "
+            "from a URI. Give a folder of this machine, or one that is mounted here, and copy it when the job is done."
+        )
+
+
 def make_folder(folder: str | Path) -> Path:
-    """Makes a folder with those above it, where they are not there, and brings their names to the disk."""
+    """Makes a folder with those above it, where they are not there, and brings their names to the disk.
+
+    Raises:
+        ValueError: A URI; see `refuse_uri`.
+    """
+    refuse_uri(folder)
     folder = Path(folder)
     missing = []
     for place in (folder, *folder.parents):

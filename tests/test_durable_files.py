@@ -266,3 +266,15 @@ def test_a_lock_is_not_held_twice_by_a_process(tmp_path: Path) -> None:
         pass
     with only_process(tmp_path / "lock", "trains"):
         pass
+
+
+@pytest.mark.parametrize(
+    "place", ["gs://bucket/runs", Path("s3://bucket/runs"), "hdfs://host/runs", "file:///tmp/runs"]
+)
+def test_a_uri_is_no_place_to_write_to(place: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"go to folders of this machine alone"):
+        durable_files.make_folder(place)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "a:").mkdir()  # an odd name, and no URI
+    durable_files.make_folder("a:/runs")

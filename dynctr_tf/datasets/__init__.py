@@ -27,6 +27,7 @@ from dynctr_tf.datasets.negative_sampling import sample_negatives
 from dynctr_tf.datasets.real_rows import real_rows
 from dynctr_tf.datasets.registry import ROW_SOURCES, row_source, row_source_options
 from dynctr_tf.datasets.row_checks import BadRowError
+from dynctr_tf.datasets.row_files import RowFile, list_row_files
 from dynctr_tf.datasets.row_source import RowBatch, RowSource
 from dynctr_tf.datasets.row_source_builder import RowSourceConfig
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, OrderSplit, RandomSplit
@@ -60,6 +61,7 @@ __all__ = [
     "OrderSplit",
     "RandomSplit",
     "RowBatch",
+    "RowFile",
     "RowSource",
     "RowSourceConfig",
     "SchemaDraft",
@@ -77,6 +79,7 @@ __all__ = [
     "criteo_rows",
     "criteo_schema",
     "draft_schema",
+    "list_row_files",
     "movielens_1m_rows",
     "movielens_1m_schema",
     "movielens_tag_rows",

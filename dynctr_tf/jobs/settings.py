@@ -17,6 +17,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from dynctr_tf.durable_files import refuse_uri
 from dynctr_tf.nearest import either, nearest_full_names, nearest_name, unknown_name_message
 
 # Settings that are tables with keys of their own; each key has an option on the command line.
@@ -385,6 +386,8 @@ def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str,
             raise ValueError(f"{name}.{key} must be at most {most:,}, got {value:,}.")
         if isinstance(value, str) and key in _PLACES and ("\0" in value or not value):
             raise ValueError(f"{name}.{key} must be the name of a file or folder, got {value!r}.")
+        if isinstance(value, str) and key == "directory":
+            refuse_uri(value, f"files of {name}.directory")
     return dict(given)
 
 

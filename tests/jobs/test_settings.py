@@ -122,3 +122,9 @@ def test_help_explains_every_setting() -> None:
     for section, settings in JobSettings().to_mapping().items():
         for name in settings:
             assert f"--{section}.{name}" in text
+
+
+@pytest.mark.parametrize("section", ["data", "export"])
+def test_a_uri_is_refused_before_a_job_works_for_it(section: str) -> None:
+    with pytest.raises(ValueError, match=rf"gs://bucket/x: files of {section}.directory go to folders of this machine"):
+        job_settings({section: {"directory": "gs://bucket/x"}})

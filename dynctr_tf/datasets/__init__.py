@@ -28,7 +28,7 @@ from dynctr_tf.datasets.real_rows import real_rows
 from dynctr_tf.datasets.registry import ROW_SOURCES, row_source, row_source_options
 from dynctr_tf.datasets.row_checks import BadRowError
 from dynctr_tf.datasets.row_files import RowFile, list_row_files
-from dynctr_tf.datasets.row_source import RowBatch, RowSource
+from dynctr_tf.datasets.row_source import RowBatch, RowSource, first_rows
 from dynctr_tf.datasets.row_source_builder import RowSourceConfig
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, OrderSplit, RandomSplit
 from dynctr_tf.datasets.synthetic_ctr import (
@@ -79,6 +79,7 @@ __all__ = [
     "criteo_rows",
     "criteo_schema",
     "draft_schema",
+    "first_rows",
     "list_row_files",
     "movielens_1m_rows",
     "movielens_1m_schema",

@@ -57,10 +57,26 @@ class RowSource(Protocol):
 
 
 def first_rows(source: RowSource, split: str, count: int) -> pa.RecordBatch:
-    """Reads the first rows of a split, with the columns of `RowBatch.columns`.
+    """Reads the first rows of a split.
+
+    Use it for the sample of raw rows that `dynctr_tf.export.export_model` compares the export on.
+
+    Args:
+        source: The rows.
+        split: Name of the split.
+        count: How many rows are read at the most.
+
+    Returns:
+        The rows, with the columns of `RowBatch.columns`.
 
     Raises:
-        ValueError: The source has no such split, or the split no row.
+        ValueError: The source has no such split, or the split has no row.
+
+    Example:
+
+    >>> from dynctr_tf.datasets import SyntheticCtrRows
+    >>> first_rows(SyntheticCtrRows(num_train=100, num_validation=10, num_test=10), "test", 3).num_rows
+    3
     """
     if split not in source.split_names:
         raise ValueError(unknown_name_message("split", split, source.split_names))

@@ -3,7 +3,7 @@
 from dynctr_tf.tuning.hyper_model import HyperModel
 from dynctr_tf.tuning.search import Trial, search
 from dynctr_tf.tuning.search_report import explained_share, memory_growth, plot_search, trials_table
-from dynctr_tf.tuning.search_space import catalogue_space, with_own_space
+from dynctr_tf.tuning.search_space import catalogue_space, options_of, with_own_space
 
 __all__ = [
     "HyperModel",
@@ -11,6 +11,7 @@ __all__ = [
     "catalogue_space",
     "explained_share",
     "memory_growth",
+    "options_of",
     "plot_search",
     "search",
     "trials_table",

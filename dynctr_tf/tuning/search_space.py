@@ -180,9 +180,14 @@ def drawn_values(hyperparameters: keras_tuner.HyperParameters, space: SearchSpac
 def options_of(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Picks the options of one section out of values named `section.NAME`.
 
+    Use it in the function that `search` calls, to give the model and the optimizer what was drawn for them.
+
     Args:
         section: `"model"`, `"optimizer"` or `"training"`.
         values: The values.
+
+    Returns:
+        The values of the section, by the names of its options.
 
     Example:
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 
 from dynctr_tf.stack import KERAS_3
+from pipelines.api_pages import public_modules
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -44,6 +48,50 @@ def test_there_is_a_notebook_for_each_question() -> None:
         "your_own_data",
     }
     assert wanted <= {path.stem for path in NOTEBOOKS}
+
+
+def public_names(module: str) -> set[str]:
+    """What a page of the API lists: the names in `__all__`, or the own names of a module without one."""
+    found = importlib.import_module(module)
+    own = {name for name, value in vars(found).items() if getattr(value, "__module__", None) == module}
+    return {name for name in getattr(found, "__all__", own) if not name.startswith("_")}
+
+
+def private_uses(code: str) -> list[str]:
+    """What code takes from the library that is not public, and names of others that begin with an underscore."""
+    rooms = set(public_modules())
+    found, modules = [], {}
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.startswith("dynctr_tf.")]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dynctr_tf":
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                if name in rooms and node.module == "dynctr_tf":
+                    modules[alias.asname or alias.name] = name
+                elif node.module not in rooms or alias.name not in public_names(str(node.module)):
+                    found.append(name)
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Attribute):
+            room = modules.get(node.value.id) if isinstance(node.value, ast.Name) else None
+            if (room and node.attr not in public_names(room)) or re.match("_[^_]", node.attr):
+                found.append(f"{room}.{node.attr}" if room else node.attr)
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_uses_public_names_alone(path: Path) -> None:
+    assert not private_uses("\n\n".join(source(cell) for cell in cells(path, "code")))
+
+
+def test_private_names_are_found() -> None:
+    assert private_uses("from dynctr_tf.training.fit import train") == ["dynctr_tf.training.fit.train"]
+    assert private_uses("from dynctr_tf.training import fit") == ["dynctr_tf.training.fit"]
+    assert private_uses("from dynctr_tf import layers\nlayers.hidden") == ["dynctr_tf.layers.hidden"]
+    assert private_uses("import dynctr_tf.stack") == ["dynctr_tf.stack"]
+    assert private_uses("from tensorflow import keras\nkeras.Model()._flatten_layers()") == ["_flatten_layers"]
+    good = "from dynctr_tf import layers, schema\nfrom dynctr_tf.schema import Feature\nlayers.MLP(), schema.Schema"
+    assert not private_uses(good)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

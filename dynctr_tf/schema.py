@@ -17,7 +17,7 @@ from dynctr_tf.nearest import unknown_name_message
 
 Kind = Literal["categorical", "numeric", "multi_valued", "sequence"]
 Role = Literal["user", "item", "query", "context", "scenario", "group"]
-Binning = Literal["log_squared", "log_squared_plus_one", "quantile"]
+Binning = Literal["log_squared", "log_squared_plus_one", "log_of_square", "quantile"]
 ListFormat = Literal["separated", "brackets"]
 Comparison = Literal["==", "!=", ">", ">=", "<", "<="]
 
@@ -129,7 +129,8 @@ class Feature:
         vocabulary: How values become ids. Not used by numeric features.
         binning: How a number v becomes a bin: `"log_squared"`, floor(ln(v)^2) for v > 2 and floor(v) below
             (the rule of the 2014 Kaggle winners, which the DynInt paper's Log(V^2) means);
-            `"log_squared_plus_one"`, floor(ln(v^2 + 1)) (what the author's code does); or `"quantile"`,
+            `"log_squared_plus_one"`, floor(ln(v^2 + 1)) (what the author's code does); `"log_of_square"`,
+            floor(ln(v^2)) (what the papers print); or `"quantile"`,
             equally filled bins fitted on the training rows. Bins are values like others: they get ids by
             the vocabulary rule. Default `"log_squared"`.
         num_bins: Number of quantile bins. Default 64. Not used otherwise.

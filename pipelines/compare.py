@@ -44,7 +44,7 @@ class Variant(NamedTuple):
     options: dict[str, Any]
 
 
-def _variant(text: str) -> Variant:
+def read_variant(text: str) -> Variant:
     """Reads `model`, or `name=model option=value ...`, a model under a name and with options of its own.
 
     Raises:
@@ -117,14 +117,13 @@ class FuxiCTR(NamedTuple):
         return Job(name, words, folder.with_name(f"{folder.name}.log"), self.interpreter, environment)
 
 
-class _Comparison:
+class Comparison:
     """What a comparison runs: the searches and trainings of its models, each in a folder of the output.
 
     Args:
-        settings: The settings that all models have.
-        models: The models, as `--models` takes them.
+        settings: The settings of each model, by its name in the comparison.
         seeds: Trainings of each.
-        trials: Searched settings of each; 0 for none.
+        trials: Searched settings of each model; one number for all, 0 for none.
         output: The folder of everything that comes out.
         fuxictr: Where FuxiCTR is, to train its models too; `None` for none.
 
@@ -134,37 +133,33 @@ class _Comparison:
 
     def __init__(
         self,
-        settings: JobSettings,
-        models: Sequence[str],
+        settings: Mapping[str, JobSettings],
         seeds: int,
-        trials: int,
+        trials: int | Mapping[str, int],
         output: Path,
         fuxictr: FuxiCTR | None = None,
     ) -> None:
         from dynctr_tf.jobs.stages import check_model, task_of_cluster
 
-        self.variants = {variant.name: variant for variant in map(_variant, models)}
-        if len(self.variants) < len(models):
-            raise ValueError(f"Models of one name: {list(models)}; give each a name of its own: `name=model ...`.")
-        if seeds < 1 or trials < 0:
+        self.settings = dict(settings)
+        self.models = list(self.settings)
+        self.trials = {name: trials if isinstance(trials, int) else trials[name] for name in self.models}
+        if seeds < 1 or any(number < 0 for number in self.trials.values()):
             raise ValueError(f"A comparison needs at least one seed and no negative trials, got {seeds} and {trials}.")
-        _check_options_of_all(settings, list(self.variants.values()))
-        self.models = list(self.variants)
-        self.seeds, self.trials, self.output, self.fuxictr = seeds, trials, output, fuxictr
+        self.seeds, self.output, self.fuxictr = seeds, output, fuxictr
         # Ours -> the name of FuxiCTR's beside it.
         self.peers: dict[str, str] = {}
         if fuxictr is not None:
-            known = [name for name, variant in self.variants.items() if variant.model in PEER_MODELS["FuxiCTR"]]
+            known = [name for name, own in self.settings.items() if own.model.name in PEER_MODELS["FuxiCTR"]]
             self.peers = {name: f"fuxictr-{name}" for name in known}
         if taken := sorted(set(self.peers.values()) & set(self.models)):
             raise ValueError(f"These names are for FuxiCTR's models: {taken}.")
-        self.settings = {name: settings_of(settings, variant) for name, variant in self.variants.items()}
         for own in self.settings.values():
             check_model(own)
         if fuxictr is not None and self.peers:
-            peers = [self.variants[name].model for name in self.peers]
+            peers = [self.settings[name].model.name for name in self.peers]
             check_peer("FuxiCTR", fuxictr.interpreter, peers, fuxictr.zoo)
-        self.cluster = task_of_cluster(settings)
+        self.cluster = task_of_cluster(next(iter(self.settings.values())))
         self.is_chief = self.cluster is None or self.cluster.is_chief
         # All processes of a cluster write into one folder.
         self.part = (
@@ -185,7 +180,8 @@ class _Comparison:
         """
         for model, own in self.settings.items():
             write_settings(self.output / f"{model}{self.part}.toml", own)
-        total = len(self.models) * (self.seeds + (self.trials > 0)) + len(self.peers)
+        searches = sum(number > 0 for number in self.trials.values())
+        total = len(self.models) * self.seeds + searches + len(self.peers)
         run_all([lambda: self._searches(data), lambda: self._trainings(data)], total, workers)
 
     def trained_settings(self, model: str) -> JobSettings:
@@ -193,23 +189,24 @@ class _Comparison:
         return job_settings(read_file(self._settings_file(model)))
 
     def _settings_file(self, model: str) -> Path:
-        return self.searched[model] / "best.toml" if self.trials else self.output / f"{model}{self.part}.toml"
+        return self.searched[model] / "best.toml" if self.trials[model] else self.output / f"{model}{self.part}.toml"
 
     def _searches(self, data: EncodedDataset) -> list[Job]:
         from dynctr_tf.jobs.records import folder_of
         from pipelines.tune import search_record, search_space, trials_of
 
         jobs = []
-        for model in self.models if self.trials else ():
+        for model in filter(self.trials.get, self.models):
+            trials = self.trials[model]
             _, _, given = search_space(self.settings[model])
             folder = folder_of(self.output / f"tune-{model}", "", search_record(given, data), say=self.is_chief)
             # A search of more settings than asked for would be another effort.
-            if trials_of(folder) > self.trials:
-                folder = folder.with_name(f"{folder.name}-{self.trials}-trials")
+            if trials_of(folder) > trials:
+                folder = folder.with_name(f"{folder.name}-{trials}-trials")
             self.searched[model] = folder
-            if trials_of(folder) != self.trials:
+            if trials_of(folder) != trials:
                 file = self.output / f"{model}{self.part}.toml"
-                words = ["--config", file, "--trials", self.trials, "--output", folder]
+                words = ["--config", file, "--trials", trials, "--output", folder]
                 jobs.append(Job(model, ["pipelines.tune", *map(str, words)], self._log(folder)))
         return jobs
 
@@ -244,7 +241,7 @@ class _Comparison:
             write_rows(data, rows)
             folder = self.output / peer
             completed = complete_settings(self.settings[model], data, say=False)
-            job = peer_job(completed, data, rows, self.seeds, self.trials)
+            job = peer_job(completed, data, rows, self.seeds, self.trials[model])
             if peer_result(folder) not in (None, job):
                 folder = folder.with_name(f"{peer}-{digest_of(job)}")
                 print(f"{self.output / peer} holds another run; this one goes to {folder}")
@@ -277,12 +274,17 @@ def compare_models(
     if workers < 1:
         raise ValueError(f"A comparison needs at least one worker, got {workers}.")
     check_one_at_a_time(settings, workers)
-    comparison = _Comparison(settings, models, seeds, trials, output, fuxictr)
+    variants = {variant.name: variant for variant in map(read_variant, models)}
+    if len(variants) < len(models):
+        raise ValueError(f"Models of one name: {list(models)}; give each a name of its own: `name=model ...`.")
+    _check_options_of_all(settings, list(variants.values()))
+    own = {name: settings_of(settings, variant) for name, variant in variants.items()}
+    comparison = Comparison(own, seeds, trials, output, fuxictr)
     names = comparison.models
     if reference not in names:
         raise ValueError(f"The reference {reference!r} is not among the models {names}; add it to --models.")
     if single is None:
-        single = next((name for name, own in comparison.variants.items() if own.model == "per_scenario"), None)
+        single = next((name for name, variant in variants.items() if variant.model == "per_scenario"), None)
     elif single not in names:
         raise ValueError(unknown_name_message("model for --single", single, names))
     make_folder(output)
@@ -296,7 +298,7 @@ def compare_models(
 
 
 def _report(
-    comparison: _Comparison, settings: JobSettings, data: EncodedDataset, reference: str, single: str | None
+    comparison: Comparison, settings: JobSettings, data: EncodedDataset, reference: str, single: str | None
 ) -> None:
     """Prints, writes and draws what the runs of a comparison reached."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
@@ -384,14 +386,16 @@ def _worse(runs: Mapping[str, list[dict[str, Any]]], data: EncodedDataset) -> st
     return "\n\n".join(lines)
 
 
-def _caption(comparison: _Comparison, trained: Mapping[str, JobSettings], data: EncodedDataset) -> str:
+def _caption(comparison: Comparison, trained: Mapping[str, JobSettings], data: EncodedDataset) -> str:
     """What the models differ in beside their architecture; empty where they do not."""
     from dynctr_tf.jobs.comparison_caption import differences
     from dynctr_tf.jobs.stages import complete_settings
     from pipelines.tune import search_space
 
     completed = {model: complete_settings(found, data, say=False) for model, found in trained.items()}
-    spaces = {model: search_space(own)[1] if comparison.trials else {} for model, own in comparison.settings.items()}
+    spaces = {
+        model: search_space(own)[1] if comparison.trials[model] else {} for model, own in comparison.settings.items()
+    }
     return differences(completed, {model: len(space) for model, space in spaces.items()})
 
 

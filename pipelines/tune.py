@@ -2,8 +2,9 @@
 
 `python -m pipelines.tune --config pipelines/configs/criteo_display_ads.toml --model.name dnn --trials 8` trains the
 given settings and eight sets of values from the model's search space in the catalogue, of model and optimizer
-together; `[search.space]` of a settings file overrides or extends it. The test split is not touched. A killed search
-goes on where it was when the same command is started again. `--workers 2` trains two trials at a time.
+together; `[search.space]` of a settings file overrides or extends it, and with `catalogue_space = false` replaces it.
+`--tuner grid` trains every set of values. The test split is not touched. A killed search goes on where it was when the
+same command is started again. `--workers 2` trains two trials at a time.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def search_space(settings: JobSettings) -> tuple[str, dict[str, Any], JobSetting
     model, optimizer = settings.model.name, settings.optimizer.name
     given = {f"model.{name}" for name in settings.model.options}
     given |= {f"optimizer.{name}" for name in settings.optimizer.options}
-    space = {name: draw for name, draw in catalogue_space(model, optimizer).items() if name not in given}
+    own = catalogue_space(model, optimizer) if settings.search.catalogue_space else {}
+    space = {name: draw for name, draw in own.items() if name not in given}
     space, fixed = with_own_space(space, settings.search.space, model, optimizer)
     if not space:
         raise ValueError("There is nothing to search: the settings give every option of the search space.")
@@ -172,7 +174,7 @@ def _search(
         space,
         trials=options.trials,
         directory=directory,
-        start={},
+        start=None if options.tuner == "grid" else {},
         maximize=monitor == "auc",
         tuner=options.tuner,
         seed=settings.training.seed,

@@ -15,7 +15,12 @@ from dynctr_tf.datasets.avazu import Avazu, avazu_rows, avazu_schema
 from dynctr_tf.datasets.column_rows import ColumnRows
 from dynctr_tf.datasets.criteo import CriteoDisplayAds, CriteoDisplayAdsConfig, criteo_rows, criteo_schema
 from dynctr_tf.datasets.draft_schema import DraftedColumn, SchemaDraft, draft_schema
+from dynctr_tf.datasets.frappe import Frappe, frappe_rows, frappe_schema
 from dynctr_tf.datasets.given_splits import GivenSplits
+from dynctr_tf.datasets.iaac import Iaac, iaac_rows, iaac_schema
+from dynctr_tf.datasets.ipinyou import IPinYou, ipinyou_rows, ipinyou_schema
+from dynctr_tf.datasets.joined_sources import JoinedSources
+from dynctr_tf.datasets.kuairand import KuaiRand, kuairand_rows, kuairand_schema
 from dynctr_tf.datasets.movielens_1m import MovieLens1M, MovieLens1MConfig, movielens_1m_rows, movielens_1m_schema
 from dynctr_tf.datasets.movielens_tag import (
     MovieLensTag,
@@ -53,6 +58,11 @@ __all__ = [
     "CriteoDisplayAds",
     "CriteoDisplayAdsConfig",
     "DraftedColumn",
+    "Frappe",
+    "IPinYou",
+    "Iaac",
+    "JoinedSources",
+    "KuaiRand",
     "MovieLens1M",
     "MovieLens1MConfig",
     "MovieLensTag",
@@ -81,6 +91,14 @@ __all__ = [
     "draft_schema",
     "first_rows",
     "list_row_files",
+    "frappe_rows",
+    "frappe_schema",
+    "iaac_rows",
+    "iaac_schema",
+    "ipinyou_rows",
+    "ipinyou_schema",
+    "kuairand_rows",
+    "kuairand_schema",
     "movielens_1m_rows",
     "movielens_1m_schema",
     "movielens_tag_rows",

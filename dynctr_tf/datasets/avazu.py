@@ -22,6 +22,7 @@ from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 AvazuScenario = Literal["inventory", "banner_pos", "none"]
+AvazuTimes = Literal["hour_and_weekday", "hour", "none"]
 
 CATEGORICAL: tuple[str, ...] = (
     "C1",
@@ -44,30 +45,41 @@ CATEGORICAL: tuple[str, ...] = (
 NO_APP = "ecad2386"
 """The `app_id` of an impression on a web site: the value that stands for no app."""
 
+_TIMES: Mapping[str, tuple[str, ...]] = {
+    "hour_and_weekday": ("hour_of_day", "weekday"),
+    "hour": ("hour_of_day",),
+    "none": (),
+}
 _USER = frozenset({"device_id", "device_ip", "device_model", "device_type", "device_conn_type"})
 
 
-def avazu_schema(*, min_count: int = 20, scenario: AvazuScenario = "inventory") -> Schema:
-    """Describes the columns: those of the file, `hour_of_day` and `weekday` made of its `hour`, and the scenario.
+def avazu_schema(
+    *, min_count: int = 20, scenario: AvazuScenario = "inventory", times: AvazuTimes = "hour_and_weekday"
+) -> Schema:
+    """Describes the columns: the 21 of the file, `hour_of_day` and `weekday` made of its `hour`, and the scenario.
 
     Args:
         min_count: Values seen fewer times in the training rows share the unknown bucket. Default 20, as in the
             DynInt paper; use fewer on a sample of the file.
         scenario: `"inventory"` adds the feature `inventory`, `site` or `app`; `"banner_pos"` gives that column
             the role; `"none"` leaves the data without a scenario. Default `"inventory"`.
+        times: `"hour_and_weekday"`; `"hour"`; or `"none"`, which leaves the 21 features of the DynInt paper where there
+            is no scenario either. Default `"hour_and_weekday"`.
 
     Raises:
-        ValueError: An unknown scenario.
+        ValueError: An unknown scenario or value of times.
     """
     if scenario not in get_args(AvazuScenario):
         raise ValueError(unknown_name_message("scenario of Avazu", str(scenario), get_args(AvazuScenario)))
+    if times not in _TIMES:
+        raise ValueError(unknown_name_message("times of Avazu", str(times), _TIMES))
     rule = Vocabulary(min_count=min_count)
 
     def feature(name: str) -> Feature:
         role = "scenario" if name == scenario else "user" if name in _USER else "context"
         return Feature(name, "categorical", role=role, vocabulary=rule)  # type: ignore[arg-type]
 
-    names = ["hour_of_day", "weekday", *CATEGORICAL]
+    names = [*_TIMES[times], *CATEGORICAL]
     return Schema(tuple(map(feature, [*names, "inventory"] if scenario == "inventory" else names)), label="click")
 
 
@@ -101,6 +113,7 @@ def avazu_rows(
     path: str | Path | None = None,
     *,
     scenario: AvazuScenario = "inventory",
+    times: AvazuTimes = "hour_and_weekday",
     split_by: str = "random",
     seed: int = 0,
     min_count: int = 20,
@@ -119,6 +132,7 @@ def avazu_rows(
         path: The file: header, comma-separated, in the order of the hours. Default `None`: the sample that
             `dynctr_tf.datasets.real_rows` finds as `avazu/train.gz`.
         scenario: As in `avazu_schema`. Default `"inventory"`.
+        times: As in `avazu_schema`. Default `"hour_and_weekday"`.
         split_by: `"random"`, `"order"`, which is that of time, or by a column as in `TabularFile`, such as
             `"time:hour@14102900,14103000"`. Default `"random"`.
         seed: Of the random split. Default 0.
@@ -128,16 +142,16 @@ def avazu_rows(
             Default `"error"`.
 
     Raises:
-        ValueError: As `TabularFile`, an unknown scenario, or no path and no sample.
+        ValueError: As `TabularFile`, an unknown scenario or value of times, or no path and no sample.
 
     Cost: 160 000 rows/s on one core, from gzip.
 
-    Reference: the data of the DynInt and DPN papers' experiments. Which scenarios there are is our reading; the
-        papers train on all rows as one.
+    Reference: the data of the DynInt and DPN papers' experiments. DynInt counts 21 features, those of the file (`times`
+        and `scenario` `"none"`), DPN 22. Which scenarios there are is our reading; the papers train on all rows as one.
     """
     return DerivedTabularFile(
         real_rows("avazu", "train.gz") if path is None else path,
-        avazu_schema(min_count=min_count, scenario=scenario),
+        avazu_schema(min_count=min_count, scenario=scenario, times=times),
         read=("click", "hour", *CATEGORICAL),
         derive=_derive,
         splits=shares,
@@ -151,10 +165,11 @@ def avazu_rows(
 class Avazu(RowSourceBuilder, tfds.core.GeneratorBasedBuilder):
     """TFDS builder `avazu`: the Kaggle file in three tensors a row.
 
-    When to use: `tfds.load("avazu/random")`, `/time` or `/banner_pos`, for reading the data set as any other.
+    When to use: `tfds.load("avazu/random")`, `/time`, `/banner_pos` or `/dynint`, for reading it as any other data set.
     `avazu_rows` gives the same rows in the same splits in columns, many times faster.
 
-    Features: `click` float32, 0 or 1; `categorical` text `(24,)` in the order of `avazu_schema`, "" where missing;
+    Features: `click` float32, 0 or 1; `categorical` text `(24,)`, `(23,)` or `(21,)` in the order of `avazu_schema`, ""
+    where missing;
     `numeric` float32 `(0,)`. The rows of each split are in the file's order.
 
     Raises:
@@ -187,13 +202,19 @@ class Avazu(RowSourceBuilder, tfds.core.GeneratorBasedBuilder):
             arguments={"scenario": "banner_pos"},
             description="Scenario: the banner's position; 70/10/20 at random, seed 0.",
         ),
+        RowSourceConfig(
+            name="dynint",
+            arguments={"scenario": "none", "times": "none"},
+            description="The 21 features of the DynInt paper, no scenario; 70/10/20 at random, seed 0.",
+        ),
     ]
     DESCRIPTION = "Avazu click-through rate prediction: 40 428 967 mobile ad impressions of ten days, in time order."
     HOMEPAGE = "https://www.kaggle.com/c/avazu-ctr-prediction"
 
     def schema(self) -> Schema:
         """What the columns mean in this configuration."""
-        return avazu_schema(scenario=self.builder_config.arguments.get("scenario", "inventory"))
+        arguments = self.builder_config.arguments
+        return avazu_schema(**{name: arguments[name] for name in ("scenario", "times") if name in arguments})
 
     def row_source(self, manual_dir: str | Path) -> DerivedTabularFile:
         """The same rows in columnar batches.

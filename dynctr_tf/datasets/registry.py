@@ -12,7 +12,11 @@ from dynctr_tf.datasets.amazon_reviews import amazon_reviews_rows
 from dynctr_tf.datasets.amexpert import amexpert_rows
 from dynctr_tf.datasets.avazu import avazu_rows
 from dynctr_tf.datasets.criteo import criteo_rows
+from dynctr_tf.datasets.frappe import frappe_rows
 from dynctr_tf.datasets.given_splits import GivenSplits
+from dynctr_tf.datasets.iaac import iaac_rows
+from dynctr_tf.datasets.ipinyou import ipinyou_rows
+from dynctr_tf.datasets.kuairand import kuairand_rows
 from dynctr_tf.datasets.movielens_1m import movielens_1m_rows
 from dynctr_tf.datasets.movielens_tag import movielens_tag_rows
 from dynctr_tf.datasets.row_source import RowSource
@@ -45,6 +49,10 @@ _MAKERS: Mapping[str, tuple[Callable[..., RowSource], Callable[..., Any]]] = {
     "amexpert": (amexpert_rows, amexpert_rows),
     "avazu": (avazu_rows, avazu_rows),
     "criteo_display_ads": (criteo_rows, criteo_rows),
+    "frappe": (frappe_rows, frappe_rows),
+    "iaac": (iaac_rows, iaac_rows),
+    "ipinyou": (ipinyou_rows, ipinyou_rows),
+    "kuairand": (kuairand_rows, kuairand_rows),
     "movielens_1m": (movielens_1m_rows, movielens_1m_rows),
     "movielens_tag": (movielens_tag_rows, movielens_tag_rows),
     "synthetic_ctr": (SyntheticCtrRows, SyntheticCtrRows),

@@ -30,6 +30,7 @@ def numeric_bins(values: Any, binning: str, boundaries: Sequence[float] = ()) ->
 
     * `"log_squared"`: floor(v) for v <= 2, and 3 + floor(ln(v)^2) for v > 2.
     * `"log_squared_plus_one"`: floor(ln(v^2 + 1)).
+    * `"log_of_square"`: floor(ln(v^2)); 0, whose logarithm is no number, has the lowest bin alone.
     * `"quantile"`: how many boundaries are at or below v.
 
     Args:
@@ -61,8 +62,10 @@ def numeric_bins(values: Any, binning: str, boundaries: Sequence[float] = ()) ->
     if binning == "log_squared":
         logarithm = tf.math.log(tf.maximum(double, 2.0))
         bins = tf.where(double > 2.0, _FIRST_LOGARITHMIC_BIN + tf.floor(tf.square(logarithm)), tf.floor(double))
-    else:
+    elif binning == "log_squared_plus_one":
         bins = tf.floor(tf.math.log(tf.square(double) + 1.0))
+    else:
+        bins = tf.floor(tf.math.log(tf.square(double)))
     return tf.cast(tf.clip_by_value(bins, -_OUTERMOST_BIN, _OUTERMOST_BIN), tf.int64)
 
 
@@ -77,6 +80,7 @@ class NumericBinning(keras.layers.Layer):
     log_squared            bin(v) = floor(v)              for v <= 2
                            bin(v) = 3 + floor(ln(v)^2)    for v > 2
     log_squared_plus_one   bin(v) = floor(ln(v^2 + 1))
+    log_of_square          bin(v) = floor(ln(v^2)), -2^53 for v = 0
     quantile               bin(v) = |{b in boundaries: b <= v}|
     id(v)                  = 2 + place of bin(v) among the fitted bins, 1 where it is none of them, 0 for NaN
     ```
@@ -112,10 +116,18 @@ class NumericBinning(keras.layers.Layer):
     [0, 2, 3, 5, 1]
 
     Reference:
-        The first two are the roundings of xDeepInt/DynInt: Log(V^2) in the paper, read as the rule of the
-        winners of the 2014 Criteo competition, and floor(ln(v^2 + 1)) in the author's code. The winners write
-        the bins of v <= 2 with a prefix, so that none is one with a bin of v > 2; here the latter are numbered
-        from 3 on for the same end. Quantiles, the unseen bin and the id of a missing number are ours.
+        The first three are readings of the rounding of xDeepInt and DynInt, floor(Log(V^2)) in the papers: the rule of
+        the winners of the 2014 Criteo competition, whom they follow; that of the author's code; and the formula as it
+        is printed. The bins of some numbers:
+
+        | v                    | -1 | 0      | 0.5 | 1 | 2 | 3 | 10 | 100 | 1000 |
+        |----------------------|----|--------|-----|---|---|---|----|-----|------|
+        | log_squared          | -1 | 0      | 0   | 1 | 2 | 4 | 8  | 24  | 50   |
+        | log_squared_plus_one | 0  | 0      | 0   | 0 | 1 | 2 | 4  | 9   | 13   |
+        | log_of_square        | 0  | lowest | -2  | 0 | 1 | 2 | 4  | 9   | 13   |
+
+        The winners write the bins of v <= 2 with a prefix, so that none is one with a bin of v > 2; here the latter are
+        numbered from 3 on for the same end. Quantiles, the unseen bin and the id of a missing number are ours.
     """
 
     def __init__(

@@ -45,8 +45,8 @@ class DataSettings:
 
     name: str = _setting(
         "synthetic_ctr",
-        "synthetic_ctr, criteo_display_ads, avazu, ali_ccp, amexpert, movielens_tag, movielens_1m, amazon_reviews, or "
-        "tabular_file for your own CSV or Parquet file",
+        "synthetic_ctr, criteo_display_ads, avazu, ipinyou, frappe, kuairand, iaac, ali_ccp, amexpert, movielens_tag, "
+        "movielens_1m, amazon_reviews, or tabular_file for your own CSV or Parquet file",
     )
     path: str | None = _setting(
         None, "the raw file; synthetic_ctr needs none, and without data.name it is a file of your own (tabular_file)"
@@ -69,7 +69,7 @@ class DataSettings:
     max_size: int | None = _setting(
         None, "keep at most this many values per categorical field; on your own file the schema says it", 1, _MOST_ROWS
     )
-    binning: Literal["log_squared", "log_squared_plus_one", "quantile"] | None = _setting(
+    binning: Literal["log_squared", "log_squared_plus_one", "log_of_square", "quantile"] | None = _setting(
         None, "how numbers become bins; without it what the data set's schema says"
     )
     on_bad_row: Literal["error", "skip"] = _setting("error", "stop at a bad row, or skip and count it")
@@ -187,15 +187,23 @@ class ExportSettings:
 class SearchSettings:
     """How hyper-parameters are searched; for pipelines.tune alone."""
 
-    tuner: Literal["random", "bayesian", "hyperband"] = _setting(
-        "random", "how values are drawn; hyperband stops the worse trials after fewer epochs"
+    tuner: Literal["random", "bayesian", "hyperband", "grid"] = _setting(
+        "random",
+        "how values are drawn; hyperband stops the worse trials after fewer epochs; grid trains every set of values of "
+        "a space of lists, and the given settings only where they are one of them",
     )
-    trials: int = _setting(16, "sets of values to train beside the given settings", 0, 10**6)
+    trials: int = _setting(
+        16, "sets of values to train beside the given settings; for grid at least as many as there are", 0, 10**6
+    )
     workers: int = _setting(1, "processes that train trials at the same time", 1, 1024)
     space: dict[str, Any] = _setting(
         {},
         "what is searched, as model.NAME, optimizer.NAME or training.NAME: a list of values, {low = 1e-4, high = 1e-2}"
-        ' with scale = "log" or "linear", or one value, which is then fixed; beside it the model\'s own space',
+        ' with scale = "log" or "linear" and, for a list of so many between, points = 4; or one value, which is then '
+        "fixed",
+    )
+    catalogue_space: bool = _setting(
+        True, "whether the model's and the optimizer's own space is searched too; false: what space says alone"
     )
 
 

@@ -32,11 +32,11 @@ from dynctr_tf.durable_files import (
 from dynctr_tf.models.catalogue import SearchSpace
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.training.memory import give_back_memory, resident_memory_mib
-from dynctr_tf.tuning.search_space import declare, drawn_values
+from dynctr_tf.tuning.search_space import declare, drawn_values, grid_size
 
-TunerName = Literal["random", "bayesian", "hyperband"]
+TunerName = Literal["random", "bayesian", "hyperband", "grid"]
 
-_TUNERS = ("random", "bayesian", "hyperband")
+_TUNERS = ("random", "bayesian", "hyperband", "grid")
 _HYPERBAND_FACTOR = 3
 # A trial as short as this trained no model; to look through all objects would take longer than it did.
 _CLEANING_SECONDS = 0.5
@@ -157,6 +157,23 @@ class _HyperbandOracle(_WholeFiles, keras_tuner.oracles.HyperbandOracle):  # typ
     pass
 
 
+class _GridOracle(_WholeFiles):
+    """Every set of values of the grid once, the last hyper-parameter changing first.
+
+    The number of a trial alone says which set it is, so that a killed search needs no state to go on. keras-tuner's own
+    grid keeps a linked list of trials, and puts values of its own into ranges that have no steps.
+    """
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the set of values of a trial's number."""
+        number, values = int(trial_id), {}
+        for parameter in reversed(self.hyperparameters.space):
+            number, place = divmod(number, len(parameter.values))
+            values[parameter.name] = parameter.values[place]
+        status = keras_tuner.engine.trial.TrialStatus
+        return {"status": status.STOPPED if number else status.RUNNING, "values": values}
+
+
 def search(
     train: Callable[[Mapping[str, Any], Path], float | Mapping[str, float]],
     space: SearchSpace,
@@ -182,13 +199,15 @@ def search(
         train: Trains with some hyper-parameters, in a folder of its own, and returns the score, such as the
             logloss of the validation split, or a mapping with `"score"` and further numbers.
         space: The hyper-parameters and what they are drawn from.
-        trials: How many sets of hyper-parameters to train; under hyperband also those that are trained further.
+        trials: How many sets of hyper-parameters to train; under hyperband also those that are trained further; under
+            grid at least as many as the grid has, see `grid_size`.
         directory: Where the search keeps its state.
         start: Hyper-parameters that are trained first, beside the trials that are drawn, such as a model's
             defaults; they need not lie in the space. Default `None`: drawn trials alone.
         maximize: Whether a larger score is better. Default `False`.
-        tuner: `"random"`; `"bayesian"`, a Gaussian process after a third of the trials; or `"hyperband"`, which
-            trains many sets shortly and the best of them further, and needs a budget. Default `"random"`.
+        tuner: `"random"`; `"bayesian"`, a Gaussian process after a third of the trials; `"hyperband"`, which
+            trains many sets shortly and the best of them further, and needs a budget; or `"grid"`, every set of
+            values of a space of choices once. Default `"random"`.
         seed: Seed of the draws. Default 0.
         budget: For hyperband, the name under which `train` is told how long to train, and the most that it may
             be, at least 3, such as `("training.epochs", 9)`. A set that is trained further is trained in the folder
@@ -201,7 +220,8 @@ def search(
         The trials that succeeded, the best first, then those that failed; none in a process that is a worker.
 
     Raises:
-        ValueError: An unknown tuner, an empty space, fewer than one trial or worker, hyperband without a budget;
+        ValueError: An unknown tuner, an empty space, fewer than one trial or worker, hyperband without a budget, a grid
+            over a range, or one with more sets of values than trials;
             the start is refused with a `ValueError`, as options of a model are that do not go together.
         RuntimeError: No trial succeeded, the message has the error of each; the workers end before they train;
             another search runs in the directory (`BusyError`).
@@ -257,7 +277,7 @@ def search(
     remove_abandoned(place)
     with only_process(place / "lock", f"searches in {place}"):
         oracle = _oracle(tuner, trials, hyperparameters, maximize, seed, budget)
-        bar = tqdm(total=trials, desc="trials", unit="trial")
+        bar = tqdm(total=grid_size(space) if tuner == "grid" else trials, desc="trials", unit="trial")
         with bar, _as_it_was(), _chief_of_workers(workers, role) as environment:
             loop = Search(oracle=oracle, directory=str(place.parent), project_name=place.name)
             if (place / "oracle.json").exists():
@@ -289,6 +309,11 @@ def _check(
             f"The tuner 'hyperband' trains some sets of values {_HYPERBAND_FACTOR} times as long as others, so it "
             f"needs a budget of at least {_HYPERBAND_FACTOR} epochs, got {None if budget is None else budget[1]}."
         )
+    if tuner == "grid" and grid_size(space) > trials:
+        raise ValueError(
+            f"The grid has {grid_size(space):,} sets of values, which are more than {trials:,} trials. Give at least "
+            "as many trials, or fewer values in the search space."
+        )
     if budget is not None and budget[0] in space and tuner == "hyperband":
         raise ValueError(f"{budget[0]!r} is what hyperband hands out; take it out of the search space.")
     if workers < 1 or (workers > 1 and not worker_command):
@@ -315,6 +340,8 @@ def _oracle(
     }
     if tuner == "random":
         return _RandomOracle(max_trials=trials, **options)
+    if tuner == "grid":
+        return _GridOracle(max_trials=trials, **options)
     if tuner == "bayesian":
         # keras-tuner would draw three per hyper-parameter at random first, which is more than many a search has.
         first = min(3 * len(hyperparameters.space), max(3, trials // 3))

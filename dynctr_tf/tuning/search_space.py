@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from dynctr_tf.optimizers.registry import optimizer_of
 
 # What else would change the rows, the validation or the moment of it, and with them what scores mean.
 _TRAINING = ("batch_size", "epochs", "mixed_precision")
-_RANGE_KEYS = ("low", "high", "scale")
+_RANGE_KEYS = ("low", "high", "scale", "points")
 _SCALES = ("log", "linear")
 
 
@@ -58,7 +59,8 @@ def with_own_space(
         space: The space, such as that of `catalogue_space`.
         own: Tables `model`, `optimizer` and `training`, each from the name of an option to a list of values to
             choose from, to `{"low": 16, "high": 128}` with `"scale"` `"log"` (the default) or `"linear"`, which draws
-            whole numbers where both ends are whole, or to one value, which is then fixed.
+            whole numbers where both ends are whole, or to one value, which is then fixed. With `"points"`, a range is
+            the list of so many values from low to high, evenly spaced on its scale: what a grid needs.
         model: The model's name in the catalogue.
         optimizer: As in `catalogue_space`. Default `"default"`.
 
@@ -128,7 +130,7 @@ def _choice(name: str, given: list[Any] | tuple[Any, ...]) -> Choice:
     return Choice(tuple(tuple(value) if isinstance(value, list) else value for value in given))
 
 
-def _range(name: str, given: Mapping[str, Any]) -> LogUniform | Uniform:
+def _range(name: str, given: Mapping[str, Any]) -> Choice | LogUniform | Uniform:
     for key in given:
         if key not in _RANGE_KEYS:
             raise ValueError(unknown_name_message(f"key of the range search.space.{name}", key, _RANGE_KEYS))
@@ -144,7 +146,47 @@ def _range(name: str, given: Mapping[str, Any]) -> LogUniform | Uniform:
             f"search.space.{name} needs low < high, and low > 0 on a logarithmic scale, got low {low} and high {high} "
             f"on the scale {scale!r}."
         )
+    if "points" in given:
+        return Choice(_points(name, low, high, scale, given["points"]))
     return (LogUniform if scale == "log" else Uniform)(low, high)  # type: ignore[arg-type]
+
+
+def _points(name: str, low: Any, high: Any, scale: str, count: Any) -> tuple[float, ...]:
+    """Evenly spaced values from low to high, whole numbers where both ends are, each once."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
+        raise ValueError(f"search.space.{name}.points must be a whole number of at least 2, got {count!r}.")
+    shares = [place / (count - 1) for place in range(count)]
+    if scale == "log":
+        values = [math.exp((1.0 - share) * math.log(low) + share * math.log(high)) for share in shares]
+    else:
+        values = [(1.0 - share) * low + share * high for share in shares]
+    if isinstance(low, int) and isinstance(high, int):
+        return tuple(dict.fromkeys(round(value) for value in values))
+    # The ends are what was given, and the others have as many digits as a person would write.
+    return (float(low), *(float(f"{value:.6g}") for value in values[1:-1]), float(high))
+
+
+def grid_size(space: SearchSpace) -> int:
+    """Returns how many sets of values a grid over a space has.
+
+    Args:
+        space: The space, of choices alone.
+
+    Raises:
+        ValueError: A range in it, which has no end of values; the message says what to write.
+
+    Example:
+
+    >>> grid_size({"model.num_layers": Choice((1, 2, 3)), "model.rank": Choice((16, 32))})
+    6
+    """
+    for name, draw in space.items():
+        if not isinstance(draw, Choice):
+            raise ValueError(
+                f"A grid needs values to choose from, and {name} is the range from {draw.low:g} to {draw.high:g}. List "
+                f"its values, or say how many: {{low = {draw.low:g}, high = {draw.high:g}, points = 4}}."
+            )
+    return math.prod(len(draw.values) for draw in space.values() if isinstance(draw, Choice))
 
 
 def declare(hyperparameters: keras_tuner.HyperParameters, space: SearchSpace) -> None:

@@ -20,14 +20,17 @@ def edge_neighbours(edge: Decimal) -> tuple[np.float32, np.float32]:
     return np.nextafter(near, np.float32(-np.inf)), near
 
 
-@pytest.mark.parametrize("rule", ["log_squared", "log_squared_plus_one"])
+@pytest.mark.parametrize("rule", ["log_squared", "log_squared_plus_one", "log_of_square"])
 def test_bins_are_exact_at_both_sides_of_every_edge(rule: str) -> None:
     below, above, bins = [], [], []
     with localcontext() as context:
         context.prec = 60
         for number in range(1, 400):
             root = Decimal(number).sqrt()
-            edge = root.exp() if rule == "log_squared" else (Decimal(number).exp() - 1).sqrt()
+            if rule == "log_squared":
+                edge = root.exp()
+            else:
+                edge = (Decimal(number).exp() - (rule == "log_squared_plus_one")).sqrt()
             if edge > Decimal(10) ** 37 or (rule == "log_squared" and edge <= 2):
                 continue
             left, right = edge_neighbours(edge)
@@ -45,7 +48,16 @@ def test_small_numbers_keep_their_floor_and_share_no_bin_with_large_ones() -> No
     assert numeric_bins(values, "log_squared").numpy().tolist() == [-8, -1, -1, 0, 0, 1, 2, 3, 3, 4, 5]
 
 
-@pytest.mark.parametrize("rule", ["log_squared", "log_squared_plus_one"])
+def test_the_table_of_the_docstring() -> None:
+    doc = NumericBinning.__doc__ or ""
+    values = [float(cell) for cell in next(line for line in doc.splitlines() if "| v " in line).split("|")[2:-1]]
+    for rule in ("log_squared", "log_squared_plus_one", "log_of_square"):
+        line = next(line for line in doc.splitlines() if line.strip().startswith(f"| {rule} "))
+        printed = [-(2**53) if "lowest" in cell else int(cell) for cell in line.split("|")[2:-1]]
+        assert numeric_bins(values, rule).numpy().tolist() == printed
+
+
+@pytest.mark.parametrize("rule", ["log_squared", "log_squared_plus_one", "log_of_square"])
 def test_tensorflow_and_numpy_give_the_same_bins(rule: str) -> None:
     random = np.random.default_rng(0)
     wide = np.exp(random.normal(0, 20, 9_999))
@@ -55,7 +67,8 @@ def test_tensorflow_and_numpy_give_the_same_bins(rule: str) -> None:
     if rule == "log_squared":
         expected = np.where(exact > 2, 3 + np.floor(np.log(np.maximum(exact, 2)) ** 2), np.floor(exact))
     else:
-        expected = np.floor(np.log(exact**2 + 1))
+        with np.errstate(divide="ignore"):
+            expected = np.floor(np.log(exact**2 + (rule == "log_squared_plus_one")))
     eager = numeric_bins(values, rule).numpy()
     graph = tf.function(lambda v: numeric_bins(v, rule))(tf.constant(values)).numpy()
     np.testing.assert_array_equal(eager, np.clip(expected, -(2.0**53), 2.0**53))

@@ -224,3 +224,34 @@ def test_bad_arguments(tmp_path: Path) -> None:
     for space, count in (({}, 1), (SPACE, 0)):
         with pytest.raises(ValueError, match="needs a space and at least one trial"):
             search(distance, space, trials=count, directory=tmp_path)
+
+
+def test_the_grid_trains_every_set_of_values_once_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+    space = {"rate": Choice((1e-3, 1e-2, 1e-1)), "units": Choice(((8,), (16, 8)))}
+    whole = search(distance, space, trials=6, directory=tmp_path / "whole", tuner="grid")
+    found = {(trial.values["rate"], trial.values["units"]) for trial in whole}
+    assert len(whole) == 6 and found == {(rate, units) for rate in (1e-3, 1e-2, 1e-1) for units in ((8,), (16, 8))}
+    assert whole[0].values == {"rate": 1e-2, "units": (8,)}
+    calls: list[str] = []
+
+    def train(values: Mapping[str, Any], folder: Path) -> float:
+        calls.append(folder.name)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return distance(values, folder)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(train, space, trials=6, directory=tmp_path / "search", tuner="grid")
+    assert search(train, space, trials=6, directory=tmp_path / "search", tuner="grid") == whole
+    assert len(calls) == 7 and calls[2] == calls[3]
+    # More trials than sets: the grid has an end.
+    more = search(distance, space, trials=50, directory=tmp_path / "more", tuner="grid")
+    assert [(trial.values, trial.score) for trial in more] == [(trial.values, trial.score) for trial in whole]
+
+
+def test_a_grid_needs_lists_and_enough_trials(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"rate is the range from 0.0001 to 0.1.*points = 4"):
+        search(distance, SPACE, trials=9, directory=tmp_path, tuner="grid")
+    space = {"units": SPACE["units"]}
+    with pytest.raises(ValueError, match="3 sets of values, which are more than 2 trials"):
+        search(distance, space, trials=2, directory=tmp_path, tuner="grid")

@@ -8,7 +8,7 @@ import keras_tuner
 import pytest
 
 from dynctr_tf.models.catalogue import CATALOGUE, Choice, LogUniform, Uniform
-from dynctr_tf.tuning import catalogue_space, with_own_space
+from dynctr_tf.tuning import catalogue_space, grid_size, with_own_space
 from dynctr_tf.tuning.search_space import declare, drawn_values
 
 
@@ -105,3 +105,18 @@ def test_whole_ranges_draw_whole_numbers() -> None:
         values = drawn_values(hyperparameters, space)
         assert isinstance(values["a"], int) and isinstance(values["b"], float) and values["c"] in space["c"].values
     assert values == {"a": 13, "b": 0.25, "c": (16, 8)}
+
+
+def test_points_make_a_list_of_a_range() -> None:
+    def drawn(given: dict[str, Any]) -> Any:
+        return with_own_space({}, {"model": {"rank": given}}, "dynint-dgp")[0]["model.rank"]
+
+    assert drawn({"low": 16, "high": 128, "points": 4}) == Choice((16, 32, 64, 128))
+    assert drawn({"low": 1, "high": 4, "scale": "linear", "points": 4}) == Choice((1, 2, 3, 4))
+    assert drawn({"low": 1e-4, "high": 1e-3, "points": 3}) == Choice((1e-4, 0.000316228, 1e-3))
+    assert grid_size({"a": Choice((1, 2)), "b": Choice((1, 2, 3))}) == 6
+    for wrong in (1, 2.5, True):
+        with pytest.raises(ValueError, match="points must be a whole number of at least 2"):
+            drawn({"low": 1, "high": 4, "points": wrong})
+    with pytest.raises(ValueError, match="Unknown key of the range .*Did you mean 'points'"):
+        drawn({"low": 1, "high": 4, "point": 3})

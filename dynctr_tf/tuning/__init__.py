@@ -3,8 +3,7 @@
 from dynctr_tf.tuning.hyper_model import HyperModel
 from dynctr_tf.tuning.search import Trial, search
 from dynctr_tf.tuning.search_report import explained_share, memory_growth, plot_search, trials_table
-from dynctr_tf.tuning.search_space import catalogue_space, options_of, with_own_space
-from dynctr_tf.tuning.search_space import catalogue_space, grid_size, with_own_space
+from dynctr_tf.tuning.search_space import catalogue_space, grid_size, options_of, with_own_space
 
 __all__ = [
     "HyperModel",

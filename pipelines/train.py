@@ -30,7 +30,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     """
     from dynctr_tf.datasets.row_source import first_rows
     from dynctr_tf.durable_files import write_json, write_text
-    from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, sparsity_report
+    from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, plot_slices, sparsity_report
     from dynctr_tf.export import check_export_directory, export_model, next_version, serving_line
     from dynctr_tf.figures import figures_text
     from dynctr_tf.jobs.records import card_of, folder_of, save_logits, save_run, training_record
@@ -41,6 +41,8 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         fit_model,
         judge,
         judge_scenarios,
+        judge_served,
+        judge_slices,
         model_for_export,
         open_source,
         prepare,
@@ -94,6 +96,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     save_logits(directory, data, logits)
     evaluation = judge(settings, data, logits)
     evaluation.save(directory / "evaluation.json")
+    as_served, slices = judge_served(settings, data, logits), judge_slices(settings, data, logits)
     scenarios = judge_scenarios(settings, data, {settings.model.name: logits})
     sparsity = sparsity_report(model, data.features)
     write_text(directory / "sparsity.txt", sparsity.to_text() + "\n")
@@ -105,6 +108,15 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     plot_run(picture, evaluation, LearningCurve.from_csv(directory / "log.csv"))
 
     print(f"\n{evaluation.to_text()}")
+    if as_served is not None:
+        as_served.save(directory / "evaluation_as_served.json")
+        rate = settings.data.negative_sampling_rate
+        print(f"as served, with each row without a click standing for {1.0 / (rate or 1.0):.4g} of them:")
+        print(as_served.to_text())
+    if slices is not None:
+        slices.save(directory / "slices.json")
+        plot_slices(directory / "slices.png", slices)
+        print(f"{slices.to_text()}picture of the slices: {directory / 'slices.png'}\n")
     print(f"embedding rows that are zero: {zero_rows:.1%} (by field and variable: {directory / 'sparsity.txt'})")
     print(f"picture of the run: {picture}")
     if scenarios is not None:
@@ -127,10 +139,11 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
             data.encoder(),
             served,
             sample,
-            about=card_of(directory, record, evaluation, result.best),
+            about=card_of(directory, record, evaluation, result.best, as_served),
             fold=settings.export.fold,
             group_tables=settings.export.group_tables,
             constant_weights=settings.export.constant_weights,
+            negative_sampling_rate=settings.data.negative_sampling_rate or 1.0,
         )
         print(f"SavedModel: {path}{'' if int(path.name) >= version else ' (exported before, unchanged)'}")
         print(f"serve it:   {serving_line(path)}")

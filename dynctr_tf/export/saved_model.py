@@ -25,6 +25,7 @@ from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_t
 from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
 from dynctr_tf.export.signature_names import name_inputs
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
+from dynctr_tf.metrics.sampled_negatives import sampling_offset
 from dynctr_tf.stack import track_for_export, write_quietly
 from dynctr_tf.version import __version__
 
@@ -58,6 +59,7 @@ def export_model(
     fold: bool = True,
     group_tables: bool = False,
     constant_weights: bool = True,
+    negative_sampling_rate: float = 1.0,
     about: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes `<directory>/<version>/`, a SavedModel that answers raw features and needs neither Keras nor this library.
@@ -99,6 +101,9 @@ def export_model(
             place of being generated; needs `fold`. Default `False`.
         constant_weights: Whether kernels are constants of the graph, as `dynctr_tf.export.with_constant_weights`
             makes them: small requests are answered faster, in bfloat16 most of all. Default `True`.
+        negative_sampling_rate: The share of the rows without a click that the model was trained on. What is served is
+            corrected for it, in the graph: the logit of the trained model plus `log(rate)`, which is the odds times
+            the rate. Default 1.0: all of them, nothing is corrected.
         about: What the card says beside the versions of the packages, such as the run, its settings and its metrics;
             plain values. Default `None`: nothing.
 
@@ -117,7 +122,10 @@ def export_model(
         raise ValueError("The sample of raw rows is empty; the export is compared with the trained model on it.")
     if group_tables and not fold:
         raise ValueError("group_tables=True makes tables while folding; leave fold at True, or leave group_tables out.")
-    options = {"fold": fold, "group_tables": group_tables, "constant_weights": constant_weights}
+    offset = sampling_offset(negative_sampling_rate)
+    options: dict[str, Any] = {"fold": fold, "group_tables": group_tables, "constant_weights": constant_weights}
+    if offset:
+        options["negative_sampling_rate"] = negative_sampling_rate
     made_of = export_digest(model, encoder, options)
     kept = unchanged_version(directory, made_of) if version is None else None
     if kept is not None:
@@ -138,8 +146,8 @@ def export_model(
         try:
             # Its name is no number until it is whole, so that a server which watches the folder lets it be.
             with new_folder(target) as partial, plain_path(partial) as path:
-                _write(served, encoder, path, constant_weights)
-                _compare(model, encoder, path, sample)
+                _write(served, encoder, path, constant_weights, offset)
+                _compare(model, encoder, path, sample, offset)
                 write_json(partial / CARD, card)
                 write_checksums(partial)
                 _give_rights(partial)
@@ -176,7 +184,7 @@ def _served(model: keras.Model, fold: bool, group_tables: bool) -> keras.Model:
     return with_scenario_tables(served) if has_scenario_towers(served) else served
 
 
-def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: bool) -> None:
+def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: bool, offset: float) -> None:
     schema = encoder.schema
     encode = encoder.layer()
     encode.build(None)  # It has no weights, and an archive takes built layers alone.
@@ -188,6 +196,7 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
 
     def answer_encoded(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         logits = tf.reshape(tf.cast(model(encoded, training=False), tf.float32), [-1])
+        logits = logits + offset if offset else logits
         return {"ctr": tf.sigmoid(logits), "logit": logits}
 
     traced = with_constant_weights(answer_encoded, encoded_signature) if constant_weights else answer_encoded
@@ -243,10 +252,10 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
     (extra / "names.json").write_text(json.dumps(arguments, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch) -> None:
+def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch, offset: float) -> None:
     encoded = encoder.encode_batch(RowBatch(sample, np.zeros(sample.num_rows, np.int8)))
     inputs = {name: tf.constant(encoded[name]) for name in model.input}
-    expected = np.asarray(model(inputs, training=False), np.float64).reshape(-1)
+    expected = np.asarray(model(inputs, training=False), np.float64).reshape(-1) + offset
     served = tf.saved_model.load(str(path))
     raw = raw_tensors(sample, encoder.schema)
     requests: dict[str, dict[str, Any]] = {

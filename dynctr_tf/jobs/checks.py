@@ -12,6 +12,7 @@ from dynctr_tf.figures import figures_text, share_text
 from dynctr_tf.jobs.option_tables import rate_schedule
 from dynctr_tf.jobs.settings import JobSettings, full_names
 from dynctr_tf.metrics import base_rate_log_loss
+from dynctr_tf.metrics.sampled_negatives import sampling_offset
 from dynctr_tf.models.catalogue import model_entry
 from dynctr_tf.nearest import either, nearest_full_names, unknown_name_message
 from dynctr_tf.optimizers.registry import optimizer_of
@@ -70,8 +71,29 @@ def check_evaluation(settings: JobSettings, data: EncodedDataset) -> None:
     known = [field.name for field in data.features.single_valued]
     if group_by is not None and group_by not in known:
         raise ValueError(unknown_name_message("field for evaluation.group_by", group_by, known))
+    for name in (settings.evaluation.slice_by or "").split(",") if settings.evaluation.slice_by is not None else ():
+        if name.strip() not in known:
+            raise ValueError(unknown_name_message("field for evaluation.slice_by", name.strip(), known))
+    if settings.data.negative_sampling_rate is not None:
+        _check_sampling(data, settings.data.negative_sampling_rate)
     for line in check_splits(data, settings.training.monitor):
         print(line)
+
+
+def _check_sampling(data: EncodedDataset, rate: float) -> None:
+    sampling_offset(rate)
+    rows = _labels(data, "train")
+    if rows.weights is None or rate == 1.0:
+        return
+    clicks, others = rows.labels > 0.5, rows.labels <= 0.5
+    if not (clicks.any() and others.any() and rows.weights[clicks].sum() > 0.0):
+        return
+    ratio = float(rows.weights[others].mean() / rows.weights[clicks].mean())
+    if abs(np.log(ratio) + np.log(rate)) < 0.25 * abs(np.log(rate)):
+        raise ValueError(
+            f"Rows without a click weigh {ratio:.3g} times as much as clicks, which already makes up for "
+            f"data.negative_sampling_rate {rate:g}: it would be undone twice. Leave one of both out."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,8 +44,8 @@ def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[st
     """
     files = source_files(source.files, settings.directory)
     given = dataclasses.asdict(settings)
-    places = ("directory", "path", "validation_path", "test_path", "schema")
-    settings_alone = {key: value for key, value in given.items() if key not in places}
+    others = ("directory", "path", "validation_path", "test_path", "schema", "negative_sampling_rate")
+    settings_alone = {key: value for key, value in given.items() if key not in others}
     parts = {
         "settings": settings_alone,
         "schema": json.loads(source.schema.to_json()),
@@ -154,7 +154,13 @@ def save_run(folder: Path, settings: JobSettings, data: EncodedDataset, record: 
     write_json(folder / "about.json", about)
 
 
-def card_of(folder: Path, record: RunRecord, evaluation: Evaluation, validation: Validation) -> dict[str, Any]:
+def card_of(
+    folder: Path,
+    record: RunRecord,
+    evaluation: Evaluation,
+    validation: Validation,
+    as_served: Evaluation | None = None,
+) -> dict[str, Any]:
     """What the card of an export says of the run that trained the model."""
     made_by = read_json(folder / "about.json")
     return {
@@ -164,6 +170,7 @@ def card_of(folder: Path, record: RunRecord, evaluation: Evaluation, validation:
         "splits": record.rows["splits"],
         "validation": dataclasses.asdict(validation),
         "test": to_plain(evaluation.metrics),
+        **({} if as_served is None else {"test_as_served": to_plain(as_served.metrics)}),
     }
 
 

@@ -72,6 +72,11 @@ class DataSettings:
     binning: Literal["log_squared", "log_squared_plus_one", "log_of_square", "quantile"] | None = _setting(
         None, "how numbers become bins; without it what the data set's schema says"
     )
+    negative_sampling_rate: float | None = _setting(
+        None,
+        "which share of the rows without a click the rows hold; what is served is corrected for it, and the test split "
+        "is judged both as it is and as if all of them were there",
+    )
     on_bad_row: Literal["error", "skip"] = _setting("error", "stop at a bad row, or skip and count it")
     seed: int = _setting(0, "seed of the split, and of the rows that the project makes itself", 0, _MOST_SEED)
     options: dict[str, Any] = _setting({}, "further options of the data set, such as num_scenarios")
@@ -161,6 +166,9 @@ class EvaluationSettings:
     """How the test split is judged."""
 
     replicates: int = _setting(1000, "bootstrap replicates for every interval", 40, 10**6)
+    slice_by: str | None = _setting(
+        None, "fields, with commas between them, by whose values calibration is reported, such as site_id,hour"
+    )
     group_by: str | None = _setting(None, "field whose values group the rows for the grouped AUC, such as user_id")
     batch_size: int = _setting(16384, "rows per prediction step", 1, _MOST_ROWS)
 

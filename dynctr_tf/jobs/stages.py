@@ -19,7 +19,15 @@ from dynctr_tf.datasets.registry import check_option_types, row_source, row_sour
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
-from dynctr_tf.evaluation import Evaluation, ScenarioReport, evaluate, scenario_report
+from dynctr_tf.encoding.id_names import IdNames
+from dynctr_tf.evaluation import (
+    CalibrationSlices,
+    Evaluation,
+    ScenarioReport,
+    calibration_slices,
+    evaluate,
+    scenario_report,
+)
 from dynctr_tf.jobs.checks import check_evaluation as check_evaluation
 from dynctr_tf.jobs.checks import check_model as check_model
 from dynctr_tf.jobs.checks import training_click_rate
@@ -27,6 +35,7 @@ from dynctr_tf.jobs.checks import worse_than_base_rate as worse_than_base_rate
 from dynctr_tf.jobs.option_tables import rate_schedule
 from dynctr_tf.jobs.records import check_unchanged, data_record
 from dynctr_tf.jobs.settings import DataSettings, JobSettings
+from dynctr_tf.metrics.sampled_negatives import all_negatives
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_options
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
@@ -48,7 +57,7 @@ def open_source(settings: DataSettings) -> RowSource:
     given = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if field.name in ("name", "options", "directory"):
+        if field.name in ("name", "options", "directory", "negative_sampling_rate"):
             continue
         if field.name in accepted:
             if value is not None:
@@ -342,6 +351,44 @@ def judge(settings: JobSettings, data: EncodedDataset, logits: np.ndarray, split
         base_rate=training_click_rate(data),
         replicates=settings.evaluation.replicates,
     )
+
+
+def judge_served(settings: JobSettings, data: EncodedDataset, logits: np.ndarray) -> Evaluation | None:
+    """Scores the test split as if no row without a click had been left out; `None` where none was.
+
+    The logits are those that are served, and each row without a click counts for those that were left out.
+    """
+    rate = settings.data.negative_sampling_rate
+    if rate is None or rate == 1.0:
+        return None
+    schema = data.schema
+    weights = data.column("test", "weight") if schema.row_weight else None
+    rows = all_negatives(data.column("test", "label"), logits, weights, rate=rate)
+    group_by = settings.evaluation.group_by
+    return evaluate(
+        rows.labels,
+        rows.logits,
+        name=f"{settings.model.name}, as served",
+        weights=rows.weights,
+        groups=data.column("test", feature=group_by) if group_by else None,
+        replicates=settings.evaluation.replicates,
+    )
+
+
+def judge_slices(settings: JobSettings, data: EncodedDataset, logits: np.ndarray) -> CalibrationSlices | None:
+    """Calibration of what is served by the values of the fields that the settings name; `None` where they name none."""
+    if settings.evaluation.slice_by is None:
+        return None
+    names = IdNames(data.encoder())
+    columns = {}
+    for name in settings.evaluation.slice_by.split(","):
+        field = next(field for field in data.features.single_valued if field.name == name.strip())
+        ids = data.column("test", feature=field.name) - field.first_id
+        columns[field.name] = (ids, names.of(field.name))
+    weights = data.column("test", "weight") if data.schema.row_weight else None
+    rate = settings.data.negative_sampling_rate or 1.0
+    rows = all_negatives(data.column("test", "label"), logits, weights, rate=rate)
+    return calibration_slices(rows.labels, rows.logits, columns, weights=rows.weights)
 
 
 def judge_scenarios(

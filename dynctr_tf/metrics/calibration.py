@@ -127,6 +127,19 @@ class ReliabilityCurve(NamedTuple):
     weight: FloatArray
 
 
+def wilson_interval(share: FloatArray, rows: FloatArray, z: float) -> tuple[FloatArray, FloatArray]:
+    """Returns the ends of Wilson's interval of shares of clicks.
+
+    Args:
+        share: The shares.
+        rows: The number of rows of each; with weights Kish's effective one, (sum w)^2 / sum w^2.
+        z: Half width in standard errors.
+    """
+    centre = (share + z * z / (2.0 * rows)) / (1.0 + z * z / rows)
+    half = z * np.sqrt(share * (1.0 - share) / rows + (z / (2.0 * rows)) ** 2) / (1.0 + z * z / rows)
+    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+
+
 def reliability_curve(
     labels: npt.ArrayLike,
     logits: npt.ArrayLike,
@@ -180,15 +193,12 @@ def reliability_curve(
     counts, weight_sums, squares = counts[kept], weight_sums[kept], squares[kept]
     predicted = predicted[kept] / weight_sums
     observed = np.minimum(observed[kept] / weight_sums, 1.0)
-    effective = weight_sums**2 / squares
-    centre = (observed + z * z / (2.0 * effective)) / (1.0 + z * z / effective)
-    half = z * np.sqrt(observed * (1.0 - observed) / effective + (z / (2.0 * effective)) ** 2)
-    half /= 1.0 + z * z / effective
+    lower, upper = wilson_interval(observed, weight_sums**2 / squares, z)
     return ReliabilityCurve(
         predicted,
         observed,
-        np.maximum(centre - half, 0.0),
-        np.minimum(centre + half, 1.0),
+        lower,
+        upper,
         counts.astype(np.int64),
         weight_sums,
     )

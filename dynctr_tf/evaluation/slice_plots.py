@@ -1,0 +1,54 @@
+"""Pictures of calibration by slice."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dynctr_tf.durable_files import new_file
+from dynctr_tf.evaluation.calibration_slices import CalibrationSlices
+from dynctr_tf.evaluation.plots import INK, MODEL_COLOUR, MUTED, WORSE_COLOUR, label_axes, png_path, style_axes
+
+_SHOWN = 25
+
+
+def plot_slices(path: str | Path, report: CalibrationSlices) -> None:
+    """Draws predicted over observed clicks for each slice, with its interval; a panel a column.
+
+    Args:
+        path: The PNG file.
+        report: The report; the 25 largest slices of each column are shown.
+
+    Raises:
+        ValueError: A path that does not end in `.png`.
+    """
+    target = png_path(path)
+    shown = {column: report.of(column)[:_SHOWN] for column in report.columns}
+    heights = [0.9 + 0.26 * len(slices) for slices in shown.values()]
+    figure = Figure(figsize=(8.0, sum(heights) + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (column, slices) in zip(panels, shown.items(), strict=True):
+        style_axes(axes)
+        axes.grid(False, axis="y")
+        axes.axvline(1.0, color=INK, linewidth=1.1)
+        for place, entry in enumerate(slices):
+            colour = WORSE_COLOUR if entry.is_off else MODEL_COLOUR
+            if math.isnan(entry.ratio):
+                continue
+            upper = entry.upper if math.isfinite(entry.upper) else 10.0 * entry.ratio
+            axes.plot([entry.lower, upper], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
+            axes.plot(entry.ratio, place, "o", color=colour, markersize=6, markeredgecolor="white", zorder=3)
+        axes.set_xscale("log")
+        axes.set_yticks(range(len(slices)), [f"{entry.value[:30]}  ({entry.rows:,})" for entry in slices], fontsize=8)
+        axes.set_ylim(len(slices) - 0.4, -0.6)
+        off = sum(entry.is_off for entry in report.of(column))
+        axes.set_title(
+            f"{column}: {off} of {len(report.of(column))} slices are off", loc="left", fontsize=10, color=MUTED
+        )
+    label_axes(panels[-1], f"predicted over observed clicks, {report.confidence * 100:g} % interval (log scale)")
+    with new_file(target) as partial:
+        figure.savefig(partial, dpi=150, facecolor="white")

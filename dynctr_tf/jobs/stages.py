@@ -37,7 +37,7 @@ from dynctr_tf.jobs.records import check_unchanged, data_record
 from dynctr_tf.jobs.settings import DataSettings, JobSettings
 from dynctr_tf.metrics.sampled_negatives import all_negatives
 from dynctr_tf.models.catalogue import build_model
-from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_options
+from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_optimizer_options, suited_options
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
 from dynctr_tf.training.cluster import Cluster, read_cluster
 from dynctr_tf.training.partners import absent_partners
@@ -218,8 +218,8 @@ def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool 
     """The settings with what they leave open: batch size, steps between validations, patience, suited options.
 
     The first three follow from the number of training rows, see `dynctr_tf.training.plan_steps`, the last from the
-    model and the optimizer, see `dynctr_tf.optimizers.registry.suited_options`. Every job asks here, once its data is
-    prepared; asked again with what came back, nothing changes.
+    model and the optimizer, see `suited_options` and `suited_optimizer_options` of `dynctr_tf.optimizers.registry`.
+    Every job asks here, once its data is prepared; asked again with what came back, nothing changes.
 
     Args:
         settings: The settings of the job.
@@ -246,8 +246,13 @@ def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool 
     for path, value in suited.items():
         if say and path not in model.options:
             print(f"model.{path} {value:g}, which suits {optimizer.name}")
+    rates = suited_optimizer_options(model.name, settings.optimizer.name)
+    for name, value in rates.items():
+        if say and name not in settings.optimizer.options:
+            print(f"optimizer.options.{name} {value:g}, which suits {model.name}")
     return dataclasses.replace(
         settings,
+        optimizer=dataclasses.replace(settings.optimizer, options={**rates, **settings.optimizer.options}),
         training=dataclasses.replace(training, **chosen),
         model=dataclasses.replace(model, options={**suited, **model.options}),
     )

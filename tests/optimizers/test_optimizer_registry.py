@@ -101,7 +101,7 @@ def test_a_search_trains_with_what_a_training_trains_with():
     class NoData:
         features = None
 
-    model = HyperModel("dnn", NoData(), optimizer="adam", space={})
+    model = HyperModel("dnn", NoData(), optimizer="adam", space={}, batch_size=8)
     assert model.kind == "adam"
     hyperparameters = keras_tuner.HyperParameters()
     from dynctr_tf.encoding.encoded_features import EncodedFeatures

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from keras_tuner import HyperParameters
 
 from dynctr_tf.jobs.comparison_caption import differences
 from dynctr_tf.jobs.settings import JobSettings, ModelSettings, OptimizerSettings, TrainingSettings
@@ -18,6 +19,7 @@ from dynctr_tf.models import build_model
 from dynctr_tf.training import machine_record, plan_steps, weight_limit
 from dynctr_tf.training.steps import unfinished
 from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
+from dynctr_tf.tuning import HyperModel
 from pipelines import __main__ as overview
 from pipelines import benchmark, compare, train, tune
 
@@ -292,6 +294,27 @@ def test_embeddings_start_where_the_optimizer_wants_them(small_data: Any, capsys
     assert start("dynint-dgp", "default") is None  # the model's own default
     assert start("lr", "group_ftrl") is None  # its weights start at 0
     assert "which suits" not in capsys.readouterr().out
+
+
+def test_first_order_weights_learn_faster_where_no_network_is(
+    small_data: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def factor(model: str, optimizer: str = "default", **options: Any) -> Any:
+        settings = JobSettings(model=ModelSettings(model), optimizer=OptimizerSettings(optimizer, options=options))
+        completed = complete_settings(settings, small_data)
+        assert complete_settings(completed, small_data, say=False) == completed
+        check_model(completed)
+        return completed.optimizer.options.get("first_order_factor")
+
+    assert factor("fm") == factor("hofm", "row_wise_adagrad") == factor("afm") == 0.5
+    assert "optimizer.options.first_order_factor 0.5, which suits fm" in capsys.readouterr().out
+    assert factor("fm", first_order_factor=0.2) == 0.2
+    assert factor("fm", "lazy_adam") is factor("deepfm") is None
+    assert "which suits" not in capsys.readouterr().out
+    built = HyperModel("fm", small_data, space={}).build(HyperParameters())
+    assert [
+        member.first_order_factor for member in built.optimizer.members() if hasattr(member, "first_order_factor")
+    ] == [0.5]
 
 
 def test_what_compared_models_differ_in_is_said() -> None:

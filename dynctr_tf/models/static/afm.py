@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import AttentionalPooling, LogitSum
-from dynctr_tf.models.entry import Choice, ModelEntry
+from dynctr_tf.models.entry import FIRST_ORDER_ALONE, Choice, ModelEntry
 from dynctr_tf.models.parts import Embedding, encoded_inputs, kernel_regularizer, unbiased_logit
 from dynctr_tf.models.search_spaces import EMBEDDING
 
@@ -67,6 +67,7 @@ ENTRIES = (
         title="Attentional Factorization Machines: Learning the Weight of Feature Interactions via Attention Networks",
         paper="arXiv 1708.04617",
         equation="2 and 4-6",
+        optimizer_options=FIRST_ORDER_ALONE,
         search_space=MappingProxyType(
             {
                 **EMBEDDING,

@@ -6,7 +6,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import FactorizationMachine, LogitSum
-from dynctr_tf.models.entry import ModelEntry
+from dynctr_tf.models.entry import FIRST_ORDER_ALONE, ModelEntry
 from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.models.search_spaces import EMBEDDING
 
@@ -54,6 +54,7 @@ ENTRIES = (
         title="Factorization Machines",
         paper="ICDM 2010",
         equation="1",
+        optimizer_options=FIRST_ORDER_ALONE,
         search_space=EMBEDDING,
     ),
 )

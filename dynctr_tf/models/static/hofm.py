@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.layers import AnovaKernel, FactorizationMachine, LogitSum, SplitEmbedding
-from dynctr_tf.models.entry import Choice, ModelEntry
+from dynctr_tf.models.entry import FIRST_ORDER_ALONE, Choice, ModelEntry
 from dynctr_tf.models.parts import Embedding, encoded_inputs
 from dynctr_tf.models.search_spaces import EMBEDDING
 
@@ -70,6 +70,7 @@ ENTRIES = (
         title="Higher-Order Factorization Machines",
         paper="arXiv 1607.07195",
         equation="5",
+        optimizer_options=FIRST_ORDER_ALONE,
         search_space=MappingProxyType({**EMBEDDING, "order": Choice((3, 4))}),
     ),
 )

@@ -86,7 +86,7 @@ def sync_tree(folder: str | Path) -> None:
 
 
 def refuse_uri(path: str | Path, what: str = "files") -> None:
-    """Refuses a place behind a URI, such as `gs://bucket/runs`, of which a path would make a local folder `gs:`.
+    """Refuses a place at a URI, such as `gs://bucket/runs`, of which a path would make a local folder `gs:`.
 
     Args:
         path: Where something is to be written.

@@ -1,4 +1,4 @@
-"""Drafts a schema file for a CSV or Parquet file: `python -m pipelines.schema clicks.csv`."""
+"""Drafts a schema file for files of rows: `python -m pipelines.schema clicks.csv`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dynctr_tf.datasets.draft_schema import draft_schema
 from dynctr_tf.jobs.settings_file import parse_value
+from pipelines.settings_parser import drafted_schema
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -22,7 +23,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Looks at a file's rows, guesses what its columns mean, prints the guesses with their reasons and "
         "writes them as a schema file, to be read and edited before training.",
     )
-    parser.add_argument("path", type=Path, help="a CSV file (plain or compressed), JSON lines, or a Parquet file")
+    parser.add_argument(
+        "path",
+        nargs="+",
+        help="a CSV file (plain or compressed), JSON lines or a Parquet file; or several, a folder, a pattern or a "
+        "URI, of which some files are looked at",
+    )
     parser.add_argument("--label", help="the label's column; by default recognised by its name and its values")
     parser.add_argument(
         "--positive",
@@ -34,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COLUMN",
         help="the column of impressions, where the label counts the clicks among them",
     )
-    parser.add_argument("--output", type=Path, help="the schema file; by default <file's name>.schema.json beside it")
+    parser.add_argument(
+        "--output", type=Path, help="the schema file; by default <name of the file or folder>.schema.json beside it"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the schema file if there is one")
     parser.add_argument("--rows", type=int, default=200_000, help="how many rows to look at (default %(default)s)")
     parser.add_argument(
@@ -60,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    output = options.output or options.path.with_name(f"{_plain_name(options.path)}.schema.json")
+    output = options.output or drafted_schema(options.path)
     if output.exists() and not options.force:
         print(f"{output} is there already. Give --force to overwrite it, or another --output.", file=sys.stderr)
         return 2
@@ -105,19 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-_COMPRESSIONS = (".gz", ".bz2", ".zst", ".zstd", ".xz", ".lz4", ".zip")
-_FORMATS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".parquet", ".jsonl", ".ndjson", ".json")
-
-
-def _plain_name(path: Path) -> str:
-    """The file's name without the endings of its format."""
-    name = path.name
-    for suffix in (*_COMPRESSIONS, *_FORMATS):
-        shorter = name[: -len(suffix)] if name.lower().endswith(suffix) else name
-        name = shorter or name
-    return name
-
-
 def _names(given: str | None) -> list[str] | None:
     """Reads the names of columns.
 
@@ -152,19 +147,20 @@ def _named_as_options(record: logging.LogRecord) -> bool:
     return True
 
 
-def train_command(path: Path, schema: Path, options: Mapping[str, object]) -> str:
-    """Returns the command that trains on a file.
+def train_command(paths: Sequence[str | Path], schema: Path, options: Mapping[str, object]) -> str:
+    """Returns the command that trains on files.
 
     Args:
-        path: The file.
+        paths: The file, or what names several.
         schema: The schema's file.
         options: Options of `TabularFile`.
     """
     parts = ["python", "-m", "pipelines.train", "--data.name", "tabular_file"]
-    for name, value in {"path": path, "schema": schema}.items():
+    for name, values in {"path": [str(path) for path in paths], "schema": [str(schema)]}.items():
         # What starts as an option does would be taken for one, and none for no file.
-        special = str(value).startswith("-") or str(value).lower() in ("none", "null")
-        parts += [f"--data.{name}", f"./{value}" if special else str(value)]
+        special = [value.startswith("-") or value.lower() in ("none", "null") for value in values]
+        plain = [f"./{value}" if odd else value for value, odd in zip(values, special, strict=True)]
+        parts += [f"--data.{name}", *plain]
     for name, option in options.items():
         parts += [f"--data.options.{name}", _as_setting(option)]
     return " ".join(shlex.quote(part) for part in parts)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
+import json
+import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
+from dynctr_tf.datasets.row_files import is_uri, row_paths
 from dynctr_tf.jobs.settings import (
     KNOWN_OPTIONS,
     OPEN_SECTION,
+    SEVERAL_FILES,
     TABLES,
     DataSettings,
     JobSettings,
@@ -29,7 +36,10 @@ _SHORT = {"data.name": ("--dataset",), "model.name": ("--model",), "training.str
 """Settings that have a shorter option beside their own."""
 
 
-_FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".bz2", ".zst", ".zip", ".parquet", ".jsonl", ".json", ".arrow")
+_FILE_SUFFIXES = (
+    *(".csv", ".tsv", ".tab", ".txt", ".dat", ".parquet", ".jsonl", ".ndjson", ".json", ".arrow"),
+    *(".gz", ".bz2", ".zst", ".zstd", ".xz", ".lz4", ".zip"),
+)
 
 
 def _stems(path: str) -> list[Path]:
@@ -41,17 +51,40 @@ def _stems(path: str) -> list[Path]:
 
 
 def _schema_beside(path: str) -> str | None:
-    """The schema that was drafted for a file, where there is one."""
-    files = [stem.with_name(f"{stem.name}.schema.json") for stem in _stems(path) if stem.name]
+    """The schema that was drafted for a file, or for what names several, where there is one."""
+    paths = [str(file) for file in row_paths(path)]
+    drafted = drafted_schema(paths)
+    if len(paths) > 1 or is_uri(path):
+        return str(drafted) if drafted.is_file() else None
+    files = [stem.with_name(f"{stem.name}.schema.json") for stem in _stems(path) if stem.name] + [drafted]
     return next((str(file) for file in files if file.is_file()), None)
 
 
-def _drafted_schema(path: str) -> str:
-    """The name that the schema drafted for a file gets."""
-    stem = Path(path)
-    while stem.suffix.lower() in _FILE_SUFFIXES:
-        stem = stem.with_suffix("")
-    return str(stem.with_name(f"{stem.name}.schema.json"))
+def drafted_schema(paths: Sequence[str]) -> Path:
+    """The place of the schema that is drafted for files: beside the file or folder, that of a URI in this folder.
+
+    Args:
+        paths: What names the files; the first decides.
+    """
+    path = paths[0]
+    if is_uri(path):
+        parts = [part for part in path.partition("?")[0].split("/") if part and not re.search(r"[*?\[=]", part)]
+        return Path(f"{_plain_name(parts[-1]) or 'rows'}.schema.json")
+    place = Path(path)
+    if re.search(r"[*?\[]", path) and not place.exists():
+        # The folder that holds all that the pattern finds.
+        place = Path(*itertools.takewhile(lambda part: not re.search(r"[*?\[]", part), place.parts))
+    if place.is_dir() or place == Path():
+        place = place.resolve()
+        return Path(os.path.relpath(place.with_name(f"{place.name or 'rows'}.schema.json")))
+    return place.with_name(f"{_plain_name(place.name)}.schema.json")
+
+
+def _plain_name(name: str) -> str:
+    """A file's name without the endings of its format."""
+    while (shorter := Path(name).with_suffix("").name) and Path(name).suffix.lower() in _FILE_SUFFIXES:
+        name = shorter
+    return name
 
 
 def _is_no_option(name: str) -> bool:
@@ -114,6 +147,8 @@ class SettingsParser(argparse.ArgumentParser):
                     continue
                 default = "none" if field.default is None else str(field.default)
                 setting = f"{section}.{field.name}"
+                # Several words, which a shell makes of a pattern, are several files.
+                several: dict[str, Any] = {"nargs": "+"} if section == "data" and field.name in SEVERAL_FILES else {}
                 group.add_argument(
                     f"--{setting}",
                     *_SHORT.get(setting, ()),
@@ -121,6 +156,7 @@ class SettingsParser(argparse.ArgumentParser):
                     metavar="VALUE",
                     default=argparse.SUPPRESS,
                     help=f"{field.metadata['help']} ({type_text(hints[field.name])}; default {default})",
+                    **several,
                 )
 
     def _refuse_words(self, words: Sequence[str], namespace: argparse.Namespace) -> NoReturn:
@@ -194,13 +230,14 @@ class SettingsParser(argparse.ArgumentParser):
             return f"{word!r} is no option. A schema is given as --data.schema {word}."
         if suffix in _FILE_SUFFIXES or path.is_file():
             schema = _schema_beside(word)
+            drafted = schema or drafted_schema([word])
             draft = "" if schema else f"draft a schema, `python -m pipelines.schema {word}`, and then "
             return (
                 f"A file of rows is given as --data.path: {draft}`{self.prog} --data.name tabular_file --data.path "
-                f"{word} --data.schema {schema or _drafted_schema(word)}`."
+                f"{word} --data.schema {drafted}`."
             )
         if path.is_dir():
-            return f"{word!r} is a folder; give a file of rows, as --data.path FILE."
+            return f"{word!r} is a folder; give a file or a folder of rows, as --data.path {word}."
         return f"{word!r} is no option: every setting is given as --SECTION.SETTING VALUE; --help lists them."
 
     def error(self, message: str) -> NoReturn:
@@ -217,6 +254,8 @@ class SettingsParser(argparse.ArgumentParser):
             return getattr(namespace, f"data.{name}", file.get(name))
 
         name, path, schema = given("name"), given("path"), given("schema")
+        if isinstance(path, list) and all(isinstance(file, str) for file in path):
+            path = json.dumps(path, ensure_ascii=False)
         if "data" not in self._sections or (name is None and path is None and schema is None):
             return
         if name is None:
@@ -228,11 +267,14 @@ class SettingsParser(argparse.ArgumentParser):
             raise ValueError("A file of your own (data.name tabular_file) needs its path: give --data.path FILE.")
         if schema is None:
             found = _schema_beside(path)
+            paths = [str(file) for file in row_paths(path)]
             if found is None:
-                absent = "" if Path(path).exists() else " But there is no such file."
+                here = [file for file in paths if not is_uri(file) and not re.search(r"[*?\[]", file)]
+                absent = "" if all(Path(file).exists() for file in here) else " But there is no such file."
                 raise ValueError(
                     f"The file {path!r} needs a schema, which says what its columns mean. Draft one with `python -m "
-                    f"pipelines.schema {path}` and start again with --data.schema {_drafted_schema(path)}. Where the "
+                    f"pipelines.schema {' '.join(map(shlex.quote, paths))}` and start again with --data.schema "
+                    f"{drafted_schema(paths)}. Where the "
                     f"file is one of a data set that the project knows, give its --data.name.{absent}"
                 )
             print(f"data.schema: {found}, beside the file")
@@ -279,6 +321,12 @@ class SettingsParser(argparse.ArgumentParser):
                 value = words.pop(0)
             tables.setdefault(prefixes[prefix], {})[name] = parse_value(value)
         namespace, unknown = self.parse_known_args(rest)
+        for key in SEVERAL_FILES:
+            files = getattr(namespace, f"data.{key}", None)
+            if files is not None:
+                setattr(
+                    namespace, f"data.{key}", files[0] if len(files) == 1 else json.dumps(files, ensure_ascii=False)
+                )
         if unknown:
             self._refuse_words(unknown, namespace)
         try:

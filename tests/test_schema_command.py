@@ -91,7 +91,7 @@ def test_the_training_command_has_the_delimiter(
     "value", ["1", "true", "none", "null", " ", "'", '"', "\\", "\x7f", "[1]", "é", None, ["a b", '"c"', "1"]]
 )
 def test_options_are_written_as_the_job_reads_them(value: object) -> None:
-    words = shlex.split(command.train_command(Path("a.csv"), Path("b.json"), {"x": value}))
+    words = shlex.split(command.train_command([Path("a.csv")], Path("b.json"), {"x": value}))
     settings, _ = SettingsParser("", ["data"]).parse_settings(words[3:])
     assert settings.data.options == {"x": value}
 

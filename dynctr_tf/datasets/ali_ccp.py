@@ -278,7 +278,7 @@ class AliCcpRows:
     @property
     def files(self) -> tuple[Path, ...]:
         """The four files."""
-        return tuple(file for common, skeleton in self._parts for file in (common, skeleton.path))
+        return tuple(Path(str(file)) for common, skeleton in self._parts for file in (common, skeleton.path))
 
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.text_streams import TextStream
 
 DELIMITERS: tuple[str, ...] = (",", "\t", ";", "|", "\x01", "^", "~", ":", " ")
@@ -217,7 +218,7 @@ class Dialect:
             start = end + 1
 
 
-def opened(path: Path, encoding: str | None = None) -> TextStream:
+def opened(path: Path | RowFile, encoding: str | None = None) -> TextStream:
     """Opens a file of text as UTF-8, decompressed by what its content is; see `TextStream`."""
     return TextStream(path, encoding)
 
@@ -255,7 +256,7 @@ def recognised_delimiter(start: bytes, quote: str | None, wanted: Collection[str
     return best
 
 
-def blocks(path: Path, dialect: Dialect, block_bytes: int, encoding: str | None = None) -> Iterator[Block]:
+def blocks(path: Path | RowFile, dialect: Dialect, block_bytes: int, encoding: str | None = None) -> Iterator[Block]:
     """Reads a file in blocks of whole rows, in UTF-8.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dynctr_tf.datasets.row_checks import Problem, as_text, bad_values, typed_columns, valid_text
+from dynctr_tf.datasets.row_files import RowPaths
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.schema import Schema
 
@@ -50,9 +50,7 @@ class DerivedTabularFile(TabularFile):
     [{'click': 1.0, 'hour_of_day': '07'}]
     """
 
-    def __init__(
-        self, path: str | Path, schema: Schema, *, read: Sequence[str], derive: Derive, **options: Any
-    ) -> None:
+    def __init__(self, path: RowPaths, schema: Schema, *, read: Sequence[str], derive: Derive, **options: Any) -> None:
         self._read = tuple(read)
         self._derive = derive
         super().__init__(path, schema, **options)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from dynctr_tf.datasets.draft_columns import Column
 from dynctr_tf.datasets.draft_names import CLICK_COUNT_NAMES, IMPRESSION_NAMES, LABEL_NAMES, RATING_NAMES, plain
+from dynctr_tf.datasets.row_files import RowPaths, named_paths, row_paths
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import positive_rule
 
@@ -51,15 +51,16 @@ class _Unclear(Exception):
     """A column that is no label as it stands; the message says what would make it one."""
 
 
-def command_line(path: Path, given: Mapping[str, object], **more: object) -> str:
+def command_line(paths: RowPaths, given: Mapping[str, object], **more: object) -> str:
     """Writes the command that drafts a schema.
 
     Args:
-        path: The file.
+        paths: The file, or what names several.
         given: Options that the user gave.
         **more: Options to add or to replace.
     """
-    parts = ["python", "-m", "pipelines.schema", f"./{path}" if str(path).startswith("-") else str(path)]
+    parts = ["python", "-m", "pipelines.schema"]
+    parts += [f"./{path}" if str(path).startswith("-") else str(path) for path in row_paths(paths)]
     for name, value in {**given, **more}.items():
         option = "--" + name.replace("_", "-")
         for one in value if isinstance(value, (list, tuple)) else (value,):
@@ -216,7 +217,7 @@ def find_label(
     label: str | None,
     positive: str | None,
     impressions: str | None,
-    path: Path,
+    path: RowPaths,
     given: Mapping[str, object],
     header: Sequence[str] | None = None,
     *,
@@ -229,7 +230,7 @@ def find_label(
         label: The column that the user named.
         positive: What the user named as a click.
         impressions: The column of impressions that the user named.
-        path: The file, for messages.
+        path: The file, or what names several, for messages.
         given: The user's options, for the commands in messages.
         header: The names in the file's first row. Default `None`: it has none.
         is_whole: Whether the columns have all rows of the file. Default `False`: it may have more.
@@ -237,6 +238,7 @@ def find_label(
     Raises:
         ValueError: No label, or one that can be read in several ways.
     """
+    paths, path = path, named_paths(path)
     by_name = {column.name: column for column in columns}
     for what, name in (("the label", label), ("impressions", impressions)):
         if name is not None and name not in by_name:
@@ -266,7 +268,7 @@ def find_label(
             more = {"label": column.name} | ({"positive": option.removeprefix("positive=")} if option else {})
             unclear.append(message)
             if option and not line:
-                line = command_line(path, given, **more)
+                line = command_line(paths, given, **more)
             continue
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
@@ -287,7 +289,7 @@ def find_label(
             f"{path}: {'; '.join(unclear)}."
             + (f" Give the label and what counts as a click:\n  {line}" if line else "")
         )
-    raise ValueError(_no_label(columns, path, given, header))
+    raise ValueError(_no_label(columns, paths, given, header))
 
 
 def _impressions_of(clicks: Column, columns: Sequence[Column]) -> Column | None:
@@ -343,7 +345,9 @@ def looks_like_data(header: Sequence[str], columns: Sequence[Column]) -> bool:
     return cells + len(header) - len(set(header)) >= max(2, 0.2 * len(header))
 
 
-def _no_label(columns: Sequence[Column], path: Path, given: Mapping[str, object], header: Sequence[str] | None) -> str:
+def _no_label(
+    columns: Sequence[Column], paths: RowPaths, given: Mapping[str, object], header: Sequence[str] | None
+) -> str:
     possible = []
     for column in columns:
         try:
@@ -353,13 +357,13 @@ def _no_label(columns: Sequence[Column], path: Path, given: Mapping[str, object]
         if clicks.sum() and others.sum() and not soft:
             possible.append(column.name)
     start = (
-        f"{path}: no column is called {', '.join(LABEL_NAMES[:4])} or the like. Give the label's column; columns of "
-        f"two values that could be one: {', '.join(map(repr, possible[:20])) or 'none'}."
+        f"{named_paths(paths)}: no column is called {', '.join(LABEL_NAMES[:4])} or the like. Give the label's column; "
+        f"columns of two values that could be one: {', '.join(map(repr, possible[:20])) or 'none'}."
     )
     if header is not None and looks_like_data(header, columns):
         shown = ", ".join(map(repr, header[:4]))
         return (
             f"{start} The first row, {shown}, ..., looks like data: if the file has no header, give the names of all "
-            f"columns.\n  {command_line(path, given, column_names='NAME,NAME,...')}"
+            f"columns.\n  {command_line(paths, given, column_names='NAME,NAME,...')}"
         )
-    return start + f"\n  {command_line(path, given, label=possible[0] if possible else 'COLUMN')}"
+    return start + f"\n  {command_line(paths, given, label=possible[0] if possible else 'COLUMN')}"

@@ -1,19 +1,21 @@
-"""The first rows of a file, all columns, read as training reads them."""
+"""The first rows of a file, or of several, all columns, read as training reads them."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from dynctr_tf.datasets.row_checks import valid_text
+from dynctr_tf.datasets.row_checks import as_text, is_list, valid_text
+from dynctr_tf.datasets.row_files import RowPaths
 from dynctr_tf.datasets.tabular_file import TabularFile, json_object, named_twice
 from dynctr_tf.schema import Feature, Schema
 
+# Of so many files rows are looked at, from the first to the last.
+_FILES = 8
 _DEFAULTS = {"delimiter": None, "quote": '"', "encoding": None, "column_names": None}
 _NOTHING = Schema((Feature("\0feature", "categorical"),), label="\0label", missing_values=("",))
 
@@ -43,9 +45,9 @@ class Sample(NamedTuple):
 
 
 class _AllColumns(TabularFile):
-    """A file of which all columns are read, whatever they mean."""
+    """Files of which all columns are read, whatever they mean."""
 
-    def __init__(self, path: Path, missing_values: Sequence[str], **options: Any) -> None:
+    def __init__(self, path: RowPaths, missing_values: Sequence[str], **options: Any) -> None:
         self.names: tuple[str, ...] = ()
         self.unreadable: dict[str, str] = {}
         self.recognised: str | None = None
@@ -66,7 +68,26 @@ class _AllColumns(TabularFile):
         self.header = None if self._parquet or self._json or self._given_names else tuple(names)
         self.names = tuple(dict.fromkeys(names))
         self.unreadable = {name: named_twice([name]) for name, times in Counter(names).items() if times > 1}
-        self._file_columns = tuple(name for name in self.names if name not in self.unreadable)
+        self._set_columns()
+
+    def _set_columns(self) -> None:
+        """Takes all columns that can be read, and those that the folders give; of a further file those of the first."""
+        if isinstance(self._first, _AllColumns):
+            absent = [name for name in self._first._file_columns if name not in self.names]
+            if absent and not self._json:
+                raise ValueError(
+                    f"{self.path}: has no column {absent[0]!r}, which the first file, {self._first.path}, has. Write "
+                    "the files with the same columns; each file of delimited text needs its header."
+                )
+            self._file_columns, self.unreadable = (
+                self._first._file_columns,
+                {**self.unreadable, **self._first.unreadable},
+            )
+        else:
+            self._file_columns = tuple(name for name in self.names if name not in self.unreadable)
+        self._folder_columns = {name: value for name, value in self.path.partitions if name not in self.names}
+        self._wanted = (*self._file_columns, *self._folder_columns)
+        self.names = (*self.names, *self._folder_columns)
 
     def _open_json(self) -> None:
         super()._open_json()
@@ -79,40 +100,58 @@ class _AllColumns(TabularFile):
                     self.unreadable[name] = "holds objects or lists of lists; make columns of their entries"
                 elif isinstance(value, list):
                     lists.add(name)
-        self._file_columns = tuple(name for name in self.names if name not in self.unreadable)
+        self.names = tuple(name for name in self.names if name not in self._folder_columns)
+        self._set_columns()
         features = [Feature(name, "multi_valued") for name in self._file_columns if name in lists]
         self._schema = dataclasses.replace(self._schema, features=(*features, *self._schema.features))
 
     def sample(self, max_rows: int) -> tuple[dict[str, pa.ChunkedArray], int, int, bool]:
-        """Reads the first rows: the cells, how many rows, how many were left out, and whether these are all."""
-        chunks: dict[str, list[pa.Array]] = {name: [] for name in self._file_columns}
+        """Reads the first rows of the file, or of some of several.
+
+        Returns:
+            The cells, how many rows, how many were left out, and whether these are all rows.
+        """
+        chunks: dict[str, list[pa.Array]] = {name: [] for name in self._wanted}
         num_rows = malformed = 0
-        all_rows = self._raw_rows()
-        for rows in all_rows:
-            malformed += len(rows.malformed)
-            if rows.malformed and self._are_many(malformed, num_rows + len(rows.numbers) + malformed):
-                self._refuse(rows, [])
-            for name, cells in zip(self._file_columns, rows.raw, strict=True):
-                if pa.types.is_string(cells.type):
-                    cells, problems = valid_text(name, cells)
-                    if problems:
-                        self._refuse(rows, problems)
-                chunks[name].append(cells)
-            num_rows += len(rows.numbers)
-            if num_rows >= max_rows:
-                break
+        places = sorted({place * (len(self._parts) - 1) // max(1, _FILES - 1) for place in range(_FILES)})
+        is_whole = len(places) == len(self._parts)
+        for turn, place in enumerate(places):
+            part, taken = self._parts[place], 0
+            own = (max_rows - num_rows) // (len(places) - turn)
+            all_rows = part._raw_rows()
+            for rows in all_rows:
+                malformed += len(rows.malformed)
+                if rows.malformed and self._are_many(malformed, num_rows + len(rows.numbers) + malformed):
+                    part._refuse(rows, [])
+                for name, cells in zip(self._wanted, rows.raw, strict=True):
+                    if pa.types.is_string(cells.type):
+                        cells, problems = valid_text(name, cells)
+                        if problems:
+                            part._refuse(rows, problems)
+                    chunks[name].append(cells.slice(0, own - taken))
+                is_whole &= taken + len(rows.numbers) <= own
+                taken += min(len(rows.numbers), own - taken)
+                if taken >= own:
+                    break
+            num_rows += taken
+            is_whole = is_whole and next(all_rows, None) is None
         if not num_rows:
-            raise ValueError(f"{self.path}: the file has no usable row. Give a file that has a header and rows.")
-        cells = {name: pa.chunked_array(parts).slice(0, max_rows) for name, parts in chunks.items()}
-        is_whole = num_rows <= max_rows and next(all_rows, None) is None
-        return cells, min(num_rows, max_rows), malformed, is_whole
+            raise ValueError(f"{self._name}: there is no usable row. Give a file that has a header and rows.")
+        return {name: _one_type(cells) for name, cells in chunks.items()}, num_rows, malformed, is_whole
 
 
-def read_sample(path: Path, max_rows: int, missing_values: Sequence[str], given: Mapping[str, Any]) -> Sample:
+def _one_type(cells: list[pa.Array]) -> pa.ChunkedArray:
+    """The cells of several files, as text where their types differ."""
+    if len({cell.type for cell in cells}) > 1 and not any(is_list(cell.type) for cell in cells):
+        cells = [as_text(cell) for cell in cells]
+    return pa.chunked_array(cells)
+
+
+def read_sample(path: RowPaths, max_rows: int, missing_values: Sequence[str], given: Mapping[str, Any]) -> Sample:
     """Reads the first rows of a file, as `TabularFile` reads them.
 
     Args:
-        path: The file.
+        path: The file, or several, of which some are looked at.
         max_rows: How many rows are read at most.
         missing_values: The texts that mean a missing value.
         given: Other options of `TabularFile`.

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from dynctr_tf.datasets.draft_labels import find_label
 from dynctr_tf.datasets.draft_leakage import LeakageCheck
 from dynctr_tf.datasets.draft_names import LABEL_NAMES, WEIGHT_NAMES, after_the_click, plain, role_of
 from dynctr_tf.datasets.draft_sample import read_sample
+from dynctr_tf.datasets.row_files import RowPaths, named_paths
 from dynctr_tf.schema import Feature, Schema
 
 _MANY_SCENARIOS = 100
@@ -94,7 +94,7 @@ def _shown(name: str) -> str:
 
 
 def draft_schema(
-    path: str | Path,
+    path: RowPaths,
     *,
     label: str | None = None,
     positive: str | None = None,
@@ -113,7 +113,7 @@ def draft_schema(
     what tells it nearly always was made from it, and is left out.
 
     Args:
-        path: A file that `TabularFile` reads.
+        path: A file that `TabularFile` reads, or what names several, of which some are looked at.
         label: The label's column. Default `None`: the first of the names that labels have.
         positive: What in it counts as a click, such as `"yes"` or `">= 4"`. Default `None`: 1, true or yes.
         impressions: The column of impressions, where the label counts clicks. Default `None`: recognised where the
@@ -141,7 +141,7 @@ def draft_schema(
     >>> [(entry.name, entry.kind, entry.role) for entry in draft_schema(path).columns]
     [('user_id', 'categorical', 'user'), ('price', 'numeric', 'item'), ('click', 'label', '')]
     """
-    path = Path(path)
+    name_of_rows = named_paths(path)
     if max_rows < 1:
         raise ValueError(f"max_rows must be at least 1, got {max_rows}.")
     given = {
@@ -159,7 +159,7 @@ def draft_schema(
     columns = [Column(name, sample.cells[name], missing_values) for name in sample.names if name in sample.cells]
     named = [name for name in sample.names if plain(name) in LABEL_NAMES] if label is None else [label]
     if named and all(name in sample.unreadable for name in named):
-        raise ValueError(f"{path}: the label {named[0]!r} cannot be used: {sample.unreadable[named[0]]}.")
+        raise ValueError(f"{name_of_rows}: the label {named[0]!r} cannot be used: {sample.unreadable[named[0]]}.")
     found = find_label(columns, label, positive, impressions, path, given, sample.header, is_whole=sample.is_whole)
     check = LeakageCheck(found.clicks, found.others)
     drafted: list[DraftedColumn] = []
@@ -202,7 +202,7 @@ def draft_schema(
         drafted.append(entry._replace(kind=kind, role=role, reason=reasons, auc=auc))
     if not features:
         reasons = "; ".join(f"{entry.name!r}: {entry.reason}" for entry in drafted)
-        raise ValueError(f"{path}: no column makes a feature. {reasons}.")
+        raise ValueError(f"{name_of_rows}: no column makes a feature. {reasons}.")
     if all(feature.kind == "sequence" for feature in features):
         # A model has one field at least, and a sequence is none.
         features = [dataclasses.replace(feature, kind="multi_valued") for feature in features]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dynctr_tf.datasets.column_splits import TimeCounts, TimeReader, UserSplit, text_hashes
+from dynctr_tf.datasets.row_files import RowFile, RowPaths, list_row_files
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, SplitRule, split_rule
 from dynctr_tf.datasets.tabular_file import TabularFile
@@ -24,10 +25,10 @@ class GivenSplits:
     be apart in it: a training row that is later than the first test row, or a user that is in two files, is an error.
 
     Args:
-        path: The file that trains, as in `TabularFile`.
+        path: The file that trains, or several, as in `TabularFile`.
         schema: What the columns mean, in all files.
-        validation_path: The file of the validation rows. Default `None`: cut out of `path`.
-        test_path: The file of the test rows. Default `None`: cut out of `path`.
+        validation_path: The file or files of the validation rows. Default `None`: cut out of `path`.
+        test_path: The file or files of the test rows. Default `None`: cut out of `path`.
         splits: Split name to share; those of given files do not count. Default: 70 % train, 10 % validation, 20 %
             test.
         split_by: As in `TabularFile`. Default `"random"`.
@@ -54,11 +55,11 @@ class GivenSplits:
 
     def __init__(
         self,
-        path: str | Path,
+        path: RowPaths,
         schema: Schema,
         *,
-        validation_path: str | Path | None = None,
-        test_path: str | Path | None = None,
+        validation_path: RowPaths | None = None,
+        test_path: RowPaths | None = None,
         splits: Mapping[str, float] = DEFAULT_SHARES,
         split_by: str = "random",
         **options: Any,
@@ -67,9 +68,10 @@ class GivenSplits:
         paths = {name: file for name, file in given.items() if file is not None}
         if not paths:
             raise ValueError("Give validation_path, test_path or both; a file that is split itself is a TabularFile.")
-        resolved = [Path(file).resolve() for file in (path, *paths.values())]
-        if len(set(resolved)) < len(resolved):
-            raise ValueError(f"One file is given for two splits: {', '.join(map(str, resolved))}.")
+        files = [str(file.local.resolve() if file.local else file) for file in self._all_files((path, *paths.values()))]
+        twice = [file for file, times in Counter(files).items() if times > 1]
+        if twice:
+            raise ValueError(f"One file is given for two splits: {', '.join(twice[:5])}.")
         self._rule = split_rule(split_by)
         left = {name: share for name, share in splits.items() if name not in paths}
         own = {name: share / sum(left.values()) for name, share in left.items()}
@@ -83,7 +85,11 @@ class GivenSplits:
         self._sources = {"train": TabularFile(path, schema, **cut)}
         self._sources.update({name: TabularFile(file, schema, **alone) for name, file in paths.items()})
         self._names = tuple(dict.fromkeys([*(name for name in splits if name in {*own, *paths}), *paths]))
-        self._checked = self._rule.column is None
+        self._checked = self._rule.way not in ("time", "user")
+
+    @staticmethod
+    def _all_files(paths: Sequence[RowPaths]) -> list[RowFile]:
+        return [file for given in paths for file in list_row_files(given)]
 
     @property
     def schema(self) -> Schema:
@@ -111,7 +117,7 @@ class GivenSplits:
         return dict(total)
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Path | RowFile, ...]:
         """The files that are read."""
         return tuple(file for source in self._sources.values() for file in source.files)
 

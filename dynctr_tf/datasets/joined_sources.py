@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.row_source import RowBatch, RowSource
 from dynctr_tf.schema import Schema
 
@@ -76,7 +77,7 @@ class JoinedSources:
         return dict(total)
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Path | RowFile, ...]:
         """The files that the rows are read from."""
         return tuple(file for source in self._sources for file in source.files)
 

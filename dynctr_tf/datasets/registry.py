@@ -19,6 +19,7 @@ from dynctr_tf.datasets.ipinyou import ipinyou_rows
 from dynctr_tf.datasets.kuairand import kuairand_rows
 from dynctr_tf.datasets.movielens_1m import movielens_1m_rows
 from dynctr_tf.datasets.movielens_tag import movielens_tag_rows
+from dynctr_tf.datasets.row_files import RowPaths
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.synthetic_ctr import SyntheticCtrRows
 from dynctr_tf.datasets.tabular_file import TabularFile
@@ -28,11 +29,11 @@ from dynctr_tf.schema import Schema
 
 
 def _tabular_file(
-    path: str | Path,
+    path: RowPaths,
     schema: Schema | str | Path,
     *,
-    validation_path: str | Path | None = None,
-    test_path: str | Path | None = None,
+    validation_path: RowPaths | None = None,
+    test_path: RowPaths | None = None,
     **options: Any,
 ) -> RowSource:
     schema = schema if isinstance(schema, Schema) else Schema.load(schema)

@@ -1,4 +1,4 @@
-"""Lists the files that rows are read from, on this machine or behind a URI, and opens each in the same way."""
+"""Lists the files that rows are read from, on this machine or under a URI, and opens each in the same way."""
 
 from __future__ import annotations
 
@@ -235,6 +235,12 @@ def list_row_files(paths: RowPaths) -> tuple[RowFile, ...]:
                 "partitioned alike."
             )
     return tuple(found)
+
+
+def named_paths(paths: RowPaths) -> str:
+    """Returns what messages call paths: the first, and how many more there are."""
+    several = row_paths(paths)
+    return str(several[0]) + (f" and {len(several) - 1} more" if len(several) > 1 else "")
 
 
 def _partitions(path: str) -> tuple[tuple[str, str | None], ...]:

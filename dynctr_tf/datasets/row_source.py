@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
+from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Schema
 
@@ -49,7 +50,7 @@ class RowSource(Protocol):
         """How many rows the last complete reading left out, by reason; empty where none was."""
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Path | RowFile, ...]:
         """The files that the rows are read from; empty where they are made."""
 
     def batches(self) -> Iterator[RowBatch]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from dynctr_tf.datasets.row_files import RowFile, file_states
 from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, write_json
 
 _PIECE = 1 << 22
@@ -25,7 +26,7 @@ class SourceFile:
     """A file as it was when it was read.
 
     Attributes:
-        path: Where it lies, absolute.
+        path: Where it lies, absolute, or its URI.
         size: Its size in bytes.
         modified: When it was last written, seconds since 1970.
         digest: SHA-256 of its content, hexadecimal.
@@ -37,12 +38,15 @@ class SourceFile:
     digest: str
 
 
-def source_files(paths: Iterable[str | Path], notes: str | Path, *, progress: bool = True) -> list[SourceFile]:
+def source_files(
+    paths: Iterable[str | Path | RowFile], notes: str | Path, *, progress: bool = True
+) -> list[SourceFile]:
     """Reads the files once and returns what they are.
 
     The digests are noted in a folder, and a file is not read again while its size, its place on the disk and the time
     of its last change are what they were. The system keeps that time (not the one of its content, which programs set
-    as they like), so that other content of the same size and date is noticed.
+    as they like), so that other content of the same size and date is noticed. Of a file at a URI, which would have
+    to be fetched once more, the path, the size and the time of the last change take the place of the content.
 
     Args:
         paths: The files.
@@ -58,8 +62,12 @@ def source_files(paths: Iterable[str | Path], notes: str | Path, *, progress: bo
     folder = Path(notes)
     noted = _noted(folder)
     found = []
-    for path in paths:
-        name = str(Path(path).resolve())
+    for given in paths:
+        path = given.local or given if isinstance(given, RowFile) else Path(given)
+        if isinstance(path, RowFile):
+            found.append(_elsewhere(path))
+            continue
+        name = str(path.resolve())
         try:
             state = _state(Path(name).stat())
         except FileNotFoundError as error:
@@ -74,6 +82,12 @@ def source_files(paths: Iterable[str | Path], notes: str | Path, *, progress: bo
                 write_json(folder / _NOTED, noted)
         found.append(SourceFile(name, state[0], state[1] / 1e9, note["digest"]))
     return found
+
+
+def _elsewhere(file: RowFile) -> SourceFile:
+    state = file_states([file])[file.path]
+    digest = hashlib.sha256(f"{file.path} {state.size} {state.modified}".encode()).hexdigest()
+    return SourceFile(file.path, state.size, state.modified / 1e9, digest)
 
 
 def _state(status: os.stat_result) -> list[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ from dynctr_tf.nearest import unknown_name_message
 SPLITS_BY: tuple[str, ...] = ("random", "order")
 """The ways to split that need no column."""
 
-_OF_A_COLUMN = ("time", "user")
-_FORMS = "random, order, time:COLUMN, time:COLUMN@BEGIN,BEGIN or user:COLUMN"
+_OF_A_COLUMN = ("time", "user", "partition")
+_FORMS = "random, order, time:COLUMN, time:COLUMN@BEGIN,BEGIN, user:COLUMN, file or partition:COLUMN"
 
 DEFAULT_SHARES: Mapping[str, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 """The shares of the DynInt paper."""
@@ -72,10 +73,15 @@ class RandomSplit:
         """The splits, `"train"` first."""
         return tuple(self.shares)
 
-    def assign(self, rows: np.ndarray) -> np.ndarray:
-        """Returns for each row number the index of its split in `names`, int8."""
+    def assign(self, rows: np.ndarray, stream: int = 0) -> np.ndarray:
+        """Returns for each row number the index of its split in `names`, int8.
+
+        Args:
+            rows: The numbers.
+            stream: Tells rows apart that have one number, such as those of several files. Default 0.
+        """
         _, edges = _checked_shares(self.shares)
-        return np.searchsorted(edges, hashed_uniform(self.seed, rows), side="right").astype(np.int8)
+        return np.searchsorted(edges, hashed_uniform(self.seed, rows, stream), side="right").astype(np.int8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +153,7 @@ class SplitRule(NamedTuple):
     """What `split_by` says, taken apart.
 
     Attributes:
-        way: `"random"`, `"order"`, `"time"` or `"user"`.
+        way: `"random"`, `"order"`, `"file"`, `"partition"`, `"time"` or `"user"`.
         column: The column that decides; `None` where none does.
         begins: The times at which the splits after the first begin; none where shares decide.
     """
@@ -163,7 +169,9 @@ def split_rule(split_by: str) -> SplitRule:
     Args:
         split_by: `"random"` (by seed and row number), `"order"` (first rows train, last ones test), `"time:COLUMN"`
             (earliest times train, latest ones test, by the shares of the rows), `"time:COLUMN@BEGIN,BEGIN"` (the second
-            split begins at the first time, and so on) or `"user:COLUMN"` (all rows of a user in one split).
+            split begins at the first time, and so on), `"user:COLUMN"` (all rows of a user in one split), `"file"` (the
+            first files train), or `"partition:COLUMN"` (the same with all files of a folder `COLUMN=...` together;
+            `"partition"` takes the first such folder).
 
     Raises:
         ValueError: Anything else.
@@ -173,13 +181,15 @@ def split_rule(split_by: str) -> SplitRule:
     >>> split_rule("time:hour@14102800,14103000")
     SplitRule(way='time', column='hour', begins=('14102800', '14103000'))
     """
-    if split_by in SPLITS_BY:
+    if split_by in (*SPLITS_BY, "file", "partition"):
         return SplitRule(split_by)
     way, colon, column = str(split_by).partition(":")
     if way not in _OF_A_COLUMN:
         if colon:
-            raise ValueError(f"{unknown_name_message('way to split', way, (*SPLITS_BY, *_OF_A_COLUMN))} ({_FORMS}).")
-        raise ValueError(unknown_name_message("way to split", way, (*SPLITS_BY, *_OF_A_COLUMN)))
+            raise ValueError(
+                f"{unknown_name_message('way to split', way, (*SPLITS_BY, 'file', *_OF_A_COLUMN))} ({_FORMS})."
+            )
+        raise ValueError(unknown_name_message("way to split", way, (*SPLITS_BY, "file", *_OF_A_COLUMN)))
     begins: tuple[str, ...] = ()
     if way == "time" and "@" in column:
         column, _, given = column.rpartition("@")
@@ -196,3 +206,41 @@ def split_edges(shares: Mapping[str, float]) -> np.ndarray:
         ValueError: As `RandomSplit`.
     """
     return _checked_shares(shares)[1]
+
+
+def whole_splits(values: Sequence[str], shares: Mapping[str, float], what: str) -> list[int]:
+    """Puts whole groups of rows, such as files or days, into splits: the first ones train, the last ones test.
+
+    Args:
+        values: For each file the value that it is grouped by; numbers in them are compared as numbers.
+        shares: Split name to share of the values; each split has one at the least.
+        what: What the values are, for the message.
+
+    Returns:
+        For each file the index of its split.
+
+    Raises:
+        ValueError: Fewer distinct values than splits.
+
+    Example:
+
+    >>> whole_splits(["10", "9", "8", "9"], {"train": 0.5, "validation": 0.25, "test": 0.25}, "days")
+    [2, 1, 0, 1]
+    """
+    ordered = sorted(
+        set(values),
+        key=lambda value: [
+            (part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", value)
+        ],
+    )
+    if len(ordered) < len(shares):
+        raise ValueError(
+            f"{len(ordered)} {what} cannot be cut into {len(shares)} splits ({', '.join(shares)}). Give more, or "
+            "another split_by."
+        )
+    begins: list[int] = []
+    for place, edge in enumerate(split_edges(shares)[:-1]):
+        least = begins[-1] + 1 if begins else 1
+        begins.append(min(max(round(edge * len(ordered)), least), len(ordered) - (len(shares) - 1 - place)))
+    splits = {value: sum(place >= begin for begin in begins) for place, value in enumerate(ordered)}
+    return [splits[value] for value in values]

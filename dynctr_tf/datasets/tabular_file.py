@@ -1,7 +1,8 @@
-"""Rows from the user's own CSV, JSON lines or Parquet file."""
+"""Rows from the user's own CSV, JSON lines or Parquet files."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -27,9 +28,18 @@ from dynctr_tf.datasets.row_checks import (
     Problem,
     check_type,
     is_list,
+    is_text,
     label_advice,
     stray_brackets,
     typed_columns,
+)
+from dynctr_tf.datasets.row_files import (
+    RowFile,
+    RowPaths,
+    file_states,
+    list_row_files,
+    refuse_changed_files,
+    row_paths,
 )
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.splits import (
@@ -37,16 +47,20 @@ from dynctr_tf.datasets.splits import (
     OrderSplit,
     RandomSplit,
     split_rule,
+    whole_splits,
 )
 from dynctr_tf.datasets.text_streams import checked_encoding
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Feature, Schema
 
+_Split = RandomSplit | OrderSplit | ColumnSplit
 OnBadRow = Literal["error", "skip"]
 ON_BAD_ROW: tuple[str, ...] = get_args(OnBadRow)
 
 _BLOCK_BYTES = 2 << 20
 _PARQUET_ROWS = 65_536
+# So many files are read one by a process; of fewer, parts of each.
+_MANY_FILES = 16
 _START_BYTES = 1 << 16
 _MANY_BAD = 0.3
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -78,10 +92,53 @@ class _Rows(NamedTuple):
     problems: Sequence[Problem] = ()
 
 
-class TabularFile:
-    """Reads a CSV, JSON lines or Parquet file in columnar batches, in memory that does not depend on its size.
+class Piece(NamedTuple):
+    """Consecutive rows of one file, which can be read apart from all others; the whole file where nothing says which.
 
-    When to use: training on rows of one's own. The file stays as it is; the schema says what its columns
+    Attributes:
+        part: Which file of the source it is.
+        first_row: The number of its first row in the file.
+        block: The text that holds the rows. Default `None`.
+        groups: The groups of rows of a Parquet file. Default none.
+    """
+
+    part: int
+    first_row: int
+    block: Block | None = None
+    groups: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass
+class Findings:
+    """What a reading has to know at its end, of rows that may have been read in pieces.
+
+    Args:
+        rows: How many were usable. Default 0.
+        clicks: The sum of their labels. Default 0.0.
+        weight: The sum of the weights of the training rows. Default 0.0.
+        skipped: How many were left out, by reason. Default none.
+        labels: The first labels, as they stand in the file. Default `None`.
+    """
+
+    rows: int = 0
+    clicks: float = 0.0
+    weight: float = 0.0
+    skipped: Counter[str] = dataclasses.field(default_factory=Counter)
+    labels: pa.Array | None = None
+
+    def add(self, other: Findings) -> None:
+        """Takes those of further rows, in the order of the rows."""
+        self.rows += other.rows
+        self.clicks += other.clicks
+        self.weight += other.weight
+        self.skipped.update(other.skipped)
+        self.labels = other.labels if self.labels is None else self.labels
+
+
+class TabularFile:
+    """Reads CSV, JSON lines or Parquet files in columnar batches, in memory that does not depend on their size.
+
+    When to use: training on rows of one's own. The files stay as they are; the schema says what its columns
     mean, and columns that it does not name are left alone. Cells are never guessed at: a row that does not
     fit the schema is an error that names file, line and column, or is left out and counted. A value means the same
     in every format: its text is the one that a CSV file has, whole numbers in full and without a fraction.
@@ -92,9 +149,14 @@ class TabularFile:
     can be blamed for is always an error: no such file, an empty one, a column that is missing, a quote that is
     never closed, a damaged file, no click at all where the schema says what counts as one, weights that are all 0.
 
+    Several files are read one after another, as `list_row_files` orders them. All are of one format, and each has all
+    columns that are read; where the folders of a file are called `name=value`, that is a column too, unless the file
+    has it. A row's number, which the random split goes by, is counted in its own file, so that files are read apart.
+
     Args:
         path: A CSV file, JSON lines (an object a line) or a Parquet file; text may be compressed with gzip, bz2,
-            zstd, xz, lz4 or as the only file of a zip archive. All are told apart by their content.
+            zstd, xz, lz4 or as the only file of a zip archive. All are told apart by their content. Or a folder, a
+            pattern, a URI or a list of these, as `list_row_files` takes them.
         schema: What the columns mean.
         splits: Split name to share, `"train"` first, summing to 1. Default: 70 % train, 10 % validation,
             20 % test.
@@ -103,8 +165,9 @@ class TabularFile:
         split_by: `"random"` (by seed and row number), `"order"` (first rows train, last ones test; counts
             the rows first, in one more pass over a file of text), `"time:COLUMN"` (earliest times train, latest ones
             test; looks at the column first, in one more pass), `"time:COLUMN@BEGIN,BEGIN"` (the times at which the
-            splits after the first begin, in place of their shares) or `"user:COLUMN"` (all rows of a user in one
-            split). The column need not be in the schema. Default `"random"`.
+            splits after the first begin, in place of their shares), `"user:COLUMN"` (all rows of a user in one
+            split), `"file"` (whole files, the first ones train) or `"partition:COLUMN"` (whole folders `COLUMN=...`,
+            in the order of their values). A column need not be in the schema. Default `"random"`.
         seed: Of the random split and of that by user. Default 0.
         column_names: The columns of a CSV file that has no header. Default `None`: the first row is one; blanks
             around its names are stripped.
@@ -137,7 +200,7 @@ class TabularFile:
 
     def __init__(
         self,
-        path: str | Path,
+        path: RowPaths,
         schema: Schema,
         *,
         splits: Mapping[str, float] = DEFAULT_SHARES,
@@ -156,32 +219,47 @@ class TabularFile:
             raise ValueError(f"missing_values must be a sequence of texts, got the text {missing_values!r}.")
         if isinstance(column_names, str):
             raise ValueError(f"column_names must be a sequence of names, got the text {column_names!r}.")
-        self.path = Path(path)
         self.on_bad_row = on_bad_row
         self.split_by = split_by
         self._rule = split_rule(split_by)
+        self._paths = path
+        self._all_files = list_row_files(path)
+        self._states = file_states(self._all_files)
+        self.path = self._all_files[0]
         if missing_values is not None:
             schema = dataclasses.replace(schema, missing_values=tuple(missing_values))
         self.missing_values = schema.missing_values
         self.encoding = None if encoding is None else checked_encoding(encoding)
         self._schema = schema
-        self._file_columns = self._columns_of_file()
-        if self._rule.column is not None and self._rule.column not in self._file_columns:
-            self._file_columns = (*self._file_columns, self._rule.column)
+        self._wanted = self._columns_of_file()
+        needed = self._rule.column if self._rule.way in ("time", "user") else None
+        if needed is not None and needed not in self._wanted:
+            self._wanted = (*self._wanted, needed)
+        self._file_columns = self._wanted
+        self._folder_columns: dict[str, str | None] = {}
+        self._kinds: dict[str, str] = {}
         self._random = RandomSplit(dict(splits), seed)
         self._column_split: ColumnSplit | None = None
         self._num_rows: int | None = None
         self._num_records: int | None = None
         self._skipped: dict[str, int] = {}
-        if not self.path.is_file():
-            problem = "this is a folder" if self.path.is_dir() else "there is no such file"
-            raise ValueError(f"{self.path}: {problem}. Give the path of a CSV, JSON lines or Parquet file.")
-        if not self.path.stat().st_size:
-            raise ValueError(f"{self.path}: the file is empty. Give a file that has rows.")
-        with self.path.open("rb") as file:
-            self._parquet = file.read(4) == b"PAR1"
-        self._json = False
+        self._first: TabularFile | None = None
         self._given_names = column_names is not None
+        self._open(column_names, delimiter, quote)
+        self._parts = [self, *(self._another(file, column_names, quote) for file in self._all_files[1:])]
+        self._part_splits = self._splits_of_parts()
+
+    def _open(self, column_names: Sequence[str] | None, delimiter: str | None, quote: str | None) -> None:
+        """Looks what the file is, and whether it has the columns."""
+        if not self._states[self.path.path].size:
+            advice = "Give a file that has rows." if len(self._all_files) == 1 else "Delete it, or leave it out."
+            raise ValueError(f"{self.path}: the file is empty. {advice}")
+        try:
+            with self.path.open() as file:
+                self._parquet = bytes(file.read(4)) == b"PAR1"
+        except OSError as error:
+            raise ValueError(f"{self.path}: cannot be read: {' '.join(str(error).split())}.") from error
+        self._json = False
         if self._parquet:
             self._open_parquet()
         else:
@@ -192,6 +270,46 @@ class TabularFile:
                 self._open_json()
             else:
                 self._open_csv(start, column_names, delimiter, quote)
+
+    def _another(self, file: RowFile, column_names: Sequence[str] | None, quote: str | None) -> TabularFile:
+        """Opens a further file, which has to be like the first."""
+        part = copy.copy(self)
+        part.path, part._first, part._file_columns, part._folder_columns = file, self, self._wanted, {}
+        part._num_records, part._kinds = None, {}
+        part._open(column_names, None if self._parquet or self._json else self._dialect.delimiter, quote)
+        if part._format != self._format:
+            raise ValueError(
+                f"{file}: is {part._format}, and {self.path} is {self._format}. Give files of one format, or one after "
+                "the other."
+            )
+        for name, kind in part._kinds.items():
+            other = self._kinds.get(name, kind)
+            if kind != other and "nothing" not in (kind, other):
+                raise ValueError(
+                    f"{file}: its column {name!r} holds {kind}, and in {self.path} it holds {other}. Write the files "
+                    "with one type for each column."
+                )
+        return part
+
+    @property
+    def _format(self) -> str:
+        return "a Parquet file" if self._parquet else "JSON lines" if self._json else "delimited text"
+
+    def _splits_of_parts(self) -> list[int] | None:
+        """The split of each file, where whole files or folders are split; `None` where rows are."""
+        if self._rule.way == "file":
+            return whole_splits([str(place) for place in range(len(self._parts))], self._random.shares, "files")
+        if self._rule.way != "partition":
+            return None
+        names = [name for name, _ in self.path.partitions]
+        column = self._rule.column or (names[0] if names else "")
+        if column not in names:
+            raise ValueError(
+                f"{self.path}: split_by={self.split_by!r} needs folders called {column or 'COLUMN'}=...; those of the "
+                f"files give the columns {names}."
+            )
+        values = [dict(part.path.partitions)[column] or "" for part in self._parts]
+        return whole_splits(values, self._random.shares, f"values of {column!r}")
 
     def _columns_of_file(self) -> tuple[str, ...]:
         """The columns that are read from the file; a subclass may read others and make the schema's of them."""
@@ -215,7 +333,9 @@ class TabularFile:
     def num_rows(self) -> int | None:
         """How many usable rows there are, where that is known before or after a reading."""
         if self._num_rows is None and self.on_bad_row == "error":
-            return self._num_records
+            counts = [part._num_records for part in self._parts]
+            known = [count for count in counts if count is not None]
+            return sum(known) if len(known) == len(counts) else None
         return self._num_rows
 
     @property
@@ -224,9 +344,16 @@ class TabularFile:
         return dict(self._skipped)
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """The file that is read."""
-        return (self.path,)
+    def files(self) -> tuple[Path | RowFile, ...]:
+        """The files that are read; those of this machine that are no more than that as their paths."""
+        return tuple(file if file.partitions or file.local is None else file.local for file in self._all_files)
+
+    @property
+    def _name(self) -> str:
+        """What messages about all rows call the source."""
+        if len(self._parts) == 1:
+            return str(self.path)
+        return f"{self.path} and {len(self._parts) - 1} more"
 
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once.
@@ -235,62 +362,155 @@ class TabularFile:
             BadRowError: A bad row, with `on_bad_row="error"`.
             ValueError: Damaged data, or no usable row at all.
         """
-        split = self._split()
-        skipped: Counter[str] = Counter()
-        total, clicks, weight = 0, 0.0, 0.0
-        first_rows: _Rows | None = None
-        for rows in self._raw_rows():
-            first_rows = first_rows or rows
-            columns, problems = self._typed(rows.raw[: len(self._columns_of_file())])
-            problems += rows.problems
-            splits, unsplit = self._assigned(split, rows)
-            problems += unsplit
-            if problems or rows.malformed:
-                if self.on_bad_row == "error":
-                    self._refuse(rows, problems)
-                kept = self._kept(rows, problems, skipped)
-                columns, splits = columns.filter(pa.array(kept)), splits[kept]
-            if columns.num_rows:
-                total += columns.num_rows
-                clicks += pc.sum(columns.column(self._schema.label)).as_py()
-                if self._schema.row_weight is not None:
-                    own = columns.column(self._schema.row_weight).to_numpy(zero_copy_only=False)[splits == 0]
-                    weight += float(own.astype(np.float32).sum(dtype=np.float64))
-                yield RowBatch(columns, splits)
-        if not total:
-            left_out = f"; left out: {dict(skipped)}" if skipped else ""
-            raise ValueError(f"{self.path}: the file has no usable row{left_out}. Give a file that has rows.")
-        if self._schema.positive is not None and not clicks and first_rows is not None:
-            place = self._file_columns.index(self._schema.label)
-            raise ValueError(
-                f"{self.path}: no row's label {self._schema.label!r} is {self._schema.positive!r}, which counts as a "
-                f'click in the schema ("positive"). {label_advice(first_rows.raw[place])}'
-            )
-        if self._schema.row_weight is not None and not weight:
-            raise ValueError(
-                f"{self.path}: the weights {self._schema.row_weight!r} of the training rows are all 0 (in float32), so "
-                "no row counts. Give weights above 0, or take the column out of the schema."
-            )
-        self._num_rows, self._skipped = total, dict(skipped)
+        split, found = self._split(), Findings()
+        for number, part in enumerate(self._parts):
+            for rows in part._raw_rows():
+                batch = self._usable(number, rows, split, found)
+                if batch is not None:
+                    yield batch
+        self.finish(found)
 
-    def _raw_rows(self) -> Iterator[_Rows]:
-        return self._parquet_rows() if self._parquet else self._json_rows() if self._json else self._csv_rows()
+    def pieces(self) -> Iterator[Piece]:
+        """Cuts the rows into pieces that can be read apart, by other processes too, which get a copy of this source.
 
-    def _split(self) -> RandomSplit | OrderSplit | ColumnSplit:
-        if self.split_by == "random":
+        Text is cut here, so that numbers and lines of rows are known; a file of several is one piece where there are
+        many, and groups of rows are of a Parquet file. Where rows are split by a column or by their order, that is
+        looked at first; copies of the source are to be made after the first piece has been given.
+        """
+        self._split()
+        whole = len(self._parts) >= _MANY_FILES
+        for number, part in enumerate(self._parts):
+            if part._parquet and not whole:
+                yield from part._groups(number)
+            elif whole:
+                yield Piece(number, 0)
+            else:
+                row = 0
+                for block in part._blocks():
+                    yield Piece(number, row, block)
+                    row += part._num_rows_of(block)
+
+    def read_piece(self, piece: Piece, found: Findings) -> Iterator[RowBatch]:
+        """Reads the rows of a piece.
+
+        Args:
+            piece: One that `pieces` gave.
+            found: Takes what `finish` needs.
+
+        Raises:
+            ValueError: As `batches`, but for what only all rows together show.
+        """
+        split, part = self._split(), self._parts[piece.part]
+        for rows in part._raw_rows(piece):
+            batch = self._usable(piece.part, rows, split, found)
+            if batch is not None:
+                yield batch
+
+    def _usable(self, number: int, rows: _Rows, split: _Split, found: Findings) -> RowBatch | None:
+        """Makes the schema's columns of raw rows and puts each row into its split."""
+        part = self._parts[number]
+        if found.labels is None and self._schema.label in self._wanted:
+            found.labels = rows.raw[self._wanted.index(self._schema.label)]
+        columns, problems = self._typed(rows.raw[: len(self._columns_of_file())])
+        problems += rows.problems
+        splits, unsplit = self._assigned(number, split, rows)
+        problems += unsplit
+        if problems or rows.malformed:
+            if self.on_bad_row == "error":
+                part._refuse(rows, problems)
+            kept = self._kept(rows, problems, found.skipped)
+            columns, splits = columns.filter(pa.array(kept)), splits[kept]
+        if not columns.num_rows:
+            return None
+        found.rows += columns.num_rows
+        found.clicks += pc.sum(columns.column(self._schema.label)).as_py()
+        if self._schema.row_weight is not None:
+            own = columns.column(self._schema.row_weight).to_numpy(zero_copy_only=False)[splits == 0]
+            found.weight += float(own.astype(np.float32).sum(dtype=np.float64))
+        return RowBatch(columns, splits)
+
+    def finish(self, found: Findings) -> None:
+        """Ends a reading of all rows: refuses what only all of them show, and keeps how many they are.
+
+        Args:
+            found: What was found in them.
+
+        Raises:
+            ValueError: No usable row at all, no click, or weights that are all 0.
+            RuntimeError: A file that appeared, went away or changed while several were read.
+        """
+        if len(self._all_files) > 1 or list(row_paths(self._paths)) != [self.path.path]:
+            refuse_changed_files(self._paths, self._states)
+        if not found.rows:
+            left_out = f"; left out: {dict(found.skipped)}" if found.skipped else ""
+            what = "the file has" if len(self._parts) == 1 else "the files have"
+            raise ValueError(f"{self._name}: {what} no usable row{left_out}. Give a file that has rows.")
+        if self._schema.positive is not None and not found.clicks and found.labels is not None:
+            raise ValueError(
+                f"{self._name}: no row's label {self._schema.label!r} is {self._schema.positive!r}, which counts as a "
+                f'click in the schema ("positive"). {label_advice(found.labels)}'
+            )
+        if self._schema.row_weight is not None and not found.weight:
+            raise ValueError(
+                f"{self._name}: the weights {self._schema.row_weight!r} of the training rows are all 0 (in float32), "
+                "so no row counts. Give weights above 0, or take the column out of the schema."
+            )
+        self._num_rows, self._skipped = found.rows, dict(found.skipped)
+
+    def _raw_rows(self, piece: Piece | None = None) -> Iterator[_Rows]:
+        """Reads the columns of this file, all rows or those of a piece, with those that its folders give."""
+        if self._parquet:
+            reader = self._parquet_rows(piece)
+        else:
+            reader = self._json_rows(piece) if self._json else self._csv_rows(piece)
+        if not self._folder_columns:
+            yield from reader
+            return
+        for rows in reader:
+            raw = dict(zip(self._file_columns, rows.raw, strict=True))
+            for name, value in self._folder_columns.items():
+                raw[name] = pa.repeat(pa.scalar(value, pa.string()), len(rows.numbers))
+            yield rows._replace(raw=[raw[name] for name in self._wanted])
+
+    def _blocks_of(self, piece: Piece | None) -> Iterator[Block]:
+        return self._blocks() if piece is None or piece.block is None else iter((piece.block,))
+
+    def _num_rows_of(self, block: Block) -> int:
+        """How many rows a block of text has, as the reader of its format counts them."""
+        if not self._json:
+            return self._dialect.num_records(block.data)
+        records = self._dialect.records(block.data, block.first_line)
+        return sum(bool(block.data[record.start : record.end].strip()) for record in records)
+
+    def _groups(self, number: int) -> Iterator[Piece]:
+        """Cuts a Parquet file into groups of rows that are about as large as a batch, or larger."""
+        with self._opened_parquet() as file:
+            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        first, row, groups = 0, 0, []
+        for group, size in enumerate(sizes):
+            groups.append(group)
+            row += size
+            if row - first >= _PARQUET_ROWS or group == len(sizes) - 1:
+                yield Piece(number, first, groups=tuple(groups))
+                first, groups = row, []
+
+    def _split(self) -> _Split:
+        if self._part_splits is not None or self.split_by == "random":
             return self._random
         if self._rule.column is not None:
             if self._column_split is None:
                 self._column_split = self._split_of(self._rule.column)
             return self._column_split
-        if self._num_records is None:
-            self._num_records = sum(self._dialect.num_records(block.data) for block in self._blocks())
-        if self._num_records < len(self.split_names):
+        for part in self._parts:
+            if part._num_records is None:
+                part._num_records = sum(part._num_rows_of(block) for block in part._blocks())
+        total = sum(part._num_records or 0 for part in self._parts)
+        if total < len(self.split_names):
             raise ValueError(
-                f"{self.path}: {self._num_records} rows cannot be cut into {len(self.split_names)} splits. "
+                f"{self._name}: {total} rows cannot be cut into {len(self.split_names)} splits. "
                 "Give a file that has more rows."
             )
-        return OrderSplit(self._num_records, self._random.shares)
+        return OrderSplit(total, self._random.shares)
 
     def _split_of(self, column: str) -> ColumnSplit:
         if self._rule.way == "user":
@@ -308,30 +528,39 @@ class TabularFile:
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
 
-    def _assigned(self, split: RandomSplit | OrderSplit | ColumnSplit, rows: _Rows) -> tuple[np.ndarray, list[Problem]]:
-        if isinstance(split, (RandomSplit, OrderSplit)):
-            return split.assign(rows.numbers), []
-        values = rows.raw[self._file_columns.index(str(self._rule.column))]
+    def _assigned(self, number: int, split: _Split, rows: _Rows) -> tuple[np.ndarray, list[Problem]]:
+        """The split of each row of a file, and the rows that have none."""
+        if self._part_splits is not None:
+            return np.full(len(rows.numbers), self._part_splits[number], np.int8), []
+        if isinstance(split, RandomSplit):
+            return split.assign(rows.numbers, stream=number), []
+        if isinstance(split, OrderSplit):
+            before = sum(part._num_records or 0 for part in self._parts[:number])
+            return split.assign(before + rows.numbers), []
+        values = rows.raw[self._wanted.index(str(self._rule.column))]
         return split.assign(values, rows.numbers, self._missing())
 
     def cells(self, column: str) -> Iterator[tuple[pa.Array, pa.Array | None]]:
-        """Reads one column of the file as it stands there, with the texts that mean a missing value where it has some.
+        """Reads one column of the files as it stands there, with the texts that mean a missing value.
 
         Args:
             column: The column; rows that have too few or too many are left out.
 
         Raises:
-            ValueError: The file has no such column.
+            ValueError: A file has no such column.
         """
-        reader = copy.copy(self)
-        reader._file_columns = (column,)
-        self._check_column(column)
-        for rows in reader._raw_rows():
-            yield rows.raw[0], self._missing()
+        for part in self._parts:
+            reader = copy.copy(part)
+            if column not in part._folder_columns:
+                part._check_column(column)
+                reader._file_columns = reader._wanted = (column,)
+                reader._folder_columns = {}
+            for rows in reader._raw_rows():
+                yield rows.raw[reader._wanted.index(column)], self._missing()
 
     def _check_column(self, column: str) -> None:
         if self._parquet:
-            with pa.parquet.ParquetFile(self.path) as file:
+            with self._opened_parquet() as file:
                 names = list(file.schema_arrow.names)
         else:
             names = self._json_names() if self._json else list(self.column_names)
@@ -408,6 +637,13 @@ class TabularFile:
         return kept
 
     def _check_columns(self, names: Sequence[str]) -> None:
+        folders = dict(self.path.partitions)
+        self._folder_columns = {
+            name: None if folders[name] in self.missing_values else folders[name]
+            for name in self._wanted
+            if name in folders and name not in names
+        }
+        self._file_columns = tuple(name for name in self._wanted if name not in self._folder_columns)
         place = str(self.path) if self._parquet or self._json or self._given_names else f"{self.path}, line 1"
         twice = sorted({name for name in names if list(names).count(name) > 1 and name in self._file_columns})
         if twice:
@@ -420,6 +656,10 @@ class TabularFile:
                         hint = " Is it delimited otherwise? Give delimiter=..."
                     elif not set(names).intersection(self._file_columns):
                         hint = " If the file has no header, give column_names=[...], the names of all its columns."
+                if self._first is not None:
+                    hint = f" The first file, {self._first.path}, has it.{hint}"
+                    if not self._parquet and not self._json and not self._given_names:
+                        hint += " Each file needs its header; if only the first has one, take it away there too."
                 whose = "column that decides the split," if name == self._rule.column else "schema's column"
                 raise ValueError(
                     f"{place}: the {whose} {name!r} is not in the file. "
@@ -591,9 +831,9 @@ class TabularFile:
         for index, name in enumerate(self.column_names):
             yield name if name in self._file_columns else f"\0{index}"
 
-    def _csv_rows(self) -> Iterator[_Rows]:
-        number = 0
-        for block in self._blocks():
+    def _csv_rows(self, piece: Piece | None = None) -> Iterator[_Rows]:
+        number = 0 if piece is None else piece.first_row
+        for block in self._blocks_of(piece):
             try:
                 table = self._parsed(block.data)
                 numbers = np.arange(number, number + table.num_rows)
@@ -672,10 +912,10 @@ class TabularFile:
             break
         return list(names)
 
-    def _json_rows(self) -> Iterator[_Rows]:
+    def _json_rows(self, piece: Piece | None = None) -> Iterator[_Rows]:
         features = {feature.name: feature for feature in self._schema.features}
-        number = 0
-        for block in self._blocks():
+        number = 0 if piece is None else piece.first_row
+        for block in self._blocks_of(piece):
             cells: dict[str, list[Any]] = {name: [] for name in self._file_columns}
             malformed: list[_Malformed] = []
             numbers, lines = [], []
@@ -713,9 +953,15 @@ class TabularFile:
 
     # Parquet
 
+    @contextlib.contextmanager
+    def _opened_parquet(self) -> Iterator[pa.parquet.ParquetFile]:
+        source = str(self.path.local) if self.path.local is not None else self.path.open()
+        with pa.parquet.ParquetFile(source, page_checksum_verification=True) as file:
+            yield file
+
     def _open_parquet(self) -> None:
         try:
-            with pa.parquet.ParquetFile(self.path, page_checksum_verification=True) as file:
+            with self._opened_parquet() as file:
                 fields = file.schema_arrow
                 self._num_records = file.metadata.num_rows
         except (pa.ArrowInvalid, OSError) as error:
@@ -724,6 +970,7 @@ class TabularFile:
                 "damaged; write it again."
             ) from error
         self._check_columns(fields.names)
+        self._kinds = {name: _kind_of(fields.field(name).type) for name in self._file_columns}
         for name in self._file_columns:
             if name not in self._schema.file_columns:
                 continue
@@ -733,12 +980,13 @@ class TabularFile:
             except ValueError as error:
                 raise ValueError(f"{self.path}: {error}") from error
 
-    def _parquet_rows(self) -> Iterator[_Rows]:
-        number = 0
+    def _parquet_rows(self, piece: Piece | None = None) -> Iterator[_Rows]:
+        number = 0 if piece is None else piece.first_row
+        groups = None if piece is None or not piece.groups else piece.groups
         columns = list(self._file_columns)
         try:
-            with pa.parquet.ParquetFile(self.path, page_checksum_verification=True) as file:
-                for batch in parquet_batches(file, _PARQUET_ROWS, columns):
+            with self._opened_parquet() as file:
+                for batch in parquet_batches(file, _PARQUET_ROWS, columns, groups):
                     end = number + batch.num_rows
                     yield _Rows([batch.column(name) for name in columns], np.arange(number, end), end)
                     number = end
@@ -753,16 +1001,39 @@ def named_twice(names: Sequence[str]) -> str:
     return f"columns named more than once: {list(names)}. Rename all but one of each"
 
 
-def parquet_batches(file: pa.parquet.ParquetFile, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Reads some columns of a Parquet file in batches."""
+def parquet_batches(
+    file: pa.parquet.ParquetFile, rows: int, columns: Sequence[str], groups: Sequence[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Reads some columns of a Parquet file in batches.
+
+    Args:
+        file: The file.
+        rows: How many rows a batch has at the most.
+        columns: The columns.
+        groups: The groups of rows that are read. Default `None`: all.
+    """
     fields = file.schema_arrow
     kinds = [fields.field(name).type for name in columns]
+    own = list(range(file.num_row_groups)) if groups is None else list(groups)
     if any(is_list(kind) and pa.types.is_dictionary(kind.value_type) for kind in kinds):
         # Lists of dictionaries cannot be read in batches that reach over two groups of rows.
-        for group in range(file.num_row_groups):
+        for group in own:
             yield from file.iter_batches(batch_size=rows, columns=list(columns), row_groups=[group])
     else:
-        yield from file.iter_batches(batch_size=rows, columns=list(columns))
+        yield from file.iter_batches(batch_size=rows, columns=list(columns), row_groups=own)
+
+
+def _kind_of(kind: pa.DataType) -> str:
+    """The types of a column that may come together, since their values have one text."""
+    if pa.types.is_dictionary(kind):
+        return _kind_of(kind.value_type)
+    if is_list(kind):
+        return f"lists of {_kind_of(kind.value_type)}"
+    if pa.types.is_null(kind):
+        return "nothing"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "numbers"
+    return "text" if is_text(kind) else "truth values" if pa.types.is_boolean(kind) else str(kind)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -782,7 +1053,7 @@ def _without_leading_blanks(table: pa.Table, missing_values: Sequence[str]) -> p
     return pa.table(stripped)
 
 
-def _is_json_line(start: bytes, path: Path) -> bool:
+def _is_json_line(start: bytes, path: RowFile) -> bool:
     """Whether a text is JSON lines.
 
     Raises:

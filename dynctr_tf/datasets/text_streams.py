@@ -13,6 +13,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from dynctr_tf.datasets.row_files import RowFile
+
 _COMPRESSIONS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
     (b"BZh", "bz2"),
@@ -78,11 +80,11 @@ class TextStream:
         OSError: A file that is cut off or damaged.
     """
 
-    def __init__(self, path: Path, encoding: str | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path | RowFile, encoding: str | None = None) -> None:
+        self.path = path if isinstance(path, RowFile) else RowFile(str(path))
         self._closing: list[Callable[[], Any]] = []
-        with path.open("rb") as file:
-            start = file.read(16)
+        with self.path.open() as file:
+            start = bytes(file.read(16))
         self.compression = next((name for mark, name in _COMPRESSIONS if start.startswith(mark)), None)
         self._stream = self._decompressed()
         self._kept = b""
@@ -97,20 +99,20 @@ class TextStream:
             self._decoder = codecs.getincrementaldecoder(self.encoding)()
 
     def _decompressed(self) -> Any:
+        raw = self.path.open()
+        self._closing.append(raw.close)
         if self.compression == "xz":
-            stream: Any = lzma.open(self.path, "rb")  # noqa: SIM115 (closed in `__exit__`)
+            stream: Any = lzma.open(raw, "rb")  # noqa: SIM115 (closed in `__exit__`)
         elif self.compression == "zip":
-            stream = self._only_member()
+            stream = self._only_member(raw)
         else:
-            raw = pa.OSFile(str(self.path), "rb")
-            self._closing.append(raw.close)
             stream = raw if self.compression is None else pa.CompressedInputStream(raw, self.compression)
         self._closing.insert(0, stream.close)
         return stream
 
-    def _only_member(self) -> IO[bytes]:
+    def _only_member(self, raw: Any) -> IO[bytes]:
         try:
-            archive = zipfile.ZipFile(self.path)
+            archive = zipfile.ZipFile(raw)
         except zipfile.BadZipFile as error:
             raise ValueError(f"{self.path}: starts as a zip archive but is none: {error}. Fetch it again.") from error
         self._closing.append(archive.close)

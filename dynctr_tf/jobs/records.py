@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dynctr_tf.code_digest import code_digest
+from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.source_files import SourceFile, source_files
 from dynctr_tf.durable_files import DamagedFileError, read_array, read_json, write_array, write_json, write_text
@@ -52,6 +53,8 @@ def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[st
         "files": [file.digest for file in files],
         # The same files may be other splits.
         "given": [name for name in ("validation_path", "test_path") if given[name] is not None],
+        # The columns that folders give are in no file.
+        "partitions": [file.partitions if isinstance(file, RowFile) else () for file in source.files],
         "code": code_digest(*_ENCODING_CODE),
     }
     # Values of TOML that JSON has no type for, such as dates, are told apart by how they are written.

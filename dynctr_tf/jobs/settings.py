@@ -28,6 +28,9 @@ OPEN_SECTION = "model"
 
 _MOST_SEED = 2**32 - 1  # what NumPy and Keras take
 _MOST_ROWS = 2**31 - 1
+SEVERAL_FILES = ("path", "validation_path", "test_path")
+"""Settings of [data] that name a file of rows or several: a list, a folder, a pattern or a URI."""
+
 _PLACES = ("path", "validation_path", "test_path", "schema", "directory")
 
 
@@ -49,19 +52,24 @@ class DataSettings:
         "movielens_1m, amazon_reviews, or tabular_file for your own CSV or Parquet file",
     )
     path: str | None = _setting(
-        None, "the raw file; synthetic_ctr needs none, and without data.name it is a file of your own (tabular_file)"
+        None,
+        "the raw file; synthetic_ctr needs none, and without data.name it is a file of your own (tabular_file); of "
+        "your own also several, a folder, a pattern in quotes ('logs/day=*/*.csv.gz') or a URI (gs://, s3://, hdfs://)",
     )
     schema: str | None = _setting(
         None,
         "the schema file of your own data; draft one with pipelines.schema; without it <file>.schema.json beside it",
     )
-    validation_path: str | None = _setting(None, "a file of your own validation rows, in place of a part of data.path")
-    test_path: str | None = _setting(None, "a file of your own test rows, in place of a part of data.path")
+    validation_path: str | None = _setting(
+        None, "a file or files of your own validation rows, in place of a part of data.path"
+    )
+    test_path: str | None = _setting(None, "a file or files of your own test rows, in place of a part of data.path")
     split_by: str = _setting(
         "random",
         "random: 70/10/20 by a seeded hash of the row; order: the last rows are the test split; time:COLUMN: the rows "
         "with the latest times are, time:COLUMN@BEGIN,BEGIN: validation and test begin at these times; user:COLUMN: "
-        "all rows of a user in one split",
+        "all rows of a user in one split, file: the last files are the test split, partition:COLUMN: the last folders "
+        "COLUMN=... are",
     )
     min_count: int | None = _setting(
         None, "values seen fewer times in training go to the unknown bucket; on your own file the schema says it", 1
@@ -384,6 +392,13 @@ def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str,
     # TOML has no null: a text "none" stands for it, as on the command line.
     given = {
         key: None if value == "none" and key in hints and _matches(None, hints[key]) else value
+        for key, value in given.items()
+    }
+    # Several files are one text, that of a JSON list, which `list_row_files` reads.
+    given = {
+        key: json.dumps(list(value), ensure_ascii=False)
+        if key in SEVERAL_FILES and isinstance(value, (list, tuple)) and all(isinstance(file, str) for file in value)
+        else value
         for key, value in given.items()
     }
     for key, value in given.items():

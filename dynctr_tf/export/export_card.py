@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.code_digest import code_digest
 from dynctr_tf.durable_files import DamagedFileError, check_checksums, read_json
 from dynctr_tf.encoding import Encoder
+from dynctr_tf.encoding.plain_names import plain_names
+from dynctr_tf.export.raw_requests import json_instances, tensors_of_instances
+from dynctr_tf.export.versions import newest_version
+from dynctr_tf.schema import Schema
 from dynctr_tf.stack import KERAS_3, variable_path
 
 CARD = Path("assets.extra") / "about.json"
 """Where a version's card is."""
+
+ENCODER = Path("assets.extra") / "encoder"
+"""Where a version's encoder is."""
+
+SCHEMA = Path("assets.extra") / "schema.json"
+"""Where a version's schema is."""
+
+NAMES = Path("assets.extra") / "names.json"
+"""Where the arguments of a version's signatures are named."""
 
 # What makes a graph of a model and an encoder.
 _CODE = ("encoding", "export", "layers", "models", "schema.py", "stack")
@@ -49,10 +65,9 @@ def export_digest(model: keras.Model, encoder: Encoder, options: Mapping[str, An
 
 def unchanged_version(directory: Path, digest: str) -> Path | None:
     """The newest version of a served model, where it is whole and was made of the same; else `None`."""
-    numbers = [int(path.name) for path in directory.iterdir() if path.name.isdigit()] if directory.is_dir() else []
-    if not numbers:
+    newest = newest_version(directory)
+    if newest is None:
         return None
-    newest = directory / str(max(numbers))
     try:
         if read_json(newest / CARD).get("made_of") != digest:
             return None
@@ -60,3 +75,35 @@ def unchanged_version(directory: Path, digest: str) -> Path | None:
     except (OSError, DamagedFileError):
         return None
     return newest
+
+
+def sample_request(loaded: Any, sample: pa.RecordBatch, schema: Schema, name: str) -> dict[str, Any]:
+    """A request of one row with the answer that the model gives to it, as TF Serving's REST interface has them.
+
+    Args:
+        loaded: The SavedModel, as `tf.saved_model.load` gives it.
+        sample: Some rows; the first one that has most of its features is taken.
+        schema: The schema.
+        name: What the served model is called.
+
+    Returns:
+        `"json"`, the body of the request; `"curl"`, the command that sends it to a server on this machine; and
+        `"answer"`, the body of the answer.
+    """
+    present = sum(np.asarray(column.is_valid()).astype(np.int64) for column in sample.columns)
+    row = sample.slice(int(np.argmax(present)), 1)
+    instances = json_instances(row, schema)
+    tensors = tensors_of_instances(instances, schema)
+    outputs = loaded.signatures["serving_default"](**{own: tensors[key] for key, own in plain_names(tensors).items()})
+    body = {"instances": instances}
+    return {
+        "json": body,
+        "curl": curl_line(body, name),
+        "answer": {"predictions": [{key: float(value.numpy()[0]) for key, value in sorted(outputs.items())}]},
+    }
+
+
+def curl_line(body: Mapping[str, Any], name: str) -> str:
+    """The command that asks TF Serving on this machine for the newest version's answer."""
+    text = shlex.quote(json.dumps(body, ensure_ascii=False))
+    return f"curl -d {text} http://localhost:8501/v1/models/{urllib.parse.quote(name, safe='')}:predict"

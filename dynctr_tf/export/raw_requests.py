@@ -87,6 +87,37 @@ def serialized_examples(columns: pa.RecordBatch, schema: Schema) -> list[bytes]:
     return messages
 
 
+def json_instances(columns: pa.RecordBatch, schema: Schema) -> list[dict[str, Any]]:
+    """Turns columns of a row source into the `instances` of a request to TF Serving's REST interface.
+
+    A number that is missing is 0 there: JSON has no NaN. All lists of a feature have the same length.
+
+    Example:
+
+    >>> schema = Schema((Feature("city", "categorical"), Feature("tags", "multi_valued")), label="click")
+    >>> json_instances(pa.RecordBatch.from_pydict({"city": ["Oslo", None], "tags": ["a|b", None]}), schema)
+    [{'city': 'Oslo', 'tags': ['a', 'b']}, {'city': '', 'tags': ['', '']}]
+    """
+    entries: dict[str, list[Any]] = {}
+    for feature in schema.features:
+        column = columns.column(columns.schema.get_field_index(feature.name)).to_pylist()
+        if feature.kind == "numeric":
+            entries[feature.name] = [0.0 if value is None else float(value) for value in column]
+        elif _is_list(feature):
+            lists = [_values(entry, feature) for entry in column]
+            length = max([1, *map(len, lists)])
+            entries[feature.name] = [[*values, *[""] * (length - len(values))] for values in lists]
+        else:
+            entries[feature.name] = [value or "" for value in column]
+    return [{name: values[row] for name, values in entries.items()} for row in range(columns.num_rows)]
+
+
+def tensors_of_instances(instances: list[dict[str, Any]], schema: Schema) -> dict[str, tf.Tensor]:
+    """Turns the `instances` of a request into the named tensors of `raw_signature`, as TF Serving does."""
+    kinds = {feature.name: tf.float32 if feature.kind == "numeric" else tf.string for feature in schema.features}
+    return {name: tf.constant([row[name] for row in instances], kind) for name, kind in kinds.items()}
+
+
 def _is_list(feature: Feature) -> bool:
     return feature.kind in ("multi_valued", "sequence")
 

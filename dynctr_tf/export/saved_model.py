@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,17 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.datasets.row_source import RowBatch
-from dynctr_tf.durable_files import new_folder, plain_path, remove_abandoned, write_checksums, write_json
+from dynctr_tf.durable_files import plain_path, write_json
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.feature_encoder import fill_missing_features
 from dynctr_tf.encoding.plain_names import plain_names
 from dynctr_tf.export.constant_weights import with_constant_weights
-from dynctr_tf.export.export_card import CARD, export_digest, unchanged_version
+from dynctr_tf.export.export_card import CARD, ENCODER, NAMES, SCHEMA, export_digest, sample_request, unchanged_version
 from dynctr_tf.export.folding import fold as folded_model
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
 from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
 from dynctr_tf.export.signature_names import name_inputs
+from dynctr_tf.export.versions import new_version
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
 from dynctr_tf.metrics.sampled_negatives import sampling_offset
 from dynctr_tf.stack import track_for_export, write_quietly
@@ -40,13 +40,6 @@ signatures of the export are then compared with each other within `TOLERANCE`.""
 
 class ParityError(RuntimeError):
     """The exported model does not answer as the trained one does; nothing was left at its place."""
-
-
-def next_version(directory: str | Path) -> int:
-    """The version after the largest one in a served model's folder; 1 for the first."""
-    folder = Path(directory)
-    taken = [int(path.name) for path in folder.iterdir() if path.name.isdigit()] if folder.exists() else []
-    return max(taken, default=0) + 1
 
 
 def export_model(
@@ -77,13 +70,17 @@ def export_model(
     `.signatures["serving_default"]` are those that `assets.extra/names.json` gives for the columns: the same, where a
     column is called as an argument may be.
 
-    The folder and its files have the rights that the umask gives. Before the export counts, it is loaded anew and
-    answers the sample through all three signatures; the largest difference from the trained model must not exceed 1e-5.
-    Where layers compute in bfloat16, the encoded batch must be answered within 0.1, and the other two signatures as the
-    encoded batch, within 1e-5.
+    Every account may read the folder and its files, as `dynctr_tf.export.new_version` explains. Before the export
+    counts, it is loaded anew and answers the sample through all three signatures; the largest difference from the
+    trained model must not exceed 1e-5. Where layers compute in bfloat16, the encoded batch must be answered within 0.1,
+    and the other two signatures as the encoded batch, within 1e-5.
 
     Where the newest version was made of the same weights, encoder, options and code, and is whole, nothing is written:
-    it is that version. `assets.extra/about.json` is the card of a version, which says what it was made of.
+    it is that version.
+
+    `assets.extra/about.json` is the card of a version: what it was made of, its schema, and a request with its answer,
+    as JSON and as a line for `curl`. Beside it is the encoder, with which `dynctr_tf.export.ServedModel` scores rows at
+    the speed at which they are encoded for training.
 
     What adaptive layers have for training alone is folded away first, as `dynctr_tf.export.fold` does; the comparison
     is with the trained model as it was. Towers of scenarios are computed into tables, as
@@ -116,8 +113,6 @@ def export_model(
         ValueError: The sample has no row, or tables are asked for and cannot be made.
     """
     directory = Path(directory)
-    if version is not None and (directory / str(version)).exists():
-        raise FileExistsError(_exists(directory / str(version)))
     if not sample.num_rows:
         raise ValueError("The sample of raw rows is empty; the export is compared with the trained model on it.")
     if group_tables and not fold:
@@ -130,45 +125,28 @@ def export_model(
     kept = unchanged_version(directory, made_of) if version is None else None
     if kept is not None:
         return kept
-    card = {
-        "model": model.name,
-        "dynctr_tf": __version__,
-        "tensorflow": tf.__version__,
-        "made_of": made_of,
-        "encoder": encoder.fingerprint,
-        "options": options,
-        **(about or {}),
-    }
     served = _served(model, fold, group_tables)
-    remove_abandoned(directory)
-    while True:
-        target = directory / str(next_version(directory) if version is None else version)
-        try:
-            # Its name is no number until it is whole, so that a server which watches the folder lets it be.
-            with new_folder(target) as partial, plain_path(partial) as path:
-                _write(served, encoder, path, constant_weights, offset)
-                _compare(model, encoder, path, sample, offset)
-                write_json(partial / CARD, card)
-                write_checksums(partial)
-                _give_rights(partial)
-            return target
-        except FileExistsError as error:
-            if version is not None:
-                raise FileExistsError(_exists(target)) from error
-            # Another process has exported this version meanwhile; the next one is ours.
-            if next_version(directory) <= int(target.name):
-                raise
 
+    def fill(folder: Path, number: int) -> None:
+        with plain_path(folder) as path:
+            _write(served, encoder, path, constant_weights, offset)
+            loaded = _compare(model, encoder, path, sample, offset)
+        card = {
+            "model": model.name,
+            "name": directory.name,
+            "version": number,
+            "dynctr_tf": __version__,
+            "tensorflow": tf.__version__,
+            "made_of": made_of,
+            "encoder": encoder.fingerprint,
+            "options": options,
+            **(about or {}),
+            "schema": json.loads(encoder.schema.to_json()),
+            "sample_request": sample_request(loaded, sample, encoder.schema, directory.name),
+        }
+        write_json(folder / CARD, card)
 
-def _give_rights(folder: Path) -> None:
-    """Gives all that a folder holds its own rights: TensorFlow makes folders that the group may never write."""
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    for place in folder.rglob("*"):
-        place.chmod(mode if place.is_dir() else mode & 0o666)
-
-
-def _exists(target: Path) -> str:
-    return f"{target} exists; versions are never overwritten. Leave version out for the next one."
+    return new_version(directory, fill, version)
 
 
 def serving_line(path: str | Path) -> str:
@@ -248,11 +226,13 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
     # TF Serving leaves this folder alone; it tells a person what the numbers of the version are of.
     extra = path / "assets.extra"
     extra.mkdir(exist_ok=True)
-    (extra / "schema.json").write_text(schema.to_json(), encoding="utf-8")
-    (extra / "names.json").write_text(json.dumps(arguments, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    encoder.save(path / ENCODER)
+    (path / SCHEMA).write_text(schema.to_json(), encoding="utf-8")
+    (path / NAMES).write_text(json.dumps(arguments, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch, offset: float) -> None:
+def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch, offset: float) -> Any:
+    """Loads the SavedModel and compares its answers with the model's; returns what it has loaded."""
     encoded = encoder.encode_batch(RowBatch(sample, np.zeros(sample.num_rows, np.int8)))
     inputs = {name: tf.constant(encoded[name]) for name in model.input}
     expected = np.asarray(model(inputs, training=False), np.float64).reshape(-1) + offset
@@ -280,3 +260,4 @@ def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.Record
             )
         if half:
             expected, compared, tolerance = logits, "signature 'encoded'", TOLERANCE
+    return served

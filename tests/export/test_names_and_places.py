@@ -22,7 +22,7 @@ from tensorflow import keras
 from dynctr_tf.datasets import TabularFile
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.encoding import Encoder, write_encoded_dataset
-from dynctr_tf.export import check_export_directory, export_model, saved_model
+from dynctr_tf.export import check_export_directory, export_model, publish, saved_model, versions
 from dynctr_tf.export.raw_requests import example_features, raw_tensors, serialized_examples
 from dynctr_tf.models import Embedding, build_model
 from dynctr_tf.optimizers import LazyAdam
@@ -194,18 +194,43 @@ def test_an_export_goes_to_any_folder(name: str, tmp_path: Path) -> None:
     assert served.serving_default({"colour": tf.constant(["v1"])})["ctr"].shape == (1,)
 
 
-@pytest.mark.parametrize("mask", [0o002, 0o077])
-def test_an_export_has_ordinary_rights(mask: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mask", [0o002, 0o022, 0o077])
+def test_an_export_is_readable_by_the_account_of_a_server(mask: int, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
     before = os.umask(mask)
     try:
         model, encoder, rows = small()
-        path = export_model(model, encoder, tmp_path / "clicks", rows)
+        path = export_model(model, encoder, private / "served" / "clicks", rows)
+        copy = publish(path, private / "published" / "clicks")
+        assert copy is not None
     finally:
         os.umask(before)
     assert (path / "assets.extra" / "names.json").exists()
-    for place in (path, *path.rglob("*")):
-        expected = (0o777 if place.is_dir() else 0o666) & ~mask
-        assert stat.S_IMODE(place.stat().st_mode) == expected, place
+    for version in (path, copy):
+        for place in (version, *version.rglob("*"), version.parent, version.parent.parent):
+            expected = ((0o777 if place.is_dir() else 0o666) & ~mask) | (0o555 if place.is_dir() else 0o444)
+            assert stat.S_IMODE(place.stat().st_mode) == expected, place
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700  # what was there keeps its rights
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a test of another account needs to be root to change to it")
+def test_another_account_loads_an_export_that_was_made_with_a_private_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        model, encoder, rows = small()
+        path = export_model(model, encoder, tmp_path / "served" / "clicks", rows)
+    finally:
+        os.umask(before)
+    for place in (tmp_path, *tmp_path.parents):
+        if stat.S_IMODE(place.stat().st_mode) & 0o005 != 0o005 and "pytest" in str(place):
+            place.chmod(0o755)
+    os.seteuid(65534)  # nobody
+    try:
+        served = tf.saved_model.load(str(path))
+        assert served.serving_default({"colour": tf.constant(["v1"])})["ctr"].shape == (1,)
+    finally:
+        os.seteuid(0)
 
 
 def test_what_a_dead_export_left_is_removed_and_what_a_live_one_writes_is_not(tmp_path: Path) -> None:
@@ -228,17 +253,17 @@ def test_a_version_that_another_process_exports_meanwhile_is_left_to_it(
     model, encoder, rows = small()
     compare, taken = saved_model._compare, []
 
-    def other_first(*arguments: Any) -> None:
+    def other_first(*arguments: Any) -> Any:
         if not taken:
             taken.append(tmp_path / "clicks" / "1")
             (taken[0] / "of another").mkdir(parents=True)
-        compare(*arguments)
+        return compare(*arguments)
 
     monkeypatch.setattr(saved_model, "_compare", other_first)
     assert export_model(model, encoder, tmp_path / "clicks", rows).name == "2"
     assert (taken[0] / "of another").exists()
     taken.clear()
-    monkeypatch.setattr(saved_model, "next_version", lambda folder: 5)
+    monkeypatch.setattr(versions, "next_version", lambda folder: 5)
     (tmp_path / "clicks" / "7").mkdir()
     with pytest.raises(FileExistsError, match="7 exists; versions are never overwritten"):
         export_model(model, encoder, tmp_path / "clicks", rows, version=7)

@@ -1,0 +1,268 @@
+"""Publishing a version that is not worse than the served one, and going back to an earlier version."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from dynctr_tf.durable_files import check_checksums, read_json, write_json
+from dynctr_tf.evaluation import Comparison, compare
+from dynctr_tf.evaluation.json_records import to_plain
+from dynctr_tf.evaluation.text_table import signed, signed_range
+from dynctr_tf.export.export_card import CARD, curl_line
+from dynctr_tf.export.versions import MODEL_FILE, new_version, newest_version, version_folder, version_numbers
+from dynctr_tf.metrics import holm_adjusted
+from dynctr_tf.metrics.paired import PairedTest
+
+TESTED = ("log_loss", "auc")
+"""The metrics in which a new version must not be worse."""
+
+_LEAST = 10
+_DECIMALS = 5
+_DAMAGED = "Give a version that is whole, or export the model again."
+
+
+@dataclasses.dataclass(frozen=True)
+class PublicationTest:
+    """Whether a new version is not worse than the served one on the same rows. Made by `publication_test`.
+
+    Args:
+        passed: Whether it may be published.
+        reason: Why, in a sentence.
+        margin: By how much log loss may be worse; `None` where being worse has to be shown for a refusal.
+        comparison: Both versions on the rows, the served one as the reference.
+    """
+
+    passed: bool
+    reason: str
+    margin: float | None
+    comparison: Comparison
+
+    def to_text(self) -> str:
+        """Returns the comparison's tables and the decision."""
+        return f"{self.comparison.to_text()}\n{self.reason}\n"
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns what a version's card says of the test."""
+        (candidate,) = (model for model in self.comparison.models if model.tests)
+        return {
+            "reason": self.reason,
+            "margin": self.margin,
+            "rows": self.comparison.rows,
+            "tests": {metric: to_plain(candidate.tests[metric]) for metric in TESTED},
+            "p_values": {metric: self._adjusted(candidate.tests)[metric] for metric in TESTED},
+        }
+
+    def _adjusted(self, tests: Mapping[str, PairedTest]) -> dict[str, float]:
+        return dict(zip(TESTED, holm_adjusted([tests[metric].p_value for metric in TESTED]), strict=True))
+
+
+def publication_test(
+    labels: npt.ArrayLike,
+    candidate: npt.ArrayLike,
+    served: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    margin: float | None = None,
+    confidence: float = 0.95,
+    replicates: int = 1000,
+    seed: int = 0,
+    names: tuple[str, str] = ("candidate", "served"),
+    progress: bool = True,
+) -> PublicationTest:
+    """Tests whether a new version is worse than the served one, on rows that neither was trained on.
+
+    Use it before `publish`. Both versions answer the same rows and the same resamples of them, so that differences
+    are seen which are far smaller than the intervals of either.
+
+    Without `margin` the version passes unless it is shown to be worse: log loss or AUC is worse, and one of both
+    p-values, adjusted for two tests by Holm's rule, is below `1 - confidence`. A version that is no better and no
+    worse is refused with a probability of at most `1 - confidence`; but few rows show little, so few rows refuse
+    little. With `margin` it has to show that it is not: it passes where the upper end of the interval of the
+    difference in log loss is at most `margin`, and its AUC is not shown to be worse.
+
+    Args:
+        labels: 0 or 1, `(rows,)`.
+        candidate: Logits of the new version.
+        served: Logits of the served version, of the same rows.
+        weights: How much each row counts. Default `None`: 1 each.
+        margin: By how much log loss may be worse. Default `None`: being worse has to be shown for a refusal.
+        confidence: What share of such intervals hold the truth. Default 0.95.
+        replicates: Number of resamples. Default 1000.
+        seed: Seed of the draws. Default 0.
+        names: How both are called in the tables. Default `("candidate", "served")`.
+        progress: Whether a progress bar is shown on a terminal. Default `True`.
+
+    Returns:
+        A `PublicationTest`.
+
+    Raises:
+        ValueError: Fewer than ten clicks or ten other rows, a margin that is negative, or as
+            `dynctr_tf.evaluation.compare`.
+
+    Cost: as `dynctr_tf.metrics.bootstrap_metrics` for two predictions.
+
+    Example:
+
+    >>> labels, good = [0, 1, 1, 0] * 50, [-1.0, 1.0, 0.5, 0.0] * 50
+    >>> publication_test(labels, [0.0] * 200, good, replicates=100).passed
+    False
+    >>> publication_test(labels, good, [0.0] * 200, replicates=100).passed
+    True
+    """
+    if margin is not None and not (math.isfinite(margin) and margin >= 0.0):
+        raise ValueError(f"margin must be a number of at least 0, such as 0.0005, got {margin!r}.")
+    candidate_name, served_name = names
+    if candidate_name == served_name:
+        raise ValueError(f"Both versions are called {served_name!r}; give each a name of its own.")
+    comparison = compare(
+        labels,
+        {candidate_name: candidate, served_name: served},
+        reference=served_name,
+        weights=weights,
+        confidence=confidence,
+        replicates=replicates,
+        seed=seed,
+        progress=progress,
+    )
+    if min(comparison.clicks, comparison.rows - comparison.clicks) < _LEAST:
+        raise ValueError(
+            f"The test of a version needs at least {_LEAST} clicks and {_LEAST} other rows, got {comparison.clicks:,} "
+            f"clicks in {comparison.rows:,} rows. Give more rows."
+        )
+    tests = comparison.model(candidate_name).tests
+    adjusted = holm_adjusted([tests[metric].p_value for metric in TESTED])
+    worse = [
+        metric
+        for metric, p in zip(TESTED, adjusted, strict=True)
+        if p < 1.0 - confidence and (tests[metric].difference < 0.0) == (metric == "auc")
+    ]
+    loss = tests["log_loss"]
+    shown = f"log loss {_change(loss)}, AUC {_change(tests['auc'])}"
+    if worse:
+        titles = " and ".join({"log_loss": "log loss", "auc": "AUC"}[metric] for metric in worse)
+        reason = f"refused: {candidate_name} is worse than {served_name} by {titles} ({shown})"
+    elif margin is not None and not loss.upper <= margin:
+        reason = (
+            f"refused: {candidate_name} is not shown to be at most {margin:g} worse in log loss than {served_name} "
+            f"({shown}); more rows, or a larger margin, may show it"
+        )
+    else:
+        what = "not shown to be worse than" if margin is None else f"at most {margin:g} worse in log loss than"
+        return PublicationTest(True, f"passed: {candidate_name} is {what} {served_name} ({shown})", margin, comparison)
+    return PublicationTest(False, reason, margin, comparison)
+
+
+def _change(test: PairedTest) -> str:
+    return f"{signed(test.difference, _DECIMALS)} {signed_range(test.lower, test.upper, _DECIMALS)}"
+
+
+def publish(
+    candidate: str | Path,
+    directory: str | Path,
+    *,
+    test: PublicationTest | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Path | None:
+    """Copies an exported version into a served model's folder, under the next number, where it passed its test.
+
+    Use it to keep exports apart from what is served: export to a folder of the run, test, publish. The version appears
+    whole or not at all. TF Serving, which watches the folder, loads the highest number and then unloads the one before.
+
+    Args:
+        candidate: The exported version's folder, or the one above it for its newest version.
+        directory: The served model's folder, such as `saved_models/clicks`.
+        test: What `publication_test` found. Default `None`: published without a test, as the first version is.
+        about: What the card says beside what it says already; plain values. Default `None`: nothing.
+
+    Returns:
+        The folder of the published version: the newest one, where that was made of the same already. `None` where the
+        test was not passed; then nothing is written.
+
+    Raises:
+        ValueError: There is no export, or it is in the served folder already.
+        DamagedFileError: A file of the candidate is not what was written.
+
+    Example:
+
+    >>> publish("runs/today/export/1", "saved_models/clicks", test=...)  # doctest: +SKIP
+    PosixPath('saved_models/clicks/4')
+    """
+    source = version_folder(candidate)
+    directory = Path(directory)
+    if source.resolve().parent == directory.resolve():
+        raise ValueError(
+            f"{source} is in the served folder already. To serve an earlier version again, go back to it (roll_back, "
+            "or `dynctr publish --rollback`); to test a version before it is served, export it to another folder."
+        )
+    if test is not None and not test.passed:
+        return None
+    further = {**(about or {}), "published_from": str(source), "test_of_publication": test and test.to_plain()}
+    return _republish(source, directory, further)
+
+
+def roll_back(directory: str | Path, version: int) -> Path:
+    """Serves an earlier version again, by publishing it once more under the next number.
+
+    TF Serving takes the highest number. So the version to go back to becomes the highest: the server loads it beside
+    the one it serves, then changes over, and no request is left without an answer. The version that is left stays on
+    the disk.
+
+    Args:
+        directory: The served model's folder.
+        version: The number of the version to go back to.
+
+    Returns:
+        The folder of the new version; the newest one, where that was made of the same already.
+
+    Raises:
+        ValueError: There is no such version.
+        DamagedFileError: A file of it is not what was written.
+    """
+    directory = Path(directory)
+    source = directory / str(version)
+    numbers = version_numbers(directory)
+    if version not in numbers or not (source / MODEL_FILE).is_file():
+        known = f"there are {', '.join(map(str, numbers))}" if numbers else "there is none"
+        raise ValueError(f"{directory} has no version {version} to go back to; {known}.")
+    if version == numbers[-1]:
+        check_checksums(source, _DAMAGED)
+        return source
+    return _republish(source, directory, {"rollback_of": version})
+
+
+def _republish(source: Path, directory: Path, further: Mapping[str, Any]) -> Path:
+    check_checksums(source, _DAMAGED)
+    card = read_json(source / CARD, _DAMAGED)
+    newest = newest_version(directory)
+    if newest is not None and _made_of(newest) == card.get("made_of"):
+        return newest
+    return new_version(directory, _copy_of(source, card, directory.name, further))
+
+
+def _made_of(version: Path) -> str | None:
+    """What a version was made of, where it is whole."""
+    try:
+        check_checksums(version)
+        return str(read_json(version / CARD).get("made_of"))
+    except (OSError, ValueError):
+        return None
+
+
+def _copy_of(
+    source: Path, card: Mapping[str, Any], name: str, further: Mapping[str, Any]
+) -> Callable[[Path, int], None]:
+    def fill(folder: Path, number: int) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        request = card.get("sample_request")
+        if request is not None:
+            request = {**request, "curl": curl_line(request["json"], name)}
+        write_json(folder / CARD, {**card, "name": name, "version": number, "sample_request": request, **further})
+
+    return fill

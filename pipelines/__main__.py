@@ -20,6 +20,7 @@ JOBS = (
     "train",
     "tune",
     "compare",
+    "update",
     "schema",
     "benchmark",
     "benchmarks.layer_costs",

@@ -4,7 +4,9 @@ from dynctr_tf.encoding.encoded_dataset import EncodedDataset, write_encoded_dat
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence, feature_key
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, fill_missing_features
+from dynctr_tf.encoding.growth import IdMap, VocabularyGrowth, grow_encoder, id_map
 from dynctr_tf.encoding.numeric_binning import NumericBinning
+from dynctr_tf.encoding.value_tally import ValueTally
 from dynctr_tf.encoding.vocabulary import fit_vocabularies
 from dynctr_tf.encoding.vocabulary_lookup import VocabularyLookup
 
@@ -14,11 +16,16 @@ __all__ = [
     "Encoder",
     "FeatureEncoder",
     "Field",
+    "IdMap",
     "NumericBinning",
     "Sequence",
+    "ValueTally",
+    "VocabularyGrowth",
     "VocabularyLookup",
     "feature_key",
     "fill_missing_features",
     "fit_vocabularies",
+    "grow_encoder",
+    "id_map",
     "write_encoded_dataset",
 ]

@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from dynctr_tf.durable_files import check_file, checksum_of, make_folder, read_json, write_bytes, write_json
+from dynctr_tf.durable_files import make_folder, read_json, write_json
+from dynctr_tf.encoding.arrow_file import array_of, read_arrow, write_arrow
 from dynctr_tf.encoding.encoded_features import PADDING_ID, EncodedFeatures, feature_key
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, describe_encoding
 from dynctr_tf.encoding.raw_columns import KeptValues, kept_values, numbers, strings
+from dynctr_tf.encoding.value_tally import ValueTally
 from dynctr_tf.encoding.value_text import TextForm
 from dynctr_tf.encoding.vocabulary import FittedBins, FittedVocabulary, fit_features
 from dynctr_tf.schema import Schema
@@ -42,6 +44,10 @@ class Encoder:
         bins: The fitted bins of each numeric feature. `fit` makes them.
         hashed_forms: How the values of hashed features are spelt, for those where it is not `"exact"`; those of
             the others are with their vocabularies. Default `None`: all are exact.
+
+    Attributes:
+        tally: What the vocabularies remember from day to day, where the encoder was just fitted or has grown; `save`
+            writes it, and `ValueTally.load` reads it from an encoder's folder. It does not change what gets which id.
 
     Raises:
         ValueError: A vocabulary or bins that are lacking, or that no feature has.
@@ -70,6 +76,7 @@ class Encoder:
         self.schema = schema
         self.vocabularies = dict(vocabularies)
         self.bins = dict(bins)
+        self.tally: ValueTally | None = None
         forms = {name: fitted.form for name, fitted in self.vocabularies.items()}
         self.forms: dict[str, TextForm] = {
             name: form for name, form in {**forms, **(hashed_forms or {})}.items() if form != "exact"
@@ -101,7 +108,10 @@ class Encoder:
         Raises:
             ValueError: As `dynctr_tf.encoding.fit_vocabularies`.
         """
-        return cls(source.schema, *fit_features(source, progress=progress))
+        fitted = fit_features(source, progress=progress)
+        encoder = cls(source.schema, fitted.vocabularies, fitted.bins, fitted.hashed_forms)
+        encoder.tally = ValueTally.of_new(encoder, fitted.left_out)
+        return encoder
 
     def layer(self, name: str | None = None) -> FeatureEncoder:
         """Returns a new Keras layer that encodes raw features as this encoder does.
@@ -223,7 +233,7 @@ class Encoder:
         }
 
     def save(self, directory: str | Path) -> None:
-        """Writes the encoder: `encoder.json`, and one Arrow file of values and counts per vocabulary.
+        """Writes the encoder: `encoder.json`, one Arrow file of values and counts per vocabulary, and the tally.
 
         Raises:
             ValueError: A directory that holds an encoder already.
@@ -237,12 +247,9 @@ class Encoder:
         for name, file in description["vocabularies"].items():
             fitted = self.vocabularies[name]
             table = pa.table({"value": fitted.values, "count": pa.array(fitted.counts, pa.int64())})
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
-            content = sink.getvalue()
-            write_bytes(directory / file, content)
-            contents[file] = {"bytes": content.size, "checksum": checksum_of(content)}
+            contents[file] = write_arrow(directory / file, table)
+        if self.tally is not None:
+            self.tally.save(directory)
         # What makes it an encoder comes last.
         write_json(directory / _FILE, {**description, "fingerprint": self.fingerprint, "contents": contents}, indent=1)
 
@@ -265,15 +272,9 @@ class Encoder:
             )
         vocabularies = {}
         for name, file in mapping["vocabularies"].items():
-            # Arrow trusts what it reads: a changed length is a crash.
-            known = mapping["contents"][file]
-            check_file(path.parent / file, known["bytes"], known["checksum"], advice)
-            with pa.OSFile(str(path.parent / file)) as stream, pa.ipc.open_file(stream) as reader:
-                table = reader.read_all()
-            values = table.column("value").combine_chunks()
-            values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
+            table = read_arrow(path.parent / file, mapping["contents"][file], advice)
             form = mapping["forms"].get(name, "exact")
-            vocabularies[name] = FittedVocabulary(values, table.column("count").to_numpy(), form)
+            vocabularies[name] = FittedVocabulary(array_of(table, "value"), table.column("count").to_numpy(), form)
         bins = {name: FittedBins(tuple(own["bins"]), tuple(own["boundaries"])) for name, own in mapping["bins"].items()}
         hashed_forms = {name: form for name, form in mapping["forms"].items() if name not in vocabularies}
         encoder = cls(Schema.from_json(json.dumps(mapping["schema"])), vocabularies, bins, hashed_forms)

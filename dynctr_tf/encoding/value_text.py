@@ -28,6 +28,7 @@ TEXT_FORMS: tuple[str, ...] = get_args(TextForm)
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)(?:\.0)?$"
 _DECIMAL = r"^-?(?:0|[1-9][0-9]*)(?:\.0|\.[0-9]*[1-9])?(?:e-[0-9]+)?$"
 _WHOLE_IN_DECIMALS = r"^(-?(?:0|[1-9][0-9]*))\.0$"
+_DIGITS_WITH_ZERO = r"^(-?[0-9]+)\.0$"
 _TRUTH = r"^(?i:true|false)$"
 _BIT = r"^(?:[01](?:\.0)?|(?i:true|false))$"
 _WORDS = {b"1": (b"1.0", b"true", b"True", b"TRUE"), b"0": (b"0.0", b"false", b"False", b"FALSE")}
@@ -97,6 +98,26 @@ def other_spellings(value: bytes, form: TextForm) -> Sequence[bytes]:
     if form in ("whole", "decimal") and value.removeprefix(b"-").isdigit():
         return (value + b".0",)
     return ()
+
+
+def looked_up_text(values: pa.Array, form: TextForm) -> pa.Array:
+    """Returns for each text the one that a vocabulary of this form would have in its place; others stay as they are.
+
+    It undoes `other_spellings`: values that come after the form was fitted need not be spelt in it.
+
+    Example:
+
+    >>> looked_up_text(pa.array(["12.0", "A", "012.0"]), "whole").to_pylist()
+    ['12', 'A', '012']
+    >>> looked_up_text(pa.array(["True", "A", "1"]), "bit").to_pylist()
+    ['1', 'A', '1']
+    """
+    if form in ("truth", "bit"):
+        for text, others in (_TRUTHS if form == "truth" else _WORDS).items():
+            same = pc.is_in(values, value_set=pa.array([other.decode() for other in others], values.type))
+            values = pc.if_else(same, pa.scalar(text.decode(), values.type), values)
+        return values
+    return values if form == "exact" else pc.replace_substring_regex(values, _DIGITS_WITH_ZERO, r"\1")
 
 
 def canonical_strings(values: tf.Tensor, form: TextForm) -> tf.Tensor:

@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from dynctr_tf.encoding.arrow_file import array_of
 from dynctr_tf.encoding.numeric_binning import numeric_bins
 from dynctr_tf.encoding.raw_columns import is_missing, kept_values, numbers, strings
 from dynctr_tf.encoding.read_ahead import read_ahead
-from dynctr_tf.encoding.value_text import TextForm, canonical, fitted_form
+from dynctr_tf.encoding.value_tally import SeenValues
+from dynctr_tf.encoding.value_text import TextForm, canonical, fitted_form, looked_up_text
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class FittedVocabulary:
     """The values of one feature that have an id of their own.
 
     Args:
-        values: Distinct strings, the most frequent first, equally frequent ones in the order of their bytes.
+        values: Distinct strings, in the order of their ids: the most frequent first, equally frequent ones in the
+            order of their bytes. Those that came later, see `grow_encoder`, follow in the order in which they came.
         counts: int64, how often each was seen in the training rows.
         form: How they are spelt, one of `dynctr_tf.encoding.value_text.TEXT_FORMS`; other spellings of them get
             their ids. Default `"exact"`.
@@ -86,10 +89,7 @@ class ValueCounter:
     def respell(self) -> TextForm:
         """Gives each value its one text, by how all of them are spelt, and returns how that is."""
         self._merge()
-        values = self._merged.column("value").combine_chunks()
-        values = (
-            pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) and values.num_chunks else values
-        )
+        values = array_of(self._merged, "value")
         form = fitted_form(values) if len(values) else "exact"
         if form != "exact":
             respelt = canonical(values, form)
@@ -97,6 +97,16 @@ class ValueCounter:
             self._merged = self._table(pa.array([], self._type), pa.array([], pa.int64()))
             self._merge()
         return form
+
+    def spelt(self, form: TextForm) -> tuple[pa.Array, np.ndarray]:
+        """Returns all values and their counts, each in the text that it has in a vocabulary of a given form."""
+        self._merge()
+        self._pending = [
+            self._table(looked_up_text(array_of(self._merged, "value"), form), self._merged.column("count"))
+        ]
+        self._merged = self._table(pa.array([], self._type), pa.array([], pa.int64()))
+        self._merge()
+        return self._columns_of(self._merged)
 
     def _merge(self) -> None:
         grouped = pa.concat_tables([self._merged, *self._pending]).group_by("value").aggregate([("count", "sum")])
@@ -108,14 +118,23 @@ class ValueCounter:
     def kept(self, rule: Vocabulary) -> tuple[pa.Array, np.ndarray]:
         """Returns the values that the rule keeps and their counts, the most frequent first, then by value."""
         self._merge()
-        table = self._merged.filter(pc.greater_equal(self._merged.column("count"), rule.min_count))
-        table = table.sort_by([("count", "descending"), ("value", "ascending")])
+        table = self._frequent(rule)
+        return self._columns_of(table if rule.max_size is None else table.slice(0, rule.max_size))
+
+    def left_out(self, rule: Vocabulary) -> tuple[pa.Array, np.ndarray]:
+        """Returns the values that the rule does not keep and their counts."""
+        self._merge()
+        table = self._merged.filter(pc.less(self._merged.column("count"), rule.min_count))
         if rule.max_size is not None:
-            table = table.slice(0, rule.max_size)
-        values = table.column("value").combine_chunks()
-        if isinstance(values, pa.ChunkedArray):  # what pyarrow gives for a column of no chunk
-            values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], self._type)
-        return values, table.column("count").to_numpy()
+            table = pa.concat_tables([self._frequent(rule).slice(rule.max_size), table])
+        return self._columns_of(table)
+
+    def _frequent(self, rule: Vocabulary) -> pa.Table:
+        table = self._merged.filter(pc.greater_equal(self._merged.column("count"), rule.min_count))
+        return table.sort_by([("count", "descending"), ("value", "ascending")])
+
+    def _columns_of(self, table: pa.Table) -> tuple[pa.Array, np.ndarray]:
+        return array_of(table, "value"), table.column("count").to_numpy()
 
 
 class UniformSample:
@@ -154,8 +173,8 @@ class UniformSample:
         return tuple(float(cut) for cut in cuts[cuts > self._values.min()])
 
 
-def _present(column: pa.Array, feature: Feature, missing_values: tuple[str, ...]) -> pa.Array:
-    """The values of a feature that are there."""
+def present_values(column: pa.Array, feature: Feature, missing_values: tuple[str, ...]) -> pa.Array:
+    """Returns the values of a feature that are there."""
     if feature.kind != "categorical":
         return kept_values(column, feature, missing_values).values
     values = strings(column, feature.name)
@@ -170,11 +189,16 @@ class _StringFit:
         self._counter = ValueCounter(pa.large_string())
 
     def add(self, column: pa.Array, feature: Feature) -> None:
-        self._counter.add(_present(column, feature, self._missing_values))
+        self._counter.add(present_values(column, feature, self._missing_values))
 
     def finish(self) -> FittedVocabulary:
         form = self._counter.respell()
         return FittedVocabulary(*self._counter.kept(self._rule), form)
+
+    def left_out(self) -> SeenValues:
+        """The values that got no id, once `finish` has been called."""
+        values, counts = self._counter.left_out(self._rule)
+        return SeenValues(values, counts, np.zeros(len(counts), np.int32))
 
 
 class _HashedFit:
@@ -187,7 +211,7 @@ class _HashedFit:
     def add(self, column: pa.Array, feature: Feature) -> None:
         if self._form == "exact":
             return
-        values = pc.unique(_present(column, feature, self._missing_values))
+        values = pc.unique(present_values(column, feature, self._missing_values))
         if len(values):
             form = fitted_form(values)
             # That no number occurs with .0 and without cannot be seen without keeping them.
@@ -297,11 +321,13 @@ class FittedFeatures(NamedTuple):
         vocabularies: The vocabulary of each feature that has one of its own.
         bins: The bins of each numeric feature.
         hashed_forms: How the values of each hashed feature are spelt.
+        left_out: The values that got no id, by the feature whose vocabulary they would be in.
     """
 
     vocabularies: dict[str, FittedVocabulary]
     bins: dict[str, FittedBins]
     hashed_forms: dict[str, TextForm]
+    left_out: dict[str, SeenValues]
 
 
 def fit_features(source: RowSource, *, progress: bool = True) -> FittedFeatures:
@@ -337,4 +363,5 @@ def fit_features(source: RowSource, *, progress: bool = True) -> FittedFeatures:
     vocabularies = {name: found for name, found in fitted.items() if isinstance(found, FittedVocabulary)}
     bins = {name: found for name, found in fitted.items() if isinstance(found, FittedBins)}
     hashed = {name: fit.finish() for name, fit in fits.items() if isinstance(fit, _HashedFit)}
-    return FittedFeatures(vocabularies, bins, hashed)
+    left_out = {name: fit.left_out() for name, fit in fits.items() if isinstance(fit, _StringFit)}
+    return FittedFeatures(vocabularies, bins, hashed, left_out)

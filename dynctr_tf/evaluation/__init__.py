@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dynctr_tf.evaluation.calibration_slices import CalibrationSlice, CalibrationSlices, calibration_slices
 from dynctr_tf.evaluation.comparison import ComparedModel, Comparison, compare
+from dynctr_tf.evaluation.days import days_text, plot_days
 from dynctr_tf.evaluation.plots import LearningCurve, plot_comparison, plot_run
 from dynctr_tf.evaluation.report import Attainable, Evaluation, evaluate
 from dynctr_tf.evaluation.scenario_plots import plot_scenarios, plot_transfer
@@ -26,8 +27,10 @@ __all__ = [
     "ZeroShare",
     "calibration_slices",
     "compare",
+    "days_text",
     "evaluate",
     "plot_comparison",
+    "plot_days",
     "plot_run",
     "plot_scenarios",
     "plot_slices",

@@ -18,7 +18,7 @@ from tensorflow import keras
 from dynctr_tf.datasets.registry import check_option_types, row_source, row_source_options
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.durable_files import only_process
-from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
+from dynctr_tf.encoding import EncodedDataset, EncodedFeatures, Encoder, write_encoded_dataset
 from dynctr_tf.encoding.id_names import IdNames
 from dynctr_tf.evaluation import (
     CalibrationSlices,
@@ -286,12 +286,16 @@ def _xla_clusters() -> Iterator[None]:
         tf.config.optimizer.set_jit(False)
 
 
-def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> tuple[keras.Model, TrainingResult]:
-    """Builds the model and trains it, or goes on with the training that `directory` holds.
+def build_for_training(
+    settings: JobSettings, features: EncodedFeatures, steps: int | None = None
+) -> tuple[keras.Model, Any]:
+    """Builds the model and its optimizer, under the strategy and with the seed of the settings.
 
-    The model lives under the strategy that the settings name; `model_for_export` gives one that does not.
+    Args:
+        settings: The settings of the job, completed.
+        features: The description that the encoder gives.
+        steps: As in `build_optimizer`. Default `None`: not known.
     """
-    settings = complete_settings(settings, data, say=False)
     training = settings.training
     strategy = training_strategy(settings)
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if training.mixed_precision else "float32")
@@ -301,12 +305,23 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
     alone = training.strategy != "parameter_server"
     slots = optimizer_of(settings.model.name, settings.optimizer.name).slots
     with strategy.scope(), refuse_weights_that_do_not_fit(slots) if alone else contextlib.nullcontext():
-        model = build_model(settings.model.name, data.features, **settings.model.options)
+        model = build_model(settings.model.name, features, **settings.model.options)
     with strategy.scope():
-        steps = math.ceil(data.num_rows("train") / (training.batch_size or 1)) * training.epochs
         optimizer = build_optimizer(settings, steps)
     if training.strategy == "tpu":
         prepare_for_tpu(model, optimizer)
+    return model, optimizer
+
+
+def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> tuple[keras.Model, TrainingResult]:
+    """Builds the model and trains it, or goes on with the training that `directory` holds.
+
+    The model lives under the strategy that the settings name; `model_for_export` gives one that does not.
+    """
+    settings = complete_settings(settings, data, say=False)
+    training = settings.training
+    steps = math.ceil(data.num_rows("train") / (training.batch_size or 1)) * training.epochs
+    model, optimizer = build_for_training(settings, data.features, steps)
     with _xla_clusters() if training.xla else contextlib.nullcontext():
         result = train(
             model,

@@ -257,6 +257,10 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
 
         stack.once_for_all_replicas(update)
 
+    def member_of(self, variable: Any) -> Any:
+        """Returns the member that updates a variable; the optimizer must be built."""
+        return self.members()[self._assigned.numbers[self._var_key(variable)]]
+
     def assignment(self) -> tuple[Assignment, ...]:
         """Returns who updates what, one row per variable.
 

@@ -7,7 +7,7 @@ Keras 2.15. What the three do alike is called directly; what they do differently
 
 from dynctr_tf.stack.export import track_for_export, write_quietly
 from dynctr_tf.stack.graphs import GraphCall, copy_trainable_of_weights, graph_calls, graph_of, in_form_of
-from dynctr_tf.stack.inputs import KeyedInput, copied_input, keyed_input
+from dynctr_tf.stack.inputs import KeyedInput, copied_input, input_is_used, keyed_input
 from dynctr_tf.stack.layers import (
     ConditionedLayer,
     FloatInputs,
@@ -32,6 +32,7 @@ from dynctr_tf.stack.optimizers import (
     learning_rate_variable,
     optimizer_state,
     refuse_options,
+    slots_of,
 )
 from dynctr_tf.stack.random_state import keep_random_state_in_variables, random_states
 from dynctr_tf.stack.replicas import ReplicaSum, once_for_all_replicas, sum_over_replicas
@@ -73,6 +74,7 @@ __all__ = [
     "graph_calls",
     "graph_of",
     "in_form_of",
+    "input_is_used",
     "is_legacy_optimizer",
     "is_optimizer",
     "keep_random_state_in_variables",
@@ -84,6 +86,7 @@ __all__ = [
     "raw_variable",
     "refuse_options",
     "shape_of_new_variable",
+    "slots_of",
     "storage_dtype",
     "sum_over_replicas",
     "table_notes",

@@ -36,6 +36,15 @@ def keyed_input(key: str, shape: tuple[int | None, ...], *, name: str, dtype: st
     return keras.Input(shape, dtype=dtype, name=name)
 
 
+def input_is_used(model: Any, key: str) -> bool:
+    """Whether a model makes use of an input: a layer of a functional one takes it, another one has it."""
+    inputs = model.input if isinstance(getattr(model, "input", None), dict) else {}
+    if key not in inputs:
+        return False
+    history = getattr(inputs[key], "_keras_history", None)
+    return history is None or bool(history[0]._outbound_nodes)
+
+
 def copied_input(tensor: Any) -> Any:
     """Returns a new input like one of a functional model."""
     layer = tensor._keras_history[0] if KERAS_3 else None

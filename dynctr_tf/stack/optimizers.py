@@ -106,6 +106,15 @@ class RuleOptimizer(_KerasOptimizer):
         """Returns for each slot that a variable has the value that it is filled with at the start."""
         raise NotImplementedError
 
+    def slots_of_new_rows(self, weight: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the slots of rows that come into a table with given weights, where they are not those of the start.
+
+        Args:
+            weight: The weights of the rows.
+            rate: The learning rate.
+        """
+        return {}
+
     def slot_shape(self, variable: Any) -> tuple[int, ...]:
         """Returns the shape of each slot of a variable: that of the variable."""
         return tuple(variable.shape)
@@ -345,3 +354,28 @@ def learning_rate_variable(optimizer: Any) -> tf.Variable | None:
     if not KERAS_3:
         return rate if isinstance(rate, tf.Variable) else None
     return raw_variable(rate) if isinstance(rate, keras.Variable) else None
+
+
+def slots_of(optimizer: Any, variable: Any) -> list[tf.Variable]:
+    """Returns what an optimizer of any kind, once built, keeps for one of its variables.
+
+    Optimizers of optimizers are asked for the member of the variable, and then that one.
+    """
+    if isinstance(optimizer, RuleOptimizer):
+        return list(optimizer.slots_of(variable).values())
+    if is_legacy_optimizer(optimizer):
+        return [optimizer.get_slot(variable, name) for name in optimizer.get_slot_names()]
+    index = optimizer._get_variable_index(variable) if KERAS_3 else optimizer._index_dict[optimizer._var_key(variable)]
+    count = len(optimizer._trainable_variables if KERAS_3 else optimizer._index_dict)
+    found = []
+    for name, kept in vars(optimizer).items():
+        # Keras keeps a list for each slot, in the order of the variables, and the variables themselves.
+        if name in ("_trainable_variables", "_variables"):
+            continue
+        if isinstance(kept, dict):
+            slot = kept.get(variable_path(variable))
+        else:
+            slot = kept[index] if isinstance(kept, (list, tuple)) and len(kept) == count else None
+        if slot is not None and (isinstance(slot, tf.Variable) or (KERAS_3 and isinstance(slot, keras.Variable))):
+            found.append(raw_variable(slot))
+    return found

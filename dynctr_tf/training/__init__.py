@@ -1,7 +1,8 @@
 """Fitting models: seeds, rounds of steps with exact validation, early stopping, resume, several devices or machines."""
 
+from dynctr_tf.training.carry_over import carry_over, indexed_features
 from dynctr_tf.training.cluster import Cluster, read_cluster
-from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, predict_logits, train
+from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, predict_logits, restore_training, train
 from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.reproducibility import machine_record, set_seed
 from dynctr_tf.training.steps import StepPlan, plan_steps
@@ -21,6 +22,8 @@ __all__ = [
     "TrainingResult",
     "Validation",
     "bytes_per_step",
+    "carry_over",
+    "indexed_features",
     "machine_record",
     "make_strategy",
     "peak_memory_mib",
@@ -28,6 +31,7 @@ __all__ = [
     "plan_steps",
     "prepare_for_tpu",
     "read_cluster",
+    "restore_training",
     "serve_chief",
     "set_seed",
     "train",

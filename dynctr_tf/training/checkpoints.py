@@ -89,7 +89,8 @@ class Checkpoints:
     """The checkpoints under a run's directory, of which the newest two are kept, and the best weights that they need.
 
     A checkpoint is `checkpoints/STEP/`: the variables, `about.json` with what else a run must know to go on, and
-    checksums. Best weights are `best/STEP/`. What is saved is on the disk before it has its name; the state of a run
+    checksums. That of the best validation is kept too: a model that is trained goes on from it when there are new rows.
+    Best weights are `best/STEP/`. What is saved is on the disk before it has its name; the state of a run
     is the newest checkpoint that is whole, so that nothing else has to agree with it.
 
     Args:
@@ -111,6 +112,10 @@ class Checkpoints:
         if not folder.is_dir():
             return []
         return sorted((int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()), reverse=True)
+
+    def steps(self) -> list[int]:
+        """The steps that have a checkpoint, the newest first."""
+        return self._steps(self.directory / "checkpoints")
 
     @property
     def newest(self) -> Path | None:
@@ -200,9 +205,18 @@ class Checkpoints:
         """
         write_variables(checkpoint, self._checkpoint(step), about)
         self._best_of[step] = about["best_step"]
-        for old in self._steps(self.directory / "checkpoints")[_KEPT:]:
-            self._best_of.pop(old, None)
-            remove_folder(self._checkpoint(old))
+        steps = self._steps(self.directory / "checkpoints")
+        needed = {self._best_of[kept] for kept in steps[:_KEPT] if kept in self._best_of}
+        for old in steps[_KEPT:]:
+            if old not in needed:
+                self._best_of.pop(old, None)
+                remove_folder(self._checkpoint(old))
         for old in self._steps(self.directory / "best"):
-            if old not in self._best_of.values():
+            if old not in needed:
                 remove_folder(self._best(old))
+
+    def keep_only(self, step: int) -> None:
+        """Removes all but the checkpoint of a step: a training that is over, and that nobody has to judge again."""
+        for other in self._steps(self.directory / "checkpoints"):
+            if other != step:
+                remove_folder(self._checkpoint(other))

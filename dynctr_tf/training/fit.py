@@ -19,7 +19,7 @@ from dynctr_tf.durable_files import make_folder, only_process
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.figures import figures_text
 from dynctr_tf.metrics import auc, log_loss
-from dynctr_tf.stack import random_states, raw_variable
+from dynctr_tf.stack import random_states, raw_variable, variable_path
 from dynctr_tf.training.checkpoints import Checkpoints
 from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_batches
@@ -110,6 +110,51 @@ def _weights_alone(model: keras.Model) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(weights=[raw_variable(weight) for weight in model.weights])
 
 
+def _training_state(model: keras.Model, optimizer: Any) -> tuple[tf.train.Checkpoint, tf.Variable]:
+    """Compiles the model and builds the optimizer; returns all that changes in a training, and the steps done."""
+    model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    with model.distribute_strategy.scope():
+        optimizer.build(model.trainable_variables)
+    done = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps_done")
+    checkpoint = tf.train.Checkpoint(
+        model=model, optimizer=optimizer, steps_done=done, random_states=random_states(model)
+    )
+    return checkpoint, done
+
+
+def restore_training(model: keras.Model, optimizer: Any, directory: str | Path) -> int:
+    """Reads back the best state of a training that is over: weights, optimizer state and random state.
+
+    Use it to go on from there with other rows. The optimizer state is that of the best weights, also where the training
+    went on after them.
+
+    Args:
+        model: A model like the one that was trained, new.
+        optimizer: An optimizer like the one that it was trained by, new.
+        directory: The `directory` of that `train`.
+
+    Returns:
+        The step of the best state.
+
+    Raises:
+        ValueError: There is no checkpoint, or not that of the best state, or it is of another model or optimizer.
+        DamagedFileError: It is damaged.
+    """
+    checkpoint, _ = _training_state(model, optimizer)
+    checkpoints = Checkpoints(Path(directory))
+    found = checkpoints.find()
+    if found is None:
+        raise ValueError(f"{directory} holds no checkpoint of a training; train first.")
+    best = int(found[1]["best_step"])
+    if best not in checkpoints.steps():
+        raise ValueError(
+            f"{directory} has the best weights, of step {best:,}, but not the optimizer state that belongs to them: it "
+            "was trained by an earlier version of this library. Train anew, and go on from that."
+        )
+    checkpoints.restore(checkpoint, best)
+    return best
+
+
 class _Rounds(keras.callbacks.Callback):
     """What happens between the rounds of steps that `fit` knows as epochs: validate, record, keep, stop."""
 
@@ -135,8 +180,10 @@ class _Rounds(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.step = int(done.numpy())
         self.total_steps = total_steps
-        self.labels = data.column("validation", "label")
-        self.weights = data.column("validation", "weight") if data.schema.row_weight else None
+        self.validates = log.monitor != "none"
+        if self.validates:
+            self.labels = data.column("validation", "label")
+            self.weights = data.column("validation", "weight") if data.schema.row_weight else None
         self.step_seconds: list[float] = []
         self._scorer: _Scorer | None = None
 
@@ -187,19 +234,31 @@ class _Rounds(keras.callbacks.Callback):
             self._scorer = _Scorer(self.model, self.data, "validation", 16384)
         return self._scorer.logits()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logs = {} if logs is None else logs
+    def _validate(self) -> tuple[float, float]:
+        """Logloss and AUC of the validation split; NaN where there is none.
+
+        The last update of the round may have spoilt the weights, which no training loss has seen yet.
+        """
+        if not self.validates:
+            for weight in self.model.trainable_weights:
+                if not bool(tf.reduce_all(tf.math.is_finite(raw_variable(weight)))):
+                    self._refuse(f"The weights {variable_path(weight)} are no longer finite")
+            return math.nan, math.nan
         logits = self._validation_logits()
         if not np.isfinite(logits).all():
-            # The last update of the round has spoilt the weights, which no training loss has seen yet.
             self._refuse("The validation split has logits that are not finite")
+        return log_loss(self.labels, logits, self.weights), auc(self.labels, logits, self.weights)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = {} if logs is None else logs
+        val_logloss, val_auc = self._validate()
         rate = self.batch_size / float(np.median(self.step_seconds))
         validation = Validation(
             step=self.step,
             epoch=self.step / self.steps_per_epoch,
             train_loss=float(logs["loss"]),
-            val_logloss=log_loss(self.labels, logits, self.weights),
-            val_auc=auc(self.labels, logits, self.weights),
+            val_logloss=val_logloss,
+            val_auc=val_auc,
             learning_rate=float(tf.convert_to_tensor(self.model.optimizer.learning_rate).numpy()),
             rows_per_second=rate,
         )
@@ -208,18 +267,16 @@ class _Rounds(keras.callbacks.Callback):
         best = self.log.best or validation
         # Every worker of a multi-worker job saves, the chief alone where it is kept: to read some variables takes
         # all of them. The checkpoint says that the round is done, so it comes after the weights that it names.
-        if best is validation:
+        if best is validation and self.validates:
             self.checkpoints.save_best(_weights_alone(self.model), self.step)
         self.done.assign(self.step)
         about = {"best_step": best.step, "validations": self.log.as_records()}
         self.checkpoints.save(self.checkpoint, self.step, about)
         self.log.write()
-        self.bar.set_postfix(
-            loss=figures_text(validation.train_loss),
-            val_logloss=figures_text(validation.val_logloss),
-            val_auc=f"{validation.val_auc:.4f}",
-            rows_per_s=f"{rate:,.0f}",
-        )
+        shown = {"loss": figures_text(validation.train_loss), "rows_per_s": f"{rate:,.0f}"}
+        if self.validates:
+            shown |= {"val_logloss": figures_text(validation.val_logloss), "val_auc": f"{validation.val_auc:.4f}"}
+        self.bar.set_postfix(shown)
         if self.log.should_stop:
             self.model.stop_training = True
 
@@ -315,13 +372,14 @@ def train(
     Args:
         model: A model whose output is the logit, `(batch, 1)`, built after `set_seed`, without which a resumed
             run on Keras 2 drops (dropout) other entries than an uninterrupted one.
-        data: The encoded data, with the splits `train` and `validation`.
+        data: The encoded data, with the split `train` and, where there is something to monitor, `validation`.
         optimizer: A Keras optimizer.
         directory: Where checkpoints, the log (`log.csv`) and TensorBoard files of this run live.
         batch_size: Rows per step. Default `None`: from the number of training rows, see `plan_steps`.
         epochs: Passes over the training rows at the most. Default 3.
         evaluate_every: Steps between validations. Default `None`: four times per epoch.
-        monitor: `"logloss"` or `"auc"` of the validation split. Default `"logloss"`.
+        monitor: `"logloss"` or `"auc"` of the validation split, which pick the best weights; or `"none"`: there is no
+            such split, all epochs are trained, and the last weights stay. Default `"logloss"`.
         patience: Validations without a better one after which training stops; 0 for never. Default `None`: those of
             two epochs.
         seed: Seed of the row order. Default 0.
@@ -340,7 +398,8 @@ def train(
     """
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, got {epochs}.")
-    for split in ("train", "validation"):
+    validates = monitor != "none"
+    for split in ("train", "validation") if validates else ("train",):
         if not data.num_rows(split):
             raise ValueError(
                 f"The {split} split has no rows; rows per split: "
@@ -363,20 +422,14 @@ def train(
         own = directory
         if not is_chief(strategy):
             own = Path(cleared.enter_context(tempfile.TemporaryDirectory(prefix="worker-")))
-        log = TrainingLog(own / "log.csv", monitor, patience)
+        log = TrainingLog(own / "log.csv", monitor, patience if validates else 0)
         if is_chief(strategy):
             make_folder(own)
             cleared.enter_context(only_process(own / "lock", f"trains in {own}"))
         total_steps = epochs * steps_per_epoch
         round_steps = min(plan.evaluate_every, total_steps)
 
-        model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
-        with strategy.scope():
-            optimizer.build(model.trainable_variables)
-        done = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps_done")
-        checkpoint = tf.train.Checkpoint(
-            model=model, optimizer=optimizer, steps_done=done, random_states=random_states(model)
-        )
+        checkpoint, done = _training_state(model, optimizer)
         shared, checkpoints = Checkpoints(directory), Checkpoints(own)
         found = shared.find()
         check_goes_on(
@@ -393,7 +446,7 @@ def train(
         best_is_lost = False
         if about is not None:
             shared.restore(checkpoint, resumed_at)
-            best_is_lost = about["best_step"] == resumed_at and not shared.best_is_whole(resumed_at)
+            best_is_lost = validates and about["best_step"] == resumed_at and not shared.best_is_whole(resumed_at)
         _check_same_step(strategy, resumed_at, directory)
         checkpoints.clean(resumed_at)
         if about is not None:
@@ -433,8 +486,9 @@ def train(
         if best is None:
             raise ValueError(f"The checkpoint of step {resumed_at} under {directory} has no validations.")
         wait_for_all(strategy)  # for the chief, to have written the best weights
-        with strategy.scope():
-            shared.restore_best(_weights_alone(model), best.step)
+        if validates:
+            with strategy.scope():
+                shared.restore_best(_weights_alone(model), best.step)
     return TrainingResult(
         steps=rounds.step,
         resumed_at=resumed_at,

@@ -20,8 +20,8 @@ class Validation:
         step: Steps done since the start.
         epoch: Passes over the training rows done, with fraction.
         train_loss: Mean training loss since the last validation, penalties included.
-        val_logloss: Exact logloss of the validation split, nats per row.
-        val_auc: Exact AUC of the validation split.
+        val_logloss: Exact logloss of the validation split, nats per row; NaN where nothing is validated.
+        val_auc: Exact AUC of the validation split; NaN where nothing is validated.
         learning_rate: The optimizer's learning rate.
         rows_per_second: Rows over the median time of a step since the last validation; the input is
             waited for in it, validation and checkpoints are not.
@@ -45,13 +45,14 @@ class TrainingLog:
 
     Args:
         path: The CSV file.
-        monitor: `"logloss"` (lower is better) or `"auc"` (higher is better).
+        monitor: `"logloss"` (lower is better), `"auc"` (higher is better), or `"none"`: nothing is validated, and the
+            last is best.
         patience: Validations without a better one after which training stops; 0 for never.
     """
 
     def __init__(self, path: str | Path, monitor: str = "logloss", patience: int = 0) -> None:
-        if monitor not in ("logloss", "auc"):
-            raise ValueError(f"monitor must be 'logloss' or 'auc', got {monitor!r}.")
+        if monitor not in ("logloss", "auc", "none"):
+            raise ValueError(f"monitor must be 'logloss', 'auc' or 'none', got {monitor!r}.")
         self.path = Path(path)
         self.monitor = monitor
         self.patience = patience
@@ -59,7 +60,11 @@ class TrainingLog:
 
     def restore(self, validations: Sequence[Mapping[str, Any]]) -> None:
         """Takes over the validations that a checkpoint holds, as `as_records` gave them, and writes the file."""
-        self.validations = [Validation(**record) for record in validations]
+        # What is not finite comes back as a text.
+        numbers = [{key: float(value) for key, value in record.items() if key != "step"} for record in validations]
+        self.validations = [
+            Validation(step=int(record["step"]), **own) for record, own in zip(validations, numbers, strict=True)
+        ]
         self.write()
 
     def as_records(self) -> list[dict[str, Any]]:
@@ -87,6 +92,8 @@ class TrainingLog:
         """The best validation so far, the first of equals; `None` before the first."""
         if not self.validations:
             return None
+        if self.monitor == "none":
+            return self.validations[-1]
         if self.monitor == "auc":
             return max(self.validations, key=lambda line: line.val_auc)
         return min(self.validations, key=lambda line: line.val_logloss)

@@ -1,0 +1,221 @@
+"""The days of a run: what a run's folder holds of each day that its model was trained on after the first training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, remove_folder, write_json
+from dynctr_tf.encoding import EncodedDataset, Encoder, ValueTally
+from dynctr_tf.evaluation import Evaluation
+from dynctr_tf.jobs.settings import JobSettings, job_settings
+from dynctr_tf.jobs.settings_file import read_file
+from dynctr_tf.training.run_record import RunRecord
+
+KEPT_STATES = 7
+"""Of how many days the state is kept, from which a model can go on: a week."""
+
+_DAY = "day.json"
+_HEAD = "head.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Day:
+    """A day of a run, as `day.json` has it; day 0 is the first training itself.
+
+    Attributes:
+        number: Its number, from 1 on.
+        goes_on_from: The day whose state it began with.
+        name: What it is called in tables and pictures: the name of its file.
+        rows_key: What tells whether the same rows come again.
+        made_of: What else makes its numbers; a day that was interrupted goes on only where this is the same.
+        finished: Whether all of it is done.
+        clicks: Weight of the clicks of its rows.
+        weight: Weight of all its rows.
+        version: The folder of the version that was exported after it; `None` where none was.
+        about: What a person wants to know: files, rows, how vocabularies have grown, steps.
+    """
+
+    number: int
+    goes_on_from: int
+    name: str
+    rows_key: str
+    made_of: str
+    finished: bool = False
+    clicks: float = 0.0
+    weight: float = 0.0
+    version: str | None = None
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Days:
+    """The days in a run's folder, `days/NUMBER/`.
+
+    Args:
+        run: The run's folder.
+
+    Attributes:
+        run: The run's folder.
+        record: The record of the first training.
+
+    Raises:
+        ValueError: A folder that holds no run, or one whose first training is not finished.
+    """
+
+    def __init__(self, run: str | Path) -> None:
+        self.run = Path(run)
+        if not self.run.is_dir():
+            raise ValueError(
+                f"{self.run}: there is no such folder. Give the folder of a run, such as runs/clicks-dnn-..."
+            )
+        record = RunRecord.load(self.run)
+        if record is None:
+            raise ValueError(
+                f"{self.run} holds no run: it has no run.json that can be read. Give the folder that `dynctr train` "
+                "named; of an export, the card assets.extra/about.json names its run."
+            )
+        self.record = record
+        result = self.run / "result.json"
+        if not result.exists() or read_json(result).get("fingerprint") != record.fingerprint:
+            raise ValueError(
+                f"The training in {self.run} is not finished. Start it again with its command, or with `dynctr train "
+                f"--config {self.run / 'settings.toml'} --run-directory {self.run}`; it goes on from what was saved."
+            )
+
+    def folder(self, number: int) -> Path:
+        """The folder of a day."""
+        return self.run / "days" / f"{number:04d}"
+
+    def numbers(self) -> list[int]:
+        """The days that there are, finished or not, ascending."""
+        place = self.run / "days"
+        return sorted(int(path.name) for path in place.iterdir() if path.name.isdigit()) if place.is_dir() else []
+
+    def load(self, number: int) -> Day | None:
+        """Reads a day; `None` where it has not begun."""
+        try:
+            return Day(**read_json(self.folder(number) / _DAY))
+        except FileNotFoundError:
+            return None
+
+    def save(self, day: Day) -> None:
+        """Writes a day's record."""
+        write_json(make_folder(self.folder(day.number)) / _DAY, dataclasses.asdict(day))
+
+    @property
+    def head(self) -> int:
+        """The day that the next one goes on from; 0 for the first training."""
+        try:
+            return int(read_json(self.run / "days" / _HEAD)["day"])
+        except FileNotFoundError:
+            return 0
+
+    def go_on_from(self, number: int) -> None:
+        """Says from which day the next one goes on."""
+        write_json(make_folder(self.run / "days") / _HEAD, {"day": number})
+
+    def chain(self) -> list[Day]:
+        """The finished days that have made the present state, the first one first."""
+        found: list[Day] = []
+        number = self.head
+        while number:
+            day = self.load(number)
+            if day is None or not day.finished:
+                raise DamagedFileError(f"{self.folder(number)} is not the whole day that the next one goes on from.")
+            found.append(day)
+            number = day.goes_on_from
+        return found[::-1]
+
+    def begun(self, rows_key: str, made_of: str) -> int:
+        """The number of the next day: that of one with the same rows that was interrupted, or a new one.
+
+        A day that was interrupted and is another one is removed.
+        """
+        for number in self.numbers():
+            day = self.load(number)
+            if day is not None and day.finished:
+                continue
+            if day is not None and (day.rows_key, day.made_of, day.goes_on_from) == (rows_key, made_of, self.head):
+                return number
+            print(f"day {number} was interrupted, and this is another one; it is removed")
+            remove_folder(self.folder(number))
+        return max(self.numbers(), default=0) + 1
+
+    def settings(self, number: int) -> JobSettings:
+        """The settings that a day was trained with."""
+        folder = self.run if number == 0 else self.folder(number)
+        return job_settings(read_file(folder / "settings.toml"))
+
+    def training(self, number: int) -> Path:
+        """The folder of a day's checkpoints.
+
+        Raises:
+            ValueError: Its state is not kept any more.
+        """
+        folder = self.run if number == 0 else self.folder(number) / "training"
+        if not folder.is_dir():
+            raise ValueError(
+                f"The state of day {number} of {self.run} is not kept any more, as those of the newest {KEPT_STATES} "
+                "are; go on from a later one."
+            )
+        return folder
+
+    def encoder(self, number: int) -> tuple[Encoder, ValueTally | None]:
+        """The encoder of a day, and what its vocabularies remember.
+
+        Raises:
+            ValueError: The encoded rows of the first training are not there any more, or are others.
+        """
+        if number:
+            folder = self.folder(number) / "encoder"
+            return Encoder.load(folder), ValueTally.load(folder)
+        folder = Path(read_json(self.run / "about.json")["encoded"])
+        if not folder.is_dir():
+            raise ValueError(
+                f"The encoded rows of the run, {folder}, are not there any more, and its vocabularies with them. To "
+                f"prepare them again: `dynctr train --config {self.run / 'settings.toml'} --run-directory {self.run}`."
+            )
+        data = EncodedDataset.open(folder)
+        if data.fingerprint != self.record.rows["fingerprint"]:
+            raise ValueError(f"{folder} holds other rows than those that {self.run} was trained on.")
+        return data.encoder(), ValueTally.load(folder / "encoder")
+
+    def evaluations(self) -> dict[str, Evaluation]:
+        """Of each day of the present state how the model before it scored its rows."""
+        chain = self.chain()
+        names = [day.name for day in chain]
+        return {
+            day.name if names.count(day.name) == 1 else f"{day.name} ({day.number})": Evaluation.load(
+                self.folder(day.number) / "evaluation.json"
+            )
+            for day in chain
+        }
+
+    def day_of_version(self, folder: Path, card: Mapping[str, Any]) -> int:
+        """The day after which a version was exported.
+
+        Args:
+            folder: The version's folder, for the message.
+            card: What its card says.
+
+        Raises:
+            ValueError: It is of another run.
+        """
+        if card.get("run") != self.run.name:
+            raise ValueError(f"{folder} was made by the run {card.get('run')!r}, and not by {self.run.name!r}.")
+        return int(card.get("day", 0))
+
+    def forget_old_states(self) -> None:
+        """Removes the states of all but the newest days, and of the one that the next day goes on from."""
+        finished = [number for number in self.numbers() if (day := self.load(number)) is not None and day.finished]
+        for number in finished[:-KEPT_STATES]:
+            if number != self.head and (self.folder(number) / "training").is_dir():
+                remove_folder(self.folder(number) / "training")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    return json.loads(json.dumps(value, default=repr))

@@ -1,0 +1,88 @@
+"""Go on with tomorrow's rows: score them, train on them with vocabularies that grow, export the next version.
+
+`dynctr update runs/tabular_file-dnn-1a2b3c4d --data.path monday.csv tuesday.csv` takes a run that is finished and files
+of its columns, a file a day. Each day is scored before it is trained on. Killed and started again, it goes on; a file
+that was trained on is passed over. Model, optimizer, schema and the rest are the run's; `--training.epochs` (without it
+1), the learning rates and where the export goes can be given.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dynctr_tf.jobs.option_tables import table_options
+from dynctr_tf.jobs.settings import JobSettings
+from pipelines import errors_as_messages
+from pipelines.settings_parser import SettingsParser
+
+_SECTIONS = ("data", "model", "optimizer", "training", "evaluation", "export")
+
+
+def update(run: Path, settings: JobSettings, paths: Sequence[str | None], drop_after: int | None = None) -> None:
+    """Goes on with some days and prints what came out.
+
+    Args:
+        run: The folder of the run.
+        settings: Its settings, with what was asked for otherwise.
+        paths: The files of the days; `None` for rows that the project makes itself.
+        drop_after: Days after which a value that was not seen loses its id. Default `None`: never.
+    """
+    from dynctr_tf.jobs.days import Days
+    from dynctr_tf.jobs.update import report, run_days
+
+    start = time.perf_counter()
+    days = Days(run)
+    run_days(days, settings, paths, drop_after=drop_after)
+    text = report(days)
+    if text:
+        print(f"\n{text}picture of the days: {run / 'days' / 'days.png'}")
+    print(f"done in {time.perf_counter() - start:.0f} s")
+
+
+def _paths(words: list[str]) -> tuple[list[str], list[str]]:
+    """The values of `--data.path`, of which there may be several, and the other words."""
+    paths: list[str] = []
+    rest: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word.startswith("--data.path="):
+            paths.append(word.partition("=")[2])
+        elif word == "--data.path":
+            while words and not words[0].startswith("--"):
+                paths.append(words.pop(0))
+        else:
+            rest.append(word)
+    return paths, rest
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Reads the command line and runs the job."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    paths, rest = _paths(words)
+    parser = SettingsParser(__doc__ or "", _SECTIONS, prog="python -m pipelines.update", table_options=table_options)
+    parser.add_argument("run", type=Path, help="the folder of a run that is finished, such as runs/clicks-dnn-1a2b3c4d")
+    parser.add_argument(
+        "--drop-ids-after",
+        type=int,
+        metavar="DAYS",
+        help="values that were not seen on so many days one after another lose their ids; without it none does",
+    )
+    with errors_as_messages(parser):
+        if not {"--help", "-h"} & set(rest):
+            if not rest or rest[0].startswith("-"):
+                parser.error("The run comes first: dynctr update runs/clicks-dnn-1a2b3c4d --data.path tomorrow.csv")
+            from dynctr_tf.jobs.days import Days
+
+            Days(rest[0])  # for a message that names the folder and not a file in it
+            rest = ["--config", str(Path(rest[0]) / "settings.toml"), "--training.epochs", "1", *rest]
+        settings, namespace = parser.parse_settings(rest)
+        if not paths and settings.data.path is not None:
+            parser.error("Give the files of the new days: --data.path monday.csv tuesday.csv")
+        update(namespace.run, settings, paths or [None], namespace.drop_ids_after)
+
+
+if __name__ == "__main__":
+    main()

@@ -38,9 +38,11 @@ def source(cell: dict[str, Any]) -> str:
 def test_there_is_a_notebook_for_each_question() -> None:
     wanted = {
         "distribution",
+        "dpn_and_sequences",
         "dynamic_layers",
         "dynint_figures",
         "make_your_model_adaptive",
+        "many_scenarios",
         "optimizers_and_sparsity",
         "quick_start",
         "trusted_metrics",

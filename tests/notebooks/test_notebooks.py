@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from dynctr_tf.datasets import real_rows
 from dynctr_tf.stack import KERAS_3
 from pipelines.api_pages import public_modules
 
@@ -23,6 +24,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Variables that the notebooks document, each in its first cells.
 SMALL = {"NOTEBOOK_ROWS": "4000", "NOTEBOOK_TRIALS": "3", "NOTEBOOK_SETTINGS": "1"}
 LONGEST = 180.0
+REAL_ROWS = ROOT / "notebooks" / "real_rows.ipynb"
 
 
 def cells(path: Path, kind: str) -> list[dict[str, Any]]:
@@ -45,6 +47,7 @@ def test_there_is_a_notebook_for_each_question() -> None:
         "many_scenarios",
         "optimizers_and_sparsity",
         "quick_start",
+        "real_rows",
         "trusted_metrics",
         "tuning",
         "your_own_data",
@@ -114,20 +117,51 @@ def test_it_reads_like_a_page(path: Path) -> None:
             assert any(words.startswith("#") and "tests" in words for words in before), f"{name} is not explained"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not KERAS_3, reason="the notebooks are run on the default stack")
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs(path: Path, tmp_path: Path) -> None:
+def run_page(path: Path, folder: Path, **variables: str) -> str:
+    """Runs the code of a page in a process of its own, and returns what it printed."""
     code = "\n\n".join(source(cell) for cell in cells(path, "code"))
-    script = tmp_path / f"{path.stem}.py"
+    script = folder / f"{path.stem}.py"
     # Notebooks show what a magic command would, without one.
     assert not any(line.lstrip().startswith(("%", "!")) for line in code.splitlines())
     script.write_text(code, encoding="utf-8")
     packages = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, **SMALL, "MPLBACKEND": "Agg", "PYTHONPATH": packages, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, **SMALL, "MPLBACKEND": "Agg", "PYTHONPATH": packages, "TMPDIR": str(folder)}
     begin = time.monotonic()
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONGEST
+        [sys.executable, str(script)],
+        cwd=folder,
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert time.monotonic() - begin < LONGEST and done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not KERAS_3, reason="the notebooks are run on the default stack")
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path != REAL_ROWS], ids=lambda path: path.stem)
+def test_it_runs(path: Path, tmp_path: Path) -> None:
+    run_page(path, tmp_path)
+
+
+def test_without_real_rows_the_page_says_how_to_get_them(tmp_path: Path) -> None:
+    printed = run_page(REAL_ROWS, tmp_path, DYNCTR_DATA=str(tmp_path / "empty"))
+    assert "This page needs real rows" in printed and "Set DYNCTR_DATA to the folder" in printed
+    assert "https://www.kaggle.com/c/criteo-display-ad-challenge" in printed and "AUC" not in printed
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+@pytest.mark.skipif(not KERAS_3, reason="the notebooks are run on the default stack")
+def test_it_runs_on_real_rows(tmp_path: Path) -> None:
+    try:
+        real_rows("criteo", "train.txt.gz")
+    except ValueError as error:
+        pytest.skip(str(error))
+    printed = run_page(REAL_ROWS, tmp_path)
+    (reached,) = re.findall(r"^lr +AUC (0\.\d+) \[", printed, re.M)
+    # Of 4000 rows, 2800 train; with none of their signal it would be 0.5.
+    assert float(reached) > 0.6

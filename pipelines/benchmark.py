@@ -296,13 +296,13 @@ def main(words: Sequence[str] | None = None) -> None:
         default="off",
         help="whether XLA compiles what it can of ours (default off)",
     )
-    sub = command("profile", profile, [1_000_000], ["dnn", "deepfm", "dcn_v2", "xdeepfm", "autoint-plus", "fibinet"])
+    sub = command("profile", profile, [1_000_000], ["dnn", "deepfm", "dcn_v2", "xdeepfm", "autoint_plus", "fibinet"])
     sub.add_argument("--precision", choices=PRECISIONS, default="float32", help="of matrix products")
     command("growth", growth, [100_000, 1_000_000, 10_000_000], ["dnn"], steps=40)
     command("reading", reading, [0], ["dnn"]).add_argument(
         "--rows", type=int, default=4_000_000, help="rows to write and read (default 4 000 000)"
     )
-    command("memory", memory, [0], ["dynint-dgp"])
+    command("memory", memory, [0], ["dynint_dgp"])
     layer = commands.add_parser("one-layer", help="one DynInt layer in one form, one line of JSON")
     layer.add_argument("mode", choices=("dgp", "dwp"))
     layer.add_argument("form", choices=("naive", "low_rank"))

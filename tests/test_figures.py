@@ -57,4 +57,4 @@ def test_full_names_are_looked_for_in_all_sections(given: str, meant: list[str])
 
 
 def test_case_and_hyphens_do_not_count() -> None:
-    assert "Did you mean 'autoint-plus'" in unknown_name_message("model", "AutoInt_Plus", ["autoint", "autoint-plus"])
+    assert "Did you mean 'autoint_plus'" in unknown_name_message("model", "AutoInt_Plus", ["autoint", "autoint_plus"])

@@ -28,7 +28,7 @@ def test_every_registered_class_is_found() -> None:
 @pytest.mark.parametrize("first", ["dynctr_tf", "keras"])
 def test_a_model_is_loaded_by_the_package_alone(tmp_path: Path, first: str) -> None:
     """With its optimizer, by which it trains on."""
-    model = build_model("dynint-dgp", EncodedFeatures.from_sizes([20, 30, 5]))
+    model = build_model("dynint_dgp", EncodedFeatures.from_sizes([20, 30, 5]))
     model.compile(LazyAdam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     ids = np.stack([np.arange(8), np.arange(8) + 25, np.full(8, 54)], axis=1).astype(np.int32)
     model.fit({"fields": ids}, np.arange(8) % 2, verbose=0)

@@ -95,7 +95,7 @@ class DataSettings:
 class ModelSettings:
     """Which model; its own options are listed by --list-models."""
 
-    name: str = _setting("dynint-dgp", "model of the catalogue, see --list-models")
+    name: str = _setting("dynint_dgp", "model of the catalogue, see --list-models")
     options: dict[str, Any] = _setting(
         {}, "an option of the model, such as num_layers or embedding.dim; in code, all of them by their paths"
     )

@@ -39,7 +39,7 @@ def model_entry(name: str) -> ModelEntry:
 
     Example:
 
-    >>> model_entry("dynint-dgp").optimizer
+    >>> model_entry("dynint_dgp").optimizer
     'row_wise_adagrad'
     """
     if name not in CATALOGUE:

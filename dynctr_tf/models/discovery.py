@@ -58,7 +58,7 @@ def by_name(entries: Iterable[ModelEntry]) -> dict[str, ModelEntry]:
     Example:
 
     >>> list(by_name(all_entries()))[:3]
-    ['afm', 'afn', 'afn-plus']
+    ['afm', 'afn', 'afn_plus']
     """
     found: dict[str, ModelEntry] = {}
     for entry in entries:

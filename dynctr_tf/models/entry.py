@@ -64,7 +64,7 @@ class ModelEntry:
     """What the catalogue knows of a model.
 
     Args:
-        name: Its name in configurations and reports.
+        name: Its name in configurations and reports: that of the function, with what it is fixed to after an underscore.
         function: The function that builds it.
         title: The paper's title.
         paper: Where it is: `"arXiv ..."` or a conference.
@@ -135,4 +135,4 @@ class ModelEntry:
         Raises:
             ValueError: As `arguments`, or a value that its function refuses.
         """
-        return self.function(features, **self.arguments(options), name=self.name.replace("-", "_"))
+        return self.function(features, **self.arguments(options), name=self.name)

@@ -70,7 +70,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
     >>> import keras_tuner
     >>> from dynctr_tf.models.catalogue import Choice
     >>> def tuner(data):
-    ...     model = HyperModel("dynint-dgp", data, space={"model.num_layers": Choice((1, 2, 3))})
+    ...     model = HyperModel("dynint_dgp", data, space={"model.num_layers": Choice((1, 2, 3))})
     ...     return keras_tuner.BayesianOptimization(
     ...         model, keras_tuner.Objective("val_auc", "max"), max_trials=20, directory="search"
     ...     )  # and then tuner(data).search()

@@ -33,7 +33,7 @@ def catalogue_space(model: str, optimizer: str = "default") -> dict[str, Choice 
 
     Example:
 
-    >>> space = catalogue_space("dynint-dwp")
+    >>> space = catalogue_space("dynint_dwp")
     >>> space["model.rank"], space["optimizer.learning_rate"]
     (Choice(values=(1, 2, 3, 4)), LogUniform(low=0.005, high=0.05))
     """
@@ -73,7 +73,7 @@ def with_own_space(
 
     Example:
 
-    >>> with_own_space({}, {"model": {"num_layers": [1, 2], "rank": 8}}, "dynint-dgp")
+    >>> with_own_space({}, {"model": {"num_layers": [1, 2], "rank": 8}}, "dynint_dgp")
     ({'model.num_layers': Choice(values=(1, 2))}, {'model.rank': 8})
     """
     known: dict[str, list[str]] = {

@@ -38,17 +38,17 @@ class Pair(NamedTuple):
 _APG_BASES = ("dnn", "wide_deep", "deepfm", "pnn", "dcn", "dcn_v2", "fibinet")
 _NARROW = {"deep.units": (256, 128, 64)}
 PAIRS = (
-    *(Pair(f"dynint-{mode}", "xdeepint", {}) for mode in ("da", "dgp", "dwp")),
+    *(Pair(f"dynint_{mode}", "xdeepint", {}) for mode in ("da", "dgp", "dwp")),
     Pair("dpn", "dnn", {}),
-    *(Pair(f"apg-{base}", base, {}) for base in _APG_BASES),
-    Pair("apg-autoint", "autoint-plus", {}),
+    *(Pair(f"apg_{base}", base, {}) for base in _APG_BASES),
+    Pair("apg_autoint", "autoint_plus", {}),
     *(Pair(name, "din", {}) for name in ("dymlp", "sdpn", "can")),
     # OptMSM has as many encoders as there are scenarios, each as wide as the bottom beside which it stands.
     Pair("optmsm", "shared_bottom", {"deep.units": (128, 64), "tower_units": (64, 32)}),
     Pair("star", "shared_bottom", {}),
     Pair("m2m", "mmoe", {}),
     *(Pair(name, "dnn", _NARROW) for name in ("pepnet", "lhuc", "poso")),
-    *(Pair(name, "dnn", {}) for name in ("gatenet", "masknet-serial", "masknet-parallel")),
+    *(Pair(name, "dnn", {}) for name in ("gatenet", "masknet_serial", "masknet_parallel")),
 )
 """The pairs that are counted."""
 

@@ -32,19 +32,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dcn_v2_mix": {**_DENSE, "num_layers": 3, "rank": 32, "num_experts": 4},
     "pnn": {**_DENSE, "product": "inner"},
     "xdeepfm": {**_DENSE, "layer_sizes": (16, 16, 16)},
-    "autoint-plus": {**_DENSE, "num_layers": 2, "num_heads": 2, "head_dim": 8},
+    "autoint_plus": {**_DENSE, "num_layers": 2, "num_heads": 2, "head_dim": 8},
     "fibinet": _DENSE,
-    "afn-plus": {**_DENSE, "dnn_units": workload.HIDDEN_UNITS, "num_neurons": 64},
-    "apg-deepfm": {
+    "afn_plus": {**_DENSE, "dnn_units": workload.HIDDEN_UNITS, "num_neurons": 64},
+    "apg_deepfm": {
         **_DENSE,
         "adaptive.rank": 32,
         "adaptive.over_parameterisation": 64,
         "adaptive.generated_bias": True,
     },
     "xdeepint": {"num_layers": 3},
-    "dynint-da": {"num_layers": 3},
-    "dynint-dgp": {"num_layers": 3},
-    "dynint-dwp": {"num_layers": 3},
+    "dynint_da": {"num_layers": 3},
+    "dynint_dgp": {"num_layers": 3},
+    "dynint_dwp": {"num_layers": 3},
 }
 """The networks of the comparison: models of the catalogue, and the options with which they are the peers' networks."""
 

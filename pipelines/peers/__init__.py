@@ -3,10 +3,10 @@
 PEER_MODELS = {
     "FuxiCTR": (
         "lr", "fm", "dnn", "wide_deep", "deepfm", "nfm", "afm", "deep_crossing", "dcn", "dcn_v2", "dcn_v2_mix",
-        "pnn", "xdeepfm", "autoint-plus", "fibinet", "apg-deepfm", "afn-plus",
+        "pnn", "xdeepfm", "autoint_plus", "fibinet", "apg_deepfm", "afn_plus",
     ),
     "DeepCTR": (
-        "wide_deep", "deepfm", "nfm", "afm", "dcn", "dcn_v2", "dcn_v2_mix", "pnn", "xdeepfm", "autoint-plus", "fibinet",
+        "wide_deep", "deepfm", "nfm", "afm", "dcn", "dcn_v2", "dcn_v2_mix", "pnn", "xdeepfm", "autoint_plus", "fibinet",
     ),
 }  # fmt: skip
 """Which models of our catalogue each peer has."""

@@ -213,7 +213,7 @@ CASES = {
     "xdeepfm-split": Case(
         "xdeepfm", {**_CIN, "split_half": True, "cin_activation": "relu"}, "xDeepFM (split half, relu)", _xdeepfm
     ),
-    "autoint-plus": Case("autoint-plus", _ATTENTION, "AutoInt", _autoint, _NO_LINEAR),
+    "autoint_plus": Case("autoint_plus", _ATTENTION, "AutoInt", _autoint, _NO_LINEAR),
     **{
         f"fibinet-{mode}": Case(
             "fibinet", {**_WIDTHS, "mode": mode, "reduction_ratio": 2}, f"FiBiNET ({mode})", _fibinet

@@ -30,7 +30,7 @@ MODELS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "dcn_v2_mix": ("DCNMix", True, {**_DENSE, "cross_num": 3, "low_rank": 32, "num_experts": 4}),
     "pnn": ("PNN", False, _DENSE),
     "xdeepfm": ("xDeepFM", True, {**_DENSE, "cin_layer_size": (16, 16, 16)}),
-    "autoint-plus": ("AutoInt", True, {**_DENSE, "att_layer_num": 2, "att_embedding_size": 8, "att_head_num": 2}),
+    "autoint_plus": ("AutoInt", True, {**_DENSE, "att_layer_num": 2, "att_embedding_size": 8, "att_head_num": 2}),
     "fibinet": ("FiBiNET", True, _DENSE),
 }
 

@@ -395,7 +395,7 @@ CASES = {
     "xdeepfm": Case("xdeepfm", {**_WIDTHS, "layer_sizes": (4, 2)}, "xDeepFM", _xdeepfm),
     "cin": Case("cin", {"layer_sizes": (4, 2)}, "xDeepFM without DNN", _xdeepfm),
     "autoint": Case("autoint", _ATTENTION, "AutoInt without DNN", _autoint, _NO_RESIDUAL_MATRIX),
-    "autoint-plus": Case("autoint-plus", {**_WIDTHS, **_ATTENTION}, "AutoInt", _autoint, _NO_RESIDUAL_MATRIX),
+    "autoint_plus": Case("autoint_plus", {**_WIDTHS, **_ATTENTION}, "AutoInt", _autoint, _NO_RESIDUAL_MATRIX),
     **{
         f"fibinet-{mode}": Case(
             "fibinet", {**_WIDTHS, "mode": mode, "reduction_ratio": 2}, f"FiBiNET ({mode})", _fibinet
@@ -403,7 +403,7 @@ CASES = {
         for mode in ("all", "each", "interaction")
     },
     "afn": Case("afn", _AFN, "AFN without DNN", _afn),
-    "afn-plus": Case("afn-plus", {**_AFN, "dnn_units": (8, 6)}, "AFN", _afn, _SUM_OF_PARTS),
+    "afn_plus": Case("afn_plus", {**_AFN, "dnn_units": (8, 6)}, "AFN", _afn, _SUM_OF_PARTS),
     "din": Case("din", {**_WIDTHS, "attention_units": (5,)}, "DIN", _din, history=6),
     "din-softmax": Case("din", {**_WIDTHS, "attention_units": (5,), "softmax": True}, "DIN (softmax)", _din, history=6),
 }

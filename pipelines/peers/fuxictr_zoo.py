@@ -85,13 +85,13 @@ def zoo_model(name: str, hidden_units: Sequence[int]) -> tuple[str, str, dict[st
         ),
         "pnn": ("PNN", "PNN", {"hidden_units": hidden}),
         "xdeepfm": ("xDeepFM", "xDeepFM", {"dnn_hidden_units": hidden, "cin_hidden_units": [16, 16, 16]}),
-        "autoint-plus": (
+        "autoint_plus": (
             "AutoInt",
             "AutoInt",
             {"dnn_hidden_units": hidden, "attention_layers": 2, "num_heads": 2, "attention_dim": 16},
         ),
         "fibinet": ("FiBiNET", "FiBiNET", {"hidden_units": hidden}),
-        "apg-deepfm": (
+        "apg_deepfm": (
             "APG",
             "APG_DeepFM",
             {
@@ -104,7 +104,7 @@ def zoo_model(name: str, hidden_units: Sequence[int]) -> tuple[str, str, dict[st
                 "generate_bias": True,
             },
         ),
-        "afn-plus": (
+        "afn_plus": (
             "AFN",
             "AFN",
             {

@@ -343,7 +343,7 @@ def test_a_model_in_bfloat16(exported: Exported, tmp_path: Path) -> None:
 
 def test_the_synthetic_rows_and_dynint(small_source: Any, small_data: Any, tmp_path: Path) -> None:
     set_seed(0)
-    model = build_model("dynint-dgp", small_data.features, embedding=Embedding(8, initial_scale=0.5), num_subspaces=4)
+    model = build_model("dynint_dgp", small_data.features, embedding=Embedding(8, initial_scale=0.5), num_subspaces=4)
     rows = first_rows(small_source, "test", 50)
     path = export_model(model, small_data.encoder(), tmp_path / "clicks", rows)
     served = tf.saved_model.load(str(path)).signatures["serving_default"](**raw_tensors(rows, small_data.schema))

@@ -69,7 +69,7 @@ def rich_data(tmp_path_factory: pytest.TempPathFactory) -> EncodedDataset:
     return write_encoded_dataset(Rows(), encoder, tmp_path_factory.mktemp("rich") / "encoded", progress=False)
 
 
-@pytest.mark.parametrize("name", ["dnn", "dynint-dgp", "din", "star", "of one's own"])
+@pytest.mark.parametrize("name", ["dnn", "dynint_dgp", "din", "star", "of one's own"])
 def test_the_loaded_version_answers_as_the_trainer(name: str, rich_data: EncodedDataset, tmp_path: Path) -> None:
     """Static, dynamic, sequence and multi-scenario models, and one that the library does not know."""
     set_seed(3)

@@ -21,7 +21,7 @@ FEATURES = EncodedFeatures(
     num_scenarios=5,
     num_groups=3,
 )
-_INTERESTS = ("din", "din-heter", "dien", "dien-heter")
+_INTERESTS = ("din", "din_heter", "dien", "dien_heter")
 SMALL: dict[str, dict[str, Any]] = {
     "lr": {},
     "fm": {"embedding.dim": 4},
@@ -29,7 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dcn_v2": {"embedding.dim": 4, "deep.units": (8, 4), "num_layers": 2},
     **{
         name: {"embedding.dim": 4, "num_layers": 2, "num_subspaces": 2}
-        for name in ("xdeepint", "dynint-da", "dynint-dgp", "dynint-dwp")
+        for name in ("xdeepint", "dynint_da", "dynint_dgp", "dynint_dwp")
     },
     "dpn": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True, "contexts": ("z0", "y1")},
     "dpn_field": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},
@@ -39,7 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     **{name: {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,)} for name in _INTERESTS},
     **{
         name: {"embedding.dim": 4, "deep.units": (8,)}
-        for name in ("transformer", "transformer-homo", "transformer-heter", "kfatt")
+        for name in ("transformer", "transformer_homo", "transformer_heter", "kfatt")
     },
     "afm": {"embedding.dim": 4, "attention_dim": 3},
     "hofm": {"embedding.dim": 4},
@@ -54,12 +54,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "xdeepfm": {"embedding.dim": 4, "deep.units": (8, 4), "layer_sizes": (3, 2)},
     "cin": {"embedding.dim": 4, "layer_sizes": (3, 2)},
     "autoint": {"embedding.dim": 4, "head_dim": 3},
-    "autoint-plus": {"embedding.dim": 4, "head_dim": 3, "deep.units": (8, 4)},
+    "autoint_plus": {"embedding.dim": 4, "head_dim": 3, "deep.units": (8, 4)},
     "fibinet": {"embedding.dim": 4, "deep.units": (8, 4)},
     "afn": {"embedding.dim": 4, "num_neurons": 5, "deep.units": (8, 4)},
-    "afn-plus": {"embedding.dim": 4, "num_neurons": 5, "deep.units": (8, 4), "dnn_units": (8,)},
+    "afn_plus": {"embedding.dim": 4, "num_neurons": 5, "deep.units": (8, 4), "dnn_units": (8,)},
     **{
-        f"apg-{base}": {
+        f"apg_{base}": {
             "embedding.dim": 4,
             "deep.units": (8, 4),
             "adaptive.rank": 2,
@@ -78,7 +78,7 @@ SMALL: dict[str, dict[str, Any]] = {
         name: {"embedding.dim": 4, "deep.units": (8, 4)}
         for name in ("pepnet", "per_scenario", "lhuc", "poso", "gatenet")
     },
-    **{f"masknet-{mode}": {"embedding.dim": 4, "block_units": (8, 4)} for mode in ("serial", "parallel")},
+    **{f"masknet_{mode}": {"embedding.dim": 4, "block_units": (8, 4)} for mode in ("serial", "parallel")},
 }
 
 

@@ -76,13 +76,13 @@ def test_mix_takes_the_embeddings_of_its_fields(mix: str, shape: tuple[int, ...]
 
 @pytest.mark.parametrize("base", APG_BASES)
 def test_entries_have_the_options_and_search_spaces_of_both(base: str) -> None:
-    entry = model_entry(f"apg-{base}")
+    entry = model_entry(f"apg_{base}")
     assert {"adaptive.rank", "condition.kind", "condition.fields", "deep.units"} <= set(entry.defaults)
     assert {"adaptive.rank", "deep.units", "embedding.dim"} <= set(entry.search_space)
 
 
 def test_options_of_the_base_reach_it() -> None:
-    model = build_model("apg-dcn_v2", FEATURES, num_layers=2, structure="stacked", **SMALL)
+    model = build_model("apg_dcn_v2", FEATURES, num_layers=2, structure="stacked", **SMALL)
     assert [layer.name for layer in model.layers if layer.name.startswith("cross")] == ["cross_1", "cross_2"]
 
 

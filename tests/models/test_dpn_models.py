@@ -122,7 +122,7 @@ def test_the_auxiliary_loss_of_dien_is_there_unless_it_has_no_weight() -> None:
     assert found[0] > 0 and found[1] == pytest.approx(found[0] / 2, rel=1e-5) and found[2] == 0
 
 
-OURS = ["dpn", "dpn_field", "dymlp", "dyjoint", "sdpn", "din-heter", "dien-heter", "transformer-homo", "kfatt"]
+OURS = ["dpn", "dpn_field", "dymlp", "dyjoint", "sdpn", "din_heter", "dien_heter", "transformer_homo", "kfatt"]
 
 
 @pytest.mark.parametrize("name", OURS)

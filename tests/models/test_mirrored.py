@@ -30,7 +30,7 @@ from dynctr_tf.models import CATALOGUE, build_model
 from dynctr_tf.optimizers import LazyAdam
 
 # What a batch does to these depends on which rows stand in it together: batch normalisation, Dice, drawn negatives.
-OWN_BATCHES = {"afn", "afn-plus", "din", "din-heter", "dien", "dien-heter"}
+OWN_BATCHES = {"afn", "afn_plus", "din", "din_heter", "dien", "dien_heter"}
 # Some are normalised over the batch unless asked not to be.
 WITHOUT = {
     name: {option: False for option in ("deep.batch_norm", "partitioned_norm") if option in entry.defaults}
@@ -67,7 +67,7 @@ for name in sys.argv[1:]:
         np.testing.assert_allclose(loss, loss_of_one, rtol=1e-4, err_msg=name)
     print(name, "trains", flush=True)
 """
-QUICK = ("deepfm", "fibinet", "dynint-dwp", "din")
+QUICK = ("deepfm", "fibinet", "dynint_dwp", "din")
 """One of each way in which models differ: plain, with a perceptron, with a custom gradient, dynamic, with a history."""
 
 

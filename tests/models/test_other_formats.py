@@ -20,12 +20,12 @@ from dynctr_tf.models import build_model
     ("name", "built_in"),
     [
         ("deepfm", True),  # static
-        ("dynint-dgp", True),  # dynamic
+        ("dynint_dgp", True),  # dynamic
         ("transformer", True),  # of sequences
         ("dien", False),  # recurrent: lists of tensors need TensorFlow's own operations, which not all TFLites have
         ("star", True),  # of several scenarios, in blocks
         ("per_scenario", True),  # with a table of embeddings for each
-        ("apg-dnn", True),  # adaptive
+        ("apg_dnn", True),  # adaptive
     ],
 )
 def test_keras_export_looks_rows_up_alone_and_becomes_tflite(name: str, built_in: bool, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_train_on_a_file_of_ones_own(here: Path, capsys: pytest.CaptureFixture[s
         (["--training.epochs", "two"], "training.epochs must be a whole number, got 'two'"),
         (["--training.epochs", "0"], "epochs must be at least 1, got 0"),
         (["--training.monitor", "loglos"], "'loglos'. Did you mean 'logloss'"),
-        (["--model.name", "dynint-dgpp"], "'dynint-dgpp'. Did you mean 'dynint-dgp'"),
+        (["--model.name", "dynint-dgpp"], "'dynint-dgpp'. Did you mean 'dynint_dgp'"),
         (["--model.deep.unit", "[4]"], "'deep.unit'. Did you mean 'deep.units'"),
         (["--optimizer.name", "lazy_adm"], "'lazy_adm'. Did you mean 'lazy_adam'"),
         (["--optimizer.options.learning_rat", "1"], "'learning_rat'. Did you mean 'learning_rate'"),

@@ -24,7 +24,7 @@ SMALL = ("--training.batch_size", "128", "--training.evaluate_every", "8", "--tr
 SMALL += ("--training.patience", "0", "--training.tensorboard", "false")
 SMALL += ("--export.directory", "none", "--evaluation.replicates", "40")
 MODELS = {
-    "dynint-dgp": ("embedding.dim=8", "num_subspaces=4", "num_layers=2", "dropout=0.2"),
+    "dynint_dgp": ("embedding.dim=8", "num_subspaces=4", "num_layers=2", "dropout=0.2"),
     "dnn": ("embedding.dim=4", "deep.units=[16]", "deep.dropout=0.3"),
 }
 
@@ -83,7 +83,7 @@ def evaluation(run: Path) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "signals"), [("dynint-dgp", (signal.SIGKILL, signal.SIGTERM)), ("dnn", (signal.SIGKILL,))]
+    ("model", "signals"), [("dynint_dgp", (signal.SIGKILL, signal.SIGTERM)), ("dnn", (signal.SIGKILL,))]
 )
 def test_a_killed_job_ends_as_one_that_was_left_alone(
     model: str, signals: tuple[signal.Signals, ...], tmp_path: Path

@@ -26,7 +26,7 @@ def test_layers_of_a_perceptron() -> None:
 
 def test_what_a_batch_costs_once_is_no_rows() -> None:
     model = build_model(
-        "apg-dnn",
+        "apg_dnn",
         FEATURES,
         embedding=Embedding(4),
         deep=Deep((7,)),

@@ -288,10 +288,10 @@ def test_embeddings_start_where_the_optimizer_wants_them(small_data: Any, capsys
         check_model(completed)
         return completed.model.options.get("embedding.initial_scale")
 
-    assert start("dynint-dgp", "group_ftrl") == 0.05
+    assert start("dynint_dgp", "group_ftrl") == 0.05
     assert "model.embedding.initial_scale 0.05, which suits group_ftrl" in capsys.readouterr().out
-    assert start("dynint-dgp", "group_ftrl", **{"embedding.initial_scale": 0.2}) == 0.2
-    assert start("dynint-dgp", "default") is None  # the model's own default
+    assert start("dynint_dgp", "group_ftrl", **{"embedding.initial_scale": 0.2}) == 0.2
+    assert start("dynint_dgp", "default") is None  # the model's own default
     assert start("lr", "group_ftrl") is None  # its weights start at 0
     assert "which suits" not in capsys.readouterr().out
 

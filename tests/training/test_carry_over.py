@@ -98,14 +98,14 @@ MODELS: dict[str, dict[str, Any]] = {
     "lr": {},
     "deepfm": {"embedding.dim": 4, "deep.units": (8, 4)},
     "dnn": {"embedding.dim": 4, "deep.units": (8, 4)},
-    "dynint-dgp": {"embedding.dim": 4, "num_layers": 2, "num_subspaces": 2},
+    "dynint_dgp": {"embedding.dim": 4, "num_layers": 2, "num_subspaces": 2},
     "dpn": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},
     "din": {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,)},
     "can": {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,), "co_action_dim": 3, "orders": 2},
     "star": {"embedding.dim": 4, "deep.units": (8,), "auxiliary_units": (4,)},
     "optmsm": {"embedding.dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "hyper_units": 3},
     "per_scenario": {"embedding.dim": 4, "deep.units": (8, 4)},
-    "apg-dnn": {"embedding.dim": 4, "deep.units": (8, 4), "condition.kind": "group", "condition.fields": ("user",)},
+    "apg_dnn": {"embedding.dim": 4, "deep.units": (8, 4), "condition.kind": "group", "condition.fields": ("user",)},
 }
 
 
@@ -283,7 +283,7 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_models_with_weights_for_each_scenario_or_group_are_known() -> None:
     known = {name: indexed_features(build_model(name, BEFORE, **MODELS[name]), BEFORE) for name in MODELS}
     assert {name for name, found in known.items() if found} == {"star", "optmsm", "per_scenario"}
-    by_group = build_model("apg-dnn", BEFORE, **{**MODELS["apg-dnn"], "condition.fields": ()})
+    by_group = build_model("apg_dnn", BEFORE, **{**MODELS["apg_dnn"], "condition.fields": ()})
     assert indexed_features(by_group, BEFORE) == ["hour"]
 
 

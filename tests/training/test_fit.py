@@ -41,7 +41,7 @@ def dnn(data: Any, seed: int = 0, dropout: float = 0.2) -> keras.Model:
 
 def dynint(data: Any, seed: int = 0) -> keras.Model:
     set_seed(seed)
-    return build_model("dynint-dgp", data.features, embedding=Embedding(8), num_subspaces=4, num_layers=2, dropout=0.1)
+    return build_model("dynint_dgp", data.features, embedding=Embedding(8), num_subspaces=4, num_layers=2, dropout=0.1)
 
 
 def fit(model: keras.Model, data: Any, directory: Path, optimizer: Any = None, **options: Any) -> TrainingResult:

@@ -22,7 +22,7 @@ SPACE = {"model.num_subspaces": Choice((1, 2)), "optimizer.learning_rate": LogUn
 
 def test_it_builds_what_was_drawn(small_data: Any) -> None:
     model = HyperModel(
-        "dynint-dgp", small_data, space=SPACE, embedding=Embedding(4), num_layers=1, rank=4, batch_size=512
+        "dynint_dgp", small_data, space=SPACE, embedding=Embedding(4), num_layers=1, rank=4, batch_size=512
     )
     hyperparameters = keras_tuner.HyperParameters()
     hyperparameters.values["model.num_subspaces"] = 1

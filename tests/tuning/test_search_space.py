@@ -14,7 +14,7 @@ from dynctr_tf.tuning.search_space import declare, drawn_values
 
 def test_the_space_of_dynint_is_the_papers() -> None:
     for mode, ranks in (("da", None), ("dgp", (16, 32, 64, 128)), ("dwp", (1, 2, 3, 4))):
-        space = catalogue_space(f"dynint-{mode}", "group_ftrl")
+        space = catalogue_space(f"dynint_{mode}", "group_ftrl")
         assert space["model.num_layers"] == Choice((1, 2, 3, 4))
         assert space["model.num_subspaces"] == Choice((1, 2, 4, 8, 16))
         assert space["model.generator.reduction_ratio"] == Choice((2.0, 4.0, 8.0, 16.0))
@@ -25,7 +25,7 @@ def test_the_space_of_dynint_is_the_papers() -> None:
         sizes: Any = space["model.embedding.dim"]
         assert all(size % h == 0 for size in sizes.values for h in (1, 2, 4, 8, 16))
     for optimizer in ("lazy_adam", "adam"):
-        assert catalogue_space("dynint-dgp", optimizer)["optimizer.learning_rate"] == LogUniform(1e-4, 1e-3)
+        assert catalogue_space("dynint_dgp", optimizer)["optimizer.learning_rate"] == LogUniform(1e-4, 1e-3)
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
@@ -45,8 +45,8 @@ def test_a_users_space_goes_over_that_of_the_catalogue() -> None:
         "optimizer": {"learning_rate": 0.05},
         "training": {"batch_size": [1024, 4096]},
     }
-    base = catalogue_space("dynint-dgp")
-    space, fixed = with_own_space(base, own, "dynint-dgp")
+    base = catalogue_space("dynint_dgp")
+    space, fixed = with_own_space(base, own, "dynint_dgp")
     assert space["model.num_layers"] == Choice((2, 3)) and space["model.rank"] == LogUniform(8, 64)
     assert space["model.dropout"] == Uniform(0.0, 0.5) and space["training.batch_size"] == Choice((1024, 4096))
     assert fixed == {"optimizer.learning_rate": 0.05} and "optimizer.learning_rate" not in space
@@ -91,7 +91,7 @@ def test_rows_are_penalised_by_the_model_or_by_the_optimizer() -> None:
 )
 def test_what_is_wrong_is_named(own: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as caught:
-        with_own_space({}, own, "dynint-dgp", "group_ftrl")
+        with_own_space({}, own, "dynint_dgp", "group_ftrl")
     assert message in str(caught.value)
 
 
@@ -109,7 +109,7 @@ def test_whole_ranges_draw_whole_numbers() -> None:
 
 def test_points_make_a_list_of_a_range() -> None:
     def drawn(given: dict[str, Any]) -> Any:
-        return with_own_space({}, {"model": {"rank": given}}, "dynint-dgp")[0]["model.rank"]
+        return with_own_space({}, {"model": {"rank": given}}, "dynint_dgp")[0]["model.rank"]
 
     assert drawn({"low": 16, "high": 128, "points": 4}) == Choice((16, 32, 64, 128))
     assert drawn({"low": 1, "high": 4, "scale": "linear", "points": 4}) == Choice((1, 2, 3, 4))

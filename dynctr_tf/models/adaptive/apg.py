@@ -121,6 +121,7 @@ def apg_of(base: str) -> Callable[..., Any]:
         [*parameters, *_own_options(APG_BASES[base]).values(), own["name"]]
     )
     build.__doc__ = apg.__doc__
+    build.__name__ = f"apg_{base}"
     return build
 
 
@@ -141,7 +142,7 @@ def _entry_of(base: str) -> ModelEntry:
 
 ENTRIES = tuple(
     ModelEntry(
-        f"apg-{base}",
+        f"apg_{base}",
         apg_of(base),
         title="APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction",
         paper=f"arXiv 2203.16218, on {base}",

@@ -118,7 +118,7 @@ def dynint(
 
 ENTRIES = (
     ModelEntry(
-        "dynint-da",
+        "dynint_da",
         dynint,
         title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
         paper="arXiv 2301.08139",
@@ -127,7 +127,7 @@ ENTRIES = (
         search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR}),
     ),
     ModelEntry(
-        "dynint-dgp",
+        "dynint_dgp",
         dynint,
         title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
         paper="arXiv 2301.08139",
@@ -136,7 +136,7 @@ ENTRIES = (
         search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR, **ORTHOGONAL, "rank": Choice((16, 32, 64, 128))}),
     ),
     ModelEntry(
-        "dynint-dwp",
+        "dynint_dwp",
         dynint,
         title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
         paper="arXiv 2301.08139",

@@ -81,7 +81,7 @@ def masknet(
 
 ENTRIES = tuple(
     ModelEntry(
-        f"masknet-{mode}",
+        f"masknet_{mode}",
         masknet,
         title="MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask",
         paper="arXiv 2102.07619",

@@ -92,7 +92,7 @@ ENTRIES = (
         search_space=HISTORY,
     ),
     ModelEntry(
-        "dien-heter",
+        "dien_heter",
         dien,
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",

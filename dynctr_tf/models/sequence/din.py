@@ -80,7 +80,7 @@ ENTRIES = (
         search_space=HISTORY,
     ),
     ModelEntry(
-        "din-heter",
+        "din_heter",
         din,
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",

@@ -81,7 +81,7 @@ ENTRIES = (
         search_space=HISTORY,
     ),
     ModelEntry(
-        "transformer-homo",
+        "transformer_homo",
         transformer,
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",
@@ -90,7 +90,7 @@ ENTRIES = (
         search_space=HISTORY,
     ),
     ModelEntry(
-        "transformer-heter",
+        "transformer_heter",
         transformer,
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",

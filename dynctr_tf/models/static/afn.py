@@ -81,7 +81,7 @@ ENTRIES = (
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "num_neurons": Choice((64, 256, 800, 1200))}),
     ),
     ModelEntry(
-        "afn-plus",
+        "afn_plus",
         afn,
         title="Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions",
         paper="arXiv 1909.03276",

@@ -90,7 +90,7 @@ ENTRIES = (
         ),
     ),
     ModelEntry(
-        "autoint-plus",
+        "autoint_plus",
         autoint,
         title="AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks",
         paper="arXiv 1810.11921",

@@ -22,6 +22,7 @@ JOBS = (
     "compare",
     "update",
     "schema",
+    "explain",
     "benchmark",
     "benchmarks.layer_costs",
     "benchmarks.adaptive_costs",

@@ -1,0 +1,40 @@
+"""The weights of a finished or interrupted training, for a model that is to answer and not to be trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow import keras
+
+from dynctr_tf.durable_files import DamagedFileError
+from dynctr_tf.stack import raw_variable
+from dynctr_tf.training.checkpoints import Checkpoints
+
+
+def load_best_weights(model: keras.Model, directory: str | Path) -> int:
+    """Gives a model the weights of the best validation that a training in a folder has had so far.
+
+    Args:
+        model: A model like the one that was trained.
+        directory: The folder that was given to `train`.
+
+    Returns:
+        The step of that validation.
+
+    Raises:
+        ValueError: The folder holds no training, or one of another model.
+        DamagedFileError: What it holds is damaged.
+    """
+    checkpoints = Checkpoints(Path(directory))
+    found = checkpoints.find()
+    if found is None:
+        raise ValueError(f"{directory} holds no checkpoint: it is no folder of a run, or its training has not begun.")
+    step = int(found[1]["best_step"])
+    if not checkpoints.best_is_whole(step):
+        raise DamagedFileError(
+            f"The best weights in {directory} are damaged; start the training again with the same command, which "
+            "makes them anew from its checkpoint."
+        )
+    checkpoints.restore_best(tf.train.Checkpoint(weights=[raw_variable(weight) for weight in model.weights]), step)
+    return step

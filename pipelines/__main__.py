@@ -21,6 +21,7 @@ JOBS = (
     "tune",
     "compare",
     "update",
+    "predict",
     "schema",
     "explain",
     "benchmark",
@@ -29,6 +30,7 @@ JOBS = (
     "benchmarks.scenario_costs",
     "benchmarks.dynamic_costs",
     "benchmarks.gain_picture",
+    "benchmarks.scoring",
     "papers.parameter_counts",
     "peers.cross_check",
 )

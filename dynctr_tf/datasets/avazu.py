@@ -83,7 +83,8 @@ def avazu_schema(
     return Schema(tuple(map(feature, [*names, "inventory"] if scenario == "inventory" else names)), label="click")
 
 
-def _derive(cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], list[Problem]]:
+def derive_avazu_columns(cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], list[Problem]]:
+    """Makes the hour of the day, the weekday and the inventory of the cells of `hour` and `app_id`."""
     hours = cells["hour"]
     expected = "a time as YYMMDDHH"
     problems = refuse_unlike("hour", hours, r"\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])", expected)
@@ -153,7 +154,7 @@ def avazu_rows(
         real_rows("avazu", "train.gz") if path is None else path,
         avazu_schema(min_count=min_count, scenario=scenario, times=times),
         read=("click", "hour", *CATEGORICAL),
-        derive=_derive,
+        derive=derive_avazu_columns,
         splits=shares,
         on_bad_row=on_bad_row,
         split_by=split_by,

@@ -1,0 +1,306 @@
+"""Rows that an exported model answers: the features of its schema, with keys beside them, and labels where they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from dynctr_tf.datasets import avazu, criteo
+from dynctr_tf.datasets.csv_blocks import DELIMITERS, Dialect
+from dynctr_tf.datasets.derived_columns import Derive
+from dynctr_tf.datasets.row_checks import Problem, as_text, is_list, typed_columns, valid_text
+from dynctr_tf.datasets.row_files import RowFile
+from dynctr_tf.datasets.tabular_file import OnBadRow, Piece, TabularFile
+from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.schema import Schema
+
+_NO_LABEL = "\0no label"
+
+
+@dataclasses.dataclass(frozen=True)
+class FileReading:
+    """How a file of rows is read, beside its schema.
+
+    Args:
+        column_names: The columns of a file of text that has no header; the label's may be absent from the file.
+            Default `None`: the first row is one.
+        delimiter: Between the values. Default `None`: recognised.
+        quote: As in `TabularFile`. Default `'"'`.
+        encoding: Of a file of text. Default `None`: UTF-8.
+        read: The columns that are read where features are derived from them. Default `()`: the schema's.
+        derive: Makes features of the cells, as in `DerivedTabularFile`. Default `None`: none is made.
+    """
+
+    column_names: tuple[str, ...] | None = None
+    delimiter: str | None = None
+    quote: str | None = '"'
+    encoding: str | None = None
+    read: tuple[str, ...] = ()
+    derive: Derive | None = None
+
+
+def reading_of(name: str, options: Mapping[str, Any]) -> FileReading:
+    """Returns how further files of a data set are read: as those that a model was trained on.
+
+    Args:
+        name: The data set, as `row_source` knows it. One whose rows are joined of several files, or made, is given as
+            files that have the schema's columns.
+        options: Its options in the training.
+    """
+    if name == "criteo_display_ads":
+        return FileReading(("label", *criteo.NUMERIC, *criteo.CATEGORICAL), "\t", None)
+    if name == "avazu":
+        return FileReading(delimiter=",", read=("click", "hour", *avazu.CATEGORICAL), derive=avazu.derive_avazu_columns)
+    if name != "tabular_file":
+        return FileReading()
+    known = {key: options[key] for key in ("column_names", "delimiter", "quote", "encoding") if key in options}
+    if known.get("column_names") is not None:
+        known["column_names"] = tuple(known["column_names"])
+    return FileReading(**known)
+
+
+class BatchToScore(NamedTuple):
+    """Some consecutive rows.
+
+    Attributes:
+        columns: The features, as in `RowBatch.columns`; where rows have labels, these and the weights too.
+        carried: The columns that are carried along, as they stand in the file.
+        numbers: int64 `(rows,)`, the place of each row among those of the file.
+    """
+
+    columns: pa.RecordBatch
+    carried: pa.RecordBatch
+    numbers: np.ndarray
+
+
+class RowsToScore(TabularFile):
+    """Reads a file of rows for an exported model, which need have no label.
+
+    Use it to score rows: values mean what they meant in training, and what is a bad row is one here. Columns that
+    neither the schema names nor the user are left alone, a label too, unless it is asked for.
+
+    Args:
+        path: The file.
+        schema: The export's schema.
+        carried: Columns of the file that go along with each row, such as its key. Default `()`: none.
+        labelled: Whether the label, and the weight where the schema has one, are read. Default `False`.
+        reading: How the file is read. Default: as `TabularFile` reads without further arguments.
+        on_bad_row: As in `TabularFile`. Default `"error"`.
+
+    Raises:
+        ValueError: As `TabularFile`; a column that is carried and is not there, or holds lists.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from dynctr_tf.schema import Feature
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "today.csv"
+    >>> _ = path.write_text("id,colour\\n7,red\\n8,\\n")
+    >>> source = RowsToScore(path, Schema((Feature("colour", "categorical"),), label="click"), carried=("id",))
+    >>> batch = next(source.batches_to_score())
+    >>> batch.columns.to_pydict(), batch.carried.to_pydict(), batch.numbers.tolist()
+    ({'colour': ['red', None]}, {'id': ['7', '8']}, [0, 1])
+    """
+
+    def __init__(
+        self,
+        path: str | Path | RowFile,
+        schema: Schema,
+        *,
+        carried: Sequence[str] = (),
+        labelled: bool = False,
+        reading: FileReading = FileReading(),
+        on_bad_row: OnBadRow = "error",
+    ) -> None:
+        twice = sorted({name for name in carried if list(carried).count(name) > 1})
+        if twice:
+            raise ValueError(f"Columns named more than once: {twice}. Name each once.")
+        self.carried = tuple(carried)
+        self.labelled = labelled
+        self.reading = reading
+        # The best possible click probability is known of rows that are made alone.
+        known = dataclasses.replace(schema, true_probability=None)
+        if not labelled:
+            known = dataclasses.replace(
+                known, label=_NO_LABEL, weight=None, impressions=None, positive=None, soft_label=False
+            )
+        self._label = schema.label
+        super().__init__(
+            path,
+            known,
+            on_bad_row=on_bad_row,
+            column_names=reading.column_names,
+            delimiter=reading.delimiter,
+            quote=reading.quote,
+            encoding=reading.encoding,
+        )
+
+    def _columns_of_file(self) -> tuple[str, ...]:
+        own = [name for name in self._schema.file_columns if name != _NO_LABEL]
+        if self.reading.derive is not None:
+            own = [name for name in self.reading.read if self.labelled or name != self._label]
+        return tuple(dict.fromkeys((*own, *self.carried)))
+
+    def _check_columns(self, names: Sequence[str]) -> None:
+        known = [*names, *dict(self.path.partitions)]
+        for name in self.carried:
+            if name not in known:
+                raise ValueError(
+                    f"{self.path}: there is no column {name!r} to carry along. "
+                    + unknown_name_message("column", name, known)
+                )
+        super()._check_columns(names)
+
+    def _open_csv(
+        self, start: bytes, column_names: Sequence[str] | None, delimiter: str | None, quote: str | None
+    ) -> None:
+        """Takes the given names where the file has no header, without the label's where it has no label."""
+        wanted = set(self._columns_of_file())
+        for mark in DELIMITERS if delimiter is None else (delimiter,):
+            if column_names is None or mark == quote:
+                continue
+            dialect = Dialect(mark, quote)
+            record = dialect.first_record(start)
+            values = [] if record is None else dialect.values(start[record.start : record.end])
+            if wanted <= {value.strip() for value in values}:
+                self._given_names, column_names = False, None
+            elif len(values) == len(column_names):
+                break
+            elif len(values) == len(column_names) - 1 and not self.labelled and self._label in column_names:
+                column_names = [name for name in column_names if name != self._label]
+                break
+        super()._open_csv(start, column_names, delimiter, quote)
+
+    def _typed(self, raw: list[pa.Array]) -> tuple[pa.RecordBatch, list[Problem]]:
+        given = dict(zip(self._columns_of_file(), raw, strict=True))
+        problems: list[Problem] = []
+        missing = self._missing()
+        if self.reading.derive is not None:
+            cells: dict[str, pa.Array] = {}
+            for name in self.reading.read:
+                if name not in given:
+                    continue
+                cells[name], found = valid_text(name, as_text(given[name]))
+                problems += found
+                if missing is not None:
+                    empty = pc.is_in(cells[name], value_set=missing)
+                    cells[name] = pc.if_else(empty, pa.scalar(None, pa.string()), cells[name])
+            derived, found = self.reading.derive(cells)
+            problems += found
+            given, missing = {**given, **cells, **derived}, None
+        rows = len(raw[0])
+        if not self.labelled:
+            given[_NO_LABEL] = pa.repeat(pa.scalar(0.0), rows)
+        columns, found = typed_columns([given[name] for name in self._schema.file_columns], self._schema, missing)
+        return columns if self.labelled else columns.drop_columns([_NO_LABEL]), [*problems, *found]
+
+    def carried_types(self) -> dict[str, pa.DataType]:
+        """The types of the columns that are carried along: text in files of text, in Parquet files what they hold.
+
+        Raises:
+            ValueError: One that holds lists or records, which no key is.
+        """
+        types: dict[str, pa.DataType] = dict.fromkeys(self.carried, pa.string())
+        if not self._parquet:
+            return types
+        with self._opened_parquet() as file:
+            fields = file.schema_arrow
+        for name in self.carried:
+            if fields.get_field_index(name) < 0:
+                continue
+            kind = fields.field(name).type
+            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+            if is_list(kind) or pa.types.is_nested(kind):
+                raise ValueError(f"{self.path}: column {name!r} holds {kind}, and what is carried is one value a row.")
+            types[name] = kind
+        return types
+
+    def batches_to_score(self, types: Mapping[str, pa.DataType] | None = None) -> Iterator[BatchToScore]:
+        """Reads all rows once.
+
+        Args:
+            types: The types that the carried columns get; text, where files differ in them. Default `None`: their own.
+
+        Raises:
+            BadRowError: A bad row, with `on_bad_row="error"`.
+            ValueError: Damaged data.
+        """
+        kinds = self.carried_types() if types is None else types
+        skipped: Counter[str] = Counter()
+        for piece in self.pieces():
+            yield from self.piece_to_score(piece, kinds, skipped)
+        self._skipped = dict(skipped)
+
+    def piece_to_score(
+        self, piece: Piece, types: Mapping[str, pa.DataType], skipped: Counter[str]
+    ) -> Iterator[BatchToScore]:
+        """Reads the rows of a piece, which any thread may do.
+
+        Args:
+            piece: One that `pieces` gave.
+            types: The types that the carried columns get.
+            skipped: Takes how many rows were left out, by reason.
+
+        Raises:
+            BadRowError: A bad row, with `on_bad_row="error"`.
+            ValueError: Damaged data.
+        """
+        columns = self._columns_of_file()
+        for rows in self._raw_rows(piece):
+            typed, problems = self._typed(rows.raw)
+            problems += rows.problems
+            given = dict(zip(columns, rows.raw, strict=True))
+            carried = {}
+            for name in self.carried:
+                carried[name], found = _as_type(name, given[name], types[name])
+                problems += found
+            along = pa.RecordBatch.from_arrays(list(carried.values()), names=list(carried))
+            numbers = rows.numbers
+            if problems or rows.malformed:
+                if self.on_bad_row == "error":
+                    self._refuse(rows, problems)
+                kept = self._kept(rows, problems, skipped)
+                typed, numbers = typed.filter(pa.array(kept)), numbers[kept]
+                along = along.filter(pa.array(kept)) if carried else along
+            if typed.num_rows:
+                yield BatchToScore(typed, along, numbers)
+
+
+def _as_type(name: str, values: pa.Array, kind: pa.DataType) -> tuple[pa.Array, list[Problem]]:
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_string(kind):
+        return valid_text(name, as_text(values))
+    return (values if values.type == kind else values.cast(kind)), []
+
+
+def open_rows(path: str | Path | RowFile, schema: Schema, reading: FileReading, **options: Any) -> RowsToScore:
+    """Opens a file for `RowsToScore`; features that would be derived may stand in the file as columns, too.
+
+    Args:
+        path: The file.
+        schema: The export's schema.
+        reading: How the file is read.
+        **options: The other arguments of `RowsToScore`.
+
+    Raises:
+        ValueError: As `RowsToScore`.
+    """
+    try:
+        return RowsToScore(path, schema, reading=reading, **options)
+    except ValueError as error:
+        if reading.derive is None:
+            raise
+        plain = dataclasses.replace(reading, read=(), derive=None)
+        try:
+            return RowsToScore(path, schema, reading=plain, **options)
+        except ValueError:
+            raise error from None

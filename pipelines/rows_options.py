@@ -1,0 +1,26 @@
+"""The options of jobs that read rows for an exported model."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """Adds the files of rows, and how they are read where that is not as in the training."""
+    parser.add_argument(
+        "rows", nargs="+", help="files of rows (CSV, JSON lines, Parquet; compressed or not), folders or patterns"
+    )
+    parser.add_argument(
+        "--on-bad-row", choices=("error", "skip"), default="error", help="stop at a bad row, or skip and count it"
+    )
+    how = parser.add_argument_group("how files of text are read, where it is not as in the training")
+    how.add_argument("--delimiter", help="between the values")
+    how.add_argument("--column-names", nargs="+", help="the columns of files that have no header")
+    how.add_argument("--encoding", help="such as latin-1")
+
+
+def reading_arguments(given: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of how files are read; `None` where it says nothing."""
+    names = tuple(given.column_names) if given.column_names else None
+    return {"delimiter": given.delimiter, "column_names": names, "encoding": given.encoding}

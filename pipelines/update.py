@@ -3,7 +3,8 @@
 `dynctr update runs/tabular_file-dnn-1a2b3c4d --data.path monday.csv tuesday.csv` takes a run that is finished and files
 of its columns, a file a day. Each day is scored before it is trained on. Killed and started again, it goes on; a file
 that was trained on is passed over. Model, optimizer, schema and the rest are the run's; `--training.epochs` (without it
-1), the learning rates and where the export goes can be given.
+1), the learning rates and where the export goes can be given. `--rollback 3` serves version 3 again, and the next day
+goes on from the state that made it.
 """
 
 from __future__ import annotations
@@ -70,6 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="DAYS",
         help="values that were not seen on so many days one after another lose their ids; without it none does",
     )
+    parser.add_argument(
+        "--rollback",
+        type=int,
+        metavar="VERSION",
+        help="serve an earlier version again, and let the next day go on from the state that made it",
+    )
     with errors_as_messages(parser):
         if not {"--help", "-h"} & set(rest):
             if not rest or rest[0].startswith("-"):
@@ -79,6 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             Days(rest[0])  # for a message that names the folder and not a file in it
             rest = ["--config", str(Path(rest[0]) / "settings.toml"), "--training.epochs", "1", *rest]
         settings, namespace = parser.parse_settings(rest)
+        if namespace.rollback is not None:
+            if paths:
+                parser.error("Go back first, then give the files of new days in a command of its own.")
+            from dynctr_tf.jobs.days import Days
+            from dynctr_tf.jobs.update import go_back
+
+            go_back(Days(namespace.run), settings, namespace.rollback)
+            return
         if not paths and settings.data.path is not None:
             parser.error("Give the files of the new days: --data.path monday.csv tuesday.csv")
         update(namespace.run, settings, paths or [None], namespace.drop_ids_after)

@@ -13,11 +13,12 @@ import numpy as np
 
 from dynctr_tf.datasets.one_split import OneSplit
 from dynctr_tf.datasets.row_source import RowSource, first_rows
-from dynctr_tf.durable_files import make_folder, only_process, remove_folder, write_text
+from dynctr_tf.durable_files import make_folder, only_process, read_json, remove_folder, write_text
 from dynctr_tf.encoding import EncodedDataset, Encoder, ValueTally, grow_encoder, id_map, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, days_text, evaluate, plot_days
 from dynctr_tf.evaluation.json_records import to_plain
-from dynctr_tf.export import check_export_directory, export_model
+from dynctr_tf.export import check_export_directory, export_model, roll_back
+from dynctr_tf.export.export_card import CARD
 from dynctr_tf.jobs.days import Day, Days, plain
 from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits
 from dynctr_tf.jobs.settings import JobSettings
@@ -120,6 +121,39 @@ def served_folder(settings: JobSettings) -> Path | None:
     if settings.export.directory is None:
         return None
     return Path(settings.export.directory) / (settings.export.name or f"{settings.data.name}-{settings.model.name}")
+
+
+def go_back(days: Days, settings: JobSettings, version: int) -> Path:
+    """Serves an earlier version of a run again, and lets the next day go on from the state that made it.
+
+    Args:
+        days: The run.
+        settings: The run's settings, with what was asked for otherwise.
+        version: The number of the version.
+
+    Returns:
+        The folder of the version that is served now.
+
+    Raises:
+        ValueError: Nothing is exported, there is no such version, another run made it, or its state is not kept any
+            more.
+        BusyError: Another process updates the run.
+    """
+    served = served_folder(settings)
+    if served is None:
+        raise ValueError("export.directory is none, so there are no versions to go back to; give --export.directory.")
+    with only_process(make_folder(days.run / "days") / ".lock", f"updates {days.run}"):
+        card = served / str(version) / CARD
+        if card.exists():
+            # Before anything changes: whether the next day could go on from there.
+            number = days.day_of_version(served / str(version), read_json(card))
+            days.training(number)
+        path = roll_back(served, version)
+        days.go_on_from(number)
+    print(
+        f"{path} is version {version}; the next update goes on from {f'day {number}' if number else 'the run itself'}"
+    )
+    return path
 
 
 def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: int | None) -> Day | None:

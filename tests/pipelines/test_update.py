@@ -201,10 +201,20 @@ def test_days_are_scored_before_they_are_trained_on_and_exported_beside_one_anot
         card = read_json(versions / str(number + 1) / "assets.extra" / "about.json")
         assert (card["run"], card["day"], card["files"][0]["path"]) == ("run", number, str(place / file))
 
+    # Back to the version of the first day: it is served again, and the next day goes on from its state.
+    text = updated(place, "--rollback", "2")
+    assert "/4 is version 2; the next update goes on from day 1" in text
+    assert read_json(versions / "4" / "assets.extra" / "about.json")["rollback_of"] == 2
+    assert "day 3, same.csv" in updated(place, "--data.path", "same.csv", "--export.directory", "none")
+    assert [day.number for day in Days(place / "run").chain()] == [1, 3]
+    assert "goes on from the run itself" in updated(place, "--rollback", "1")
+    with inside(place):
+        Days("run").go_on_from(2)
+
     # The same command does nothing twice.
     again = updated(place, "--data.path", "day1.csv", "day2.csv")
     assert "trained on before, as day 1" in again and "trained on before, as day 2" in again
-    assert len([path for path in versions.iterdir() if path.name.isdigit()]) == 3
+    assert len([path for path in versions.iterdir() if path.name.isdigit()]) == 5
     assert "trained on these rows" in updated(place, "--data.path", "day0.csv")
 
 
@@ -287,6 +297,11 @@ def test_what_cannot_be_gone_on_with_is_named(place: Path, capsys: pytest.Captur
     assert "--training.epochs" in refused(place, capsys, "run", *file, "--training.epoch", "3")
     assert "there is no such file" in refused(place, capsys, "run", "--data.path", "day1.csv", "day7.csv")
     assert not list((place / "run").glob("days/0*")), "nothing was trained on before the last file was looked at"
+
+    assert "has no version 7 to go back to; there are 1" in refused(place, capsys, "run", "--rollback", "7")
+    assert "Go back first" in refused(place, capsys, "run", "--rollback", "1", *file)
+    error = refused(place, capsys, "run", "--rollback", "1", "--export.directory", "none")
+    assert "no versions to go back to" in error
 
     header, *rows = (place / "day1.csv").read_text(encoding="utf-8").splitlines()
     (place / "short.csv").write_text(header.replace(",age,", ",years,") + "\n" + "\n".join(rows), encoding="utf-8")

@@ -117,7 +117,7 @@ class NumericBinning(keras.layers.Layer):
 
     Reference:
         The first three are readings of the rounding of xDeepInt and DynInt, floor(Log(V^2)) in the papers: the rule of
-        the winners of the 2014 Criteo competition, whom they follow; that of the author's code; and the formula as it
+        the winners of the 2014 Criteo competition, which they follow; that of the author's code; and the formula as it
         is printed. The bins of some numbers:
 
         | v                    | -1 | 0      | 0.5 | 1 | 2 | 3 | 10 | 100 | 1000 |

@@ -64,7 +64,7 @@ class ModelEntry:
     """What the catalogue knows of a model.
 
     Args:
-        name: Its name in configurations and reports: that of the function, with what it is fixed to after an underscore.
+        name: Its name in configurations and reports: that of the function, then what it is fixed to.
         function: The function that builds it.
         title: The paper's title.
         paper: Where it is: `"arXiv ..."` or a conference.

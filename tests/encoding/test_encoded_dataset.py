@@ -22,6 +22,7 @@ from rows_in_memory import RICH_SCHEMA, RowsInMemory, random_columns, rich_sourc
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.durable_files import DamagedFileError, read_json, write_json
 from dynctr_tf.encoding import EncodedDataset, Encoder, write_encoded_dataset
+from dynctr_tf.encoding.value_tally import ValueTally
 from dynctr_tf.schema import Feature, Schema
 
 NUMBERED = Schema((Feature("row", "categorical"), Feature("other", "categorical")), label="y")
@@ -302,6 +303,7 @@ def test_every_flipped_bit_is_noticed_and_named(tmp_path: Path) -> None:
             try:
                 again = EncodedDataset.open(tmp_path / "data")
                 assert again.encoder().fingerprint == encoder.fingerprint
+                ValueTally.load(tmp_path / "data" / "encoder")
                 for split in again.split_names:
                     again.column(split, "label")
             except DamagedFileError as error:
@@ -313,6 +315,7 @@ def test_every_flipped_bit_is_noticed_and_named(tmp_path: Path) -> None:
         with pytest.raises(DamagedFileError, match=file.name):
             file.write_bytes(b"")
             EncodedDataset.open(tmp_path / "data").encoder()
+            ValueTally.load(tmp_path / "data" / "encoder")
         file.write_bytes(content)
     assert places > 50
     block = sorted((tmp_path / "data").glob("*.block"))[-1]

@@ -169,7 +169,8 @@ def test_every_format_gives_the_same_ids(
                 assert vocabulary.values.equals(fits[0].vocabularies[name].values)
                 assert vocabulary.counts.tolist() == fits[0].vocabularies[name].counts.tolist()
         # What is fitted on one format encodes all of them.
-        encoder = Encoder(schema, *fits[fitted_on % len(fits)])
+        fitted = fits[fitted_on % len(fits)]
+        encoder = Encoder(schema, fitted.vocabularies, fitted.bins, fitted.hashed_forms)
         expected = matrix(encoder, sources[0])
         for source in sources[1:]:
             np.testing.assert_array_equal(matrix(encoder, source), expected, str(source.path.name))

@@ -33,6 +33,20 @@ def raw_signature(schema: Schema) -> dict[str, tf.TensorSpec]:
     }
 
 
+def item_features(schema: Schema) -> frozenset[str]:
+    """The features that have a row for each item where a request is of one user and many items; the others have one.
+
+    Those of the role item, where there are others, too; none where there is nothing to tell apart.
+    """
+    items = {feature.name for feature in schema.features if feature.role == "item"}
+    return frozenset(items if len(items) < len(schema.features) else ())
+
+
+def left_out(specification: tf.TensorSpec) -> tf.Tensor:
+    """What stands for a feature that a request leaves out: a tensor without rows."""
+    return tf.zeros([0] * specification.shape.rank, specification.dtype)
+
+
 def example_features(schema: Schema) -> dict[str, Any]:
     """How a serialized `tf.Example` is parsed; a feature that it lacks is missing."""
     parsed: dict[str, Any] = {}

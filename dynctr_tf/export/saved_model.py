@@ -15,18 +15,25 @@ from tensorflow import keras
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.durable_files import plain_path, write_json
 from dynctr_tf.encoding import Encoder
-from dynctr_tf.encoding.feature_encoder import fill_missing_features
 from dynctr_tf.encoding.plain_names import plain_names
+from dynctr_tf.encoding.serving_encoder import ServingEncoder
 from dynctr_tf.export.constant_weights import with_constant_weights
 from dynctr_tf.export.export_card import CARD, ENCODER, NAMES, SCHEMA, export_digest, sample_request, unchanged_version
 from dynctr_tf.export.folding import fold as folded_model
-from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
+from dynctr_tf.export.raw_requests import (
+    example_features,
+    item_features,
+    left_out,
+    raw_signature,
+    raw_tensors,
+    serialized_examples,
+)
 from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
-from dynctr_tf.export.signature_names import name_inputs
+from dynctr_tf.export.signatures_on_disk import rewrite_signatures
 from dynctr_tf.export.versions import new_version
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
 from dynctr_tf.metrics.sampled_negatives import sampling_offset
-from dynctr_tf.stack import track_for_export, write_quietly
+from dynctr_tf.stack import attach_to_export, track_for_export, write_quietly
 from dynctr_tf.version import __version__
 
 TOLERANCE = 1e-5
@@ -57,13 +64,22 @@ def export_model(
 ) -> Path:
     """Writes `<directory>/<version>/`, a SavedModel that answers raw features and needs neither Keras nor this library.
 
-    It has three signatures, each with the outputs `ctr` (the click probability) and `logit`, float32 `(batch,)`:
+    It has four signatures, each with the outputs `ctr` (the click probability) and `logit`, float32 `(batch,)`:
 
     * `serving_default`: the raw features by name, as `raw_signature` describes them. A category that was not
-      in the training data is answered as the field's unknown bucket, `""` and NaN as missing.
+      in the training data is answered as the field's unknown bucket, `""` and NaN as missing. A feature may be left
+      out of a request: it is missing in all rows, as in training.
+    * `candidates`: the same features for one user and many items: those of the role item have a row for each item,
+      all others one row, which counts for all items. They are sent and looked up once. Features may be left out.
+      A schema with features of the role item, and others, has this signature.
     * `examples`: serialized `tf.Example` messages, `(batch,)`; a feature that a message lacks is missing.
     * `encoded`: the entries of the encoded batch that the model takes, for callers that encode themselves. An index of
       a scenario or group that there is not is refused.
+
+    Leaving out: the signature says what stands for an input that is not given (`SignatureDef.defaults`, a tensor
+    without rows), which TF Serving fills in for a `Predict` call by gRPC, and so does the graph itself for whoever runs
+    it in a session. TF Serving's REST interface asks for every input of a signature; `[]` is then a feature left out.
+    A Python function of a loaded model takes all arguments, too: give `tf.zeros([0], ...)`.
 
     The inputs are called as the columns are, whatever these are called. In Python the loaded model takes a dict of
     them, `tf.saved_model.load(path).serving_default({"user id": ..., ...})`. The named arguments of
@@ -71,9 +87,9 @@ def export_model(
     column is called as an argument may be.
 
     Every account may read the folder and its files, as `dynctr_tf.export.new_version` explains. Before the export
-    counts, it is loaded anew and answers the sample through all three signatures; the largest difference from the
-    trained model must not exceed 1e-5. Where layers compute in bfloat16, the encoded batch must be answered within 0.1,
-    and the other two signatures as the encoded batch, within 1e-5.
+    counts, it is loaded anew and answers the sample through all signatures; the largest difference from the trained
+    model must not exceed 1e-5. Where layers compute in bfloat16, the encoded batch must be answered within 0.1, and the
+    other signatures as the encoded batch, within 1e-5.
 
     Where the newest version was made of the same weights, encoder, options and code, and is whole, nothing is written:
     it is that version.
@@ -164,8 +180,7 @@ def _served(model: keras.Model, fold: bool, group_tables: bool) -> keras.Model:
 
 def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: bool, offset: float) -> None:
     schema = encoder.schema
-    encode = encoder.layer()
-    encode.build(None)  # It has no weights, and an archive takes built layers alone.
+    encode = ServingEncoder(encoder.layer())
     plain = plain_names(model.input)
     encoded_signature = {
         name: tf.TensorSpec((None, *tensor.shape[1:]), tf.int32, name=plain[name])
@@ -184,15 +199,28 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
         return answers
 
     signature = raw_signature(schema)
+    items = item_features(schema)
+
+    def shaped(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        # A request of another rank passes the signature; here it is refused by the feature's name.
+        return {name: tf.ensure_shape(values, signature[name].shape) for name, values in features.items()}
 
     def from_raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        # A request of another rank passes the signature; here it is refused by the feature's name.
-        return answer(
-            encode({name: tf.ensure_shape(values, signature[name].shape) for name, values in features.items()})
-        )
+        return answer(encode(shaped(features)))
 
     def from_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return from_raw(fill_missing_features(tf.io.parse_example(examples, example_features(schema)), schema))
+        parsed = tf.io.parse_example(examples, example_features(schema))
+        features = {
+            name: values.to_tensor("") if isinstance(values, tf.RaggedTensor) else values
+            for name, values in parsed.items()
+        }
+        return answer(encode(features, complete=True))
+
+    def from_candidates(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        given = shaped(features)
+        once = encode.columns({name: given[name] for name in given if name not in items}, num_rows=1)
+        each = encode.columns({name: given[name] for name in given if name in items})
+        return answer(encode.batch(once.repeated(each.count), each))
 
     counts = {"scenario": encoder.features.num_scenarios, "group": encoder.features.num_groups}
 
@@ -211,18 +239,24 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
 
     archive = keras.export.ExportArchive()
     track_for_export(archive, model)
-    track_for_export(archive, encode)
+    attach_to_export(archive, "serving_encoder", encode)
     archive.add_endpoint("serving_default", from_raw, input_signature=[signature])
     archive.add_endpoint(
         "examples", from_examples, input_signature=[tf.TensorSpec((None,), tf.string, name="examples")]
     )
     archive.add_endpoint("encoded", from_encoded, input_signature=[encoded_signature])
+    raw_names = {name: str(specification.name) for name, specification in signature.items()}
+    arguments = {"serving_default": raw_names, "encoded": plain}
+    if items:
+        archive.add_endpoint("candidates", from_candidates, input_signature=[signature])
+        arguments["candidates"] = raw_names
     write_quietly(archive, path)
-    arguments = {
-        "serving_default": {name: str(specification.name) for name, specification in signature.items()},
-        "encoded": plain,
-    }
-    name_inputs(path, {key: {own: name for name, own in names.items()} for key, names in arguments.items()})
+    absent = {name: left_out(specification) for name, specification in signature.items()}
+    rewrite_signatures(
+        path,
+        {key: {own: name for name, own in names.items()} for key, names in arguments.items()},
+        {key: absent for key in ("serving_default", "candidates") if key in arguments},
+    )
     # TF Serving leaves this folder alone; it tells a person what the numbers of the version are of.
     extra = path / "assets.extra"
     extra.mkdir(exist_ok=True)
@@ -233,21 +267,32 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
 
 def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch, offset: float) -> Any:
     """Loads the SavedModel and compares its answers with the model's; returns what it has loaded."""
-    encoded = encoder.encode_batch(RowBatch(sample, np.zeros(sample.num_rows, np.int8)))
-    inputs = {name: tf.constant(encoded[name]) for name in model.input}
-    expected = np.asarray(model(inputs, training=False), np.float64).reshape(-1) + offset
     served = tf.saved_model.load(str(path))
+
+    def encoded_rows(rows: pa.RecordBatch) -> dict[str, tf.Tensor]:
+        encoded = encoder.encode_batch(RowBatch(rows, np.zeros(rows.num_rows, np.int8)))
+        return {name: tf.constant(encoded[name]) for name in model.input}
+
+    inputs = encoded_rows(sample)
+    answers = {"encoded": _logits(model, inputs) + offset}
     raw = raw_tensors(sample, encoder.schema)
+    plain = plain_names(raw)
     requests: dict[str, dict[str, Any]] = {
-        "encoded": {plain: inputs[name] for name, plain in plain_names(inputs).items()},
-        "serving_default": {plain: raw[name] for name, plain in plain_names(raw).items()},
+        "encoded": {name: inputs[key] for key, name in plain_names(inputs).items()},
+        "serving_default": {plain[name]: raw[name] for name in raw},
         "examples": {"examples": tf.constant(serialized_examples(sample, encoder.schema))},
     }
+    items = item_features(encoder.schema)
+    if items:
+        # The items of all rows for the user of the first one.
+        requests["candidates"] = {plain[name]: raw[name] if name in items else raw[name][:1] for name in raw}
+        answers["candidates"] = _logits(model, encoded_rows(_for_one_user(sample, items))) + offset
     half = any(getattr(layer, "compute_dtype", None) in ("bfloat16", "float16") for layer in model._flatten_layers())
     compared, tolerance = "the trained model", HALF_PRECISION_TOLERANCE if half else TOLERANCE
     for signature, request in requests.items():
         outputs = served.signatures[signature](**request)
         logits = outputs["logit"].numpy().astype(np.float64)
+        expected = answers.get(signature, answers["encoded"])
         off = max(
             float(np.max(np.abs(logits - expected) / np.maximum(1.0, np.abs(expected)))),
             float(np.max(np.abs(outputs["ctr"].numpy() - tf.sigmoid(expected).numpy()))),
@@ -258,6 +303,24 @@ def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.Record
                 f"Signature {signature!r} differs from {compared} by {off:.3g} (at most {tolerance:g} is "
                 f"allowed); worst in row {row} of the sample: logit {logits[row]:.6f}, not {expected[row]:.6f}."
             )
-        if half:
-            expected, compared, tolerance = logits, "signature 'encoded'", TOLERANCE
+        if half and signature == "encoded":
+            compared, tolerance = "signature 'encoded'", TOLERANCE
+            answers["encoded"] = logits
+            if items:
+                rows = encoded_rows(_for_one_user(sample, items))
+                alike = {name: rows[key] for key, name in plain_names(rows).items()}
+                answers["candidates"] = served.signatures["encoded"](**alike)["logit"].numpy().astype(np.float64)
     return served
+
+
+def _logits(model: keras.Model, inputs: dict[str, tf.Tensor]) -> np.ndarray:
+    return np.asarray(model(inputs, training=False), np.float64).reshape(-1)
+
+
+def _for_one_user(rows: pa.RecordBatch, items: frozenset[str]) -> pa.RecordBatch:
+    """The rows with all that is not of items as in the first one."""
+    first = pa.array([0] * rows.num_rows)
+    columns = {name: rows.column(name) for name in rows.schema.names}
+    return pa.RecordBatch.from_pydict(
+        {name: column if name in items else column.take(first) for name, column in columns.items()}
+    )

@@ -5,7 +5,7 @@ tf_keras (`TF_USE_LEGACY_KERAS=1`, set before TensorFlow is first imported), and
 Keras 2.15. What the three do alike is called directly; what they do differently is asked for here.
 """
 
-from dynctr_tf.stack.export import track_for_export, write_quietly
+from dynctr_tf.stack.export import attach_to_export, track_for_export, write_quietly
 from dynctr_tf.stack.graphs import GraphCall, copy_trainable_of_weights, graph_calls, graph_of, in_form_of
 from dynctr_tf.stack.inputs import KeyedInput, copied_input, input_is_used, keyed_input
 from dynctr_tf.stack.layers import (
@@ -65,6 +65,7 @@ __all__ = [
     "as_floats",
     "assign_state",
     "attach_table_notes",
+    "attach_to_export",
     "bits_checksum",
     "build_attention",
     "build_member",

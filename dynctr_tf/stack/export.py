@@ -22,6 +22,14 @@ def track_for_export(archive: Any, layer: Any) -> None:
         archive.lookup_tables = [*getattr(archive, "lookup_tables", []), *tables]
 
 
+def attach_to_export(archive: Any, name: str, resource: Any) -> None:
+    """Makes an `ExportArchive` save a `tf.Module`, its tables included, under a name.
+
+    Keras 3 saves what its own trackable holds, Keras 2 what the archive itself holds.
+    """
+    setattr(archive._tf_trackable if KERAS_3 else archive, name, resource)
+
+
 def write_quietly(archive: Any, path: Any) -> None:
     """Writes a `keras.export.ExportArchive`; only Keras 3 lets its list of endpoints be left unprinted."""
     if KERAS_3:

@@ -159,7 +159,7 @@ def test_a_process_without_the_library_answers_as_the_trainer(exported: Exported
 
 
 def test_the_signatures_and_what_is_said_of_the_version(exported: Exported) -> None:
-    assert sorted(exported.served.signatures) == ["encoded", "examples", "serving_default"]
+    assert sorted(exported.served.signatures) == ["candidates", "encoded", "examples", "serving_default"]
     for signature in exported.served.signatures.values():
         assert sorted(signature.structured_outputs) == ["ctr", "logit"]
         assert all(spec.dtype == tf.float32 for spec in signature.structured_outputs.values())

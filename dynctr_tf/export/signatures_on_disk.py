@@ -1,4 +1,4 @@
-"""The inputs of a SavedModel's signatures under the names of columns, which may be anything."""
+"""Signatures of a SavedModel on disk: inputs called as columns are, which may be anything, and what may be left out."""
 
 from __future__ import annotations
 
@@ -6,22 +6,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from dynctr_tf.durable_files import write_bytes
 
 
-def name_inputs(path: str | Path, names: Mapping[str, Mapping[str, str]]) -> None:
-    """Gives the inputs of signatures other names, in a SavedModel on disk.
+def rewrite_signatures(
+    path: str | Path,
+    names: Mapping[str, Mapping[str, str]],
+    defaults: Mapping[str, Mapping[str, tf.Tensor]],
+) -> None:
+    """Gives the inputs of signatures other names, and values for those that a request leaves out.
 
     Use it after TensorFlow has written the model under names that it accepts as those of arguments. In a signature a
     name is a key of a map, which may be any text: what TF Serving, `saved_model_cli` and other clients ask for. In
     Python `tf.saved_model.load(path).signatures[...]` takes the new names too, unless two of them differ only in what
     is neither a letter nor a digit; the old ones it takes always.
 
+    A default is written twice: into the signature, where TF Serving reads it, and into the graph as a placeholder with
+    a default, which any session takes. Python functions of the loaded model do not know it.
+
     Args:
         path: The SavedModel's folder.
         names: For each signature the new name by the old.
+        defaults: For each signature the tensors that stand for inputs which are not given, by the new name.
     """
     file = Path(path) / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
@@ -39,9 +48,36 @@ def name_inputs(path: str | Path, names: Mapping[str, Mapping[str, str]]) -> Non
             arguments = [renamed[argument] for argument in function.argument_keywords]
             del function.argument_keywords[:]
             function.argument_keywords.extend(arguments)
+        nodes = {node.name: node for node in graph.graph_def.node}
+        for signature, values in defaults.items():
+            described = graph.signature_def[signature]
+            for name, value in values.items():
+                proto = tf.make_tensor_proto(value.numpy(), value.dtype, value.shape)
+                described.defaults[name].CopyFrom(proto)
+                _give_default(graph.graph_def, nodes[described.inputs[name].name.removesuffix(":0")], proto)
+        if defaults:
+            _list_operations(graph.meta_info_def.stripped_op_list.op)
     write_bytes(file, saved.SerializeToString(deterministic=True))
     # A hash of the file as it was; TensorFlow does without.
     (Path(path) / "fingerprint.pb").unlink(missing_ok=True)
+
+
+def _give_default(graph: Any, placeholder: Any, value: Any) -> None:
+    constant = graph.node.add(name=f"{placeholder.name}_default", op="Const")
+    constant.attr["dtype"].type = value.dtype
+    constant.attr["value"].tensor.CopyFrom(value)
+    placeholder.op = "PlaceholderWithDefault"
+    placeholder.input.append(constant.name)
+
+
+def _list_operations(listed: Any) -> None:
+    """Adds the operations of defaults to the list of those that the graph has."""
+    with tf.Graph().as_default():
+        default = tf.compat.v1.placeholder_with_default(tf.constant(0), None)
+    known = {operation.name for operation in listed}
+    for operation in (default.op, default.op.inputs[0].op):
+        if operation.type not in known:
+            listed.add().CopyFrom(operation.op_def)
 
 
 def _function(objects: Any, signature: str) -> Any:

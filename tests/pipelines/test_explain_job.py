@@ -22,17 +22,17 @@ QUICK = ["--permutations", "2", "--replicates", "40"]
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two short runs in one folder."""
     here = tmp_path_factory.mktemp("runs")
-    for name, words in (("dynint-dgp", ["--model.num_layers", "2", "--model.num_subspaces", "2"]), ("dnn", [])):
+    for name, words in (("dynint_dgp", ["--model.num_layers", "2", "--model.num_subspaces", "2"]), ("dnn", [])):
         where = ["--run-directory", str(here / name), "--data.directory", str(here / "data")]
         train.main(["--model.name", name, *words, *SMALL, *SHORT, *where])
     return here
 
 
 def test_a_dynamic_model(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    explain.main([str(runs / "dynint-dgp"), *QUICK, "--by", "device", "--rows", "500"])
+    explain.main([str(runs / "dynint_dgp"), *QUICK, "--by", "device", "--rows", "500"])
     shown = capsys.readouterr().out
     assert "500 of 700 test rows" in shown and "what is lost when a field's values are exchanged" in shown
-    folder = runs / "dynint-dgp" / "explain"
+    folder = runs / "dynint_dgp" / "explain"
     for name in ("importance", "dynamic"):
         assert (folder / f"{name}.png").stat().st_size > 10_000 and (folder / f"{name}.txt").read_text() in shown
     importance, dynamic = (json.loads((folder / f"{name}.json").read_text()) for name in ("importance", "dynamic"))
@@ -44,23 +44,23 @@ def test_a_dynamic_model(runs: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert row["values"]["device"] in ("mobile", "desktop", "tablet", "tv", "(missing)")
     assert row["values"]["user_id"].startswith(("u", "(unknown)"))
     # Started again nothing is computed twice; with other arguments all is.
-    explain.main([str(runs / "dynint-dgp"), *QUICK, "--by", "device", "--rows", "500"])
+    explain.main([str(runs / "dynint_dgp"), *QUICK, "--by", "device", "--rows", "500"])
     assert "14 of 14 fields are known" in capsys.readouterr().out
     assert json.loads((folder / "importance.json").read_text()) == importance
     kept = read_json(folder / "fields.json")
     write_json(folder / "fields.json", {"key": kept["key"], "fields": kept["fields"][:5]})
-    explain.main([str(runs / "dynint-dgp"), *QUICK, "--by", "device", "--rows", "500"])
+    explain.main([str(runs / "dynint_dgp"), *QUICK, "--by", "device", "--rows", "500"])
     assert "5 of 14 fields are known" in capsys.readouterr().out
     assert json.loads((folder / "importance.json").read_text()) == importance
-    explain.main([str(runs / "dynint-dgp"), *QUICK, "--rows", "500", "--output", str(runs / "elsewhere")])
+    explain.main([str(runs / "dynint_dgp"), *QUICK, "--rows", "500", "--output", str(runs / "elsewhere")])
     assert "are known" not in capsys.readouterr().out
 
 
 def test_it_answers_as_the_trainer_did(runs: Path) -> None:
-    run = open_run(runs / "dynint-dgp")
+    run = open_run(runs / "dynint_dgp")
     rows = sampled_rows(run, "test", 10_000)
     np.testing.assert_allclose(
-        prediction(run)(rows.inputs), np.load(runs / "dynint-dgp" / "test_logits.npy"), atol=1e-5
+        prediction(run)(rows.inputs), np.load(runs / "dynint_dgp" / "test_logits.npy"), atol=1e-5
     )
     some = sampled_rows(run, "test", 100, seed=1)
     assert len(some.labels) == 100 and (np.diff(some.numbers) > 0).all()
@@ -80,10 +80,10 @@ def test_a_static_model_is_said_to_be_so(runs: Path, capsys: pytest.CaptureFixtu
     [
         (["nowhere"], "is no folder: there is no settings.toml"),
         (["data"], "holds no run of `train`"),
-        (["dynint-dgp", "--split", "tset"], "Did you mean 'test'"),
-        (["dynint-dgp", "--by", "devise"], "Did you mean 'device'"),
-        (["dynint-dgp", "--rows", "0"], "must be at least 1, got 0"),
-        (["dynint-dgp", "--permutations", "0"], "permutations must be at least 1"),
+        (["dynint_dgp", "--split", "tset"], "Did you mean 'test'"),
+        (["dynint_dgp", "--by", "devise"], "Did you mean 'device'"),
+        (["dynint_dgp", "--rows", "0"], "must be at least 1, got 0"),
+        (["dynint_dgp", "--permutations", "0"], "permutations must be at least 1"),
     ],
 )
 def test_what_is_refused(runs: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ class CalibrationSlice:
         observed: Share of clicks.
         lower: Lower end of the interval of the ratio of both.
         upper: Its upper end; `inf` where there is no click.
-        is_off: Whether the ratio is not 1, told with the report's confidence over all slices of the column together.
+        is_off: Whether the ratio differs from 1, at the report's confidence over all slices of the column together.
     """
 
     column: str
@@ -97,7 +97,7 @@ class CalibrationSlices:
             off = sum(entry.is_off for entry in slices)
             lines += ["", *align(table)]
             lines.append(
-                f"{off} of {len(slices)} slices of {column} are off (the ratio is not 1, told at "
+                f"{off} of {len(slices)} slices of {column} are off (the ratio differs from 1, at "
                 f"{self.confidence * 100:g} % over all of them together)"
             )
         return "\n".join(lines) + "\n"
@@ -138,8 +138,8 @@ def calibration_slices(
 
     Use it where bids or quotas are made by part: a model may be right on the whole and wrong by site, hour or segment.
 
-    The interval is Wilson's of the share of clicks, turned into one of the ratio. A slice is said to be off where an
-    interval that is wider, by Bonferroni's rule for the number of slices of the column, does not hold 1.
+    The interval is Wilson's of the share of clicks, turned into one of the ratio. A slice is off if a wider interval,
+    by Bonferroni's rule for the number of slices of the column, does not hold 1.
 
     Args:
         labels: 0 or 1, `(rows,)` or `(rows, 1)`.

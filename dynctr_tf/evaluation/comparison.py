@@ -114,7 +114,7 @@ class Comparison:
         """Returns the model of this name.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is no such model.
         """
         for entry in self.models:
             if entry.name == name:

@@ -39,7 +39,7 @@ def plot_days(path: str | Path, days: Mapping[str, Mapping[str, Evaluation]], ti
     Args:
         path: The PNG file.
         days: For each model, or each way to train one, the days by their names; all have the same days.
-        title: What stands above.
+        title: The title of the picture.
 
     Raises:
         ValueError: A path that does not end in `.png`, no day, or models of different days.

@@ -2,8 +2,8 @@
 
 A layer is asked in one of three ways. One that has a method `generated_weights(*call_arguments)` answers itself: it
 takes what the layer is called with and returns a dict of tensors whose first axis is the batch; a layer of your own may
-have one. The layers of this library that generate without a `ParameterGenerator` have a reader here. Of every other
-layer the generators within it are read.
+have one. This file has a reader for each layer of this library that generates without a `ParameterGenerator`. For every
+other layer, the generators within it are read.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def generated_weights(
         What each layer generated; empty for a static model.
 
     Raises:
-        ValueError: A layer's own `generated_weights` gives what is no tensor with a row for each one of the batch.
+        ValueError: A layer's own `generated_weights` returns something other than a tensor with a row for each row of
+            the batch.
 
     Cost: one answer of the model in eager mode; memory of `rows * max_numbers` numbers for each tensor.
 
@@ -153,7 +154,7 @@ def _watching(
 
     try:
         for name, layer, reader in watched:
-            # On the object alone, past what Keras does with attributes; it calls `self.call`.
+            # Set on the object itself, past Keras' handling of attributes; Keras calls `self.call`.
             object.__setattr__(layer, "call", watch(name, layer, reader))
         yield
     finally:
@@ -168,7 +169,7 @@ def _rows_of(
     values = widened(tensor)
     shape = tuple(int(size) for size in values.shape)
     if not shape or shape[0] != rows:
-        # One for each position of a sequence lies in one axis with the rows.
+        # Weights for each position of a sequence share one axis with the rows.
         if not shape or not rows or shape[0] % rows or shape[0] == 0:
             if needed:
                 raise ValueError(f"{what} must have {rows} rows, those of the batch, got the shape {shape}.")
@@ -208,7 +209,7 @@ def _of_condition(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out
 
 
 def _of_gate(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Mapping[str, Any]:
-    """By what a layer multiplies its inputs; an input of 0 does not tell."""
+    """What a layer multiplies its inputs by; an input of 0 does not show it."""
     inputs = widened(_argument(args, kwargs, 0, "inputs"))
     gates = tf.where(inputs == 0.0, np.nan, widened(outputs) / tf.where(inputs == 0.0, 1.0, inputs))
     if getattr(layer, "granularity", None) == "field":

@@ -27,7 +27,7 @@ _METRICS = ("log_loss", "auc")
 
 @dataclasses.dataclass(frozen=True)
 class FieldImportance:
-    """What a model loses without what one field says.
+    """What a model loses without the values of one field.
 
     Args:
         name: The field or sequence.
@@ -116,7 +116,7 @@ def field_importance_of(plain: Any) -> FieldImportance:
     """Reads the importance of one field from what JSON holds of it.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not the importance of a field.
     """
     estimates = {key: estimate_of(entry_of(plain, key, "field")) for key in _METRICS}
     field: FieldImportance = build(FieldImportance, {**plain, **estimates})
@@ -140,12 +140,12 @@ def permutation_importance(
 ) -> Importance:
     """Exchanges the values of one field after the other between rows, and measures what the model loses.
 
-    Use it to see what a trained model lives on, and which fields it could do without. It says what this model uses, not
+    Use it to see which fields a trained model uses, and which it could do without. It says what this model uses, not
     what the data holds: of two fields that say the same, the model may use either, or half of each.
 
-    `importance = mean over permutations of metric(permuted) - metric(rows)`, rows and permuted rows judged on the same
-    resamples; each resample draws rows and permutations anew. A field whose values have nothing to do with labels and
-    other fields has an importance of 0 on average, whatever the model has learnt of it.
+    `importance = mean over permutations of metric(permuted) - metric(rows)`, with rows and permuted rows scored on the
+    same resamples; each resample draws its own rows and permutations. A field whose values have nothing to do with
+    labels and other fields has an importance of 0 on average, whatever the model has learnt of it.
 
     The values of a sequence or of a multi-valued field move as a whole. The scenario or group index moves with its
     field.
@@ -271,7 +271,7 @@ def _importance(
         seed=seed,
         progress=False,
     )
-    # Permutations are drawn anew too: with few of them their choice matters.
+    # Permutations are drawn again too: with few of them their choice matters.
     drawn = np.random.default_rng([seed, 1]).integers(1, len(permuted) + 1, (replicates, len(permuted)))
     estimates = {}
     for metric, sign in (("log_loss", 1.0), ("auc", -1.0)):

@@ -82,7 +82,7 @@ class LearningCurve:
             validation_auc: The column of the validation AUC. Default `"val_auc"`.
 
         Raises:
-            ValueError: A column that the file lacks, a cell that is no number, or no line.
+            ValueError: A column that the file lacks, a cell that is not a number, or no line.
         """
         wanted = (step, train_loss, validation_log_loss, validation_auc)
         columns: list[list[float]] = [[] for _ in wanted]
@@ -143,7 +143,7 @@ def plot_comparison(path: str | Path, comparison: Comparison, metrics: Sequence[
     """Draws each model's difference to the reference with its interval, one panel a metric.
 
     Use it beside the comparison's table. A line is green (better) or red (worse) where the test adjusted
-    for the number of models says so at the comparison's confidence, grey where it cannot tell. Small dots
+    for the number of models says so at the comparison's confidence, grey where it shows no difference. Small dots
     are single runs, less the mean of the reference's runs.
 
     Args:

@@ -166,7 +166,7 @@ class Evaluation:
         if self.groups is not None and self.groups_used is not None and self.share_left_out is not None:
             lines.append(
                 f"grouped AUC over {self.groups_used:,} of {self.groups:,} groups; {percent(self.share_left_out)} "
-                f"of the rows left out, for their group has only one class"
+                f"of the rows left out, because their group has only one class"
             )
         if best:
             base = best.base_log_loss

@@ -35,8 +35,9 @@ def plot_scenarios(
 
     Use it beside the report's table. The bars are the scenarios' shares of the rows, the dashed line is the weighted
     mean. Where the report has single models, the last panel has the difference in log loss to each scenario's own
-    one: red where the shared model is worse, which is negative transfer, green where it is better, grey where the
-    test adjusted for the number of scenarios cannot tell. What is not defined is said in words.
+    one: red where the shared model is worse, which is negative transfer, green where it is better, grey where the test,
+        adjusted for the number of scenarios, shows no difference. Where something is not defined, the picture says so
+        in words.
 
     Args:
         path: The PNG file.

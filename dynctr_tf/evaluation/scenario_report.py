@@ -157,11 +157,11 @@ class ScenarioReport:
 
     @property
     def smaller_half(self) -> tuple[Scenario, ...]:
-        """The smaller half of the scenarios; of an odd number the one in the middle is not among them."""
+        """The smaller half of the scenarios; of an odd number, the middle one is left out."""
         return self.scenarios[len(self.scenarios) - len(self.scenarios) // 2 :]
 
     def _summaries(self) -> list[tuple[str, tuple[Scenario, ...], dict[str, ScenarioScore]]]:
-        """What stands below the scenarios: a name, the scenarios that it covers, and the mean of each model."""
+        """The lines below the scenarios: a name, the scenarios that it covers, and the mean of each model."""
         found = [("weighted mean", self.scenarios, self.means)]
         if self.small_means:
             found.append(("mean of the smaller half", self.smaller_half, self.small_means))
@@ -200,8 +200,8 @@ class ScenarioReport:
         """Returns a plain-text report.
 
         Args:
-            model: The one model of which everything is told. Default `None`: that one if there is one only, and else
-                one table a metric with a column per model.
+            model: The model that is reported in full. Default `None`: if there is only one, that one; if there are
+                several, one table per metric with a column per model.
             max_scenarios: How many scenarios are listed, the largest first. Default 20.
         """
         level = f"{self.confidence * 100:g} %"
@@ -435,7 +435,7 @@ def scenario_report(
             gain. Default `None`: not known.
         base_rate: The click rate of the training rows, from which that gain is counted. Default `None`: that of
             these rows.
-        min_clicks: A scenario with fewer clicks, or fewer other rows, is shown and not tested, for the test's
+        min_clicks: A scenario with fewer clicks, or fewer other rows, is shown and not tested, because the test's
             standard error means nothing then. Default 10.
         replicates: Number of resamples. Default 1000.
         confidence: What share of such intervals hold the truth. Default 0.95.
@@ -458,7 +458,7 @@ def scenario_report(
     >>> report.lost("shared"), report.scenarios[1].name, report.scenarios[1].share
     ((), 'search', 0.25)
 
-    Reference: the rows-weighted mean and the tests are ours; no paper on several scenarios that we know of reports
+    Reference: the rows-weighted mean and the tests are ours; we know of no paper on several scenarios that reports
         intervals.
     """
     y = checked_labels(labels)
@@ -547,7 +547,7 @@ def scenario_report(
 def _row_losses(
     known: FloatArray | None, logits: Mapping[str, FloatArray], chosen: npt.NDArray[np.int64], rate: float
 ) -> dict[str, npt.ArrayLike]:
-    """Returns the losses, averaged over the labels, of which the attainable gain is made."""
+    """Returns the losses, averaged over the labels, from which the attainable gain is computed."""
     if known is None:
         return {}
     p = known[chosen]

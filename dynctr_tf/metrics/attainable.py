@@ -86,7 +86,7 @@ def row_expected_log_losses(true_probability: FloatArray, logits: FloatArray) ->
 
 
 def row_entropies(true_probability: FloatArray) -> FloatArray:
-    """Returns the entropy of each row's label in nats, which no model's expected log loss is below."""
+    """Returns the entropy of each row's label in nats: the least expected log loss of any model."""
     p = true_probability
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(p > 0.0, p * np.log(p), 0.0) + np.where(p < 1.0, (1.0 - p) * np.log1p(-p), 0.0)

@@ -63,10 +63,10 @@ class Estimate(NamedTuple):
 
 
 def checked_bootstrap(replicates: int, confidence: float) -> None:
-    """Refuses a confidence that is no share, and too few resamples to tell its quantiles.
+    """Refuses a confidence outside of 0 to 1, and too few resamples to compute its quantiles.
 
     Raises:
-        ValueError: One of both.
+        ValueError: One of the two.
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be strictly between 0 and 1, such as 0.95, got {confidence!r}.")
@@ -122,7 +122,7 @@ class _Prediction:
         # Where all logits differ nothing has to be summed over ties.
         self._starts = starts if starts.size < order.size else None
         self._num_bins = num_bins
-        # How noisy a share of clicks is, nobody knows.
+        # Nobody knows how noisy a share of clicks is.
         known = are_clicks(rows.labels)
         self.error_of_true = calibration_error_of_true(rows, num_bins, bins) if known else (math.nan, math.nan)
         self._boundaries = None if bins == "equal_mass" else equal_width_boundaries(probability[starts], num_bins)
@@ -239,22 +239,21 @@ def bootstrap_metrics(
     """Computes all metrics of all predictions on the same resamples of the rows.
 
     Use `bootstrap_intervals` for one model's intervals and the functions of `dynctr_tf.metrics.paired` for
-    a test; use this where a number of your own is to be made of several metrics of the same resamples.
+    a test; use this to compute a number of your own from several metrics of the same resamples.
 
     Each prediction is sorted once. A resample is then a vector of counts, multinomial over the rows, that
     multiplies the rows' weights; every metric is a sum along the sorted rows. Calibration bins of equal
-    mass are made anew in each resample, as they are on the rows.
+    mass are made again in each resample, as they are on the rows.
 
-    The interval is that of the percentiles, but for the expected calibration error: a mean of absolute
+    The interval is that of the percentiles, except for the expected calibration error: a mean of absolute
     values grows with noise, and the noise of a resample comes on top of that of the rows, so that the
-    percentiles lie too high, often wholly above the value. What can be asked there is two things: the
-    error that so many rows show on average, of which the value is one draw, and the smaller one that would be
-    left with endless rows. The interval is for both. Its upper end is that of the first: the resamples' distance from
-    their own mean, mirrored at the value. Its lower end is that of the second, mirrored once more for the
-    noise of the rows, and 0 where the value is no larger than what true predictions would show on these rows.
-    So the value always lies in it. In simulations with 500 and 2000 rows, click rates of 5 and 30 % and 20 bins it held
-    either one in 88 to 100 % of the cases; the interval of the second alone, which this was before, left the
-    value out in half of them.
+    percentiles lie too high, often wholly above the value. Two errors can be meant there: the one that so many rows
+    show on average (the value is one draw of it), and the smaller one that endless rows would show. The interval covers
+    both. Its upper end is that of the first: the resamples' distance from their own mean, mirrored at the value. Its
+    lower end is that of the second, mirrored once more for the noise of the rows, and 0 where the value is no larger
+    than what true predictions would show on these rows. So the value always lies in it. In simulations with 500 and
+    2000 rows, click rates of 5 and 30 % and 20 bins it held either one in 88 to 100 % of the cases; an interval of the
+    second alone left the value out in half of them.
 
     Args:
         labels: 0 or 1, `(rows,)` or `(rows, 1)`.
@@ -264,13 +263,13 @@ def bootstrap_metrics(
         groups: The group of each row. Adds the metric `"grouped_auc"`. Default `None`: without it.
         resample: `"rows"`: rows are independent; or `"groups"`: whole groups are drawn, for rows of one
             user that resemble each other, which makes honest intervals wider. The grouped AUC is always
-            resampled by whole groups, for drawing rows would empty small groups of one class.
+            resampled by whole groups, because drawing rows would empty small groups of one class.
             Default `"rows"`.
         replicates: Number of resamples. Default 1000.
         confidence: What share of the resamples an interval holds. Default 0.95.
         num_bins: Number of calibration bins. Default 20.
         bins: `"equal_mass"` or `"equal_width"`, as in `reliability_curve`. Default `"equal_mass"`.
-        row_values: For each name one number a row, whose weighted means are wanted on the same resamples.
+        row_values: For each name one number a row; the weighted means are computed on the same resamples.
             Default `None`: none.
         seed: Seed of the draws. Default 0.
         progress: Whether a progress bar is shown on a terminal when it takes over two seconds.
@@ -390,7 +389,7 @@ def bootstrap_intervals(
     """Returns every metric of one model with its bootstrap interval.
 
     Use it whenever a metric is reported: the interval says how far the number would move on other test
-    rows. It knows nothing of other training seeds; `dynctr_tf.metrics.paired_test_over_seeds` does.
+    rows. It does not cover other training seeds; `dynctr_tf.metrics.paired_test_over_seeds` does.
 
     Args:
         labels: 0 or 1, `(rows,)` or `(rows, 1)`.

@@ -29,7 +29,7 @@ def checked_bins(num_bins: int, bins: str) -> None:
     """Refuses a number of bins below 1 and a kind of bins that is not known.
 
     Raises:
-        ValueError: One of both.
+        ValueError: One of the two.
     """
     if not isinstance(num_bins, (int, np.integer)) or isinstance(num_bins, bool) or num_bins < 1:
         raise ValueError(f"num_bins must be a whole number of at least 1, got {num_bins!r}.")
@@ -50,7 +50,7 @@ def equal_mass_boundaries(cumulative: FloatArray, mass: FloatArray, num_bins: in
     """
     edges = np.arange(1, num_bins) * cumulative[-1] / num_bins
     inner = np.searchsorted(cumulative, edges, side="left")
-    # The logit whose weight spans the edge belongs below it where its middle does.
+    # A logit whose weight spans the edge belongs below it if the middle of its weight does.
     inner += cumulative[inner] - 0.5 * mass[inner] < edges
     return np.concatenate(([0], inner, [mass.size])).astype(np.int64)
 
@@ -262,8 +262,9 @@ def calibration_error_floor(
     `sum_b (w_b / w) E|mean_b p - mean_b y|`, `y ~ Bernoulli(p)`, by the normal approximation
     `E|N(0, s)| = s sqrt(2 / pi)`, `s_b^2 = sum_{i in b} w_i^2 p_i (1 - p_i) / w_b^2`
 
-    Each row's label is taken for one draw of 0 or 1. Soft labels, and clicks of several impressions that are one row,
-    are less noisy, by an amount that the predictions do not tell: too high a floor for them, so reports give none.
+    The floor takes each row's label for one draw of 0 or 1. Soft labels, and clicks of several impressions that are one
+    row, are less noisy, by an amount that the predictions do not show. Their floor would be too high, so reports give
+    none.
 
     Args:
         logits: Log-odds of a click, `(rows,)` or `(rows, 1)`.
@@ -320,7 +321,7 @@ def logit_histogram(
 ) -> LogitHistogram:
     """Returns how many clicks and other rows there are by their logit.
 
-    Use it under a calibration plot, to see how many rows each part of the curve speaks for.
+    Use it under a calibration plot, to see how many rows each part of the curve has.
 
     Args:
         labels: 0 or 1, `(rows,)` or `(rows, 1)`.

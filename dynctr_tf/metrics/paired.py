@@ -41,8 +41,8 @@ class PairedTest:
         standard_error: Standard error of the difference.
         p_value: Two-sided, of the hypothesis that the models do not differ in this metric.
         method: `"delong"`, `"bootstrap"` or `"bootstrap over seeds"`.
-        covers_seeds: Whether the interval also covers training the models anew with other seeds; where
-            not, it speaks of these trained models alone.
+        covers_seeds: Whether the interval also covers training the models again with other seeds; if not, it is about
+            these trained models only.
     """
 
     metric: str
@@ -56,7 +56,7 @@ class PairedTest:
 
 
 def _placements(labels: FloatArray, logits: FloatArray, weights: FloatArray) -> tuple[float, FloatArray]:
-    """Returns the AUC, and for each row the share of the other class that stands on its right side."""
+    """Returns the AUC, and for each row the share of the other class that is ranked on its right side."""
     order = np.argsort(logits)
     starts = distinct_starts(logits[order])
     distinct = np.empty(order.size, dtype=np.int64)  # for each row the index of its logit among the distinct
@@ -222,7 +222,7 @@ def paired_bootstrap_tests(
 
     Use it to say whether one trained model is better than another on this kind of rows. Most of the noise
     of the rows is common to both models and cancels, so that far smaller differences are seen than by
-    comparing two intervals. It knows nothing of training seeds: see `paired_test_over_seeds`.
+    comparing two intervals. It does not cover training seeds: see `paired_test_over_seeds`.
 
     `p = 2 min(#{d* <= 0} + 1, #{d* >= 0} + 1) / (replicates + 1)`, at most 1, d* the difference on a resample
 
@@ -306,16 +306,16 @@ def paired_test_over_seeds(
     Use it to say whether one *model* is better than another, and not just one training run: runs of CTR
     models differ by seed as much as published improvements do.
 
-    The metric of a model is the mean of its runs' metrics, not that of averaged predictions, which would
-    be an ensemble. Rows and seeds are crossed: all runs answer the same rows. So the variance has two parts:
+    The metric of a model is the mean of its runs' metrics. It is not the metric of averaged predictions, which would be
+    an ensemble. Rows and seeds are crossed: all runs answer the same rows. So the variance has two parts:
 
     `v = Var*(mean_s m(1, s) - mean_s m(2, s)) + s_1^2 / S_1 + s_2^2 / S_2`
 
     Var* is over resamples of the rows, all runs on the same resample; s^2 is the variance over a model's runs.
-    The interval is `difference +- t sqrt(v)`, t with Welch and Satterthwaite's degrees of freedom, of which
-    three seeds have few: two models whose runs overlap will not come out as different. What depends on
-    row and seed together is counted in both parts, so that the test errs on the careful side. Runs with
-    the same seed are not paired, for a seed means something else in each model.
+    The interval is `difference +- t sqrt(v)`, t with Welch and Satterthwaite's degrees of freedom. Three seeds give few
+    of them: two models whose runs overlap will not come out as different. What depends on row and seed together is
+    counted in both parts, so that the test errs on the careful side. Runs with the same seed are not paired, because a
+    seed means something else in each model.
 
     Args:
         labels: 0 or 1, `(rows,)` or `(rows, 1)`.
@@ -332,8 +332,8 @@ def paired_test_over_seeds(
         progress: As in `bootstrap_metrics`. Default `True`.
 
     Returns:
-        For each metric a `PairedTest`. With a single run of a model nothing is known of its variance over
-        seeds: then only the rows are covered, and `covers_seeds` is `False`.
+        For each metric a `PairedTest`. A single run of a model says nothing about its variance over seeds: then only
+        the rows are covered, and `covers_seeds` is `False`.
 
     Raises:
         ValueError: As `bootstrap_metrics`, or a model without a run.
@@ -447,8 +447,8 @@ def estimate_of_runs(result: Bootstrap, runs: Sequence[str], metric: str) -> Est
 def holm_adjusted(p_values: Sequence[float]) -> list[float]:
     """Returns p-values adjusted for having made several tests, by Holm's step-down rule.
 
-    Use it where several models are tested against one reference: calling those with an adjusted value
-    below 0.05 different is wrong about any of them with a probability of at most 0.05.
+    Use it where several models are tested against one reference: if you call the models with an adjusted value below
+    0.05 different, you are wrong about any of them with a probability of at most 0.05.
 
     `max_{k <= i} min(1, (n - k + 1) p_(k))` for the i-th smallest
 

@@ -46,7 +46,7 @@ def auc(labels: npt.ArrayLike, logits: npt.ArrayLike, weights: npt.ArrayLike | N
         weights: How much each row counts. Default `None`: 1 each.
 
     Returns:
-        A float from 0 to 1; NaN where the rows that count all have the same label, for there is no pair.
+        A float from 0 to 1; NaN where the rows that count all have the same label, because there is no pair.
 
     Raises:
         ValueError: Shapes that differ, labels that are not 0 or 1, logits that are not finite, weights that
@@ -121,8 +121,8 @@ def grouped_auc(
 ) -> GroupedAUC:
     """Returns the AUC within groups, such as users, averaged with the groups' impressions as weights.
 
-    Use it where a model orders the items of one user or one request: AUC over all rows also rewards
-    telling users who click a lot from users who do not, which changes no ranking that is shown.
+    Use it where a model orders the items of one user or one request: AUC over all rows also rewards separating users
+    who click a lot from users who do not, which changes no ranking that is shown.
 
     `sum_g n_g AUC_g / sum_g n_g`, over the groups with both classes; n_g the (weighted) impressions.
 
@@ -133,8 +133,8 @@ def grouped_auc(
         weights: How much each row counts. Default `None`: 1 each.
 
     Returns:
-        A `GroupedAUC`: the value, and which share of the impressions it does not speak of because their
-        group has only one class.
+        A `GroupedAUC`: the value, and which share of the impressions it does not cover because their group has only one
+        class.
 
     Raises:
         ValueError: As `auc`, or groups of another shape.

@@ -1,4 +1,4 @@
-"""Logits and weights of rows of which some without a click were left out, as if they were all there."""
+"""Corrected logits and weights for rows from which some rows without a click were left out."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def all_negatives(
         Labels, logits and weights.
 
     Raises:
-        ValueError: As `dynctr_tf.metrics.log_loss`, or a rate that is no share.
+        ValueError: As `dynctr_tf.metrics.log_loss`, or a rate outside of 0 to 1.
 
     Example:
 
@@ -62,6 +62,6 @@ def all_negatives(
     """
     offset = sampling_offset(rate)
     rows = checked_rows(labels, logits, weights)
-    # A row of label y is a click of weight y and one without of weight 1 - y.
+    # A row of label y counts as a click of weight y and a row without a click of weight 1 - y.
     mass = rows.labels + (1.0 - rows.labels) / rate
     return ScoredRows(rows.labels / mass, rows.logits + offset, rows.weights * mass)

@@ -76,7 +76,7 @@ def checked_labels(labels: npt.ArrayLike, *, soft: bool = True) -> FloatArray:
     """
     column = as_column(labels, "labels")
     outside = (column < 0.0) | (column > 1.0)
-    # Where one is outside, those between are no soft labels either.
+    # If one label is outside of 0 to 1, those between are not soft labels either.
     wrong = np.flatnonzero((column != 0.0) & (column != 1.0)) if outside.any() or not soft else np.array([], np.int64)
     if wrong.size:
         raise ValueError(
@@ -112,7 +112,7 @@ def checked_rows(labels: npt.ArrayLike, logits: npt.ArrayLike, weights: npt.Arra
     y = checked_labels(labels)
     z = as_column(logits, "logits", y.size)
     if ((z == 0.0) | (z == 1.0)).all():
-        # Labels that lie between, beside logits that could be labels, are given in the wrong order.
+        # Labels between 0 and 1 beside logits that are all 0 or 1: they were given in the wrong order.
         y = checked_labels(labels, soft=bool((z == z[0]).all()))
     return ScoredRows(y, z, checked_weights(weights, y.size))
 
@@ -149,7 +149,7 @@ def are_weighted(weights: FloatArray) -> bool:
 
 
 def number_of_clicks(labels: FloatArray) -> float:
-    """Returns how many rows are clicks, each row counted once; no whole number where labels are shares of clicks."""
+    """Returns how many rows are clicks, each row counted once; not a whole number where labels are shares of clicks."""
     clicks = float(labels.sum())
     return int(clicks) if clicks.is_integer() else clicks
 

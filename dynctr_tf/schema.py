@@ -45,7 +45,7 @@ def _shown(value: Any) -> str:
 
 
 def _text(what: str, given: Any, *, may_be_empty: bool = False) -> None:
-    """Refuses what is no text that a file can hold."""
+    """Refuses a value that is not a text that a file can hold."""
     if not isinstance(given, str):
         raise ValueError(f"{what} must be a text, got {type(given).__name__}: {_shown(given)}.")
     if not given and not may_be_empty:
@@ -65,7 +65,7 @@ def _whole_number(what: str, given: Any, most: int) -> None:
 
 
 def _from_mapping(cls: type, mapping: Any, what: str) -> Any:
-    """Builds a dataclass from a JSON object, refusing keys that the class has not."""
+    """Builds a dataclass from a JSON object, and refuses keys that the class does not have."""
     if not isinstance(mapping, dict):
         raise ValueError(f"{what} must be a JSON object, got {type(mapping).__name__}: {_shown(mapping)}.")
     known = [field.name for field in dataclasses.fields(cls)]
@@ -95,7 +95,7 @@ class Vocabulary:
         hash_buckets: Hash values into this many buckets in place of a vocabulary. Default `None`: a vocabulary.
 
     Raises:
-        ValueError: No whole number, one below 1, or hashing together with a vocabulary rule.
+        ValueError: A number that is not whole or is below 1, or hashing together with a vocabulary rule.
     """
 
     min_count: int = 1
@@ -137,15 +137,15 @@ class Feature:
         separator: What separates the values of a multi-valued or sequence feature, one character or more; white
             space around the values is stripped. Default `"|"`.
         list_format: How the text of a multi-valued or sequence feature is read: `"separated"`, values with the
-            separator between them, or `"brackets"`, a list as JSON or Python writes it (`["news", "food"]`,
-            `['a', 'b']`, `[1, 2]`, `[]`), which is what lists become that are written to a CSV file. Lists of
-            a Parquet file are read whatever this says. Default `"separated"`.
+            separator between them, or `"brackets"`, a list as JSON or Python writes it (`["news", "food"]`, `['a',
+            'b']`, `[1, 2]`, `[]`): lists look so after they were written to a CSV file. Lists of a Parquet file are
+            read with either. Default `"separated"`.
         max_length: How many values of a multi-valued or sequence feature are kept: the first ones of a set,
             the last (newest) ones of a sequence. Default 32.
         shares_vocabulary_with: The categorical feature whose ids this sequence or multi-valued feature
             repeats, such as the target item of a history of items. Default `None`: ids of its own.
-        scenario_specific: Whether the feature belongs to what models of several scenarios read as specific
-            information, apart from what the scenarios share. The scenario itself always does. Default `False`.
+        scenario_specific: Whether models of several scenarios read the feature as specific information, apart from what
+            the scenarios share. They always read the scenario itself so. Default `False`.
 
     Raises:
         ValueError: An empty name, an unknown kind, role or binning, a number out of range, or a combination that
@@ -195,7 +195,7 @@ class Feature:
 
 
 class PositiveRule(NamedTuple):
-    """What `Schema.positive` says, taken apart.
+    """The parts of `Schema.positive`.
 
     Attributes:
         comparison: How a label is compared with `number`; `None` where a label is compared with `text`.
@@ -212,7 +212,7 @@ def positive_rule(positive: str) -> PositiveRule:
     """Takes apart what counts as a click: a comparison such as `">= 4"`, or the text of a click such as `"yes"`.
 
     Raises:
-        ValueError: An empty text, or a comparison with what is no number.
+        ValueError: An empty text, or a comparison with something other than a number.
 
     Example:
 
@@ -250,7 +250,7 @@ class Schema:
         true_probability: The column of the rows' true click probability, which synthetic data has.
             Default `None`.
         positive: What counts as a click, where the label is not 0 or 1: the text of a click (`"yes"`, `"1"` where
-            labels are -1 and 1), every other one being none, or a comparison with a number (`">= 4"`, `"> 0"`,
+            labels are -1 and 1; every other text is no click), or a comparison with a number (`">= 4"`, `"> 0"`,
             `"< 3"`, `"== 5"`). Default `None`: the label is 0 or 1.
         impressions: The column of the number of impressions, where a row stands for several; the label's column
             then holds how many of them were clicked. The row becomes the label clicks / impressions with the
@@ -348,7 +348,7 @@ class Schema:
         """Returns the feature of this name.
 
         Raises:
-            KeyError: There is none.
+            KeyError: There is no such feature.
         """
         for feature in self.features:
             if feature.name == name:
@@ -364,7 +364,7 @@ class Schema:
 
     @classmethod
     def from_json(cls, text: str) -> Schema:
-        """Reads what `to_json` wrote, or what a person wrote in its form.
+        """Reads the text that `to_json` wrote, or that a person wrote in the same form.
 
         Raises:
             ValueError: Not JSON, a key given twice, a value of a wrong type, or a key, kind, role or value that is
@@ -401,7 +401,7 @@ class Schema:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Makes a dict of a JSON object, in which the last of two equal keys would win without a word."""
+    """Makes a dict of a JSON object, and refuses equal keys, of which JSON would silently keep the last."""
     names = [name for name, _ in pairs]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:

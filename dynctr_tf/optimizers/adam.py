@@ -15,10 +15,10 @@ from dynctr_tf.optimizers.sparse_optimizer import sum_repeated_ids
 class Adam(stack.ReplicaSum, keras.optimizers.Adam):  # type: ignore[misc]
     """`keras.optimizers.Adam` that gives the dense result also where a sparse gradient names a row twice.
 
-    Use it where Adam itself is wanted, whose moments of all rows decay and whose rows all move in each step;
-    `LazyAdam` costs what the touched rows cost. Keras 3 squares the slices of a row before it sums them. In
-    one replica the embedding layer's gradient has each row once; two replicas that met the same id bring it
-    back twice. Keras 2 sums first by itself.
+    Use it where you want Adam itself: the moments of all rows decay, and all rows move in each step. `LazyAdam` costs
+    what the touched rows cost. Keras 3 squares the slices of a row before it sums them. In one replica the embedding
+    layer's gradient has each row once; two replicas that met the same id bring it back twice. Keras 2 sums first by
+    itself.
 
     Args:
         learning_rate: A float or a `LearningRateSchedule`. Default 0.001.

@@ -37,9 +37,9 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
     """Gives each variable the optimizer of the first pattern that matches its path.
 
     Use it where embedding tables and dense weights want different optimizers; hand it to `model.compile`
-    like any other. Nothing goes silently to a default: a variable that no pattern matches is an error, and a
-    pattern that matches no variable a warning, because the layers that it means may be frozen. Layers may also be
-    frozen later; a layer that was frozen when the optimizer was built needs a new optimizer when it is to train.
+    like any other. No variable goes silently to a default: a variable that no pattern matches is an error. A pattern
+    that matches no variable is a warning, because the layers that it means may be frozen. Layers may also be frozen
+    later; a layer that was frozen when the optimizer was built needs a new optimizer before it can train.
     `assignment_text()` prints who updates what.
 
     A variable's path is `variable.path` on Keras 3 and `variable.name` without `":0"` on Keras 2, such as
@@ -49,19 +49,19 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
 
     **Learning rate.** Every member has its own. `learning_rate` of the composite is a factor on all of them,
     1 at the start, so that `ReduceLROnPlateau` and a `LearningRateScheduler` of `(epoch, lr)` slow all members down
-    together, and a schedule given here, such as a warm-up, applies to all. A `LearningRateScheduler` that knows
-    nothing of the factor sets an absolute rate, such as 0.001: what is above 1 or less than a tenth of the present
-    factor is refused. Members with a schedule of their own follow it; a factor other than 1 is then an error, at the
-    next step, rather than ignored.
+    together, and a schedule given here, such as a warm-up, applies to all. A `LearningRateScheduler` that does not know
+    of the factor sets an absolute rate, such as 0.001: a value above 1 or less than a tenth of the present factor is
+    refused. Members with a schedule of their own follow it; a factor other than 1 is then an error, at the next step,
+    rather than ignored.
 
     Members may be any Keras optimizers; on Keras 2 also `keras.optimizers.legacy.*`, and with them those of
     tensorflow-addons. They get gradients that are summed over the replicas and over ids that repeat. Each clips its
     own gradients only; clipping and weight decay are given to the members, averages of weights (`use_ema`) to those
     that have dense weights, a loss scale (`keras.mixed_precision.LossScaleOptimizer`) goes around the composite. A
-    Keras optimizer that would read and write a table as a whole for one of these is warned of, and so is Keras' Ftrl
-    on a table, whose first step sets to 0 all rows that the batch does not have. The state of the members is saved
-    with the composite, in `.keras` files and in `tf.train.Checkpoint` (there, as always with legacy optimizers,
-    their slots only together with the model).
+    warning names a Keras optimizer that would read and write a whole table for one of these, and Keras' Ftrl on a
+    table: its first step sets to 0 all rows that the batch does not have. The state of the members is saved with the
+        composite, in `.keras` files and in `tf.train.Checkpoint` (there, as always with legacy optimizers, their slots
+        only together with the model).
 
     Args:
         optimizers: Pairs of pattern and optimizer: regular expressions, first match wins; optimizers as
@@ -69,8 +69,8 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         learning_rate: The factor on the members' learning rates: a positive float or a
             `LearningRateSchedule`. Default 1.0.
         name: String. Default `"composite_optimizer"`.
-        paths: The paths of all variables in their order, which a saved optimizer brings with it, because Keras 2
-            does not always restore them. Default `None`: read off the variables.
+        paths: The paths of all variables in their order. A saved optimizer brings them with it, because Keras 2 does
+            not always restore them. Default `None`: read off the variables.
         **kwargs: Keras' other options, each refused with what to use instead.
 
     Raises:
@@ -101,7 +101,7 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         stack.refuse_options(type(self).__name__, kwargs)
         super().__init__(learning_rate, name=name)
         patterns: list[str] = []
-        members = tf.Module()  # tracked for checkpoints, while Keras' own saving leaves it to this class
+        members = tf.Module()  # tracked for checkpoints; Keras' own saving leaves it to this class
         for number, pair in enumerate(_checked_pairs(optimizers)):
             pattern, optimizer = pair
             if pattern in patterns:
@@ -232,7 +232,7 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
         return sum_repeated_ids(gradient)
 
     def check_learning_rate(self, value: Any) -> None:
-        """Refuses what can only be an absolute learning rate; called before the factor is set from outside.
+        """Refuses a value that can only be an absolute learning rate; called before the factor is set from outside.
 
         Raises:
             ValueError: A number above 1, or one above 0 that is less than a tenth of the present factor.
@@ -357,7 +357,7 @@ def _checked_pairs(optimizers: Iterable[Any]) -> list[tuple[str, Any]]:
                 'policy "mixed_bfloat16", which needs no scale.'
             )
         if not stack.is_optimizer(optimizer):
-            raise ValueError(f"{expected}; for {pattern!r} came {optimizer!r}, which is no optimizer.")
+            raise ValueError(f"{expected}; for {pattern!r} came {optimizer!r}, which is not an optimizer.")
         pairs.append((pattern, optimizer))
     if not pairs:
         raise ValueError(f"{expected}, got none.")

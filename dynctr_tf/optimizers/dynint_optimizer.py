@@ -1,4 +1,4 @@
-"""The optimizer that xDeepInt and DynInt are trained with."""
+"""The optimizer of the papers xDeepInt and DynInt."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, finite_number
 
 UNTOUCHED_ROWS = ("auto", "zero", "keep")
-# Rows of a loaded table whose z is computed at a time.
+# How many rows of a loaded table get their z at a time.
 _BLOCK = 65536
 
 
@@ -40,9 +40,8 @@ class GroupFtrl(SparseOptimizer):
     loss: `l1` and `l21 sqrt(d)` are thresholds on sums of gradients, and the penalty that `l2` stands for is
     `l2 / 2 ||w||^2`. Keras takes the mean loss over a batch, published code often the sum. Without
     `batch_size` the arguments are in units of the mean. With it they are in units of the sum over one global
-    batch, and are divided by it, the initial accumulator by its square; the trajectory is then that of the
-    summed loss. The learning rate has no such unit, and `beta=0` and a zero accumulator mean the same in
-    either.
+    batch, and are divided by it (the initial accumulator by its square); the trajectory is then that of the summed
+    loss. The learning rate has no such unit, and `beta=0` and a zero accumulator mean the same in either.
 
     **l2 is not doubled.** `keras.optimizers.Ftrl` and tfplus' `SparseGroupFtrl` have twice their argument in
     the denominator. So this optimizer equals, with a zero initial accumulator on both sides,
@@ -51,22 +50,22 @@ class GroupFtrl(SparseOptimizer):
     l2_regularization_strength=l2 / 2, beta=beta)` with the same initial accumulator.
 
     **Rows that no gradient has reached** have z = 0, for which the formula gives w = 0: a step over the whole
-    table erases their random start at once, and a row first reached later starts from 0. The formula would erase
-    a table that was loaded or trained before just so. `untouched_rows` chooses:
+    table erases their random start at once, and a row first reached later starts from 0. The formula would erase a
+    loaded or trained table in the same way. `untouched_rows` chooses:
 
-    * `"auto"`: as `"zero"` while the table holds the random start that a `FieldEmbedding` gave it. Any other table
-      is trained already, as far as can be known: the first step gives each of its rows the z for which the formula
-      returns the weights that it has, so that no row is erased and training goes on from where it is. Which of
-      both it is, is seen at the first step, by a checksum of the table.
+    * `"auto"`: as `"zero"` while the table holds the random start that a `FieldEmbedding` gave it. Any other table is
+      taken for a trained one: the first step gives each of its rows the z for which the formula returns the weights
+      that it has, so that no row is erased and training continues from there. A checksum of the table shows at the
+      first step which of the two it is.
     * `"zero"` gives exactly the dense result, at the cost of touched rows: one pass at the first step sets to 0 all
       rows that the first batch does not have, also of a loaded table. (With a learning rate that changes, the dense
-      formula would also rescale rows between their touches; here a row keeps what its last touch made of it.)
+      formula would also rescale rows between their touches; here a row keeps the values of its last touch.)
     * `"keep"` leaves untouched rows alone, with z = 0: a loaded row shrinks when it is first touched.
 
-    In models that multiply embeddings, rows that are all 0 give each other no gradient; if a model does not get off
-    the ground, use `"keep"`. A dense gradient, whose every row is reached, gives the formula's result with z = 0 in
-    each case but for a loaded table of a `FieldEmbedding` under `"auto"`. So weights of dense layers that were
-    loaded start anew, as under every FTRL: give those of a trained model to `LazyAdam`.
+    In models that multiply embeddings, rows that are all 0 give each other no gradient; if a model does not start to
+    learn, use `"keep"`. A dense gradient reaches every row. It gives the formula's result with z = 0, except for a
+    loaded table of a `FieldEmbedding` under `"auto"`. So loaded weights of dense layers start again, as under every
+    FTRL: give those of a trained model to `LazyAdam`.
 
     Args:
         learning_rate: A positive float or a `LearningRateSchedule`; alpha in the papers. Default 0.02.
@@ -175,7 +174,7 @@ class GroupFtrl(SparseOptimizer):
     def before_rows_are_read(
         self, variable: tf.Variable, slots: dict[str, tf.Variable], rate: tf.Tensor, sparse: bool
     ) -> tf.Tensor | None:
-        """Lets training go on from a loaded table's weights; returns whether the untouched rows are to be 0."""
+        """Lets training continue from a loaded table's weights; returns whether the untouched rows must become 0."""
         first = tf.equal(stack.raw_variable(self.iterations), 0)
         if self.untouched_rows != "auto":
             return first if self.untouched_rows == "zero" else None
@@ -238,8 +237,8 @@ class GroupFtrl(SparseOptimizer):
 
 
 def _set_to_zero(variable: tf.Variable) -> tf.Tensor:
-    # One number scattered to all rows: in place, where assigning zeros would need a second table. Nor may the
-    # variable be read here, even for its shape: a scatter into a buffer that is being read copies it first.
+    # One number is scattered to all rows in place; assigning zeros would need a second table. The variable must not be
+    # read here, not even for its shape: a scatter into a buffer that is being read copies it first.
     zero = tf.zeros((), stack.storage_dtype(variable))
     rows = tf.range(variable.shape[0])
     tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=rows, updates=zero)

@@ -16,8 +16,8 @@ class LazyAdam(SparseOptimizer):
     """Adam that, for a table, touches only the rows of the batch.
 
     Use it in place of `keras.optimizers.Adam` in models with embedding tables. For dense gradients it is
-    Adam. For `tf.IndexedSlices` the moments of rows that are not in the batch do not decay and their weights
-    do not move, which Adam would do at the cost of the whole table.
+    Adam. For `tf.IndexedSlices` the moments of rows that are not in the batch do not decay and their weights do not
+    move. Adam would do both, at the cost of the whole table.
 
         m' = beta_1 m + (1 - beta_1) g
         v' = beta_2 v + (1 - beta_2) g^2

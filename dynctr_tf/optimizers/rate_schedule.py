@@ -12,7 +12,7 @@ import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
 from dynctr_tf.nearest import unknown_name_message
 
 SHAPES = ("constant", "cosine", "step")
-"""The ways in which a rate can go on after its warm-up."""
+"""The courses that a rate can take after its warm-up."""
 
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")

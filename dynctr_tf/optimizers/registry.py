@@ -1,4 +1,4 @@
-"""The optimizers by name: what settings, jobs, searches and notebooks name is made here and nowhere else."""
+"""The optimizers by name, for settings, jobs, searches and notebooks. No other file makes an optimizer from a name."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class OptimizerEntry:
         description: What it is, in some words.
         search_space: Options to search, and from what. Default none.
         has_row_penalty: Whether it penalises the rows of tables itself, so that the model should not. Default `False`.
-        slots: How many numbers it keeps for each weight of a table, by which models that do not fit are refused.
-            Default 2.
-        initial_scale: The start of embeddings that suits it, where that is not the models' own default; jobs take it
-            where the settings give none. Default `None`: the models' own.
+        slots: How many numbers it keeps for each weight of a table. Models that do not fit into memory are refused by
+            it. Default 2.
+        initial_scale: The start of embeddings that suits it, if it is not the models' own default; jobs take it if the
+            settings give none. Default `None`: the models' own.
         foreign: Whether it is Keras' or tensorflow-addons' own. Default `False`.
     """
 
@@ -94,8 +94,8 @@ OPTIMIZERS: Mapping[str, OptimizerEntry] = MappingProxyType(
                 # 0.01 the main job's model has an AUC of 0.669, within 0.05 one of 0.787.
                 initial_scale=0.05,
             ),
-            # As the papers search it on tens of millions of rows; smaller data, with fewer steps, wants more, which
-            # the settings files of such data say.
+            # The range that the papers search on tens of millions of rows. Smaller data, with fewer steps, wants larger
+            # rates; the settings files of such data give them.
             OptimizerEntry("lazy_adam", LazyAdam, "Adam on the rows of the batch", _ADAM_SPACE),
             OptimizerEntry("adam", Adam, "Adam on all rows in each step", _ADAM_SPACE),
             OptimizerEntry(
@@ -110,7 +110,7 @@ OPTIMIZERS: Mapping[str, OptimizerEntry] = MappingProxyType(
 )
 """The library's own optimizers, by name."""
 
-# The optimizers themselves say what to take in place of these.
+# The optimizers themselves say what to use instead of these.
 _REFUSED_WITH_ADVICE = ("weight_decay", "use_ema", "gradient_accumulation_steps", "loss_scale_factor")
 _FOREIGN_SPACE: SearchSpace = MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-2)})
 
@@ -152,7 +152,7 @@ def optimizer_entry(name: str) -> OptimizerEntry:
             its stack, of tensorflow-addons, such as `keras.adamw`.
 
     Raises:
-        ValueError: There is none of this name; the message names the nearest.
+        ValueError: There is no optimizer of this name; the message names the nearest.
 
     Example:
 
@@ -241,14 +241,14 @@ def make_optimizer(
 ) -> Any:
     """Makes an optimizer by its name.
 
-    Optimizers of Keras and of tensorflow-addons come inside a `CompositeOptimizer`, which sums the gradients of ids
-    that repeat, as they do not all do by themselves, and are warned of: they read and write whole tables.
+    Optimizers of Keras and of tensorflow-addons come inside a `CompositeOptimizer`. It sums the gradients of ids that
+    repeat, because not all of them do so. A warning says that they read and write whole tables.
 
     Args:
         name: As in `optimizer_entry`.
         options: Its options. Default `None`: none.
         batch_size: Rows of a global batch, by which G-FTRL measures its penalties; `None` for the others.
-        schedule: What the learning rates are multiplied by, step by step. Default `None`: nothing.
+        schedule: The factor of the learning rates, step by step. Default `None`: nothing.
 
     Raises:
         ValueError: An unknown name or option, with the nearest known one, or a value that is refused.

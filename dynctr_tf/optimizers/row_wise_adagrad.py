@@ -16,8 +16,8 @@ class RowWiseAdagrad(SparseOptimizer):
     """Adagrad with one accumulator per row, for embedding tables.
 
     Use it for tables, with Adam on the dense weights (`row_wise_optimizer` is the two together): a table of 16
-    columns has 1 number of state a row, where Adam has 32. Every row has its own step size, which falls with
-    what the row has been moved already, so that rare ids move as far as frequent ones.
+    columns has 1 number of state a row, where Adam has 32. Every row has its own step size, which falls as the row is
+    moved, so that rare ids move as far as frequent ones.
 
     With gradient g and weights w of a row of d elements, and its accumulator n:
 
@@ -27,7 +27,7 @@ class RowWiseAdagrad(SparseOptimizer):
     A row without gradient stays as it is, so the sparse and the dense form are the same.
 
     **First-order weights.** A table of `FieldEmbedding(linear=True)` has the first-order weight of each id in the
-    last column. It is no part of the embedding: it has an accumulator of its own and steps of
+    last column. It is not part of the embedding: it has an accumulator of its own and steps of
     `first_order_factor` learning rates.
 
     **Variables of other ranks.** Whatever has rank 2 or more has rows, along the first axis, also the kernel of a
@@ -36,8 +36,8 @@ class RowWiseAdagrad(SparseOptimizer):
     Args:
         learning_rate: A positive float or a `LearningRateSchedule`. Default 0.02.
         initial_accumulator_value: Float >= 0. What n starts with. Default 0.0.
-        first_order_factor: Positive float. What the learning rate is multiplied by for first-order weights that
-            share a row with an embedding. Default 0.1.
+        first_order_factor: Positive float. The factor of the learning rate for first-order weights that share a row
+            with an embedding. Default 0.1.
         epsilon: Positive float. Added to sqrt(n'). Default 1e-8.
         clipnorm: Float. As in `SparseOptimizer`. Default `None`.
         clipvalue: Float. As in `SparseOptimizer`. Default `None`.
@@ -61,7 +61,7 @@ class RowWiseAdagrad(SparseOptimizer):
     [0.9151, 0.8869]
 
     Reference: the rule is that of DLRM (arXiv 1906.00091) and of FBGEMM's `EXACT_ROWWISE_ADAGRAD`, which TorchRec
-    uses; see also Gupta et al., ICML 2014 workshop. The first-order column apart is this library's.
+    uses; see also Gupta et al., ICML 2014 workshop. The separate first-order column is this library's.
     """
 
     def __init__(

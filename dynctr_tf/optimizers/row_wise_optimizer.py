@@ -1,4 +1,4 @@
-"""The optimizer that the deep and the dynamic models are trained with unless told otherwise."""
+"""The default optimizer of the deep and the dynamic models."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, finite_number
 class SparseAdagrad(SparseOptimizer):
     """Adagrad that is right with repeated ids on every stack.
 
-    Use it where half the state of Adam is wanted. Adagrad leaves a weight without gradient alone, so the
-    sparse and the dense form are the same; Keras 3's own squares the slices of a repeated id one by one.
+    Use it where you want half the state of Adam. Adagrad does not change a weight without gradient, so the sparse and
+    the dense form are the same. Keras 3's own Adagrad squares the slices of a repeated id one by one.
 
         n' = n + g^2
         w' = w - learning_rate g / sqrt(n' + epsilon)

@@ -20,8 +20,8 @@ class SparseOptimizer(stack.RuleOptimizer):
         ids, g = sum of the slices of each id
         w[ids], slots[ids] = step(g, w[ids], slots[ids])
 
-    Slices of the same id are summed first. This is left out where the graph shows that the ids come from
-    `tf.unique`, as they do in the library's embedding layer on one replica.
+    Slices of the same id are summed first. The sum is left out if the graph shows that the ids come from `tf.unique`,
+    as they do in the library's embedding layer on one replica.
 
     Clipping sees the gradient after the sum over replicas and over repeated ids, so that a norm is the norm
     of the dense gradient. Weight decay is that of Keras' AdamW, `w = w - learning_rate weight_decay w` before the
@@ -82,7 +82,7 @@ class SparseOptimizer(stack.RuleOptimizer):
     def step(
         self, gradient: tf.Tensor, weight: tf.Tensor, slots: dict[str, tf.Tensor], rate: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns what the weights and the slots become. All are a variable's, or those of some of its rows."""
+        """Returns the new weights and slots: those of a whole variable, or of some of its rows."""
         raise NotImplementedError
 
     def before_rows_are_read(
@@ -192,11 +192,11 @@ def sum_repeated_ids(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 
 
 def sum_repeated_ids_in_place(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """Returns the same gradient with the same number of slices, those of an id summed.
+    """Returns the same gradient with the same number of slices; the slices of an id are summed.
 
-    What `sum_repeated_ids` does, in static shapes: the slices that become free repeat the first id and its
-    sum, so that an update which computes new rows from old ones writes the same values once more. Norms of the
-    result count that id more than once.
+    It does in static shapes what `sum_repeated_ids` does: the slices that become free repeat the first id and its sum,
+    so that an update that computes new rows from old ones writes the same values twice. Norms of the result count that
+    id more than once.
 
     Example:
 

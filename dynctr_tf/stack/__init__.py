@@ -2,7 +2,7 @@
 
 The library speaks `tf.keras` and runs on three stacks: the newest TensorFlow with Keras 3, the same with
 tf_keras (`TF_USE_LEGACY_KERAS=1`, set before TensorFlow is first imported), and TensorFlow 2.15 with
-Keras 2.15. What the three do alike is called directly; what they do differently is asked for here.
+Keras 2.15. What the three do alike, the library calls directly; what they do differently is in this package.
 """
 
 from dynctr_tf.stack.export import attach_to_export, track_for_export, write_quietly

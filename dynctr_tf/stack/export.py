@@ -31,7 +31,7 @@ def attach_to_export(archive: Any, name: str, resource: Any) -> None:
 
 
 def write_quietly(archive: Any, path: Any) -> None:
-    """Writes a `keras.export.ExportArchive`; only Keras 3 lets its list of endpoints be left unprinted."""
+    """Writes a `keras.export.ExportArchive`; only Keras 3 can leave its list of endpoints unprinted."""
     if KERAS_3:
         archive.write_out(str(path), verbose=False)
     else:

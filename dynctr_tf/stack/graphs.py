@@ -81,7 +81,7 @@ def in_form_of(tensor: Any, value: tf.Tensor) -> Any:
 
 
 def copy_trainable_of_weights(layer: Any, other: Any) -> None:
-    """Lets those weights of a layer be trained that are trained in another one like it; only Keras 3 can change it."""
+    """Makes the weights of a layer trainable that are so in another one like it; only Keras 3 can change them."""
     if KERAS_3:
         for old, new in zip(layer.weights, other.weights, strict=False):
             if old.trainable != new.trainable:

@@ -14,7 +14,7 @@ from dynctr_tf.stack.versions import KERAS_3
 class KeyedInput(keras.layers.InputLayer):  # type: ignore[misc]
     """The input of a model under a key that is not the layer's name; `keyed_input` makes one.
 
-    Keras 3 wants a tensor to be called like its key, while no two layers may share a name.
+    Keras 3 wants a tensor to have the name of its key, but no two layers may share a name.
     """
 
     def __init__(self, key: str, **kwargs: Any) -> None:
@@ -37,7 +37,7 @@ def keyed_input(key: str, shape: tuple[int | None, ...], *, name: str, dtype: st
 
 
 def input_is_used(model: Any, key: str) -> bool:
-    """Whether a model makes use of an input: a layer of a functional one takes it, another one has it."""
+    """Whether a model uses an input: a layer of a functional model takes it; a model of another kind has it."""
     inputs = model.input if isinstance(getattr(model, "input", None), dict) else {}
     if key not in inputs:
         return False

@@ -16,14 +16,14 @@ from dynctr_tf.stack.versions import KERAS_3
 
 
 class FloatInputs:
-    """What a layer needs so that its inputs may be of any dtype, and its policy too; stands in front of the layer.
+    """Lets the inputs of a layer, and its policy, be of any dtype; it comes first among the bases of the layer.
 
     The call arguments named in `float_arguments` are cast to the compute dtype, integers and booleans too, as
     `keras.layers.Dense` does: Keras 3 casts those that are floating, Keras 2 the first of them alone. A kernel that
-    is cast to the dtype of integer inputs would be zeros. Ids and masks are other arguments, and stay what they are.
+    is cast to the dtype of integer inputs would be zeros. Ids and masks are other arguments and are not cast.
 
-    Weights start with numbers drawn in float32 where their own dtype is narrower, for which TensorFlow lacks some
-    operations of initializers.
+    Weights start with numbers drawn in float32 if their own dtype is narrower, because TensorFlow lacks some operations
+    of initializers in narrower dtypes.
     """
 
     float_arguments: tuple[str, ...] = ("inputs", "condition")
@@ -108,10 +108,10 @@ class Layer(FloatInputs, keras.layers.Layer):  # type: ignore[misc]
 
 
 class MaskedLayer(Layer):
-    """A layer that is told by its caller which positions hold something, as the call argument `mask`.
+    """A layer whose caller says which positions hold a value, by the call argument `mask`.
 
-    Keras would otherwise warn of the masks that it keeps beside tensors, or pass them on to layers for whose
-    inputs they have the wrong shape.
+    Keras would otherwise warn of the masks that it keeps beside tensors, or pass them on to layers whose inputs have
+    another shape.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -126,7 +126,7 @@ class MaskedLayer(Layer):
 def given_mask(mask: Any) -> tf.Tensor | None:
     """Returns the mask that a caller gave, as bool; `None` where there is none.
 
-    Keras 3 gives a layer that takes a list a list of the masks of its inputs where the caller says nothing.
+    If the caller gives no mask, Keras 3 gives a layer that takes a list a list of the masks of its inputs.
     """
     return None if mask is None or isinstance(mask, (list, tuple)) else tf.cast(mask, tf.bool)
 
@@ -134,8 +134,8 @@ def given_mask(mask: Any) -> tf.Tensor | None:
 class ConditionedLayer(MaskedLayer):
     """A layer that is called as `layer(inputs, condition)` and whose weights need the shapes of both.
 
-    Keras 3 hands both shapes to `build`, Keras 2 the first alone, also when a saved layer is built again. A
-    subclass overrides `build_weights`, which gets both on either.
+    Keras 3 hands both shapes to `build`, Keras 2 the first alone, also when a saved layer is built again. A subclass
+    overrides `build_weights`, which gets both shapes on either stack.
     """
 
     _condition_shape: tuple[int | None, ...] | None = None

@@ -1,4 +1,4 @@
-"""Base classes of optimizers, and what is asked of an optimizer of any kind."""
+"""Base classes of optimizers, and functions for an optimizer of any kind."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class RuleOptimizer(_KerasOptimizer):
         raise NotImplementedError
 
     def slots_of_new_rows(self, weight: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the slots of rows that come into a table with given weights, where they are not those of the start.
+        """Returns the slots of rows that come into a table with given weights, if they differ from those of the start.
 
         Args:
             weight: The weights of the rows.
@@ -139,7 +139,7 @@ class RuleOptimizer(_KerasOptimizer):
         self._notes = _Notes({self._var_key(variable): table_notes(variable) for variable in variables})
 
     def notes_of(self, variable: Any) -> TableNotes | None:
-        """Returns what an embedding layer has told of a variable that the optimizer was built with."""
+        """Returns the notes of an embedding layer on a variable that the optimizer was built with."""
         return self._notes.by_key[self._var_key(variable)]
 
     def _create_slot(self, variable: Any, slot: str, value: float) -> Any:
@@ -216,7 +216,7 @@ class _Checked:
 
 
 def assign_state(variable: Any, value: Any) -> None:
-    """Assigns a variable of an optimizer a value that was saved, without a check of what it is."""
+    """Assigns a saved value to a variable of an optimizer, without a check of the value."""
     assign = variable.assign
     (assign.unchecked if isinstance(assign, _Checked) else assign)(value)
 
@@ -330,7 +330,7 @@ def apply_member(optimizer: Any, pairs: list[tuple[Any, Any]]) -> None:
     if KERAS_3:
         optimizer.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
     elif is_legacy_optimizer(optimizer):
-        # There each worker has one replica, and legacy optimizers do not let themselves be told.
+        # There each worker has one replica, and legacy optimizers have no argument that says so.
         on_servers = isinstance(tf.distribute.get_strategy(), tf.distribute.experimental.ParameterServerStrategy)
         optimizer.apply_gradients(pairs, experimental_aggregate_gradients=on_servers)
     else:
@@ -359,7 +359,7 @@ def learning_rate_variable(optimizer: Any) -> tf.Variable | None:
 def slots_of(optimizer: Any, variable: Any) -> list[tf.Variable]:
     """Returns what an optimizer of any kind, once built, keeps for one of its variables.
 
-    Optimizers of optimizers are asked for the member of the variable, and then that one.
+    An optimizer of optimizers gives the member of the variable, whose state is then returned.
     """
     if isinstance(optimizer, RuleOptimizer):
         return list(optimizer.slots_of(variable).values())

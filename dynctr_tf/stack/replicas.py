@@ -22,9 +22,9 @@ def once_for_all_replicas(update: Callable[[], Any]) -> Any:
 def sum_over_replicas(pairs: Any) -> list[tuple[Any, Any]]:
     """Returns pairs of gradient and variable with the gradients summed over the replicas; gradients may be `None`.
 
-    On one replica nothing is to be summed. On several it goes the way that `ReplicaContext.all_reduce` takes for sparse
-    gradients: for dense ones alone that method registers a gradient of its own, which keeps the graph of the step, and
-    with it the model's tables, for as long as the process lives.
+    On one replica there is nothing to sum. On several it does what `ReplicaContext.all_reduce` does for sparse
+    gradients. For dense gradients that method registers a gradient of its own, which keeps the graph of the step, and
+    with it the model's tables, until the process ends.
     """
     pairs = list(pairs)
     context = tf.distribute.get_replica_context()
@@ -39,7 +39,8 @@ def sum_over_replicas(pairs: Any) -> list[tuple[Any, Any]]:
 
 
 class ReplicaSum:
-    """What an optimizer inherits before Keras' own to sum gradients over replicas by `sum_over_replicas`."""
+    """Makes an optimizer sum gradients over replicas by `sum_over_replicas`; it comes before Keras' class among the
+    bases."""
 
     if KERAS_3:
 

@@ -1,4 +1,4 @@
-"""What is known of an embedding table beside its numbers."""
+"""Notes on an embedding table beside its numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynctr_tf.stack.variables import raw_variable
 
 @dataclasses.dataclass
 class TableNotes:
-    """What an embedding layer tells the optimizers of its table, beside its values.
+    """What optimizers need to know of an embedding table beside its values.
 
     Args:
         first_order: Whether the last column holds first-order weights, not a part of the embeddings. Default `False`.

@@ -23,7 +23,7 @@ def raw_variable(variable: Any) -> tf.Variable:
 def uncast_weight_options() -> dict[str, bool]:
     """Returns the options of `Layer.add_weight` that keep a weight as it is under a mixed policy.
 
-    Without them Keras 3 gives the layer a bfloat16 copy of the whole weight, and Keras 2 a wrapper.
+    Without these options Keras 3 gives the layer a bfloat16 copy of the whole weight, and Keras 2 gives it a wrapper.
     """
     return {"autocast": False} if KERAS_3 else {"experimental_autocast": False}
 
@@ -41,8 +41,8 @@ def variable_paths(variables: list[Any], remembered: list[str] | None) -> list[s
     """Returns the paths of a model's variables, with the help of those that a saved optimizer remembers.
 
     Keras 2 may build a layer of a loaded model outside of its name scope, so that `"embedding/table"` has
-    become `"table"`. Where a path has no layer in it, the remembered path of the same position that ends alike
-    is taken.
+    become `"table"`. If a path has no layer in it, the remembered path of the same position with the same ending
+    replaces it.
     """
     paths = [variable_path(variable) for variable in variables]
     if KERAS_3 or remembered is None or len(remembered) != len(paths):

@@ -9,6 +9,6 @@ from tensorflow.keras import saving
 if not hasattr(keras, "saving"):
     keras.saving = saving
 
-# Neither tf_keras nor Keras 2.15 tells its version through `tf.keras`; only Keras 3 has `ops`.
+# Neither tf_keras nor Keras 2.15 gives its version through `tf.keras`; only Keras 3 has `ops`.
 KERAS_3: bool = hasattr(keras, "ops")
 """Whether `tf.keras` is Keras 3 in this process."""

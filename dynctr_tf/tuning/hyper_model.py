@@ -1,4 +1,4 @@
-"""A model of the catalogue as a keras-tuner `HyperModel`, for searches that are one's own."""
+"""A model of the catalogue as a keras-tuner `HyperModel`, for searches of your own."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def _is_given(path: str, options: Mapping[str, Any]) -> bool:
 class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
     """A model of the catalogue with its optimizer, as keras-tuner's tuners take it.
 
-    Use it with a tuner and a space of your own; `search`, which `pipelines.tune` is made of, also resumes the
-    training inside a trial. The objectives are `"val_auc"` (`"max"`) and `"val_logloss"` (`"min"`), exact over the
-    whole validation split.
+    Use it with a tuner and a space of your own. `search`, which `pipelines.tune` calls, also resumes the training
+    inside a trial. The objectives are `"val_auc"` (`"max"`) and `"val_logloss"` (`"min"`), exact over the whole
+    validation split.
 
     Args:
         model: The model's name in the catalogue.

@@ -38,9 +38,9 @@ TunerName = Literal["random", "bayesian", "hyperband", "grid"]
 
 _TUNERS = ("random", "bayesian", "hyperband", "grid")
 _HYPERBAND_FACTOR = 3
-# A trial as short as this trained no model; to look through all objects would take longer than it did.
+# A trial as short as this trained no model; looking through all objects would take longer than the trial.
 _CLEANING_SECONDS = 0.5
-# A worker that ended while it trained a trial gets it once more; after that the trial is the one to blame.
+# A worker that ended while it trained a trial gets the trial once more; if it ends again, the trial has failed.
 _CRASHES_PER_TRIAL = 2
 _ENVIRONMENT = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
 _ENDED = ("COMPLETED", "INVALID", "FAILED")
@@ -67,14 +67,14 @@ class Trial:
 
 
 class _EndOfSearch(keras_tuner.errors.FatalError):  # type: ignore[misc]
-    """What keras-tuner does not take for the failure of a trial; its cause is what ended the search."""
+    """An error that keras-tuner does not take for the failure of a trial; its cause ended the search."""
 
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 def _is_no_fault_of_the_trial(error: BaseException) -> bool:
-    """Whether every trial would end so: a full or broken disk, a damaged file, a folder in use."""
+    """Whether every trial would end in the same way: a full or broken disk, a damaged file, a folder in use."""
     if isinstance(error, (DamagedFileError, BusyError)):
         return True
     return isinstance(error, OSError) and error.errno in _OF_THE_DISK
@@ -98,11 +98,11 @@ def _as_it_was() -> Iterator[None]:
 
 
 class _WholeFiles(keras_tuner.Oracle):  # type: ignore[misc]
-    """An oracle whose files are whole whenever it is killed, and which knows again what was under way.
+    """An oracle whose files are whole whenever it is killed, and which remembers the trials that were running.
 
-    keras-tuner writes its files in place, and one killed while it writes leaves half of one, which nothing reads any
-    more. It also notes the start of a trial in two files, and its end before it is taken off the list of those under
-    way, so that a kill in between loses a trial or repeats it.
+    keras-tuner writes its files in place: if it is killed while it writes, it leaves half a file, which nothing can
+    read. It also notes the start of a trial in two files, and the end of a trial before it takes the trial off the list
+    of running ones, so that a kill in between loses a trial or repeats it.
     """
 
     start_order: list[str]
@@ -118,13 +118,13 @@ class _WholeFiles(keras_tuner.Oracle):  # type: ignore[misc]
             write_json(make_folder(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def reload(self) -> None:
-        """Reads the state of an interrupted search; what was under way comes next.
+        """Reads the state of an interrupted search; the trials that were running come next.
 
         Raises:
             DamagedFileError: A file of it is not what was written.
         """
         place = Path(self._project_dir)
-        advice = f"Delete {place} to search anew."
+        advice = f"Delete {place} to search again."
         state = read_json(self._get_oracle_fname(), advice)
         self.trials = {}
         for file in sorted(place.glob("trial_*/trial.json")):
@@ -160,7 +160,7 @@ class _HyperbandOracle(_WholeFiles, keras_tuner.oracles.HyperbandOracle):  # typ
 class _GridOracle(_WholeFiles):
     """Every set of values of the grid once, the last hyper-parameter changing first.
 
-    The number of a trial alone says which set it is, so that a killed search needs no state to go on. keras-tuner's own
+    The number of a trial says which set it is, so that a killed search needs no state to continue. keras-tuner's own
     grid keeps a linked list of trials, and puts values of its own into ranges that have no steps.
     """
 
@@ -190,10 +190,10 @@ def search(
 ) -> list[Trial]:
     """Trains with hyper-parameters drawn from a space and returns all trials, the best first.
 
-    Use it to give every model of a comparison the same effort. A killed search goes on when it is called again with
-    the same directory: trials that ended are not trained again, the one that was under way is, in its folder, so
-    that a training that keeps checkpoints there goes on too. A trial that raises is kept with its error, is never
-    among the best, and the search goes on.
+    Use it to give every model of a comparison the same effort. A killed search continues when it is called again with
+    the same directory. Trials that ended are not trained again. The trial that was running is trained in the same
+    folder, so that a training that keeps checkpoints there continues too. A trial that raises is kept with its error
+    and is never among the best; the search continues.
 
     Args:
         train: Trains with some hyper-parameters, in a folder of its own, and returns the score, such as the
@@ -209,9 +209,9 @@ def search(
             trains many sets shortly and the best of them further, and needs a budget; or `"grid"`, every set of
             values of a space of choices once. Default `"random"`.
         seed: Seed of the draws. Default 0.
-        budget: For hyperband, the name under which `train` is told how long to train, and the most that it may
-            be, at least 3, such as `("training.epochs", 9)`. A set that is trained further is trained in the folder
-            of its earlier trial. Default `None`.
+        budget: For hyperband, the name under which `train` gets how long to train, and its largest value, at least 3,
+            such as `("training.epochs", 9)`. A set that is trained further is trained in the folder of its earlier
+            trial. Default `None`.
         workers: Processes that train trials at the same time. Default 1: this one.
         worker_command: The command that makes the same call of `search` in another process, needed for more
             than one worker; keras-tuner's environment variables make that process a worker of this one.
@@ -226,7 +226,8 @@ def search(
         RuntimeError: No trial succeeded, the message has the error of each; the workers end before they train;
             another search runs in the directory (`BusyError`).
         DamagedFileError: A file of an interrupted search is not what was written.
-        OSError: The disk is full or broken, which is no trial's fault; started again the search goes on.
+        OSError: The disk is full or broken, which is not the fault of a trial; the search continues when it is started
+            again.
     """
     _check(space, trials, tuner, budget, workers, worker_command)
     place = Path(directory).absolute()
@@ -253,7 +254,7 @@ def search(
             return {"score": record["score"]}
 
         def pre_create_trial(self) -> None:
-            """Leaves the chief in peace between two questions."""
+            """Waits between two questions to the chief."""
             if self._is_worker():
                 time.sleep(0.1)
 
@@ -263,7 +264,7 @@ def search(
                 self.oracle.save()
 
         def reload(self) -> None:
-            """Reads nothing: the oracle is read below, whichever process it was last in."""
+            """Reads nothing: the oracle is read below, whichever process ran it last."""
 
     role = _role()
     if role == "worker":
@@ -361,7 +362,7 @@ def _trained(
     place: Path,
     folder: Path,
 ) -> dict[str, Any]:
-    """Trains a trial that has no record yet, and returns its record; a failure is one, with its error."""
+    """Trains a trial that has no record yet, and returns its record; a failure has a record with its error."""
     if _has_record(place):
         return _read_record(place)
     begin = time.perf_counter()
@@ -373,7 +374,7 @@ def _trained(
         score = figures.pop("score") if isinstance(given, Mapping) else float(given)
         if not math.isfinite(score):
             raise ValueError(f"The score is {score}.")
-    except Exception as caught:  # whatever else it was, the trial has failed and its record says why
+    except Exception as caught:  # with any other error the trial has failed, and its record says why
         if _is_no_fault_of_the_trial(caught):
             raise
         error = _described(caught)
@@ -386,10 +387,10 @@ def _trained(
 def _train_start(
     train: Callable[[Mapping[str, Any], Path], float | Mapping[str, float]], values: Mapping[str, Any], place: Path
 ) -> None:
-    """Trains the values that a search starts from. Where they are refused, the search is: they are what was asked for.
+    """Trains the values that a search starts from. If they are refused, the search is refused: the user asked for them.
 
     Raises:
-        ValueError: They are refused; there is no record of it, so that the corrected call begins with them anew.
+        ValueError: They are refused; no record is kept, so that the corrected call begins with them again.
     """
     refused: list[ValueError] = []
 
@@ -407,7 +408,7 @@ def _train_start(
 
 
 def _clean_up() -> None:
-    """Lets go of a trial's model, and gives what it had back to the system."""
+    """Releases a trial's model, and gives its memory back to the system."""
     keras.backend.clear_session()
     give_back_memory()
 
@@ -502,7 +503,7 @@ def _role() -> str:
 
 @contextlib.contextmanager
 def _chief_of_workers(workers: int, role: str) -> Iterator[dict[str, str] | None]:
-    """Makes this process the chief of workers on this machine, and gives what their environment needs."""
+    """Makes this process the chief of workers on this machine, and returns the environment that they need."""
     if role == "chief" or workers == 1:
         yield None
         return
@@ -519,7 +520,7 @@ def _chief_of_workers(workers: int, role: str) -> Iterator[dict[str, str] | None
 
 
 def share_of_cores(workers: int) -> dict[str, str]:
-    """The environment in which one of several processes that train at a time keeps to its part of the cores.
+    """The environment that keeps one of several training processes to its part of the cores.
 
     Args:
         workers: How many train at a time. What the user's environment sets stays.
@@ -536,7 +537,7 @@ def _serve(
     place: Path,
     bar: tqdm[Any],
 ) -> None:
-    """Starts the workers, answers them as keras-tuner's chief until all have ended, and starts anew what crashed."""
+    """Starts the workers, answers them as keras-tuner's chief until all have ended, and restarts those that crashed."""
     oracle = loop.oracle
     shares = share_of_cores(workers)
 
@@ -548,7 +549,7 @@ def _serve(
 
     running = {number: launch(number) for number in range(workers)}
     crashes: dict[tuple[int, str], int] = {}
-    # Ends by itself long after the last worker has; nobody waits for it.
+    # It ends by itself, long after the last worker; nobody waits for it.
     threading.Thread(target=loop.search, kwargs={"verbose": 0}, daemon=True).start()
     try:
         while running:
@@ -574,7 +575,7 @@ def _serve(
 
 
 def _give_up(place: Path, number: int, status: int, trial: Any) -> None:
-    """Notes as failed the trial that ends its worker each time; without one, the workers themselves do not start."""
+    """Records a trial as failed if it ends its worker each time; without a trial, workers themselves do not start."""
     log = place / f"worker{number}.log"
     if trial is None:
         end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])

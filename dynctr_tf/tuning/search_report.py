@@ -30,7 +30,7 @@ from dynctr_tf.metrics.scored_rows import FloatArray
 from dynctr_tf.models.catalogue import Choice, LogUniform, SearchSpace
 from dynctr_tf.tuning.search import Trial
 
-# What a trial is charged for, after the hyper-parameters; a trial has those that its training function gave.
+# The columns after the hyper-parameters: what a trial cost. A trial has those that its training function gave.
 _FIGURES = {"epochs": ".2f", "steps": ",.0f", "seconds": ".1f", "memory_mib": ",.0f"}
 _TITLES = {"memory_mib": "MiB"}
 
@@ -82,7 +82,7 @@ def explained_share(values: Sequence[Any], scores: Sequence[float]) -> float:
     Use it to see what was worth searching. It is the adjusted R squared of the scores by the value, group means for
     values that are not numbers or are few, else a parabola: without the adjustment a hyper-parameter that does
     nothing would explain more the fewer trials there are. The bad half of the scores is cut at their median plus
-    three times the distance of the quartiles, or a single training that went astray would be all there is to explain.
+    three times the distance of the quartiles, so that a single bad training does not make up the whole spread.
 
     Args:
         values: The value of each trial; numbers on the scale on which they were drawn.
@@ -121,8 +121,8 @@ def plot_search(path: str | Path, trials: Sequence[Trial], space: SearchSpace, *
 
     Use it beside the table. Panels are sorted by `explained_share`, the largest first. Light dots are early trials
     and dark ones late; the green ring is the best trial; the line through values that were chosen from a list joins
-    their medians. Trials that failed are crosses at the lower edge, at the values that they had. What lies far on the
-    bad side is drawn at the edge.
+    their medians. Trials that failed are crosses at the lower edge, at the values that they had. Scores far on the bad
+    side are drawn at the edge.
 
     Args:
         path: The PNG file.
@@ -181,7 +181,7 @@ def _share(name: str, draw: Any, finished: Sequence[Trial]) -> float:
 
 
 def _score_limits(scores: FloatArray, best: float) -> tuple[float, float]:
-    """Limits that show the better trials; what is far on the bad side of the median is left outside."""
+    """Limits that show the better trials; scores far on the bad side of the median are left outside."""
     low, middle, high = np.quantile(scores, (0.25, 0.5, 0.75))
     reach = 3.0 * max(high - low, abs(middle - best), 1e-6)
     lower, upper = max(scores.min(), middle - reach), min(scores.max(), middle + reach)
@@ -236,7 +236,7 @@ def _rgb(colour: str) -> tuple[float, float, float]:
 
 
 def memory_growth(trials: Sequence[Trial]) -> Mapping[str, float]:
-    """Tells whether a search's memory was steady: what its process held after the first trials and after the last.
+    """Shows whether a search's memory was steady: what its process held after the first trials and after the last.
 
     Args:
         trials: What `search` returned; of one process.

@@ -12,7 +12,8 @@ from dynctr_tf.models.catalogue import Choice, LogUniform, SearchSpace, Uniform,
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers.registry import optimizer_of
 
-# What else would change the rows, the validation or the moment of it, and with them what scores mean.
+# The only options of the training that a search may draw. Others would change the rows or the validation, and so what
+# scores mean.
 _TRAINING = ("batch_size", "epochs", "mixed_precision")
 _RANGE_KEYS = ("low", "high", "scale", "points")
 _SCALES = ("log", "linear")
@@ -69,7 +70,7 @@ def with_own_space(
 
     Raises:
         ValueError: An option that the model, the optimizer or the training does not have, with the nearest that it
-            has; an empty list; a range that is none.
+            has; an empty list; a range whose ends are not in order.
 
     Example:
 
@@ -162,7 +163,7 @@ def _points(name: str, low: Any, high: Any, scale: str, count: Any) -> tuple[flo
         values = [(1.0 - share) * low + share * high for share in shares]
     if isinstance(low, int) and isinstance(high, int):
         return tuple(dict.fromkeys(round(value) for value in values))
-    # The ends are what was given, and the others have as many digits as a person would write.
+    # The ends are the given ones, and the others have as many digits as a person would write.
     return (float(low), *(float(f"{value:.6g}") for value in values[1:-1]), float(high))
 
 
@@ -173,7 +174,7 @@ def grid_size(space: SearchSpace) -> int:
         space: The space, of choices alone.
 
     Raises:
-        ValueError: A range in it, which has no end of values; the message says what to write.
+        ValueError: A range in it, which has infinitely many values; the message says what to write.
 
     Example:
 

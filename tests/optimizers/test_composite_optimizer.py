@@ -77,7 +77,7 @@ def test_the_first_matching_pattern_gives_the_optimizer():
         (lambda: CompositeOptimizer([]), "takes a list of pairs"),
         (lambda: CompositeOptimizer({".*": "sgd"}), "takes a list of pairs"),
         (lambda: CompositeOptimizer([("[", "sgd")]), "is not a regular expression"),
-        (lambda: CompositeOptimizer([(".*", 3)]), "which is no optimizer"),
+        (lambda: CompositeOptimizer([(".*", 3)]), "which is not an optimizer"),
         (lambda: CompositeOptimizer([(".*", "sgd"), (".*", "adam")]), "given twice"),
         (lambda: dynint_optimizer(batch_size=0), "batch_size must be the number of rows"),
         (lambda: CompositeOptimizer([(".*", "sgd")]).assignment(), "not built yet"),

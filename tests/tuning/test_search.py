@@ -187,7 +187,7 @@ def test_damage_in_a_search_is_named_or_mended(tmp_path: Path, capsys: pytest.Ca
     for file in (place / "trial_1" / "trial.json", place / "oracle.json"):
         content = file.read_bytes()
         file.write_bytes(content[: len(content) // 2])
-        with pytest.raises(DamagedFileError, match=rf"{file.name} is damaged: it is not JSON .* to search anew"):
+        with pytest.raises(DamagedFileError, match=rf"{file.name} is damaged: it is not JSON .* to search again"):
             search(distance, SPACE, trials=3, directory=place)
         file.write_bytes(content)
 

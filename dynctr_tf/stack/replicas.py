@@ -39,8 +39,7 @@ def sum_over_replicas(pairs: Any) -> list[tuple[Any, Any]]:
 
 
 class ReplicaSum:
-    """Makes an optimizer sum gradients over replicas by `sum_over_replicas`; it comes before Keras' class among the
-    bases."""
+    """Base of optimizers, before Keras' own: sums gradients over replicas by `sum_over_replicas`."""
 
     if KERAS_3:
 

@@ -1,4 +1,4 @@
-"""Says for which processes of a cluster another one waits; a program of its own, and of Python's library alone.
+"""Says which processes of a cluster another one waits for. It is a program of its own and needs only Python's library.
 
 TensorFlow connects a cluster in one call, which returns when all are there and holds Python's lock until then: no
 thread of that process can say anything. `saying_who_is_awaited` starts this file beside it.
@@ -14,7 +14,7 @@ import time
 
 
 def absent(partners: list[tuple[str, str]], timeout: float = 2.0) -> list[str]:
-    """The partners that nobody can be reached at, as `"worker 1 (host2:2222)"`.
+    """The partners that do not answer, as `"worker 1 (host2:2222)"`.
 
     Args:
         partners: Name and `host:port` of each.

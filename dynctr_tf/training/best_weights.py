@@ -1,4 +1,4 @@
-"""The weights of a finished or interrupted training, for a model that is to answer and not to be trained on."""
+"""The weights of a finished or interrupted training, for a model that answers and is not trained further."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def load_best_weights(model: keras.Model, directory: str | Path) -> int:
         The step of that validation.
 
     Raises:
-        ValueError: The folder holds no training, or one of another model.
-        DamagedFileError: What it holds is damaged.
+        ValueError: The folder holds no training, or the training of another model.
+        DamagedFileError: The training in it is damaged.
     """
     checkpoints = Checkpoints(Path(directory))
     found = checkpoints.find()
     if found is None:
-        raise ValueError(f"{directory} holds no checkpoint: it is no folder of a run, or its training has not begun.")
+        raise ValueError(f"{directory} holds no checkpoint: it is not the folder of a run, or its training has not begun.")
     step = int(found[1]["best_step"])
     if not checkpoints.best_is_whole(step):
         raise DamagedFileError(
             f"The best weights in {directory} are damaged; start the training again with the same command, which "
-            "makes them anew from its checkpoint."
+            "makes them again from its checkpoint."
         )
     checkpoints.restore_best(tf.train.Checkpoint(weights=[raw_variable(weight) for weight in model.weights]), step)
     return step

@@ -1,4 +1,4 @@
-"""From a trained model to one with a grown id space: weights and optimizer state, rows by the values they are of."""
+"""From a trained model to one with a larger id space: weights and optimizer state; rows follow their values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dynctr_tf.stack import (
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Rows:
-    """Where the rows of a table stood before, and which had none."""
+    """Where the rows of a table were before, and which rows are new."""
 
     before: np.ndarray
     is_new: np.ndarray
@@ -42,14 +42,14 @@ def carry_over(
     optimizer_before: Any = None,
     optimizer_after: Any = None,
 ) -> None:
-    """Gives a model with a grown id space the weights of the model before, and its optimizer the state.
+    """Gives a model with a larger id space the weights of the model before, and gives its optimizer the state.
 
     Use it with two models that the same function made, `build(encoder.features)`, for two encoders of one schema, also
     with a function and layers of your own. Each row of a table goes to the id that its value has now. A new value
     starts from its field's unknown row, so that the model answers as it did, until it trains; its optimizer state is
     that of a row which has had no gradient. The rows of values that have no id any more are left out.
 
-    What has rows by id: the tables of `FieldEmbedding`, `ScenarioFieldEmbedding`, `keras.layers.Embedding`,
+    These have rows by id: the tables of `FieldEmbedding`, `ScenarioFieldEmbedding`, `keras.layers.Embedding`,
     `GroupCondition` with a field, and the weights of any layer of your own whose attribute `num_ids` is
     `features.num_ids` and whose first axis is as long. All other weights must have one shape in both models. Layers
     with weights for each scenario or group need as many of these as before: keep the vocabularies of
@@ -64,7 +64,7 @@ def carry_over(
 
     Raises:
         ValueError: Models or optimizers that are not of one kind, or a weight whose shape differs for another reason
-            than that there are more ids.
+            than more ids.
 
     Cost:
         One pass over the weights and the state; both models are in memory.
@@ -89,9 +89,9 @@ def carry_over(
 
 
 def indexed_features(model: keras.Model, features: EncodedFeatures) -> list[str]:
-    """Returns the features of whose scenario or group index a model makes use, for which it has weights of their own.
+    """Returns the features that give a model a scenario or group index, and so weights for each of their values.
 
-    Their vocabularies must not grow: a new scenario is answered as the unknown one, until a model is trained anew.
+    Their vocabularies must not grow: a new scenario is answered as the unknown one until a model is trained again.
 
     Args:
         model: The model.
@@ -133,7 +133,7 @@ def _tables(before: keras.Model, after: keras.Model, ids: IdMap) -> Iterator[tup
         else:
             continue
         if rows is every and size != ids.after.num_ids:
-            continue  # a table of something else, which has to be as large as before
+            continue  # a table of something else, which must be as large as before
         for variable in new.weights:
             if variable.shape and variable.shape[0] == size:
                 yield id(raw_variable(variable)), rows
@@ -147,7 +147,7 @@ def _assign(old: Any, new: Any, rows: _Rows | None, path: str, *, keep_new: bool
         new: The variable.
         rows: Where its rows stood, `None` where they have not moved.
         path: The variable's name.
-        keep_new: Whether new rows keep what they have, in place of what their field's unknown row has.
+        keep_new: Whether new rows keep their values; if not, they get those of their field's unknown row.
     """
     old_shape, new_shape = tuple(old.shape), tuple(new.shape)
     moved = rows is not None and bool(new_shape) and new_shape[0] == len(rows.before)
@@ -173,7 +173,7 @@ def _members(optimizer: Any) -> list[Any]:
 
 
 def _state(optimizer: Any) -> list[Any]:
-    """The variables of an optimizer but for its learning rates, which are settings."""
+    """The variables of an optimizer except its learning rates, which are settings."""
     rates = {id(raw_variable(rate)) for rate in map(_rate_of, _members(optimizer)) if rate is not None}
     return [variable for variable in optimizer_state(optimizer) if id(raw_variable(variable)) not in rates]
 

@@ -1,4 +1,4 @@
-"""The checkpoints of a run and its best weights, each in a folder of its own that is whole or not there."""
+"""The checkpoints of a run and its best weights, each in a folder of its own that is complete or absent."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def _file_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        # Others are of the cluster: a worker that was lost while all of them save.
+        # Other errors come from the cluster: a worker was lost while all of them save.
         if folder.name not in str(error):
             raise
-        # Before the reason stands the name of the operation.
+        # The name of the operation comes before the reason.
         reason = re.sub(r"^\{\{.*?\}\}\s*", "", str(error).splitlines()[0])[:300]
         full = isinstance(error, tf.errors.ResourceExhaustedError)
         raise OSError(errno.ENOSPC if full else errno.EIO, f"TensorFlow could not write: {reason}", str(folder)) from (
@@ -48,8 +48,8 @@ def _file_errors(folder: Path) -> Iterator[None]:
 def write_variables(checkpoint: tf.train.Checkpoint, folder: Path, about: Mapping[str, Any] | None = None) -> None:
     """Writes the variables of a checkpoint into a folder of their own, synced and with checksums.
 
-    A folder of the name is removed before. Cost: beside what TensorFlow takes, a second per gigabyte for the
-    checksums, and the time that the disk needs.
+    A folder of the same name is removed first. Cost: that of TensorFlow, a second per gigabyte for the checksums, and
+    the time that the disk needs.
 
     Raises:
         OSError: It cannot be written.
@@ -69,7 +69,7 @@ def read_variables(checkpoint: tf.train.Checkpoint, folder: Path) -> None:
 
     Raises:
         DamagedFileError: A file in the folder is absent or damaged.
-        ValueError: It is of other variables.
+        ValueError: The checkpoint has other variables.
     """
     try:
         with plain_path(folder) as place:
@@ -88,10 +88,10 @@ def read_variables(checkpoint: tf.train.Checkpoint, folder: Path) -> None:
 class Checkpoints:
     """The checkpoints under a run's directory, of which the newest two are kept, and the best weights that they need.
 
-    A checkpoint is `checkpoints/STEP/`: the variables, `about.json` with what else a run must know to go on, and
-    checksums. That of the best validation is kept too: a model that is trained goes on from it when there are new rows.
-    Best weights are `best/STEP/`. What is saved is on the disk before it has its name; the state of a run
-    is the newest checkpoint that is whole, so that nothing else has to agree with it.
+    A checkpoint is `checkpoints/STEP/`: the variables, `about.json` with what else a run must know to continue, and
+    checksums. The checkpoint of the best validation is kept too: a trained model continues from it when there are new
+    rows. Best weights are `best/STEP/`. A folder gets its name when its content is on the disk. The state of a run is
+    the newest complete checkpoint, so that no other file has to agree with it.
 
     Args:
         directory: The directory of the run.
@@ -124,14 +124,14 @@ class Checkpoints:
         return self._checkpoint(steps[0]) if steps else None
 
     def find(self) -> tuple[int, dict[str, Any]] | None:
-        """Looks for the newest checkpoint that is whole and whose best weights are.
+        """Looks for the newest checkpoint that is complete and has complete best weights.
 
         Returns:
             Its step and what is known of it; `None` where there is no checkpoint.
 
         Raises:
             DamagedFileError: There are checkpoints, and none of them can be used.
-            ValueError: There are those of an earlier version.
+            ValueError: The checkpoints are of an earlier version.
         """
         if (self.directory / "checkpoints" / "checkpoint").exists():
             raise ValueError(
@@ -161,7 +161,7 @@ class Checkpoints:
         return None
 
     def clean(self, step: int) -> None:
-        """Removes what is newer than a step, and what processes that have ended left unfinished."""
+        """Removes checkpoints that are newer than a step, and unfinished ones of processes that have ended."""
         for place in (self.directory, self.directory / "checkpoints", self.directory / "best"):
             remove_abandoned(place)
         for newer in self._steps(self.directory / "checkpoints"):
@@ -196,12 +196,12 @@ class Checkpoints:
         read_variables(weights, self._best(step))
 
     def save(self, checkpoint: tf.train.Checkpoint, step: int, about: Mapping[str, Any]) -> None:
-        """Saves a checkpoint, and removes what none of the newest two needs.
+        """Saves a checkpoint, and removes the folders that neither of the newest two needs.
 
         Args:
             checkpoint: The variables.
             step: The steps done.
-            about: What else is to be known, with `"best_step"`, whose weights have been saved.
+            about: What else a run must know, with `"best_step"`, whose weights have been saved.
         """
         write_variables(checkpoint, self._checkpoint(step), about)
         self._best_of[step] = about["best_step"]
@@ -216,7 +216,7 @@ class Checkpoints:
                 remove_folder(self._best(old))
 
     def keep_only(self, step: int) -> None:
-        """Removes all but the checkpoint of a step: a training that is over, and that nobody has to judge again."""
+        """Removes all but the checkpoint of a step, after a training that is over."""
         for other in self._steps(self.directory / "checkpoints"):
             if other != step:
                 remove_folder(self._checkpoint(other))

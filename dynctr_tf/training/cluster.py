@@ -22,7 +22,7 @@ JOBS = {"multi_worker": ("chief", "worker"), "parameter_server": ("chief", "work
 
 _NEEDED = {"multi_worker": ("worker",), "parameter_server": ("chief", "worker", "ps")}
 
-# A name, an IPv4 address or an IPv6 one in brackets, and a port; letters of other scripts are no part of either.
+# A name, an IPv4 address or an IPv6 one in brackets, and a port; letters of other scripts are not allowed in either.
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 
 
@@ -33,7 +33,7 @@ def _shown(value: Any) -> str:
 
 
 def _object_of_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; one that gives a key twice is refused, for only one of both would count."""
+    """A JSON object; one that gives a key twice is refused, because only one of the two would count."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
@@ -65,15 +65,15 @@ class Cluster:
 
 
 def read_cluster(strategy: str, environment: Mapping[str, str] | None = None) -> Cluster:
-    """Reads the cluster from the environment variable TF_CONFIG, which every process of a job has its own of.
+    """Reads the cluster from the environment variable TF_CONFIG, which differs for each process of a job.
 
     Args:
         strategy: `"multi_worker"` or `"parameter_server"`.
         environment: The environment. Default `None`: that of the process.
 
     Raises:
-        ValueError: No TF_CONFIG, or one that is not JSON, or what it lacks: a job, a task, an address, with an
-            example of one that is whole.
+        ValueError: There is no TF_CONFIG, it is not JSON, or it lacks a job, a task or an address; the message has a
+            complete example.
 
     Example:
 

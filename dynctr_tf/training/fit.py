@@ -69,7 +69,7 @@ def model_inputs(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Datase
 class _Scorer:
     """Gives the logits of a split under the strategy of a model; what it traces serves every call.
 
-    Keras' `predict` would make the data set and its iterator's graph anew for each validation.
+    Keras' `predict` would make the data set and its iterator's graph again for each validation.
     """
 
     def __init__(self, model: keras.Model, data: EncodedDataset, split: str, batch_size: int) -> None:
@@ -93,15 +93,15 @@ class _Scorer:
 
     def logits(self) -> np.ndarray:
         parts = [self.forward(inputs).numpy() for inputs, *_ in self.batches]
-        # What filled the last batch up stands at the end.
+        # The rows that fill up the last batch are at the end.
         return np.concatenate(parts).astype(np.float64).reshape(-1)[: self.rows]
 
 
 def predict_logits(model: keras.Model, data: EncodedDataset, split: str, batch_size: int = 16384) -> np.ndarray:
     """The model's logits for all rows of a split, float64 `(rows,)`, in the order of `data.column(split, ...)`.
 
-    A model that was built in the scope of a strategy has the rows scored by all replicas; the workers of a
-    multi-worker job must all call it, and each gets all logits. With parameter servers the chief scores.
+    If the model was built in the scope of a strategy, all replicas score rows. The workers of a multi-worker job must
+    all call it, and each gets all logits. With parameter servers the chief scores.
     """
     return _Scorer(model, data, split, batch_size).logits()
 
@@ -125,8 +125,8 @@ def _training_state(model: keras.Model, optimizer: Any) -> tuple[tf.train.Checkp
 def restore_training(model: keras.Model, optimizer: Any, directory: str | Path) -> int:
     """Reads back the best state of a training that is over: weights, optimizer state and random state.
 
-    Use it to go on from there with other rows. The optimizer state is that of the best weights, also where the training
-    went on after them.
+    Use it to continue from there with other rows. The optimizer state is that of the best weights, even if the training
+    continued after them.
 
     Args:
         model: A model like the one that was trained, new.
@@ -137,7 +137,7 @@ def restore_training(model: keras.Model, optimizer: Any, directory: str | Path) 
         The step of the best state.
 
     Raises:
-        ValueError: There is no checkpoint, or not that of the best state, or it is of another model or optimizer.
+        ValueError: There is no checkpoint, there is none of the best state, or it is of another model or optimizer.
         DamagedFileError: It is damaged.
     """
     checkpoint, _ = _training_state(model, optimizer)
@@ -149,14 +149,14 @@ def restore_training(model: keras.Model, optimizer: Any, directory: str | Path) 
     if best not in checkpoints.steps():
         raise ValueError(
             f"{directory} has the best weights, of step {best:,}, but not the optimizer state that belongs to them: it "
-            "was trained by an earlier version of this library. Train anew, and go on from that."
+            "was trained by an earlier version of this library. Train again, and continue from that."
         )
     checkpoints.restore(checkpoint, best)
     return best
 
 
 class _Rounds(keras.callbacks.Callback):
-    """What happens between the rounds of steps that `fit` knows as epochs: validate, record, keep, stop."""
+    """The work between the rounds of steps that `fit` calls epochs: validate, record, keep, stop."""
 
     def __init__(
         self,
@@ -208,11 +208,11 @@ class _Rounds(keras.callbacks.Callback):
         self.last_time = now
         self.step += 1
         self.bar.update()
-        # The running mean of the round, which stays finite for as long as every step's loss is.
+        # The running mean of the round, which is finite as long as the loss of every step is.
         self._check(float((logs or {})["loss"]))
 
     def finish_round(self, steps: int, loss: float) -> None:
-        """Counts the steps of a round whose steps had no order, so that none had a time of its own."""
+        """Counts the steps of a round whose steps ran in no order, so that no step has a time of its own."""
         seconds = (time.perf_counter() - self.last_time) / steps
         self.step_seconds.extend([seconds] * steps)
         self.step += steps
@@ -265,8 +265,8 @@ class _Rounds(keras.callbacks.Callback):
         logs.update(val_logloss=validation.val_logloss, val_auc=validation.val_auc)
         self.log.append(validation)
         best = self.log.best or validation
-        # Every worker of a multi-worker job saves, the chief alone where it is kept: to read some variables takes
-        # all of them. The checkpoint says that the round is done, so it comes after the weights that it names.
+        # Every worker of a multi-worker job saves, because reading some variables takes all workers; only the chief's
+        # files are kept. The checkpoint says that the round is done, so it comes after the weights that it names.
         if best is validation and self.validates:
             self.checkpoints.save_best(_weights_alone(self.model), self.step)
         self.done.assign(self.step)
@@ -356,25 +356,24 @@ def train(
     The model is compiled with the cross-entropy of its logit and fitted with `model.fit`, in rounds of
     `evaluate_every` steps. After each round the validation split is scored exactly, the best weights and a
     checkpoint of everything (weights, optimizer state, random state, step, validations) are kept under
-    `directory`, and the log is written. A run that was killed, or whose machine lost its power, goes on from its
-    last checkpoint at the same row of the data and gives the numbers that it would have given. Two checkpoints are
-    kept: where the newest is damaged the run goes on from the other, says so, and ends in the same way. At the end
-    the model has the weights of the best validation.
+    `directory`, and the log is written. A run that was killed, or whose machine lost its power, continues from its last
+    checkpoint at the same row of the data and gives the same numbers as an uninterrupted run. Two checkpoints are kept:
+    if the newest is damaged, the run continues from the other, says so, and ends in the same way. At the end the model
+    has the weights of the best validation.
 
     A model that was built, like its optimizer, in the scope of a strategy of `make_strategy` is trained by it.
-    Mirrored, multi-worker and TPU replicas share each batch evenly, and end with the weights that one would
-    have had, but for rounding (batch normalization and dropout apart, which each replica does for its own rows).
-    The workers of a multi-worker job must all see `directory`; the chief writes it. With parameter servers
-    the chief reads the rows and hands each batch to the next worker that is free, so that a row is read
-    once, also where a worker dies: its batch goes to another. The order in which updates reach the servers is
-    then not repeatable.
+    Mirrored, multi-worker and TPU replicas share each batch evenly, and end with the weights that one replica would
+    have had, except for rounding (and except for batch normalization and dropout, which each replica does for its own
+    rows). The workers of a multi-worker job must all see `directory`; the chief writes it. With parameter servers the
+    chief reads the rows and hands each batch to the next worker that is free, so that a row is read once. If a worker
+    dies, its batch goes to another. The order in which updates reach the servers is then not repeatable.
 
     Args:
-        model: A model whose output is the logit, `(batch, 1)`, built after `set_seed`, without which a resumed
-            run on Keras 2 drops (dropout) other entries than an uninterrupted one.
+        model: A model whose output is the logit, `(batch, 1)`. Build it after `set_seed`; otherwise the dropout of a
+            resumed run on Keras 2 drops other entries than that of an uninterrupted one.
         data: The encoded data, with the split `train` and, where there is something to monitor, `validation`.
         optimizer: A Keras optimizer.
-        directory: Where checkpoints, the log (`log.csv`) and TensorBoard files of this run live.
+        directory: The folder of checkpoints, the log (`log.csv`) and TensorBoard files of this run.
         batch_size: Rows per step. Default `None`: from the number of training rows, see `plan_steps`.
         epochs: Passes over the training rows at the most. Default 3.
         evaluate_every: Steps between validations. Default `None`: four times per epoch.
@@ -418,7 +417,7 @@ def train(
     check_divisible(batch_size, replicas)
     directory = Path(directory)
     with contextlib.ExitStack() as cleared:
-        # Where this process writes: the chief's directory is the run's, that of another worker passes.
+        # Where this process writes: the chief into the run's directory, another worker into a temporary one.
         own = directory
         if not is_chief(strategy):
             own = Path(cleared.enter_context(tempfile.TemporaryDirectory(prefix="worker-")))

@@ -15,7 +15,7 @@ _STATUS = Path("/proc/self/status")
 def peak_memory_mib() -> float:
     """The largest resident memory of this process so far, in MiB.
 
-    On Linux it is that of this program alone: `getrusage` also counts what the process that started it held.
+    On Linux it counts this program only: `getrusage` also counts the memory of the process that started it.
     """
     if _STATUS.exists():
         return _status_mib("VmHWM")
@@ -24,17 +24,18 @@ def peak_memory_mib() -> float:
 
 
 def resident_memory_mib() -> float:
-    """What this process holds in memory now, MiB; `nan` where the system does not tell."""
+    """What this process holds in memory now, MiB; `nan` where the system does not say."""
     return _status_mib("VmRSS") if _STATUS.exists() else float("nan")
 
 
 def virtual_memory_mib() -> float:
-    """The addresses that this process has taken, MiB; `nan` where the system does not tell."""
+    """The addresses that this process has taken, MiB; `nan` where the system does not say."""
     return _status_mib("VmSize") if _STATUS.exists() else float("nan")
 
 
 def give_back_memory() -> None:
-    """Collects what nothing refers to, and gives free memory back to the system where the C library can (glibc)."""
+    """Collects objects that nothing refers to, and gives free memory back to the system if the C library can
+    (glibc)."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

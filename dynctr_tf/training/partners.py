@@ -1,12 +1,13 @@
-"""Who listens and who is awaited, said while a cluster comes together.
+"""Says who listens and which process is awaited while a cluster comes together.
 
-**Who listens.** A process of a `multi_worker` or `parameter_server` job starts TensorFlow's server. Whatever address
-`TF_CONFIG` gives it, that server listens on its port of *every* network interface, asks nobody who they are, encrypts
-nothing, and does what it is told with the rights of its account: who reaches the port can read and write every file
-that the account can. So put around a cluster what the server lacks: a private network of the cluster's machines alone,
-or a firewall that lets nobody else to the ports of `TF_CONFIG`; an account of its own without other rights; no port of
-it forwarded from outside. In containers, a network policy. Each process says in a line that it listens. Nothing else
-that the library starts listens beyond this machine: the workers of a search on one machine talk over 127.0.0.1.
+**Who listens.** A process of a `multi_worker` or `parameter_server` job starts TensorFlow's server. That server listens
+on its port of *every* network interface, whatever address `TF_CONFIG` gives it. It does not authenticate clients,
+encrypts nothing, and runs every request with the rights of its account: whoever reaches the port can read and write
+every file that the account can. So protect a cluster from outside: with a private network for the cluster's machines
+only, or a firewall that closes the ports of `TF_CONFIG` to all others; with an account of its own without other rights;
+without a port forwarded from outside; in containers, with a network policy. Each process says in a line that it
+listens. No other process that the library starts listens beyond this machine: the workers of a search on one machine
+use 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -55,16 +56,16 @@ def _partners(cluster: Cluster) -> list[tuple[str, str]]:
 
 
 def absent_partners(cluster: Cluster) -> list[str]:
-    """The other processes of a cluster that nobody can be reached at, as `"worker 1 (host2:2222)"`."""
+    """The other processes of a cluster that do not answer, as `"worker 1 (host2:2222)"`."""
     return awaited_partners.absent(_partners(cluster))
 
 
 @contextlib.contextmanager
 def saying_who_is_awaited(cluster: Cluster, every: float | None = None) -> Iterator[None]:
-    """Within it, every so often a line says for which other processes of the cluster this one waits.
+    """Within it, a line says from time to time which other processes of the cluster this one waits for.
 
-    TensorFlow holds Python's lock while it connects: another process says it, and Ctrl-C ends this one at once, for no
-    handler of Python's would run. SIGTERM is TensorFlow's own then, which takes it for a notice and waits on.
+    TensorFlow holds Python's lock while it connects. So another process prints the line, and Ctrl-C ends this process
+    at once, because no handler of Python would run. TensorFlow takes SIGTERM for a notice then, and continues to wait.
 
     Args:
         cluster: The cluster.
@@ -74,7 +75,7 @@ def saying_who_is_awaited(cluster: Cluster, every: float | None = None) -> Itera
     handlers: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         handlers = {number: signal.signal(number, signal.SIG_DFL) for number in _STOPS}
-    # It ends when its input does, which this process holds open and nobody writes to.
+    # It ends when its input ends; this process holds the input open, and nobody writes to it.
     watcher = subprocess.Popen([sys.executable, "-I", awaited_partners.__file__, given], stdin=subprocess.PIPE)
     try:
         yield

@@ -11,10 +11,10 @@ _INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
 
 
 def bfloat16_unit() -> str | None:
-    """Names what multiplies bfloat16 here faster than float32; `None` where nothing does.
+    """Returns the name of the unit that multiplies bfloat16 faster than float32; `None` if there is no such unit.
 
-    GPUs have it from compute capability 8.0 on, processors by the instructions AMX-BF16 or AVX512-BF16; where
-    there are GPUs, they alone count, since they train. Others emulate bfloat16, slowly.
+    GPUs have it from compute capability 8.0 on, processors by the instructions AMX-BF16 or AVX512-BF16; if there are
+    GPUs, only they count, because they train. Other devices emulate bfloat16, slowly.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -27,7 +27,7 @@ def bfloat16_unit() -> str | None:
 
 
 def mixed_precision_advice(unit: str | None, mixed_precision: bool) -> str:
-    """Says what mixed precision would bring, or that it costs; empty where the choice is right.
+    """Says what mixed precision would gain or cost; empty if the choice is right.
 
     Args:
         unit: What `bfloat16_unit` returned.

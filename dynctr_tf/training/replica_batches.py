@@ -1,4 +1,5 @@
-"""Batches for replicas that train in step: every row of a global batch on one of them, every replica as many rows."""
+"""Batches for replicas that train in step: each row of a global batch is on one replica, and all have equally many
+rows."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ def check_divisible(batch_size: int, replicas: int) -> None:
     """Refuses a global batch that replicas cannot share evenly.
 
     Raises:
-        ValueError: A remainder, with the next batch sizes that have none.
+        ValueError: There is a remainder; the message has the next batch sizes without one.
     """
     if batch_size % replicas:
         below = batch_size // replicas * replicas
@@ -25,9 +26,9 @@ def check_divisible(batch_size: int, replicas: int) -> None:
 def even_batches(batches: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """Fills the smaller last batch of an epoch up with rows of weight 0, so that all batches have one static shape.
 
-    The filling repeats the rows of the batch itself, so that no embedding row is touched which the batch does not
-    have. The weights of the rows that are there grow by `batch_size / rows`: the mean over the filled batch, which
-    is the mean of the means of equal parts, is then the mean over the rows.
+    The filling repeats rows of the batch, so that no other embedding row is touched. The weights of the real rows grow
+    by `batch_size / rows`: the mean over the filled batch, which is the mean of the means of equal parts, is then the
+    mean over the real rows.
 
     Args:
         batches: `(inputs, labels)` or `(inputs, labels, weights)`.

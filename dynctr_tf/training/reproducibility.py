@@ -18,7 +18,7 @@ from dynctr_tf.version import __version__
 _PACKAGES = (
     "tensorflow", "keras", "tf_keras", "tensorflow-addons", "tensorflow-datasets", "keras-tuner", "numpy", "pyarrow",
 )  # fmt: skip
-# What changes the order of sums, or where memory comes from.
+# Environment variables that change the order of sums or the source of memory.
 _VARIABLES = (
     "TF_ENABLE_ONEDNN_OPTS", "TF_CPU_ALLOCATOR_USE_BFC", "TF_USE_LEGACY_KERAS", "TF_XLA_FLAGS", "OMP_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_DETERMINISTIC_OPS", "NVIDIA_TF32_OVERRIDE",
@@ -38,8 +38,8 @@ def set_seed(seed: int, *, deterministic: bool = True) -> None:
 
     Args:
         seed: The seed.
-        deterministic: Whether operations must give the same bits at each run, which some of them do only
-            in a slower form (on GPUs above all). It cannot be taken back in the same process. Default `True`.
+        deterministic: Whether operations must give the same bits at each run. Some of them are slower then (on GPUs
+            above all). It cannot be switched off again in the same process. Default `True`.
     """
     keras.utils.set_random_seed(seed)
     keep_random_state_in_variables()
@@ -48,7 +48,7 @@ def set_seed(seed: int, *, deterministic: bool = True) -> None:
 
 
 def machine_record() -> dict[str, Any]:
-    """Returns what the numbers of a run depend on beside its settings: versions, stack, processor, threads.
+    """Returns the things beside its settings that the numbers of a run depend on: versions, stack, processor, threads.
 
     Use it in the record of a run. With all of these the same, the same seed gives the same bits.
 
@@ -99,7 +99,7 @@ def _threads(set_here: int, variable: str, cores: int) -> int:
 
 
 def processor() -> tuple[str, list[str]]:
-    """The processor's name, and which of the instructions it has that decide how products are summed."""
+    """The processor's name, and its instructions that decide how products are summed."""
     information = Path("/proc/cpuinfo")
     entries: dict[str, str] = {}
     if sys.platform == "linux" and information.exists():

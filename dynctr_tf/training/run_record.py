@@ -1,4 +1,4 @@
-"""What a folder holds the run of: which rows, settings and code; and how another run differs from it."""
+"""The record of the run in a folder: its rows, settings and code; and how another run differs from it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ RECORD = "run.json"
 
 _PLACES = ("path", "validation_path", "test_path", "schema", "directory")
 _TRAINED_ON = "trained_on.json"
-# What makes the weights of given rows; reports and exports are made anew by every run.
+# The settings that the weights depend on, for given rows; every run makes reports and exports again.
 _CODE = ("layers", "metrics", "models", "optimizers", "training", "stack")
 
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord:
-    """What makes the numbers of a run.
+    """Everything that the numbers of a run depend on.
 
-    Two runs with the same `fingerprint` give the same weights, up to rounding; a run goes on from another's checkpoint
-    only then.
+    Two runs with the same `fingerprint` give the same weights, up to rounding; a run continues from another's
+    checkpoint only then.
 
     Attributes:
         settings: The settings that the weights depend on, section by section.
@@ -54,7 +54,7 @@ class RunRecord:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
     def differences(self, earlier: RunRecord) -> list[str]:
-        """Says in a few words each in what this run differs from an earlier one; empty where it does not."""
+        """Lists in a few words each how this run differs from an earlier one; empty if it does not."""
         said = []
         if self.rows["fingerprint"] != earlier.rows["fingerprint"]:
             said += list(_row_differences(earlier.rows, self.rows)) or ["the rows are others"]
@@ -76,7 +76,7 @@ class RunRecord:
 
     @classmethod
     def load(cls, folder: str | Path) -> RunRecord | None:
-        """Reads the record of a run's folder; `None` where there is none that can be read."""
+        """Reads the record of a run's folder; `None` if there is no readable record."""
         try:
             given = read_json(Path(folder) / RECORD)
         except (OSError, DamagedFileError):
@@ -110,7 +110,7 @@ def run_record(
         "digest": code_digest(*_CODE),
         "keras": "Keras 3" if KERAS_3 else "Keras 2",
     }
-    # As they are read back, so that a tuple is no difference.
+    # As they are read back, so that a tuple does not count as a difference.
     plain: dict[str, Any] = json.loads(json.dumps({"settings": settings, "rows": rows}))
     return RunRecord(plain["settings"], plain["rows"], code)
 
@@ -123,14 +123,14 @@ def own_folder(wanted: str | Path, record: RunRecord) -> tuple[Path, list[str]]:
         record: The run.
 
     Returns:
-        The folder, and in what the run differs from the one that the wanted folder holds: empty where the wanted
-        folder is free or holds this very run. Otherwise the folder has the run's fingerprint in its name.
+        The folder, and how the run differs from the one in the wanted folder: empty if the wanted folder is free or
+        holds this very run. Otherwise the folder has the run's fingerprint in its name.
     """
     wanted = Path(wanted)
     held = RunRecord.load(wanted)
     if held is not None and held.fingerprint == record.fingerprint:
         return wanted, []
-    # What another worker of the same job is about to write there is no other run.
+    # What another worker of the same job is about to write there belongs to this run.
     if not wanted.exists() or (wanted.is_dir() and all(is_unfinished(path.name) for path in wanted.iterdir())):
         return wanted, []
     differences = ["it has no record of its run"] if held is None else record.differences(held)
@@ -138,16 +138,16 @@ def own_folder(wanted: str | Path, record: RunRecord) -> tuple[Path, list[str]]:
 
 
 def check_goes_on(directory: Path, *, resumes: bool, note: bool, **arguments: Any) -> None:
-    """Refuses to go on from a checkpoint of other rows or of another order of steps.
+    """Refuses to continue from a checkpoint of other rows or of another order of steps.
 
     Args:
         directory: The folder of the training.
         resumes: Whether it has a checkpoint.
         note: Whether this process writes what the folder is of.
-        **arguments: What has to be the same.
+        **arguments: The values that must be the same.
 
     Raises:
-        ValueError: The checkpoint is of something else, which is named.
+        ValueError: The checkpoint is of something else; the message names it.
     """
     file = directory / _TRAINED_ON
     if not resumes:

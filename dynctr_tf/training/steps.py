@@ -1,4 +1,4 @@
-"""How many rows a step has and how often is validated, from the number of training rows."""
+"""The rows of a step and the steps between validations, from the number of training rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StepPlan:
         steps_per_epoch: Steps that read each row once.
         evaluate_every: Steps between validations.
         patience: Validations without a better one after which training stops; 0 for never.
-        chosen: Which of these were not given, in words.
+        chosen: Those of these numbers that were not given, in words.
     """
 
     rows: int
@@ -48,12 +48,12 @@ def plan_steps(
     patience: int | None = None,
     replicas: int = 1,
 ) -> StepPlan:
-    """Chooses what was not given of batch size, steps between validations and patience.
+    """Chooses batch size, steps between validations and patience, where they are not given.
 
     Use it where rows are few: an optimizer needs some hundred steps, and a batch that suits 40 million rows leaves two
-    steps an epoch of 6,000. The batch size is the largest power of two from 64 to 4096 of which an epoch has at least
-    100 steps, filled up to what the replicas can share evenly. Validations are four an epoch, and training stops after
-    those of two epochs that brought nothing better.
+    steps an epoch of 6,000. The batch size is the largest power of two from 64 to 4096 that leaves at least 100 steps
+    an epoch, rounded up so that the replicas share it evenly. There are four validations an epoch, and training stops
+    after two epochs without a better one.
 
     Args:
         rows: Training rows.
@@ -96,7 +96,7 @@ def plan_steps(
 
 
 def unfinished(steps: int, best_step: int, *, stopped_early: bool, epochs: int) -> str:
-    """Says that a training was too short to be judged, and what to do; empty for one that was not.
+    """Says that a training was too short to judge, and what to do; empty if it was long enough.
 
     Args:
         steps: Steps that it had.

@@ -1,4 +1,4 @@
-"""One function that makes the `tf.distribute` strategy of a job, what kind a strategy is, and the weights under it."""
+"""Makes the `tf.distribute` strategy of a job, says what kind a strategy is, and reads the weights under it."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def make_strategy(
 
     * `"none"`: one device.
     * `"mirrored"`: all GPUs of this machine, a copy of the weights on each. Without a GPU, `replicas` logical CPU
-      devices, with which a job is tried before it goes to the machine that has them. The logged training loss counts
-      penalties that layers add more than once, as Keras keeps those of all replicas in one list; gradients do not.
+      devices: try a job so before it goes to a machine with GPUs. The logged training loss counts penalties that layers
+          add more than once, as Keras keeps those of all replicas in one list; gradients do not.
     * `"multi_worker"`: the same over several machines in step, each started with its TF_CONFIG. Keras 2.
     * `"parameter_server"`: weights on servers, large tables cut into a shard per server, workers out of step.
       The chief, the workers and the servers are all started with the same command and their TF_CONFIG. Keras 2.
-    * `"tpu"`: a TPU. Not run by the authors of this library, who have none: see `prepare_for_tpu`.
+    * `"tpu"`: a TPU. The authors of this library have none and have not run it: see `prepare_for_tpu`.
 
-    Build model and optimizer inside `strategy.scope()` and hand the model to `train`, which does the rest.
+    Build model and optimizer inside `strategy.scope()` and give the model to `train`, which does the rest.
 
     Args:
         name: One of `STRATEGIES`.
@@ -92,7 +92,7 @@ def make_strategy(
 
 
 def _early(make: Callable[[], Any]) -> Any:
-    """Makes what TensorFlow allows only before its first operation."""
+    """Makes the strategy, which TensorFlow allows only before its first operation."""
     try:
         return make()
     except RuntimeError as error:

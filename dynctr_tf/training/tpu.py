@@ -11,14 +11,14 @@ from dynctr_tf.optimizers import CompositeOptimizer, SparseOptimizer
 def prepare_for_tpu(model: Any, optimizer: Any) -> None:
     """Gives everything that runs on the device static shapes: call it before a model is trained on a TPU.
 
-    XLA compiles whole steps for shapes that it knows beforehand, and knows no strings. Strings never come near
-    it here: `dynctr_tf.encoding` turns them into ids on the host, once, before training. Batches are filled up to
-    one size by `even_batches`. What remains is the number of distinct ids in a batch: the embedding layers here
-    stop looking for them, and the optimizers sum the slices of each id by sorting.
+    XLA compiles whole steps for shapes that it knows beforehand, and has no strings. Strings do not reach it here:
+    `dynctr_tf.encoding` turns them into ids on the host, once, before training. Batches are filled up to one size by
+    `even_batches`. What remains is the number of distinct ids in a batch: the embedding layers here stop looking for
+    them, and the optimizers sum the slices of each id by sorting.
 
-    **Not run on a TPU by the authors, who have none**, nor compared step by step under XLA. Who has a TPU should
-    first run a training of 100 steps with a small model and compare its log with that of `--strategy none` at
-    the same seed and batch size, such as
+    **The authors have no TPU and have not run it on one**, nor compared it step by step under XLA. If you have a TPU,
+    first run a training of 100 steps with a small model and compare its log with that of `--strategy none` at the same
+    seed and batch size, such as
 
         python -m pipelines.train --model.name deepfm --training.epochs 1 --strategy tpu
 

@@ -30,7 +30,7 @@ computing, d = 17, D = 1.64 MB, u = 40 000 and a network of S = 1.25 GB/s (10 Gb
 | 32 | 97.4 | 986 000 | 5.0 | 2 200 000 |
 | 64 | 194.7 | 1 240 000 | 5.0 | 4 400 000 |
 
-The rows that all workers touched must reach every worker, so multi-worker training comes to an end at
+The rows that all workers touched must reach every worker, so multi-worker training reaches its limit at
 4096 S / (u (4 d + 8)) = 1.7 million rows/s. With servers a worker's traffic stays the same; the
 servers' grows, and P of them carry about 14 P workers, (t + 4 ms) / 4 ms; the chief, which sends the rows, carries
 S / (164 bytes) = 7.6 million rows/s. As a dense gradient the table alone would take 0.1 s per step at 1M ids and 8

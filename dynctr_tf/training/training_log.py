@@ -14,7 +14,7 @@ from dynctr_tf.durable_files import write_text
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """What was known after some steps of training.
+    """The state of a training after some steps.
 
     Attributes:
         step: Steps done since the start.
@@ -23,8 +23,8 @@ class Validation:
         val_logloss: Exact logloss of the validation split, nats per row; NaN where nothing is validated.
         val_auc: Exact AUC of the validation split; NaN where nothing is validated.
         learning_rate: The optimizer's learning rate.
-        rows_per_second: Rows over the median time of a step since the last validation; the input is
-            waited for in it, validation and checkpoints are not.
+        rows_per_second: Rows over the median time of a step since the last validation. The time includes waiting for
+            input, but not validation and checkpoints.
     """
 
     step: int
@@ -40,8 +40,8 @@ class TrainingLog:
     """The validations of a run so far, shown in a CSV file that is always whole.
 
     Early stopping and the choice of the best checkpoint are functions of this log alone, so a resumed run
-    decides as an uninterrupted one does. A run goes on with the validations that its checkpoint holds; the file is
-    for people and pictures, and is written anew from them, whatever has become of it.
+    decides as an uninterrupted one does. A run continues with the validations of its checkpoint. The file is for people
+    and pictures, and is written again from them even if it was changed or removed.
 
     Args:
         path: The CSV file.
@@ -60,7 +60,7 @@ class TrainingLog:
 
     def restore(self, validations: Sequence[Mapping[str, Any]]) -> None:
         """Takes over the validations that a checkpoint holds, as `as_records` gave them, and writes the file."""
-        # What is not finite comes back as a text.
+        # A number that is not finite comes back as a text.
         numbers = [{key: float(value) for key, value in record.items() if key != "step"} for record in validations]
         self.validations = [
             Validation(step=int(record["step"]), **own) for record, own in zip(validations, numbers, strict=True)
@@ -76,7 +76,7 @@ class TrainingLog:
         self.validations.append(validation)
 
     def write(self) -> None:
-        """Writes the file anew, in one move.
+        """Writes the whole file, in one move.
 
         Raises:
             OSError: It cannot be written.

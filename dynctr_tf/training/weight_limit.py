@@ -1,4 +1,4 @@
-"""Models that would not fit into memory are refused before they are made."""
+"""Refuses models that would not fit into memory before they are made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GIB = 1024.0**3
 
 
 def available_memory_bytes() -> float:
-    """What this process can still get: of the machine, of its control group and of its own limit; `inf` if unknown."""
+    """The memory that the machine, the control group and this process' own limit leave; `inf` if unknown."""
     found = [math.inf]
     if (information := Path("/proc/meminfo")).exists():
         for line in information.read_text(encoding="utf-8").splitlines():
@@ -43,13 +43,13 @@ def available_memory_bytes() -> float:
 def refuse_weights_that_do_not_fit(slots: int = 2, available: float | None = None) -> Iterator[None]:
     """Within it, a variable is refused before it is made if the weights with their training would not fit into memory.
 
-    Use it around the building of a model whose sizes come from a person. Counted is what training needs at the least:
-    each weight and the numbers that the optimizer keeps of it.
-    Only variables that this process holds are counted right: use it without a strategy that spreads them.
+    Use it around the building of a model whose sizes come from a person. It counts what training needs at the least:
+    each weight and the numbers that the optimizer keeps for it. It counts only variables that this process holds: use
+    it without a strategy that spreads them.
 
     Args:
         slots: Numbers that the optimizer keeps for each weight. Default 2, those of Adam and FTRL.
-        available: Bytes that there are. Default `None`: what the system has left when the block begins.
+        available: The available bytes. Default `None`: what the system has left when the block begins.
 
     Raises:
         ValueError: They would not fit, with the sizes of the largest variable, of all and of the memory.

@@ -20,7 +20,7 @@ from dynctr_tf.training.strategies import is_chief, is_multi_worker
 
 _RESTARTS = "DYNCTR_TF_RESTARTS"
 
-# What TensorFlow's collectives raise for want of a worker.
+# The errors that TensorFlow's collectives raise when a worker is lost.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -35,13 +35,13 @@ _LOST = (
 def serve_chief(cluster: Cluster, *, grace_seconds: float = 60.0, poll_seconds: float = 1.0) -> None:
     """Serves the chief of a parameter-server job as the worker or server that this process is.
 
-    Returns when the chief, once seen, has been gone for `grace_seconds`, in which a killed one can be started
+    Returns when the chief, once seen, has been gone for `grace_seconds`; within them a killed chief can be started
     again.
 
     Args:
         cluster: The cluster, with a task of type `"worker"` or `"ps"`.
-        grace_seconds: How long a chief may be away. Default 60.0.
-        poll_seconds: How often is looked. Default 1.0.
+        grace_seconds: How long a chief may be absent. Default 60.0.
+        poll_seconds: Seconds between two looks for the chief. Default 1.0.
 
     Raises:
         ValueError: The task is the chief.
@@ -49,7 +49,7 @@ def serve_chief(cluster: Cluster, *, grace_seconds: float = 60.0, poll_seconds: 
     if cluster.is_chief:
         raise ValueError("The chief does not serve itself: make the strategy with make_strategy.")
     say_who_listens(cluster)
-    # A step waits for servers in a thread; on few cores TensorFlow would have no other for what they answer.
+    # A step waits for servers in a thread; on few cores TensorFlow would have no other thread for their answers.
     threads = max(os.cpu_count() or 1, len(cluster.jobs["worker"]) + 1, 4)
     server = tf.distribute.Server(
         tf.train.ClusterSpec({job: list(addresses) for job, addresses in cluster.jobs.items()}),
@@ -74,11 +74,11 @@ def serve_chief(cluster: Cluster, *, grace_seconds: float = 60.0, poll_seconds: 
 
 
 def make_coordinator(strategy: tf.distribute.Strategy) -> Any:
-    """Makes the `ClusterCoordinator` of a chief, whose process ends even while a killed worker is awaited.
+    """Makes the `ClusterCoordinator` of a chief, whose process can end while it waits for a killed worker.
 
-    TensorFlow's destructor of it takes a lock that the thread which waits for a lost worker holds. When Python ends,
-    that thread is frozen with the lock, and the destructor would wait for ever; so it is never called: what it stops
-    ends with the process.
+    TensorFlow's destructor of the coordinator takes a lock. The thread that waits for a lost worker holds that lock,
+    and Python freezes the thread when it ends, so that the destructor would wait for ever. So the destructor is never
+    called: everything that it stops ends with the process.
     """
     coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(coordinator))
@@ -97,7 +97,7 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
 
 
 def text_of_chief(strategy: tf.distribute.Strategy, text: str = "") -> str:
-    """Gives every worker of a multi-worker job the text that the chief passes; all must call it, and wait in it.
+    """Gives every worker of a multi-worker job the text of the chief; all must call it, and it waits for all.
 
     Args:
         strategy: The strategy; under others than multi-worker the text comes back as it is.
@@ -118,7 +118,7 @@ def text_of_chief(strategy: tf.distribute.Strategy, text: str = "") -> str:
 
 
 class WorkerLost(BaseException):
-    """Another worker of the job is gone. Not an `Exception`, as it ends the process and is no failed trial."""
+    """Another worker of the job is gone. Not an `Exception`, because it ends the process and is not a failed trial."""
 
 
 @contextlib.contextmanager
@@ -134,14 +134,14 @@ def lost_workers_end_the_process(strategy: tf.distribute.Strategy) -> Iterator[N
 
 @contextlib.contextmanager
 def restart_when_a_worker_is_lost(max_restarts: int) -> Iterator[None]:
-    """Replaces this process by a new one, with the same command line, when training stops for want of another worker.
+    """Replaces this process by a new one, with the same command line, when training stops because a worker is lost.
 
-    A worker that is killed takes the step that was under way with it, and the others get an error from
-    TensorFlow, whose collectives cannot take a worker back. Started again they wait for the killed one to be
-    started too, and all go on from the last checkpoint.
+    When a worker is killed, its step is lost and the others get an error from TensorFlow, whose collectives cannot
+    take a worker back. Started again, they wait until the killed worker is started too, and all continue from the last
+    checkpoint.
 
     Args:
-        max_restarts: How often; the count goes from process to process in the environment.
+        max_restarts: How often at the most; the count goes from process to process in the environment.
     """
     try:
         yield

@@ -48,6 +48,7 @@ def test_there_is_a_notebook_for_each_question() -> None:
         "optimizers_and_sparsity",
         "quick_start",
         "real_rows",
+        "served_model",
         "trusted_metrics",
         "tuning",
         "your_own_data",

@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--by",
         metavar="FIELD",
-        help="the field by whose values generated weights are shown; by default the scenario or group, or else the one "
+        help="the field whose values group the generated weights; by default the scenario or group, or else the one "
         "that accounts for most of their differences",
     )
     parser.add_argument("--seed", type=int, default=0, help="of rows, permutations and resamples (default %(default)s)")

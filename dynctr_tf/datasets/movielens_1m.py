@@ -218,8 +218,8 @@ class MovieLens1M(tfds.core.GeneratorBasedBuilder):
     `movielens_1m_rows` gives the same rows in columns, many times faster.
 
     Features: `liked` float32, 0 or 1; `categorical` text `(7,)`: user, gender, age, occupation, zip code, movie and
-    first genre (which `/fields` has not); `numeric` float32 `(0,)`; `genres`, `history_movies` and `history_genres`
-    text `(None,)` (no histories in `/fields`).
+    first genre (which `/fields` does not have); `numeric` float32 `(0,)`; `genres`, `history_movies` and
+    `history_genres` text `(None,)` (no histories in `/fields`).
 
     Raises:
         ValueError: A file is not in the manual directory, or has a bad row, named by its line and column.

@@ -145,8 +145,8 @@ class TabularFile:
 
     What is a bad row: too few or too many columns; a numeric cell, weight or probability that is no finite
     number; a label that is missing or not what the schema says; a weight or probability that is missing or out
-    of range; a list in brackets that cannot be read; a cell that is not UTF-8. A blank line is no row. What no row
-    can be blamed for is always an error: no such file, an empty one, a column that is missing, a quote that is
+    of range; a list in brackets that cannot be read; a cell that is not UTF-8. A blank line is no row. An error of the
+    file as a whole always stops the reading: no such file, an empty one, a column that is missing, a quote that is
     never closed, a damaged file, no click at all where the schema says what counts as one, weights that are all 0.
 
     Several files are read one after another, as `list_row_files` orders them. All are of one format, and each has all

@@ -81,11 +81,11 @@ def publication_test(
     Use it before `publish`. Both versions answer the same rows and the same resamples of them, so that differences
     are seen which are far smaller than the intervals of either.
 
-    Without `margin` the version passes unless it is shown to be worse: log loss or AUC is worse, and one of both
-    p-values, adjusted for two tests by Holm's rule, is below `1 - confidence`. A version that is no better and no
-    worse is refused with a probability of at most `1 - confidence`; but few rows show little, so few rows refuse
-    little. With `margin` it has to show that it is not: it passes where the upper end of the interval of the
-    difference in log loss is at most `margin`, and its AUC is not shown to be worse.
+    Without `margin` the version passes unless it is shown to be worse: log loss or AUC is worse, and one of the two
+    p-values, adjusted for two tests by Holm's rule, is below `1 - confidence`. A version that is no better and no worse
+    is refused with a probability of at most `1 - confidence`; but few rows show little, so few rows refuse little. With
+    `margin` it has to show that it is not: it passes where the upper end of the interval of the difference in log loss
+    is at most `margin`, and its AUC is not shown to be worse.
 
     Args:
         labels: 0 or 1, `(rows,)`.

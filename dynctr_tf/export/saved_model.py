@@ -74,7 +74,7 @@ def export_model(
       A schema with features of the role item, and others, has this signature.
     * `examples`: serialized `tf.Example` messages, `(batch,)`; a feature that a message lacks is missing.
     * `encoded`: the entries of the encoded batch that the model takes, for callers that encode themselves. An index of
-      a scenario or group that there is not is refused.
+      a scenario or group that does not exist is refused.
 
     Leaving out: the signature says what stands for an input that is not given (`SignatureDef.defaults`, a tensor
     without rows), which TF Serving fills in for a `Predict` call by gRPC, and so does the graph itself for whoever runs
@@ -225,7 +225,7 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
     counts = {"scenario": encoder.features.num_scenarios, "group": encoder.features.num_groups}
 
     def from_encoded(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        # Raw features never give an index that there is not; a caller's own may be one, and layers answer it somehow.
+        # Raw features never give an index that does not exist; a caller's own may be one, and layers answer it somehow.
         checks = [
             tf.debugging.Assert(
                 tf.reduce_all(tf.logical_and(encoded[role] >= 0, encoded[role] < count)),

@@ -92,7 +92,7 @@ def _check_sampling(data: EncodedDataset, rate: float) -> None:
     if abs(np.log(ratio) + np.log(rate)) < 0.25 * abs(np.log(rate)):
         raise ValueError(
             f"Rows without a click weigh {ratio:.3g} times as much as clicks, which already makes up for "
-            f"data.negative_sampling_rate {rate:g}: it would be undone twice. Leave one of both out."
+            f"data.negative_sampling_rate {rate:g}: it would be undone twice. Leave one of the two out."
         )
 
 

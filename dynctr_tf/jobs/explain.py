@@ -212,7 +212,7 @@ def explain_generated(run: TrainedRun, rows: SampledRows, split: str, *, by: str
         run: The run.
         rows: The rows.
         split: The split that they are of.
-        by: The field by whose values means are given. Default `None`: the scenario or group where there is one, else
+        by: The field whose values group the rows. Default `None`: the scenario or group where there is one, else
             the field that accounts for most of the differences.
 
     Raises:

@@ -337,7 +337,7 @@ def _format_of(output: Path, given: OutputFormat | None) -> OutputFormat:
     if ending not in OUTPUT_FORMATS:
         return given or "parquet"
     if given not in (None, ending):
-        raise ValueError(f"The output {output} ends as a {ending} file, and --format says {given}. Give one of both.")
+        raise ValueError(f"The output {output} ends as a {ending} file, and --format says {given}. Give one.")
     return "csv" if ending == "csv" else "parquet"
 
 

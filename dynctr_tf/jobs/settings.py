@@ -175,7 +175,7 @@ class EvaluationSettings:
 
     replicates: int = _setting(1000, "bootstrap replicates for every interval", 40, 10**6)
     slice_by: str | None = _setting(
-        None, "fields, with commas between them, by whose values calibration is reported, such as site_id,hour"
+        None, "fields, with commas between them, whose values group the rows for calibration, such as site_id,hour"
     )
     group_by: str | None = _setting(None, "field whose values group the rows for the grouped AUC, such as user_id")
     batch_size: int = _setting(16384, "rows per prediction step", 1, _MOST_ROWS)

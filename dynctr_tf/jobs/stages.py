@@ -67,7 +67,7 @@ def open_source(settings: DataSettings) -> RowSource:
     for name, value in settings.options.items():
         if name in given:
             raise ValueError(
-                f"data.options.{name} is given, and data.{name} too; leave out one of both (got {value!r})."
+                f"data.options.{name} is given, and data.{name} too; leave out one of the two (got {value!r})."
             )
     check_option_types(settings.name, settings.options)
     return row_source(settings.name, **given, **settings.options)

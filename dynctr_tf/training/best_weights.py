@@ -29,7 +29,7 @@ def load_best_weights(model: keras.Model, directory: str | Path) -> int:
     checkpoints = Checkpoints(Path(directory))
     found = checkpoints.find()
     if found is None:
-        raise ValueError(f"{directory} holds no checkpoint: it is not the folder of a run, or its training has not begun.")
+        raise ValueError(f"{directory} holds no checkpoint: it is not a run, or its training has not begun.")
     step = int(found[1]["best_step"])
     if not checkpoints.best_is_whole(step):
         raise DamagedFileError(

@@ -3,8 +3,8 @@
 `python -m pipelines.benchmarks.adaptive_costs` trains and serves a perceptron 393 -> 1024 -> 512 -> 256 -> 1 as it is
 (static), with whole generated kernels (v1), generated factors (v3), shared factors (v4), over-parameterised ones (v5)
 and those multiplied out (folded), all on one condition of width 32, each in a process of its own. Time is that of
-1000 batches, parameter memory that of weights and of Adam's two moments. Then one layer 512 -> 1024, with K, P, its
-width and the batch varied one by one, beside the formula that time and memory follow. It writes `costs.json` and
+1000 batches, parameter memory that of weights and of Adam's two moments. Then it measures one layer 512 -> 1024, varies
+K, P, its width and the batch one by one, and fits the formula of time and memory. It writes `costs.json` and
 `costs.png`.
 """
 
@@ -127,7 +127,7 @@ def measure(version: str, widths: Sequence[int], rank: int, inner: int, batch: i
     def serve() -> Any:
         return model(data, training=False)
 
-    # Folded layers are for serving; training goes on with what they were folded from.
+    # Folded layers are for serving; training continues with the layers that they were folded from.
     training = None if version == "folded" else time_and_memory(train, steps)
     serving = workload.seconds_of(serve, steps) / rows
     parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights[:-2])
@@ -155,7 +155,7 @@ def change(value: float, reference: float) -> str:
 
 
 def table(cases: dict[str, dict[str, Any]]) -> str:
-    """The paper's table, with what was measured here beside what it prints."""
+    """The paper's table, with the figures measured here beside the printed ones."""
     head = [
         "version", "weights MB", "with Adam MB", "change", "paper", "train s/1000", "change", "paper",
         "inference s/1000", "change", "rows at once",
@@ -196,10 +196,10 @@ def sweep_cases(sweeps: dict[str, tuple[int, ...]]) -> list[tuple[str, dict[str,
 
 
 def terms(sizes: dict[str, int]) -> np.ndarray:
-    """What the time of a step is a sum of, each times a constant of the machine.
+    """The terms of the time of a step, each to be multiplied by a constant of the machine.
 
-    A constant; the multiply-adds of products with shared matrices, forward and twice backward, those of
-    over-parameterised factors once a batch; the numbers of the generated cores and those of inputs and outputs, which
+    They are a constant; the multiply-adds of products with shared matrices, forward and twice backward, and those of
+    over-parameterised factors once a batch; the numbers of the generated cores, and those of inputs and outputs, which
     pass through memory.
     """
     inputs, units, rank, inner = (sizes[key] for key in ("inputs", "units", "rank", "inner"))
@@ -216,13 +216,13 @@ def layer_parameters(sizes: dict[str, int]) -> int:
 
 
 def memory_terms(sizes: dict[str, int]) -> np.ndarray:
-    """What a training step adds to peak memory is a sum of: a constant, and MiB of what it makes for its rows."""
+    """The terms of the memory that a training step adds: a constant, and the MiB that it makes for its rows."""
     numbers = sizes["batch"] * (sizes["units"] + sizes["rank"] ** 2 + 2 * sizes["rank"])
     return np.array([1.0, 4 * numbers / 2**20])
 
 
 def fitted_constants(matrix: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Constants of the machine, not below 0, that bring a sum of terms nearest to what was measured, relatively.
+    """Constants of the machine, not below 0, that bring a sum of terms nearest to the measured values, relatively.
 
     Args:
         matrix: The terms, `(cases, terms)`.

@@ -1,4 +1,4 @@
-"""What is measured in processes of its own, one contender each, and how figures become tables and files."""
+"""Measures each contender in a process of its own, and writes figures as tables and files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dynctr_tf.durable_files import make_folder, write_text
 from dynctr_tf.evaluation.text_table import align
 
 ROOT = Path(__file__).parents[2]
-# Peers run as they come: without the settings of TensorFlow that `pipelines` makes for its own jobs.
+# Peers run with their defaults: without the settings of TensorFlow that `pipelines` makes for its own jobs.
 PEER_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPU_ALLOCATOR_USE_BFC": "false"}
-# Memory is that of the C library's allocator: TensorFlow's keeps what was freed, and hides what a step adds.
+# Memory is measured with the C library's allocator: TensorFlow's keeps freed memory, and hides what a step adds.
 MEMORY_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_CPU_ALLOCATOR_USE_BFC": "false"}
 
 
@@ -37,7 +37,7 @@ def run_contender(command: Sequence[str], environment: dict[str, str]) -> dict[s
 
 
 def run_step_case(command: Sequence[str]) -> dict[str, Any]:
-    """Runs what prints the costs of a step: for the times as the jobs run, and once more for the memory, if it has it.
+    """Runs a command that prints the costs of a step: once for the times, and once for the memory if it measures it.
 
     Raises:
         RuntimeError: As `run_contender`.
@@ -49,7 +49,7 @@ def run_step_case(command: Sequence[str]) -> dict[str, Any]:
 
 
 def medians(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The median of every figure over the runs of one contender; what is the same in all of them stays as it is."""
+    """The median of every figure over the runs of one contender; equal values stay as they are."""
     columns = {key: [run[key] for run in runs] for key in runs[0]}
     return {key: values[0] if len(set(values)) == 1 else statistics.median(values) for key, values in columns.items()}
 

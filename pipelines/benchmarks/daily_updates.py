@@ -1,9 +1,9 @@
-"""A week of days: a model that is updated each day beside one that is trained anew, and one that is left as it was.
+"""A week of days: a model that is updated each day beside one that is trained again, and one that stays as it was.
 
 `python -m pipelines.benchmarks.daily_updates --data.name criteo_display_ads --data.path train.txt.gz` cuts the rows,
 which are in time order, into seven days. The first one trains each model. Each later day is scored by three models: the
-one that `pipelines.update` goes on with, one that `pipelines.train` trains from scratch on all days before, and the
-first one as it was. Printed are AUC and log loss by day with intervals, and the seconds; the picture shows them.
+one that `pipelines.update` continues with, one that `pipelines.train` trains from scratch on all days before, and the
+first one as it was. It prints AUC and log loss by day with intervals, and the seconds; the picture shows them.
 """
 
 from __future__ import annotations

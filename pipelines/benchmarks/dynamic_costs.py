@@ -2,8 +2,8 @@
 
 `python -m pipelines.benchmarks.dynamic_costs` builds each dynamic model of the catalogue at its defaults, and a static
 model with layers of the same widths, on 39 fields with embeddings of 16, eight scenarios and a history of 50 items. It
-counts what the matrix products of a forward pass multiply, by running the graph, and prints both models' figures and
-the ratio. Nothing is timed, so every run prints the same.
+runs the graph to count the multiply-adds of the matrix products of a forward pass, and prints both models' figures and
+the ratio. It times nothing, so every run prints the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ROLES = ("user", "scenario", "item", "query")
 
 
 class Pair(NamedTuple):
-    """A dynamic model and the static one beside which it stands.
+    """A dynamic model and the static one that it is compared with.
 
     Args:
         dynamic: Its name in the catalogue.
@@ -43,7 +43,7 @@ PAIRS = (
     *(Pair(f"apg_{base}", base, {}) for base in _APG_BASES),
     Pair("apg_autoint", "autoint_plus", {}),
     *(Pair(name, "din", {}) for name in ("dymlp", "sdpn", "can")),
-    # OptMSM has as many encoders as there are scenarios, each as wide as the bottom beside which it stands.
+    # OptMSM has as many encoders as there are scenarios, each as wide as the bottom that it is compared with.
     Pair("optmsm", "shared_bottom", {"deep.units": (128, 64), "tower_units": (64, 32)}),
     Pair("star", "shared_bottom", {}),
     Pair("m2m", "mmoe", {}),

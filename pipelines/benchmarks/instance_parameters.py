@@ -1,7 +1,7 @@
 """What parameters per instance cost, built as whole matrices and in the low-rank order of products.
 
 `python -m pipelines.benchmark memory` runs this in a process of its own: one DynInt layer, forward and backward.
-The naive form builds the `(batch, F, F)` matrices that the equations speak of; the layers never do.
+The naive form builds the `(batch, F, F)` matrices of the equations; the layers never do.
 """
 
 from __future__ import annotations

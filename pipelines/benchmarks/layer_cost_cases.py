@@ -1,8 +1,8 @@
 """What a dynamic layer costs, against the static one that it replaces and against a matrix per instance.
 
 `python -m pipelines.benchmarks.layer_costs` starts this module once for each figure that needs a process of its own.
-The naive forms build the kernel of each instance that the equations speak of; where a layer never does, this is what
-it saves. Its formula counts what enters a product: matrix products, convolutions, and products entry by entry.
+The naive forms build the kernel of each instance as in the equations. The layers do not; the difference is what they
+save. Its formula counts what enters a product: matrix products, convolutions, and products entry by entry.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def evaluate(formula: str, sizes: Mapping[str, int]) -> int:
         sizes: The value of each name.
 
     Raises:
-        ValueError: A name that is no size.
+        ValueError: A name without a size.
     """
     total = 0
     for product in formula.split(" + "):
@@ -96,7 +96,7 @@ class Group:
 
     Args:
         title: What the group is.
-        sizes: What the names in the formulas stand for.
+        sizes: The values of the names in the formulas.
         shapes: Shapes of the tensors, without the batch.
         cases: The layers, static ones first.
     """
@@ -491,7 +491,7 @@ def measure_time(group: Group, batch: int, steps: int, rounds: int) -> list[dict
 
 
 def measure_memory(group: Group, case: Case, form: str, batch: int, steps: int) -> dict[str, float]:
-    """By how many MiB forward and backward of one layer raise the peak of this process, which is for it alone.
+    """By how many MiB forward and backward of one layer raise the peak of this process, which runs nothing else.
 
     Args:
         group: Its group.
@@ -506,7 +506,7 @@ def measure_memory(group: Group, case: Case, form: str, batch: int, steps: int) 
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measures what one process measures and prints it as one line of JSON."""
+    """Makes the measurements of one process and prints them as one line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.benchmarks.layer_cost_cases", description=__doc__)
     parser.add_argument("group", choices=GROUPS)
     parser.add_argument("batch_size", type=int)

@@ -2,9 +2,9 @@
 
 `python -m pipelines.benchmarks.layer_costs` gives multiply-adds per row, by formula and counted in the traced graph;
 milliseconds per batch, forward and with backward, medians over rounds in which the layers of a group take turns; and
-the peak memory of a step, each in a process of its own. Where a layer applies a kernel per instance without making
-it, the naive form, which makes it, stands beside it. Prints tables, writes the figures as JSON and draws a picture.
-Groups that were measured before keep their figures.
+the peak memory of a step, each in a process of its own. Where a layer applies a kernel per instance without making it,
+the naive form, which makes it, is measured too. Prints tables, writes the figures as JSON and draws a picture. Groups
+that were measured before keep their figures.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def measure(name: str, batch_size: int, steps: int, rounds: int, progress: Any) 
     progress.update()
     for figures in result:
         case = group.case(figures["layer"])
-        # What a naive form multiplies has no formula here; its count stands for it.
+        # A naive form has no formula here; its count takes the place of one.
         formula = evaluate(case.formula, group.sizes) if figures["form"] == "layer" else None
         figures["multiply_adds"] = figures["counted_multiply_adds"] if formula is None else formula
         memory = run_contender([*command, "--memory", case.name, figures["form"]], MEMORY_ENVIRONMENT)
@@ -156,7 +156,7 @@ def draw(result: dict[str, list[dict[str, Any]]], batch_size: int, path: Path) -
 def _measured_before(path: Path) -> dict[str, Any]:
     """The figures of other groups that an earlier call wrote, at the same batch size."""
     try:
-        return read_json(path, "Delete it to measure all groups anew.")
+        return read_json(path, "Delete it to measure all groups again.")
     except FileNotFoundError:
         return {}
 

@@ -46,7 +46,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dynint_dgp": {"num_layers": 3},
     "dynint_dwp": {"num_layers": 3},
 }
-"""The networks of the comparison: models of the catalogue, and the options with which they are the peers' networks."""
+"""The networks of the comparison: models of the catalogue, with the options that make them the peers' networks."""
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -64,8 +64,8 @@ def matmul_rate(dtype: str = "float32") -> float:
 def matmul_multiply_adds(model: Any, inputs: dict[str, np.ndarray]) -> float:
     """Counts the multiply-adds of matrix products that a row costs in the forward pass, by running the graph.
 
-    What a batch costs whatever its size, such as factors of shared kernels that are multiplied out, is not a row's:
-    the count is what the second half of the rows adds to the first.
+    Costs of a whole batch, such as multiplying out factors of shared kernels, do not belong to a row: the count is what
+    the second half of the rows adds to the first.
 
     Args:
         model: Any model.
@@ -221,6 +221,6 @@ def time_model(
 
 
 def variant_name(precision: str, jit: bool) -> str:
-    """What a variant of ours is called in tables."""
+    """The name of a variant of ours in tables."""
     words = [word for word, used in (("bfloat16", precision != "float32"), ("XLA", jit)) if used]
     return " + ".join(words) or "float32"

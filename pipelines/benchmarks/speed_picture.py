@@ -64,5 +64,5 @@ def draw_speed(results: Sequence[dict[str, Any]], num_ids: int, path: Path) -> N
 
 
 def contender_name(result: dict[str, Any]) -> str:
-    """What a contender is called: its library, and the variant where it is not the plain one."""
+    """The name of a contender: its library, and its variant unless it is the plain one."""
     return result["library"] if result["variant"] == "float32" else f"{result['library']}, {result['variant']}"

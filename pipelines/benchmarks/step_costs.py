@@ -42,8 +42,8 @@ def time_and_memory(step: Callable[[], Any], steps: int) -> dict[str, float]:
 def added_peak_mib(call: Callable[[], Any]) -> float:
     """By how many MiB a call raises the resident memory of this process at its highest.
 
-    On Linux the peak of what ran before is forgotten first, and free memory goes back to the system, so that neither
-    hides what the call takes; TensorFlow's own allocator gives nothing back and must be off for it
+    On Linux it first resets the peak and gives free memory back to the system, so that neither hides what the call
+    takes; TensorFlow's own allocator gives nothing back and must be off for it
     (`pipelines.benchmarks.contenders.MEMORY_ENVIRONMENT`). Elsewhere a call that stays below the former peak adds 0.
     """
     give_back_memory()

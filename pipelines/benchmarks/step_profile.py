@@ -20,9 +20,9 @@ from dynctr_tf.durable_files import new_file
 from pipelines.benchmarks import workload
 from pipelines.benchmarks.model_speed import compiled_model
 
-# Kind of work -> kinds of operations; what is in none of them is "other".
+# Kind of work -> kinds of operations; all other operations are "other".
 GROUPS: dict[str, tuple[str, ...]] = {
-    "matrix products": ("Einsum",),  # and every other kind that is called a MatMul, by itself, fused or of oneDNN
+    "matrix products": ("Einsum",),  # and every other kind with MatMul in its name: plain, fused or of oneDNN
     "distinct ids": ("Unique", "UniqueV2"),
     "gathering rows": ("ResourceGather", "GatherV2", "GatherNd"),
     "summing gradients of rows": ("SparseTensorDenseMatMul", "UnsortedSegmentSum", "SegmentSum"),

@@ -1,4 +1,4 @@
-"""The one workload on which training and inference speed are compared, in NumPy alone, and how calls are timed.
+"""The one workload for comparing training and inference speed, in NumPy only, and the timing of calls.
 
 39 categorical fields, `num_ids // 39` ids each, drawn from Zipf(1.2) modulo that number with
 `default_rng(0)`, uniform labels, batch 4096, embedding size 16, Adam at 1e-3, an MLP of 400-400-400.

@@ -5,6 +5,7 @@ from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, fill_missing_features
 from dynctr_tf.encoding.growth import IdMap, VocabularyGrowth, grow_encoder, id_map
+from dynctr_tf.encoding.id_names import IdNames
 from dynctr_tf.encoding.numeric_binning import NumericBinning
 from dynctr_tf.encoding.value_tally import ValueTally
 from dynctr_tf.encoding.vocabulary import fit_vocabularies
@@ -17,6 +18,7 @@ __all__ = [
     "FeatureEncoder",
     "Field",
     "IdMap",
+    "IdNames",
     "NumericBinning",
     "Sequence",
     "ValueTally",

@@ -35,7 +35,7 @@ from dynctr_tf.jobs.checks import worse_than_base_rate as worse_than_base_rate
 from dynctr_tf.jobs.option_tables import rate_schedule
 from dynctr_tf.jobs.records import check_unchanged, data_record
 from dynctr_tf.jobs.settings import DataSettings, JobSettings
-from dynctr_tf.metrics.sampled_negatives import all_negatives
+from dynctr_tf.metrics import all_negatives
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_optimizer_options, suited_options
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train

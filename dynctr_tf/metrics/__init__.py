@@ -36,6 +36,7 @@ from dynctr_tf.metrics.paired import (
     paired_test_over_seeds,
 )
 from dynctr_tf.metrics.ranking import GroupedAUC, auc, grouped_auc
+from dynctr_tf.metrics.sampled_negatives import all_negatives, sampling_offset
 
 __all__ = [
     "Bootstrap",
@@ -44,6 +45,7 @@ __all__ = [
     "LogitHistogram",
     "PairedTest",
     "ReliabilityCurve",
+    "all_negatives",
     "attainable_gain_share",
     "auc",
     "base_rate_log_loss",
@@ -65,4 +67,5 @@ __all__ = [
     "paired_bootstrap_tests",
     "paired_test_over_seeds",
     "reliability_curve",
+    "sampling_offset",
 ]

@@ -1,5 +1,6 @@
 """Fitting models: seeds, rounds of steps with exact validation, early stopping, resume, several devices or machines."""
 
+from dynctr_tf.training.best_weights import load_best_weights
 from dynctr_tf.training.carry_over import carry_over, indexed_features
 from dynctr_tf.training.cluster import Cluster, read_cluster
 from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, predict_logits, restore_training, train
@@ -24,6 +25,7 @@ __all__ = [
     "bytes_per_step",
     "carry_over",
     "indexed_features",
+    "load_best_weights",
     "machine_record",
     "make_strategy",
     "peak_memory_mib",

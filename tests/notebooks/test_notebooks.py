@@ -43,6 +43,7 @@ def test_there_is_a_notebook_for_each_question() -> None:
         "dpn_and_sequences",
         "dynamic_layers",
         "dynint_figures",
+        "explain",
         "make_your_model_adaptive",
         "many_scenarios",
         "optimizers_and_sparsity",

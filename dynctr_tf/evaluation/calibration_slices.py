@@ -138,8 +138,9 @@ def calibration_slices(
 
     Use it where bids or quotas are made by part: a model may be right on the whole and wrong by site, hour or segment.
 
-    The interval is Wilson's of the share of clicks, turned into one of the ratio. A slice is off if a wider interval,
-    by Bonferroni's rule for the number of slices of the column, does not hold 1.
+    The interval is Wilson's of the share of clicks p, turned into one of the ratio; with weights the number of rows in
+    it is `p (1 - p) (sum w)^2 / sum w^2 (y - p)^2`. A slice is off if a wider interval, by
+    Bonferroni's rule for the number of slices of the column, does not hold 1.
 
     Args:
         labels: 0 or 1, `(rows,)` or `(rows, 1)`.
@@ -191,6 +192,12 @@ def calibration_slices(
         used = np.flatnonzero(mass > 0.0)
         share, mean = summed(clicks)[used] / mass[used], summed(predicted)[used] / mass[used]
         effective = mass[used] ** 2 / squares[used]
+        # Weights that go with the label, such as those of rows that stand for others, tell more than Kish's number.
+        click_squares, soft_squares = summed(rows.weights * clicks)[used], summed(clicks**2)[used]
+        residual = soft_squares - 2.0 * share * click_squares + share**2 * squares[used]
+        spread = share * (1.0 - share) * mass[used] ** 2
+        known = (spread > 0.0) & (residual > 1e-12 * squares[used])
+        effective = np.where(known, spread / np.where(known, residual, 1.0), effective)
         low, high = wilson_interval(share, effective, NormalDist().inv_cdf(0.5 + confidence / 2.0))
         least, most = wilson_interval(share, effective, NormalDist().inv_cdf(1.0 - (1.0 - confidence) / 2 / used.size))
         off = (mean < least) | (mean > most)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dynctr_tf.evaluation import CalibrationSlices, calibration_slices, plot_slices
+from dynctr_tf.metrics import all_negatives
 
 
 def test_values_by_hand_and_the_largest_first():
@@ -46,6 +47,20 @@ def test_true_predictions_are_seldom_off_and_wrong_ones_are_found(tmp_path):
     assert "1 of 30 slices of slice are off" in report.to_text()
     plot_slices(tmp_path / "slices.png", report)
     assert (tmp_path / "slices.png").stat().st_size > 10_000
+
+
+def test_intervals_hold_where_rows_without_a_click_stand_for_several():
+    generator = np.random.default_rng(3)
+    held = []
+    for _ in range(60):
+        logits = generator.normal(-2.5, 0.7, 40_000)
+        labels = (generator.uniform(size=logits.size) < 1.0 / (1.0 + np.exp(-logits))).astype(float)
+        kept = (labels == 1.0) | (generator.uniform(size=logits.size) < 0.1)
+        rows = all_negatives(labels[kept], logits[kept] - np.log(0.1), rate=0.1)
+        slices = generator.integers(0, 10, int(kept.sum()))
+        report = calibration_slices(rows.labels, rows.logits, {"slice": slices}, weights=rows.weights)
+        held += [entry.lower <= 1.0 <= entry.upper for entry in report.slices]
+    assert 0.92 < np.mean(held) < 0.98
 
 
 def test_what_is_refused():

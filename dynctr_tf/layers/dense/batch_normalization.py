@@ -1,4 +1,4 @@
-"""Batch normalisation that serves what it trained from the first hundred steps on."""
+"""Batch normalisation whose served statistics are right from the first steps on."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class BatchNormalization(stack.Layer):
     those that it trained with.
 
     `y = gamma (x - mu) / sqrt(var + epsilon) + beta`, in training with mean and (biased) variance of the batch over all
-    axes but the last, else with moving averages of them. These are plain means over the batches met so far until
-    `momentum` keeps less than those would: after k batches an average keeps min(momentum, k / (k + 1)) of itself.
+    axes but the last, else with moving averages of them. At first these are plain means over the batches met so far,
+    until `momentum` keeps less than plain means would: after k batches an average keeps min(momentum, k / (k + 1)) of
+    itself.
 
     Args:
         momentum: What the moving averages keep at each step, at most. Default 0.99.
@@ -89,7 +90,7 @@ class BatchNormalization(stack.Layer):
             self.beta = self.add_weight(name="beta", shape=width, initializer="zeros", trainable=True, **options)
         self.moving_mean = stack.add_moving_average(self, "moving_mean", width, "zeros")
         self.moving_variance = stack.add_moving_average(self, "moving_variance", width, "ones")
-        # The batches that the averages have been moved by.
+        # How many batches have moved the averages.
         self.moving_count = stack.add_moving_average(self, "moving_count", (), "zeros")
         self.built = True
 

@@ -13,10 +13,10 @@ from dynctr_tf import stack
 def add_bias(x: tf.Tensor, bias: Any) -> tf.Tensor:
     """Returns `x + bias` over the last axis; the bias has a gradient that is right in bfloat16.
 
-    `tf.nn.bias_add` ends in `BiasAddGrad`, which on CPUs sums bfloat16 in bfloat16: 4096 ones come to 256, and the
-    gradients of a batch to 7 % off and more (TF 2.15 and 2.21, with oneDNN and without it). The gradient
-    of a broadcast is summed in float32, and it is faster (0.8 ms against 1.4 for 4096 rows of 400, two cores). In
-    the forward pass both are fused with the product before them.
+    `tf.nn.bias_add` ends in `BiasAddGrad`, which on CPUs sums bfloat16 in bfloat16: 4096 ones add up to 256, and the
+    gradients of a batch are 7 % off and more (TF 2.15 and 2.21, with oneDNN and without it). The gradient of a
+    broadcast is summed in float32, and it is faster (0.8 ms against 1.4 for 4096 rows of 400, two cores). In the
+    forward pass both are fused with the product before them.
 
     Args:
         x: Float tensor `(..., n)`.

@@ -1,4 +1,4 @@
-"""Starts that differ from weight to weight."""
+"""Initial values that differ from weight to weight."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def distinct_initializer(initializer: Any, index: int) -> Any:
     """Returns a fresh initializer for the `index`-th weight that one argument starts.
 
     One initializer object used twice, or one whole-number seed, gives two weights of equal shape the same
-    start, and two factors that start alike may stay alike. Here each weight has an object of its own; a seed
-    is moved on by `index`.
+    start, and two factors that start alike may stay alike. Here each weight has an object of its own; a seed grows by
+    `index`.
 
     Args:
         initializer: What a Keras layer takes: a name, a configuration or an object.

@@ -1,4 +1,4 @@
-"""A cut in the way of the gradient."""
+"""Stops the gradient."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynctr_tf import stack
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class StopGradient(stack.Layer):
-    """Gives what it is given, and no gradient back.
+    """Returns its inputs, and passes no gradient back.
 
     Use it in a functional model where one part may read another but not train it.
 

@@ -1,4 +1,4 @@
-"""Layers part of whose parameters is generated per instance."""
+"""Layers that generate a part of their parameters for each instance."""
 
 from dynctr_tf.layers.dynamic.adaptive_dense import AdaptiveDense
 from dynctr_tf.layers.dynamic.adaptive_mlp import AdaptiveMLP

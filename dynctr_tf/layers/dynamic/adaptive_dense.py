@@ -55,7 +55,7 @@ def check_width(argument: str, width: Any) -> None:
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class AdaptiveDense(stack.ConditionedLayer):
-    """A dense layer whose kernel is adapted to each instance by what a condition generates.
+    """A dense layer whose kernel a condition adapts to each instance.
 
     Use it in place of `keras.layers.Dense` in a wide hidden layer; with a small rank it is cheaper than the layer
     that it replaces. `make_adaptive` puts it into a finished model.
@@ -88,9 +88,9 @@ class AdaptiveDense(stack.ConditionedLayer):
         aggregation: How the generated numbers of several conditions become one set: `"mean"`, or `"attention"`, a
             learnt softmax over the conditions. Default `"mean"`.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
-        num_groups: Number of groups whose numbers are the condition. What would be generated then stands in a table
-            with a row for each group, and there is no generator: `fold` makes such layers out of group-wise ones, and
-            trained anew it is a core per group that knows nothing of the others. Default `None`: generated.
+        num_groups: Number of groups whose numbers are the condition. The layer then has a table with a row for each
+            group in place of the generator. `fold` makes such layers out of group-wise ones. Trained from the start, it
+            has a separate core for each group. Default `None`: generated.
         kernel_initializer: Start of the factors and of the generator, a Keras initializer; each has one of its own.
             Default `"glorot_uniform"`.
         kernel_regularizer: A Keras regularizer of the shared factors. Default `None`.
@@ -356,8 +356,8 @@ class AdaptiveDense(stack.ConditionedLayer):
     def start_from(self, kernel: Any, bias: Any = None) -> None:
         """Sets the weights so that the layer starts as a dense one, whatever the condition is.
 
-        The generator then gives the same for every condition, and learns from there to tell them apart. With a rank
-        of at least the smaller side of the kernel the outputs are those of the dense layer, up to rounding; with a
+        The generator then gives the same for every condition, and learns from there to give different cores. With a
+        rank of at least the smaller side of the kernel the outputs are those of the dense layer, up to rounding; with a
         smaller rank the layer starts from the nearest kernel of that rank.
 
         Args:
@@ -397,7 +397,8 @@ class AdaptiveDense(stack.ConditionedLayer):
     def _factors_of(self, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         left, sizes, right = np.linalg.svd(kernel, full_matrices=False)
         kept = min(self.core_width, len(sizes))
-        # What the kernel has no use for starts small on one side and at zero on the other, so that it can learn.
+        # The parts that the kernel does not need start small on one side and at zero on the other, so that they can
+        # learn.
         down = np.random.default_rng(0).normal(0.0, kernel.shape[0] ** -0.5, (kernel.shape[0], self.core_width))
         up = np.zeros((self.core_width, self.units))
         down[:, :kept] = left[:, :kept] * np.sqrt(sizes[:kept])
@@ -430,7 +431,7 @@ class AdaptiveDense(stack.ConditionedLayer):
         Args:
             num_groups: Number of groups whose tables take the place of the generator. Default `None`: it stays.
         """
-        # A share of the layer's size stays one: the width that it stands for is the same.
+        # A share of the layer's size stays a share: it stands for the same width.
         config = {**self.get_config(), "over_parameterisation": None}
         return config if num_groups is None else {**config, "num_groups": num_groups}
 
@@ -444,7 +445,7 @@ class AdaptiveDense(stack.ConditionedLayer):
         weights = list(self.get_weights())
         if self.over_parameterisation is not None:
             down, up = self.shared_factors(stack.wide_dtype(self))
-            # Four matrices come first, then whatever there is.
+            # Four matrices come first, then the rest.
             weights = [down.numpy(), up.numpy(), *weights[4:]]
         if group_conditions is None:
             return weights

@@ -12,7 +12,7 @@ from dynctr_tf.layers.interaction.field_crossing import FieldCrossing
 
 
 class DynamicCrossing(FieldCrossing):
-    """Base of the interaction layers part of whose parameters is generated per instance.
+    """Base of the interaction layers that generate a part of their parameters for each instance.
 
     Use it to write a further such layer: override `build_mixture`, `make_generator`, `mixture` and
     `get_config`. It is `FieldCrossing` with a second call argument.
@@ -62,7 +62,7 @@ class DynamicCrossing(FieldCrossing):
             self.generator.build(tuple(condition_shape))
         elif stack.KERAS_3:
             self.generator.build((None, num_fields * dim))
-        # Keras 2 tells only the shape of the inputs here; the generator is then built by the first call.
+        # Keras 2 gives only the shape of the inputs here; the first call then builds the generator.
         self.built = True
 
     def call(self, inputs: Any, condition: Any = None, training: bool | None = None) -> tf.Tensor:

@@ -70,8 +70,8 @@ class GeneratedTowers(ScenarioTowers):
     TensorShape([2, 1])
 
     Reference:
-        OptMSM: Optimizing Multi-Scenario Modeling for Click-Through Rate Prediction, arXiv 2306.13382. Of its
-        hypernetwork the abstract alone is public: all equations here are our reconstruction.
+        OptMSM: Optimizing Multi-Scenario Modeling for Click-Through Rate Prediction, arXiv 2306.13382. Only the
+            abstract is public: all equations of the hypernetwork here are our reconstruction.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class InstanceTower(stack.ConditionedLayer):
     TensorShape([2, 1])
 
     Reference:
-        The instance-wise alternative to the hypernetwork of OptMSM, arXiv 2306.13382, of which the abstract alone is
+        The instance-wise alternative to the hypernetwork of OptMSM, arXiv 2306.13382, of which only the abstract is
         public: our reconstruction.
     """
 

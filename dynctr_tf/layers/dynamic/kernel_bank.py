@@ -1,8 +1,8 @@
 """Static kernels that generated weights combine: the one product that all of DPN's operations share.
 
-HyperDense, the mixture of kernels, the decomposed kernel and the field-based operations of DPN are, once their
-generator has spoken, all the same bilinear form in the generated weights and the inputs. It lives here, with
-the two orders in which it can be computed without a kernel per instance.
+HyperDense, the mixture of kernels, the decomposed kernel and the field-based operations of DPN are all the same
+bilinear form in the generated weights and the inputs. This file has that form, with the two orders that compute it
+without a kernel per instance.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class PartitionedNormalization(stack.ConditionedLayer):
 
     Raises:
         ValueError: Fewer than three scenarios, an unknown choice, numbers out of range, or inputs of another rank. A
-            scenario that there is not is an `InvalidArgumentError` while running, except where XLA or TFLite runs the
+            scenario that does not exist is an `InvalidArgumentError` while running, except where XLA or TFLite runs the
             layer.
 
     Cost: with S real scenarios `2 * (S + 1) * n` trained parameters, as many moving averages and S + 1 counts;

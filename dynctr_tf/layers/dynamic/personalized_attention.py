@@ -20,7 +20,8 @@ from dynctr_tf.layers.sequence.masked_reductions import masked_softmax, presence
 class PersonalizedAttention(stack.ConditionedLayer):
     """Multi-head self-attention whose queries and keys are scaled, and whose values are mixed, by a condition.
 
-    Use it in place of self-attention over behaviours, with features that tell new users from old ones as the condition.
+    Use it in place of self-attention over behaviours, with features that distinguish new users from old ones as the
+    condition.
 
     With z the condition: `q = gate_q(z) * (W_q x)`, `k = gate_k(z) * (W_k x)` (`GateUnit`, the same gates for all
     positions), `v = sum_e g_e V_e x`, `g = softmax(W z + b)` (`KernelBank`); `y = W_o softmax(q k^T / sqrt(width)) v`,

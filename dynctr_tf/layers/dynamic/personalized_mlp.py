@@ -16,10 +16,10 @@ from dynctr_tf.layers.dynamic.gate_unit import GateUnit
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class PersonalizedMLP(stack.ConditionedLayer):
-    """A perceptron each of whose hidden layers is scaled by a `GateUnit` of its own.
+    """A perceptron whose hidden layers are each scaled by a `GateUnit`.
 
-    Use it in place of `MLP` to personalise a deep part by few features: those that tell new users from old ones (POSO),
-    or the ids of user and item (PPNet).
+    Use it in place of `MLP` to personalise a deep part by few features: those that distinguish new users from old ones
+    (POSO), or the ids of user and item (PPNet).
 
     `x <- dropout(gate_l(z) * activation(W_l x + b_l))` for each l, z the condition. All gates start at 1, where it is
     the plain perceptron.

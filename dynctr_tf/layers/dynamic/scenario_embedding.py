@@ -43,7 +43,7 @@ class ScenarioEmbedding(stack.Layer):
 
     Raises:
         ValueError: Fewer than three scenarios, a width below 1, an unknown choice or inputs of another shape. A
-            scenario that there is not is an `InvalidArgumentError` while running, except where XLA or TFLite runs the
+            scenario that does not exist is an `InvalidArgumentError` while running, except where XLA or TFLite runs the
             layer.
 
     Cost: `(num_scenarios - 2) * dim` parameters, one look-up per row.

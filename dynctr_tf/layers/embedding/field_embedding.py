@@ -26,7 +26,7 @@ class FieldEmbedding(keras.layers.Layer):
 
     The fields share one id space: an id stands for a row of the table whatever field it is in, so that the ids of two
     fields lie in blocks that do not overlap, as `dynctr_tf.encoding` makes them. Ids that count from 0 in each field
-    would share rows without a word; with `num_ids_per_field` the layer takes those and puts them into blocks.
+    would silently share rows; with `num_ids_per_field` the layer takes those and puts them into blocks.
 
     Args:
         num_ids: Size of the id space, the padding id 0 included (`EncodedFeatures.num_ids`).
@@ -46,8 +46,8 @@ class FieldEmbedding(keras.layers.Layer):
             each step. In training alone; needs `deduplicate`. Default 0.0.
         seed: Seed of the start. Default `None`: follows `keras.utils.set_random_seed`.
         num_ids_per_field: For ids that count from 0 in each field: how many each of the n fields has. The layer then
-            adds 1 and the sizes of the fields before, so that `num_ids` is their sum and 1, and refuses an id that its
-            field has not while running; no id is padding. Default `None`: ids of one id space.
+            adds 1 and the sizes of the fields before, so that `num_ids` is their sum and 1, and refuses, while running,
+            an id that its field does not have; no id is padding. Default `None`: ids of one id space.
 
     Call arguments:
         inputs: ids of an integer dtype, or a list of such tensors, which are joined along axis 1. Ragged ids are
@@ -158,7 +158,7 @@ class FieldEmbedding(keras.layers.Layer):
     def _initial_table(
         self, shape: Any, dtype: Any = None, partition_shape: Any = None, partition_offset: Any = None, **_: Any
     ) -> tf.Tensor:
-        # A table on parameter servers is made shard by shard, of which one at a time fits into memory.
+        # A table on parameter servers is made shard by shard: only one shard at a time must fit into memory.
         first = int(partition_offset[0]) if partition_offset is not None else 0
         count = int(partition_shape[0]) if partition_shape is not None else self.num_ids
         seed = None if self.seed is None else self.seed + first
@@ -212,9 +212,7 @@ class FieldEmbedding(keras.layers.Layer):
             return ids
         sizes = tf.constant(self.num_ids_per_field, ids.dtype)
         # Keras 2 keeps lists in a class of its own.
-        message = (
-            f"{self.name} has num_ids_per_field={list(self.num_ids_per_field)} and got an id that its field has not."
-        )
+        message = f"{self.name} has num_ids_per_field={list(self.num_ids_per_field)} and got an id beyond its field."
         known = tf.logical_and(ids >= 0, ids < sizes)
         check = tf.debugging.Assert(tf.reduce_all(known), [message, "Field and id:", *_first_unknown(ids, known)])
         with tf.control_dependencies([] if check is None else [check]):
@@ -283,7 +281,7 @@ def _dense(ids: Any) -> tf.Tensor:
 
 
 def _first_unknown(ids: tf.Tensor, known: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The field and the id of the first entry that is not known; of any where all are."""
+    """The field and the id of the first entry that is not known; if all are known, of any entry."""
     # One entry more, so that an empty batch has one too.
     place = tf.argmin(tf.concat([tf.cast(tf.reshape(known, [-1]), tf.int32), [0]], axis=0))
     return place % ids.shape[1], tf.concat([tf.reshape(ids, [-1]), tf.zeros([1], ids.dtype)], axis=0)[place]

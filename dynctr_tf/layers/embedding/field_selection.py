@@ -35,7 +35,7 @@ class FieldSelection(stack.Layer):
         `(batch, len(positions), stop - start)`.
 
     Raises:
-        ValueError: Positions or columns that there are not, none at all, or inputs of another rank.
+        ValueError: Positions or columns that do not exist, no position at all, or inputs of another rank.
 
     Cost: no parameters; one copy of what is taken.
 

@@ -174,11 +174,11 @@ def _dense_on_products_gradient(operation: tf.Operation | None, upstream: tf.Ten
     """Makes the products again for their gradient, which the graph therefore does not keep."""
     if operation is None:
         # TensorFlow writes the gradients of a model that is saved, and asks for them without the operation that they
-        # are of. A saved model is not trained; who tries is told so.
+        # are of. A saved model is not trained; an attempt gets the error below.
         with tf.control_dependencies([tf.debugging.Assert(False, ["The gradient of BilinearDense is not saved."])]):
             return [tf.identity(tensor) for tensor in (upstream, *_)]
     _, field_map, kernel, *matrices = operation.inputs
-    # Not before the gradient is there: else the graph would keep the products after all.
+    # Only after the gradient is there; otherwise the graph would keep the products.
     with tf.control_dependencies([upstream]), tf.GradientTape() as tape:
         sources = [tf.identity(source) for source in (field_map, *matrices)]
         tape.watch(sources)

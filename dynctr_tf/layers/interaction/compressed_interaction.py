@@ -26,7 +26,7 @@ class CompressedInteraction(stack.Layer):
     All products of X_(k-1) and X_0 are `H_(k-1) * F` numbers for each entry of the embedding. Where a layer has
     fewer feature maps than that, W_k is first contracted with X_0, which leaves `H_(k-1) * H_k` numbers: the
     same multiply-adds, in one plain matrix product, with less memory (2.3 times faster at 39 fields and 16 maps).
-    Of the last layer only the sums go out. Without an activation these are W_k times the inner products of the
+    Only the sums of the last layer are returned. Without an activation these are W_k times the inner products of the
     rows of X_(k-1) and X_0, which costs about a dim-th.
 
     Args:

@@ -18,7 +18,7 @@ _GATES = ("softmax", "sigmoid")
 class CrossMixtureLayer(stack.Layer):
     """One cross layer of DCN-V2 whose matrix is a gated mixture of low-rank experts with a non-linear middle.
 
-    Use it in a chain on flattened embeddings like `CrossLayer`, where a full matrix is too dear: it is the
+    Use it in a chain on flattened embeddings like `CrossLayer`, where a full matrix is too expensive: it is the
     layer of DCN-Mix, which other papers call CrossMix.
 
     `x_l = sum_k G_k(x_(l-1)) * E_k(x_(l-1)) + x_(l-1)`,

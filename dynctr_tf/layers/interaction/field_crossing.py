@@ -13,9 +13,9 @@ from dynctr_tf import stack
 class FieldCrossing(stack.Layer):
     """Base of the layers that multiply field maps by mixtures of the fields of the first one.
 
-    Use it to write a further such layer: override `build_mixture`, `mixture`, `call` and `get_config`. What mixes
-    the fields differs (a static matrix, one that is generated per instance); that the mixture of X_0 is
-    multiplied with X_{l-1}, the residual, the dropout and the two layouts are the same and live here.
+    Use it to write a further such layer: override `build_mixture`, `mixture`, `call` and `get_config`. These layers
+    differ in what mixes the fields (a static matrix, one that is generated per instance). The product of X_{l-1} and
+    the mixture of X_0, the residual, the dropout and the two layouts are the same and are in this class.
 
     `X_l = X_{l-1} * M(X_0) + X_{l-1}`, computed as `X_{l-1} * (M(X_0) + 1)`; without the residual
     `X_{l-1} * M(X_0)`.

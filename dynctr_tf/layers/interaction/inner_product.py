@@ -17,7 +17,7 @@ class InnerProduct(stack.Layer):
 
     Use it in front of a multi-layer perceptron, joined to the flattened embeddings, as in IPNN.
 
-    `output[(i, j)] = <x_i, x_j>` for i < j, in the order (0, 1), (0, 2), ..., (1, 2), ...: what stands above the
+    `output[(i, j)] = <x_i, x_j>` for i < j, in the order (0, 1), (0, 2), ..., (1, 2), ...: the entries above the
     diagonal of `X X^T`.
 
     Call arguments:
@@ -41,8 +41,8 @@ class InnerProduct(stack.Layer):
     [[11.0, 17.0, 39.0]]
 
     Reference:
-        Qu et al., Product-based Neural Networks, ICDM 2016, arXiv 1611.00144, section III-B. The products
-        themselves go on, as in the authors' code, in place of a factorised weight of them.
+        Qu et al., Product-based Neural Networks, ICDM 2016, arXiv 1611.00144, section III-B. The products themselves
+        are passed on, as in the authors' code, in place of a factorised weight of them.
     """
 
     def __init__(self, **kwargs: Any) -> None:

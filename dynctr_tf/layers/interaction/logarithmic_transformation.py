@@ -14,7 +14,7 @@ from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class LogarithmicTransformation(stack.Layer):
-    """Products of powers of fields whose exponents are learned: interactions of any, also broken, order.
+    """Products of powers of fields whose exponents are learned: interactions of any order, fractions included.
 
     Use it in front of a multi-layer perceptron, as in AFN. Each of its neurons is one product, entry by entry
     along the embedding.
@@ -25,7 +25,7 @@ class LogarithmicTransformation(stack.Layer):
         num_neurons: Number of products. Default 64.
         batch_norm: Whether logarithms are normalised per field and products per neuron, over the batch and the
             entries of an embedding. Default `True`.
-        epsilon: Smallest absolute value that is told from 0. Default 1e-7.
+        epsilon: Smallest absolute value that differs from 0. Default 1e-7.
         kernel_initializer: Start of W, a Keras initializer. Default `"glorot_uniform"`.
         kernel_regularizer: A Keras regularizer of W. Default `None`.
 

@@ -14,7 +14,7 @@ from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class SqueezeExcitation(stack.Layer):
-    """Weighs whole fields by what a small network makes of their means (SENet).
+    """Weighs whole fields by weights that a small network computes from their means (SENet).
 
     Use it to let a model play down fields row by row, as in FiBiNET.
 

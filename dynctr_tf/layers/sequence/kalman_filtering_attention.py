@@ -17,7 +17,7 @@ _MODES = ("base", "freq")
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class KalmanFilteringAttention(stack.MaskedLayer):
-    """Attention as the estimate of an interest: what was clicked, and what the query says where little was.
+    """Attention as the estimate of an interest: from the clicks, and from the query where there are few clicks.
 
     Use it in place of target attention where queries are new to a user or clicks crowd on a few keys.
 
@@ -167,7 +167,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
             v = tf.einsum("btn,nhd->bhtd", values, tf.cast(self.value_kernel, values.dtype))
         else:
             q, k, v = query[:, tf.newaxis], keys[:, tf.newaxis], values[:, tf.newaxis]
-        # All that follows is made of logarithms of precisions, in float32: (batch, h, t).
+        # From here on all values are logarithms of precisions, in float32: (batch, h, t).
         logs = stack.widened(tf.einsum("bhd,bhtd->bht", q, k))
         if self.mode == "freq":
             same = tf.equal(key_ids[:, :, tf.newaxis], key_ids[:, tf.newaxis, :]) & there[:, tf.newaxis, :]

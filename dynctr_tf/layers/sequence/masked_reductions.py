@@ -1,4 +1,4 @@
-"""Means and softmax weights over the positions that hold something."""
+"""Means and softmax weights over the positions that are not padding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DIEN's auxiliary loss: each state of the interest has to tell the next behaviour from another one."""
+"""DIEN's auxiliary loss: each state of the interest must distinguish the next behaviour from another one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynctr_tf.layers.sequence.masked_reductions import presence
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class NextBehaviourLoss(stack.MaskedLayer):
-    """Passes the states of a recurrence through and adds a loss for what each says of the next behaviour.
+    """Passes the states of a recurrence through and adds a loss for how well each predicts the next behaviour.
 
     Use it after the first GRU of DIEN, to train each of its states and not only the last.
 
@@ -41,7 +41,7 @@ class NextBehaviourLoss(stack.MaskedLayer):
     Raises:
         ValueError: A negative weight, or tensors of other ranks.
 
-    Cost: that of the network, twice per step, in training; nothing when serving, where nobody asks for the loss.
+    Cost: that of the network, twice per step, in training; nothing when serving, which does not compute the loss.
 
     Example:
 
@@ -98,7 +98,7 @@ class NextBehaviourLoss(stack.MaskedLayer):
             other_row = tf.range(tf.shape(states)[0]) - 1  # the row before; -1 is the last one
             other_row = tf.where(other_row < 0, tf.shape(states)[0] - 1, other_row)
             negative = self._logits(before, tf.gather(after, other_row))
-            # A batch of one row has no other; and a row that is padded there has nothing to oppose.
+            # A batch of one row has no other row, and a row that is padded there has no negative.
             opposed = follows & tf.gather(there[:, 1:], other_row) & (tf.shape(states)[0] > 1)
         loss += tf.where(opposed, tf.math.softplus(negative), tf.zeros_like(negative))
         steps = tf.reduce_sum(tf.cast(follows, loss.dtype))

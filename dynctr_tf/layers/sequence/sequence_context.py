@@ -16,7 +16,7 @@ _LOCAL = ("none", "convolution", "separable")
 
 @keras.saving.register_keras_serializable(package="dynctr_tf")
 class SequenceContext(stack.MaskedLayer):
-    """Averages a sequence over time, or what a local convolution makes of it.
+    """Averages a sequence, or its local convolution, over time.
 
     Use it to condition a dynamic layer on a user's history: globally aware as it is, locally aware with a
     convolution before the average.

@@ -1,4 +1,4 @@
-"""DIN's activation unit: a history weighed by what it has to do with the target."""
+"""DIN's activation unit: a history weighed by its relation to the target."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class TargetAttention(stack.MaskedLayer):
                 self._steps.append(
                     keras.layers.Activation(self.activation, dtype=self.dtype_policy, name=f"activation_{index + 1}")
                 )
-        # What is added to all weights alike, a softmax takes away again.
+        # A softmax removes a term that is the same for all weights.
         self._steps.append(Dense(1, use_bias=not softmax, dtype=self.dtype_policy, name="weight"))
 
     def build(self, input_shape: Any) -> None:
@@ -107,7 +107,7 @@ class TargetAttention(stack.MaskedLayer):
         there = presence(behaviours, stack.given_mask(mask))
         behaviours = tf.where(there[:, :, tf.newaxis], behaviours, tf.zeros_like(behaviours))
         places = tf.where(there)  # (present, 2)
-        # Rows without any behaviour would have no mean; one padded place stands in, whose weight is not used.
+        # Rows without any behaviour would have no mean; one padded place fills in, and its weight is not used.
         lacking = tf.logical_and(tf.equal(tf.size(places), 0), tf.size(there) > 0)
         places = tf.concat([places, tf.zeros([tf.cast(lacking, tf.int32), 2], tf.int64)], axis=0)
         q, k = tf.gather(query, places[:, 0]), tf.gather_nd(behaviours, places)

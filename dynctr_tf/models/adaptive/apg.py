@@ -40,7 +40,7 @@ def apg(
     name: str = "apg",
     **base_options: Any,
 ) -> keras.Model:
-    """A published model, the dense layers of whose perceptron are adapted to each instance (APG).
+    """A published model whose dense layers are adapted to each instance (APG).
 
     Use it to compare a model with its adaptive form; `make_adaptive` does the same to a model of your own.
 

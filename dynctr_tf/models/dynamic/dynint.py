@@ -36,7 +36,7 @@ def dynint(
     kernel_regularizer_l2: float = 0.0,
     name: str = "dynint",
 ) -> keras.Model:
-    """DynInt: the network of xDeepInt with layers part of whose parameters the instance generates.
+    """DynInt: the network of xDeepInt with layers that generate a part of their parameters for each instance.
 
     Use it as the main dynamic model; train it with G-FTRL on the table and FTRL on the rest. `"dgp"` is the
     fastest with many sub-spaces, faster than the static network; `"da"` costs little more than that; `"dwp"`

@@ -44,7 +44,7 @@ def poso(
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: A role or field that there is not.
+        ValueError: A role or field that does not exist.
 
     Cost: that of `dnn`, and a small gate for each hidden layer.
 

@@ -29,7 +29,7 @@ def dcn_v2_mix(
 ) -> keras.Model:
     """DCN-Mix (CrossMix): DCN-V2 whose cross layers are gated mixtures of low-rank experts.
 
-    Use it where the full matrices of `dcn_v2` are too dear.
+    Use it where the full matrices of `dcn_v2` are too expensive.
 
     `x_l = sum_k G_k(x_(l-1)) * (x_0 * (U_k g(C_k g(V_k^T x_(l-1))) + b)) + x_(l-1)`, then as `dcn_v2`.
 

@@ -31,6 +31,13 @@ AVOIDED = {
     r"as which": "a sentence of its own",
     r"(divide|take|know|have|has|need|do|does|make|give|see|want)s? (it|them|him|her) not": "does not ... it",
     r"no talking": "cannot answer",
+    # Clauses that are turned around.
+    r"\w+ (it|them|him|her) not(?=[.,;:)\"'`]|$)": "does not ... it",
+    r"(?<![a-z,] )what no \w+": "a sentence that begins with its subject",
+    r"(for|of) whose": "whose, with the noun before it",
+    r"(?<=[.:;] )(counted|printed|measured|shown|drawn|kept|meant) (is|are)": "the subject first",
+    r"one of both": "one of the two",
+    r"too dear": "too expensive",
 }
 """What is not written, and what is written in its place. `CONTRIBUTING` says so to people."""
 
@@ -53,6 +60,23 @@ def stumbles(text: str) -> list[str]:
 def test_it_finds_what_it_looks_for() -> None:
     assert stumbles("heads that divide it not") and stumbles("Mend the row") and stumbles("one behind\n  the other")
     assert not stumbles("Leaving No One Behind; amend, commended, replaced with the second; it does not divide it")
+
+
+@pytest.mark.parametrize(
+    ("turned", "straight"),
+    [
+        ("heads that reach it not.", "heads that do not reach it. Weights move it not only once"),
+        ("Whom the error names", "the row that the error names"),
+        ("What no row can be blamed for is always an error", "It has no row, and holds what no file holds"),
+        ("The weight, as which it is computed", "It is computed as a weight, which is kept"),
+        ("layers part of whose kernel is generated", "layers that generate a part of their kernel"),
+        ("Trains a model. Counted is each step", "It counts each step. Rows that are counted are kept"),
+        ("leave out one of both", "leave out one of the two, or both"),
+        ("a matrix that is too dear", "a matrix that is too expensive"),
+    ],
+)
+def test_turned_clauses_are_found_and_straight_ones_are_not(turned: str, straight: str) -> None:
+    assert stumbles(turned) and not stumbles(straight)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -42,7 +42,7 @@ _OTHER_WORDS: Mapping[str, str] = {
     "dataset": "name",
     "bootstrap": "replicates",
     "generatordepth": "depth",
-    "generatorunits": "hidden_units",
+    "generatorunits": "hidden_dim",
     "operation": "kind",
     "l2": "row_regularizer_l2",
     "embeddingregularizer": "row_regularizer_l2",

@@ -45,11 +45,11 @@ _RANGES: tuple[tuple[re.Pattern[str], _Range], ...] = tuple(
     (re.compile(pattern), allowed)
     for pattern, allowed in (
         (r"(.*_)?dropout(_rate)?|beta_[12]|momentum|ema_momentum|rho", _SHARE),
-        (r"(.*_)?learning_rate|epsilon|clipnorm|clipvalue|global_clipnorm|reduction_ratio", _POSITIVE),
+        (r"(.*_)?learning_rate|epsilon|clipnorm|clipvalue|global_clipnorm|(reduction|expansion)_ratio", _POSITIVE),
         (r"(.*_)?(l1|l2|l21|weight|weight_decay|initial_scale|initial_accumulator_value)|beta", _NOT_NEGATIVE),
         (r"seed", _Range(0.0, 2.0**32 - 1, f"from 0 to {2**32 - 1:,}")),
         (r"rank|over_parameterisation", _Range(0.0, _MOST_SIZE, f"above 0 and at most {_MOST_SIZE:,}", low_open=True)),
-        (r"num_.*|(.*_)?dim|(.*_)?units|.*_rank|.*_sizes?|.*_length|(.*_)?depth|orders?", _SIZE),
+        (r"num_.*|(.*_)?dim|(.*_)?units|.*_rank|.*_sizes?|.*_length|(.*_)?depth|order", _SIZE),
     )
 )
 

@@ -14,7 +14,7 @@ from typing import Any
 from dynctr_tf.after_import import after_import
 
 _PACKAGE = "dynctr_tf"
-_REGISTERED = re.compile(rf'register_keras_serializable\(package="{_PACKAGE}"\)\s*\nclass (\w+)')
+_REGISTERED = re.compile(r"^@(?:stack\.)?serializable\s*\nclass (\w+)", re.M)
 
 
 class _Awaited:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
 from dynctr_tf.encoding.feature_encoder import describe_encoding
 from dynctr_tf.schema import Feature, Schema, Vocabulary, positive_rule
 
@@ -88,7 +88,7 @@ def test_encoded_features_round_trip_and_positions() -> None:
             Field("item", "item", 11, 5),
             Field("tags", "context", 16, 4, max_values=3),
         ),
-        sequences=(Sequence("history", "user", 8, 11, 5, field="item"),),
+        sequences=(EncodedSequence("history", "user", 8, 11, 5, field="item"),),
         num_scenarios=4,
     )
     assert EncodedFeatures.from_json(features.to_json()) == features
@@ -106,7 +106,7 @@ def test_multi_valued_fields_come_last() -> None:
 
 def test_scenario_partition_is_declared_or_the_scenario_alone() -> None:
     fields = (Field("page", "scenario", 1, 4), Field("item", "item", 5, 9), Field("slot", "context", 14, 3))
-    features = EncodedFeatures(fields, (Sequence("clicks", "user", 3, 17, 4),), num_scenarios=4)
+    features = EncodedFeatures(fields, (EncodedSequence("clicks", "user", 3, 17, 4),), num_scenarios=4)
     assert features.scenario_partition() == ([0], [1, 2, 3])
     assert features.scenario_partition(["clicks", "slot"]) == ([2, 3], [0, 1])
     assert features.scenario_partition([]) == ([], [0, 1, 2, 3])

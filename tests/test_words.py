@@ -8,11 +8,13 @@ import json
 import re
 import tokenize
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dynctr_tf import layers
-from dynctr_tf.models.catalogue import CATALOGUE
+from dynctr_tf import layers, losses
+from dynctr_tf.models import parts
+from dynctr_tf.models.catalogue import CATALOGUE, model_entry
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted(path for room in ("dynctr_tf", "pipelines") for path in (ROOT / room).rglob("*.py"))
@@ -96,35 +98,57 @@ def test_notebooks_are_plain(path: Path) -> None:
     assert not [what for cell in cells for what in stumbles("".join(cell["source"]))]
 
 
-def table_of_words() -> list[tuple[re.Pattern[str], set[str]]]:
-    """The names of arguments and their types, off the table in CONTRIBUTING."""
+def pattern_of(cell: str) -> re.Pattern[str]:
+    return re.compile("|".join(name.replace("*", r"\w+") for name in re.findall(r"`([^`]+)`", cell)))
+
+
+def rows_of(columns: int) -> list[list[str]]:
+    """The rows of the tables in CONTRIBUTING that begin with names of arguments."""
     text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`[^|]+) \| (`[^|]+) \| [^|]+ \|$", text, re.M)
-    return [
-        (
-            re.compile("|".join(name.replace("*", r"\w+") for name in re.findall(r"`([^`]+)`", names))),
-            set(re.findall(r"`([^`]+)`", types)),
-        )
-        for names, types in rows
-    ]
+    rows = [re.split(r"(?<!\\)\|", line.strip("|")) for line in text.splitlines() if line.startswith("| `")]
+    return [[cell.strip().replace(r"\|", "|") for cell in row] for row in rows if len(row) == columns]
+
+
+def table_of_words() -> list[tuple[re.Pattern[str], set[str]]]:
+    """The names of arguments and their types."""
+    return [(pattern_of(names), set(re.findall(r"`([^`]+)`", types))) for names, types, _ in rows_of(3)]
+
+
+def refused_words() -> list[tuple[re.Pattern[str], str]]:
+    """The names that do not come back, and what is written in their place."""
+    return [(pattern_of(names), better) for names, better in rows_of(2)]
 
 
 def wrong_arguments(name: str, function: object) -> list[str]:
-    parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
-    return [
+    parameters = [
+        parameter
+        for parameter in inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+        if parameter.kind is not parameter.VAR_KEYWORD
+        # A number for each field has its own name.
+        if not parameter.name.endswith("_per_field")
+    ]
+    found = [
         f"{name}: {parameter.name} is {parameter.annotation}, and in the table of words {' or '.join(sorted(types))}"
         for parameter in parameters
         for pattern, types in table_of_words()
         if pattern.fullmatch(parameter.name)
         if parameter.annotation not in {*types, *(f"{kind} | None" for kind in types)}
-        # A number for each field has its own name.
-        if not parameter.name.endswith("_per_field")
+    ]
+    return found + [
+        f"{name}: {parameter.name}; write {better}"
+        for parameter in parameters
+        for pattern, better in refused_words()
+        if pattern.fullmatch(parameter.name)
     ]
 
 
+def public_classes(package: Any) -> list[type[Any]]:
+    return [member for name in package.__all__ if inspect.isclass(member := getattr(package, name))]
+
+
 def test_arguments_mean_what_the_table_says() -> None:
-    assert len(table_of_words()) > 10
-    classes = [member for name in layers.__all__ if inspect.isclass(member := getattr(layers, name))]
+    assert len(table_of_words()) > 20 and len(refused_words()) > 5
+    classes = [*public_classes(layers), *public_classes(parts)]
     found = [line for member in classes for line in wrong_arguments(member.__name__, member.__init__)]
     functions = {entry.function.__name__: entry.function for entry in CATALOGUE.values()}
     found += [line for name, function in functions.items() for line in wrong_arguments(name, function)]
@@ -137,3 +161,49 @@ def test_an_argument_of_another_type_is_found() -> None:
 
     (line,) = wrong_arguments("layer", layer)
     assert "num_kernels is float" in line
+
+
+@pytest.mark.parametrize("word", ["mode", "outer_mode", "gate", "bias", "count", "heads", "prior", "concat_projection"])
+def test_a_word_of_old_is_found(word: str) -> None:
+    parameter = inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY, annotation="str")
+    function = type("Old", (), {"__signature__": inspect.Signature([parameter]), "__call__": lambda self: None})()
+    assert any("write" in line for line in wrong_arguments("old", function))
+
+
+def test_units_are_one_number_or_one_for_each_layer() -> None:
+    """Where a layer has widths inside beside that of its output, `units` is the output's."""
+    for member in public_classes(layers):
+        parameters = inspect.signature(member.__init__).parameters
+        if "units" in parameters and "hidden_units" in parameters:
+            assert parameters["units"].annotation in ("int", "int | None"), member.__name__
+
+
+@pytest.mark.parametrize("room", ["layers", "models"])
+def test_to_concatenate_is_spelt_as_in_keras(room: str) -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "dynctr_tf" / room).rglob("*.py")}
+    assert not [path for path, text in texts.items() if re.search(r"""["']concat["']""", text)]
+
+
+def file_of(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+@pytest.mark.parametrize("package", [layers, losses, parts], ids=lambda package: package.__name__)
+def test_what_is_public_stands_in_the_file_of_its_name(package: Any) -> None:
+    members = {name: getattr(package, name) for name in package.__all__}
+    modules = {
+        name: member.__module__.rpartition(".")[2]
+        for name, member in members.items()
+        if inspect.isclass(member) or inspect.isfunction(member)
+    }
+    assert len(modules) > 3
+    assert not {name: module for name, module in modules.items() if module != file_of(name)}
+
+
+def test_models_have_one_spelling() -> None:
+    """A name is that of the function and what it is fixed to; another spelling is answered with the right one."""
+    for name in CATALOGUE:
+        assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name), name
+        if "_" in name:
+            with pytest.raises(ValueError, match=f"Did you mean '{name}'"):
+                model_entry(name.replace("_", "-"))

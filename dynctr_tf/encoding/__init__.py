@@ -1,7 +1,7 @@
 """Raw rows to ids: fitting vocabularies, the encoding graph, and encoded data on disk."""
 
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset, write_encoded_dataset
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence, feature_key
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field, feature_key
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder, fill_missing_features
 from dynctr_tf.encoding.growth import IdMap, VocabularyGrowth, grow_encoder, id_map
@@ -14,13 +14,13 @@ from dynctr_tf.encoding.vocabulary_lookup import VocabularyLookup
 __all__ = [
     "EncodedDataset",
     "EncodedFeatures",
+    "EncodedSequence",
     "Encoder",
     "FeatureEncoder",
     "Field",
     "IdMap",
     "IdNames",
     "NumericBinning",
-    "Sequence",
     "ValueTally",
     "VocabularyGrowth",
     "VocabularyLookup",

@@ -68,7 +68,7 @@ class Field:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sequence:
+class EncodedSequence:
     """One sequence of ids in time order, padded with 0 at the end.
 
     Args:
@@ -117,7 +117,7 @@ class EncodedFeatures:
     """
 
     fields: tuple[Field, ...]
-    sequences: tuple[Sequence, ...] = ()
+    sequences: tuple[EncodedSequence, ...] = ()
     num_scenarios: int = 0
     num_groups: int = 0
 
@@ -150,7 +150,7 @@ class EncodedFeatures:
         return cls(tuple(fields))
 
     @property
-    def entries(self) -> tuple[Field | Sequence, ...]:
+    def entries(self) -> tuple[Field | EncodedSequence, ...]:
         """The fields, then the sequences."""
         return (*self.fields, *self.sequences)
 
@@ -165,7 +165,7 @@ class EncodedFeatures:
         return tuple(field for field in self.fields if field.max_values > 1)
 
     @property
-    def own_entries(self) -> tuple[Field | Sequence, ...]:
+    def own_entries(self) -> tuple[Field | EncodedSequence, ...]:
         """The multi-valued fields, then the sequences: what has an entry of its own in the batch."""
         return (*self.multi_valued, *self.sequences)
 
@@ -237,5 +237,5 @@ class EncodedFeatures:
         """Reads what `to_json` wrote."""
         mapping: dict[str, Any] = json.loads(text)
         mapping["fields"] = tuple(Field(**entry) for entry in mapping["fields"])
-        mapping["sequences"] = tuple(Sequence(**entry) for entry in mapping["sequences"])
+        mapping["sequences"] = tuple(EncodedSequence(**entry) for entry in mapping["sequences"])
         return cls(**mapping)

@@ -8,15 +8,15 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import (
     FIRST_VALUE_OFFSET,
     MISSING_OFFSET,
     PADDING_ID,
     EncodedFeatures,
+    EncodedSequence,
     Field,
 )
-from dynctr_tf.encoding.encoded_features import Sequence as SequenceFeature
 from dynctr_tf.encoding.numeric_binning import NumericBinning
 from dynctr_tf.encoding.value_text import TextForm, canonical_strings, without_missing
 from dynctr_tf.encoding.vocabulary_lookup import VocabularyLookup
@@ -63,7 +63,7 @@ def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedF
             for f in (*single, *wide)
         ),
         sequences=tuple(
-            SequenceFeature(
+            EncodedSequence(
                 f.name,
                 f.role,
                 f.max_length,
@@ -83,7 +83,7 @@ def _is_wide(feature: Feature) -> bool:
     return feature.kind == "multi_valued" and feature.max_length > 1
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class FeatureEncoder(keras.layers.Layer):
     """Turns a dict of raw features into the encoded batch that models take.
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, MISSING_OFFSET, UNKNOWN_OFFSET
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import BINNINGS
@@ -69,7 +69,7 @@ def numeric_bins(values: Any, binning: str, boundaries: Sequence[float] = ()) ->
     return tf.cast(tf.clip_by_value(bins, -_OUTERMOST_BIN, _OUTERMOST_BIN), tf.int64)
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class NumericBinning(keras.layers.Layer):
     """Turns numbers into ids of bins: 0 missing, 1 a bin not seen when the bins were fitted, 2, 3, ... the bins.
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, MISSING_OFFSET, UNKNOWN_OFFSET
 from dynctr_tf.encoding.value_text import TEXT_FORMS, TextForm, canonical_strings, other_spellings
 from dynctr_tf.nearest import unknown_name_message
@@ -17,7 +17,7 @@ from dynctr_tf.nearest import unknown_name_message
 _MOST_RESPELT = 1 << 20
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class VocabularyLookup(keras.layers.Layer):
     """Turns strings into ids: 0 the empty string, which is a missing value, 1 an unknown one, 2, 3, ... the rest.
 

@@ -17,9 +17,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import layers
-from dynctr_tf.layers.dynamic.scenario_rows import gather_rows, table_rows, with_mean_row
-from dynctr_tf.layers.dynamic.scenario_towers import ScenarioTowers
 from dynctr_tf.layers.embedding.scenario_indices import checked_scenario
+from dynctr_tf.layers.scenario.scenario_rows import gather_rows, table_rows, with_mean_row
+from dynctr_tf.layers.scenario.scenario_towers import ScenarioTowers
 from dynctr_tf.stack import widened
 
 _MOST_NUMBERS = 512
@@ -186,9 +186,9 @@ def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], place: int, name: s
     return args[place] if len(args) > place else kwargs.get(name)
 
 
-def _condition_or_inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def _condition_or_inputs(args: tuple[Any, ...], kwargs: dict[str, Any], name: str = "condition") -> tuple[Any, Any]:
     inputs = _argument(args, kwargs, 0, "inputs")
-    condition = _argument(args, kwargs, 1, "condition")
+    condition = _argument(args, kwargs, 1, name)
     return inputs, inputs if condition is None else condition
 
 
@@ -205,7 +205,7 @@ def _of_adaptive_dense(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 def _of_condition(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Mapping[str, Any]:
     """The condition itself weighs the kernels."""
-    return {"weights": _condition_or_inputs(args, kwargs)[1]}
+    return {"weights": _condition_or_inputs(args, kwargs, layer.condition_argument)[1]}
 
 
 def _of_gate(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Mapping[str, Any]:
@@ -220,7 +220,7 @@ def _of_gate(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs:
 
 
 def _of_towers(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Mapping[str, Any]:
-    scenario = checked_scenario(layer.name, _argument(args, kwargs, 1, "condition"), layer.num_scenarios, layer.unknown)
+    scenario = checked_scenario(layer.name, _argument(args, kwargs, 1, "scenario"), layer.num_scenarios, layer.unknown)
     # Few scenarios have many parameters: they are thinned before each row has its own.
     distinct, places = tf.unique(tf.reshape(table_rows(scenario), [-1]))
     found = {}
@@ -236,7 +236,7 @@ def _of_towers(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output
 
 
 def _of_normalization(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Mapping[str, Any]:
-    scenario = checked_scenario(layer.name, _argument(args, kwargs, 1, "condition"), layer.num_scenarios, layer.unknown)
+    scenario = checked_scenario(layer.name, _argument(args, kwargs, 1, "scenario"), layer.num_scenarios, layer.unknown)
     rows = table_rows(scenario)
     return {
         name: gather_rows(with_mean_row(widened(layer.parameters[f"scenario_{name}"])), rows)
@@ -245,14 +245,14 @@ def _of_normalization(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any],
 
 
 def _of_taps(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Mapping[str, Any]:
-    return {"taps": layer.dense["taps"](_argument(args, kwargs, 0, "inputs"))} if layer.generated else {}
+    return {"taps": layer.dense["taps"](_argument(args, kwargs, 0, "inputs"))} if layer.dynamic_kernel else {}
 
 
 def _of_combination(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Mapping[str, Any]:
     _, specific, embedding = _argument(args, kwargs, 0, "inputs")
-    if layer.mode == "gate":
+    if layer.kind == "gate":
         return {"weights": tf.nn.softmax(layer._affine(tf.concat([specific, embedding], axis=-1)))}
-    return {"scale": 2.0 * tf.sigmoid(layer._affine(specific))} if layer.mode == "film" else {}
+    return {"scale": 2.0 * tf.sigmoid(layer._affine(specific))} if layer.kind == "film" else {}
 
 
 _READERS: dict[type, Reader] = {

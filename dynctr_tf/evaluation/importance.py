@@ -13,8 +13,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from dynctr_tf.durable_files import write_text
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
-from dynctr_tf.encoding.encoded_features import Sequence as SequenceFeature
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
 from dynctr_tf.evaluation.json_records import as_float, build, entry_of, estimate_of, parse_object, to_plain
 from dynctr_tf.evaluation.text_table import align, metric_cells, signed, signed_range
 from dynctr_tf.metrics.bootstrap import Estimate, bootstrap_metrics, percentile_interval
@@ -228,10 +227,10 @@ def permutation_importance(
 
 
 def _entries_of(
-    entry: Field | SequenceFeature, features: EncodedFeatures, inputs: Inputs
+    entry: Field | EncodedSequence, features: EncodedFeatures, inputs: Inputs
 ) -> list[tuple[str, int | None]]:
     """The entries of a batch that hold a feature, with the column of `"fields"`."""
-    if isinstance(entry, SequenceFeature) or entry.max_values > 1:
+    if isinstance(entry, EncodedSequence) or entry.max_values > 1:
         return [(entry.key, None)] if entry.key in inputs else []
     found: list[tuple[str, int | None]] = []
     if "fields" in inputs:
@@ -253,7 +252,7 @@ def _permuted(inputs: Inputs, moved: Sequence[tuple[str, int | None]], order: np
 
 
 def _importance(
-    entry: Field | SequenceFeature,
+    entry: Field | EncodedSequence,
     labels: np.ndarray,
     logits: np.ndarray,
     permuted: Sequence[np.ndarray],

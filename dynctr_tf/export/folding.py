@@ -101,7 +101,7 @@ class _Folding:
             old = id(graph.inputs[place])
             inputs[old] = keras.Input((), dtype="int32", name=f"groups_{place}")
             # For whatever else the condition is used for; where it is not, Keras leaves it out of the model.
-            condition = GroupCondition(layer.num_groups, layer.dim, name=f"{layer.name}_{place}")
+            condition = GroupCondition(layer.num_groups, layer.output_dim, name=f"{layer.name}_{place}")
             values[old] = condition(inputs[old])
             condition.set_weights(layer.get_weights())
             groups[id(values[old])] = (layer, inputs[old])

@@ -50,8 +50,8 @@ HISTORY: SearchSpace = MappingProxyType(
         "deep.dropout": Choice((0.0, 0.1, 0.2, 0.3)),
         "history.num_kernels": _KERNELS,
         "history.kernel_size": Choice((3, 5, 7)),
-        "history.form": Choice(("full", "depthwise", "separable")),
-        "history.context": Choice(("none", "convolution", "separable")),
+        "history.convolution_kind": Choice(("full", "depthwise", "separable")),
+        "history.context_kind": Choice(("none", "convolution", "separable")),
     }
 )
 # Of APG's layers; ranks and inner widths as shares of the smaller side, since the widths of layers are searched too.
@@ -59,7 +59,7 @@ ADAPTIVE: SearchSpace = MappingProxyType(
     {
         "adaptive.rank": Choice((0.02, 0.04, 0.08)),
         "adaptive.over_parameterisation": Choice((None, 0.1, 0.2, 0.4)),
-        "adaptive.generated_bias": Choice((False, True)),
+        "adaptive.dynamic_bias": Choice((False, True)),
         "adaptive.identity_start": Choice((False, True)),
     }
 )

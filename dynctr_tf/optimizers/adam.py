@@ -11,7 +11,7 @@ from dynctr_tf import stack
 from dynctr_tf.optimizers.sparse_optimizer import sum_repeated_ids
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class Adam(stack.ReplicaSum, keras.optimizers.Adam):  # type: ignore[misc]
     """`keras.optimizers.Adam` that gives the dense result also where a sparse gradient names a row twice.
 

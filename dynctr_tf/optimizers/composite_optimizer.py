@@ -32,7 +32,7 @@ class Assignment(NamedTuple):
     optimizer: str
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class CompositeOptimizer(stack.DelegatingOptimizer):
     """Gives each variable the optimizer of the first pattern that matches its path.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.nearest import unknown_name_message
@@ -16,7 +15,7 @@ UNTOUCHED_ROWS = ("auto", "zero", "keep")
 _BLOCK = 65536
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class GroupFtrl(SparseOptimizer):
     """Follow-the-regularised-leader that removes single weights, whole embedding rows, or both.
 

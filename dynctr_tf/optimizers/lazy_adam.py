@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, finite_number
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class LazyAdam(SparseOptimizer):
     """Adam that, for a table, touches only the rows of the batch.
 

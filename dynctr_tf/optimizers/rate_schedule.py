@@ -8,14 +8,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.nearest import unknown_name_message
 
 SHAPES = ("constant", "cosine", "step")
 """The courses that a rate can take after its warm-up."""
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class RateSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning rate that rises linearly from near 0 and then stays, or falls along a cosine or in steps.
 

@@ -13,6 +13,7 @@ from dynctr_tf.stack.layers import (
     FloatInputs,
     Layer,
     MaskedLayer,
+    ScenarioLayer,
     Sum,
     add_moving_average,
     as_floats,
@@ -36,6 +37,7 @@ from dynctr_tf.stack.optimizers import (
 )
 from dynctr_tf.stack.random_state import keep_random_state_in_variables, random_states
 from dynctr_tf.stack.replicas import ReplicaSum, once_for_all_replicas, sum_over_replicas
+from dynctr_tf.stack.serializable import serializable
 from dynctr_tf.stack.tables import TableNotes, attach_table_notes, bits_checksum, table_notes
 from dynctr_tf.stack.variables import (
     raw_variable,
@@ -58,6 +60,7 @@ __all__ = [
     "MaskedLayer",
     "ReplicaSum",
     "RuleOptimizer",
+    "ScenarioLayer",
     "Sum",
     "TableNotes",
     "add_moving_average",
@@ -86,6 +89,7 @@ __all__ = [
     "random_states",
     "raw_variable",
     "refuse_options",
+    "serializable",
     "shape_of_new_variable",
     "slots_of",
     "storage_dtype",

@@ -7,10 +7,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf.stack.serializable import serializable
 from dynctr_tf.stack.versions import KERAS_3
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@serializable
 class KeyedInput(keras.layers.InputLayer):  # type: ignore[misc]
     """The input of a model under a key that is not the layer's name; `keyed_input` makes one.
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf.stack.serializable import serializable
 from dynctr_tf.stack.variables import uncast_weight_options
 from dynctr_tf.stack.versions import KERAS_3
 
@@ -138,6 +139,9 @@ class ConditionedLayer(MaskedLayer):
     overrides `build_weights`, which gets both shapes on either stack.
     """
 
+    condition_argument: str = "condition"
+    """How a subclass calls the second argument of `call`."""
+
     _condition_shape: tuple[int | None, ...] | None = None
 
     def build_weights(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
@@ -156,14 +160,15 @@ class ConditionedLayer(MaskedLayer):
 
     if not KERAS_3:
 
-        def __call__(self, inputs: Any, condition: Any = None, *args: Any, **kwargs: Any) -> Any:
-            if condition is None and not args:
+        def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            condition = args[0] if args else kwargs.pop(self.condition_argument, None)
+            if condition is None and len(args) < 2:
                 return super().__call__(inputs, **kwargs)
             if isinstance(condition, np.ndarray):
                 condition = tf.convert_to_tensor(condition)  # as Keras 2 does with the first argument alone
             if condition is not None and not self.built:
                 self._condition_shape = tuple(condition.shape)
-            return super().__call__(inputs, condition, *args, **kwargs)
+            return super().__call__(inputs, condition, *args[1:], **kwargs)
 
         def get_build_config(self) -> dict[str, Any] | None:
             """Returns what `build_from_config` builds the layer from."""
@@ -176,6 +181,17 @@ class ConditionedLayer(MaskedLayer):
             """Builds a saved layer before its weights are loaded."""
             if config:
                 self.build(*config["shapes"])
+
+
+class ScenarioLayer(ConditionedLayer):
+    """A layer that is called as `layer(inputs, scenario)`, with the index of each row's scenario, an integer."""
+
+    float_arguments = ("inputs",)
+    condition_argument = "scenario"
+
+    def build(self, inputs_shape: Any, scenario_shape: Any = None) -> None:
+        """Makes the weights: what Keras calls."""
+        super().build(inputs_shape, scenario_shape)
 
 
 def build_attention(
@@ -192,7 +208,7 @@ def build_attention(
         attention.build(query_shape, value_shape, key_shape)
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@serializable
 class Sum(keras.layers.Add):  # type: ignore[misc]
     """The sum of inputs of one shape; Keras 3's own `Add` takes the second for a bias where the batch is empty."""
 

@@ -56,7 +56,7 @@ def version_options(version: str, rank: int, inner: int) -> dict[str, Any]:
     """Arguments of `AdaptiveDense` that make a version of the paper."""
     options: dict[str, dict[str, Any]] = {
         "v1": {"rank": None},
-        "v3": {"rank": rank, "factors": "generated"},
+        "v3": {"rank": rank, "factor_kind": "generated"},
         "v4": {"rank": rank},
         "v5": {"rank": rank, "over_parameterisation": inner},
     }

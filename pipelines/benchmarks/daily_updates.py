@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = SettingsParser(
         __doc__ or "", sections, prog="python -m pipelines.benchmarks.daily_updates", table_options=table_options
     )
-    parser.add_argument("--models", default="dnn,dynint-dgp", help="models, with commas between them")
+    parser.add_argument("--models", default="dnn,dynint_dgp", help="models, with commas between them")
     parser.add_argument("--days", default="7", help="how many days of equal size, or the rows of each with commas")
     parser.add_argument("--output", type=Path, default=Path("runs/daily_updates"), help="where all of it goes")
     settings, namespace = parser.parse_settings(arguments)

@@ -62,15 +62,14 @@ class Cost(NamedTuple):
 
 def example_features() -> Any:
     """39 fields of 1000 ids, among them one of each role, eight scenarios and a history of 50 items."""
-    from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
-    from dynctr_tf.encoding.encoded_features import Sequence as History
+    from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
 
     roles = [*_ROLES, *["context"] * (_NUM_FIELDS - len(_ROLES))]
     fields = tuple(
         Field(f"f{index}", role, 1 + index * _IDS_OF_A_FIELD, _IDS_OF_A_FIELD) for index, role in enumerate(roles)
     )
     item = fields[_ROLES.index("item")]
-    history = History("history", "user", 50, item.first_id, item.num_ids, field=item.name)
+    history = EncodedSequence("history", "user", 50, item.first_id, item.num_ids, field=item.name)
     return EncodedFeatures(fields, (history,), num_scenarios=10)  # with those of missing and unknown ones
 
 

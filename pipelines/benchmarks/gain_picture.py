@@ -29,8 +29,8 @@ from pipelines import errors_as_messages
 STATIC = "PolynomialInteraction"
 DYNAMIC: dict[str, dict[str, int]] = {
     "DynamicActivation": {},
-    "GeneratedParameters": {"rank": 8},
-    "WeightedParameters": {"rank": 2},
+    "DynamicGeneratedParameters": {"rank": 8},
+    "DynamicWeightedParameters": {"rank": 2},
 }
 """The layers that take the place of the static one, with their options."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from dynctr_tf.layers import GeneratedParameters, WeightedParameters
+from dynctr_tf.layers import DynamicGeneratedParameters, DynamicWeightedParameters
 from pipelines.benchmarks import workload
 from pipelines.benchmarks.step_costs import time_and_memory, training_step
 
@@ -22,7 +22,7 @@ def naive_matrices(layer: Any, condition: tf.Tensor) -> tf.Tensor:
     `W_i = U diag(sigma_i) V^T`, or `G_i * W` with `G_i = sum_p u_ip v_ip^T`; `W X_0` mixes the fields of X_0.
     """
     generated = layer.generate(condition)
-    if isinstance(layer, GeneratedParameters):
+    if isinstance(layer, DynamicGeneratedParameters):
         u, v = tf.convert_to_tensor(layer.u), tf.convert_to_tensor(layer.v)
         return tf.matmul(u * generated, v, transpose_b=True)  # (F, K) * (batch, 1, K), then by (K, F)
     vectors = generated[:, :, :, 0]  # (batch, 2, K, F)
@@ -56,7 +56,7 @@ def measure(mode: str, form: str, num_fields: int, num_subspaces: int, batch: in
     keras.utils.set_random_seed(0)
     fields, dim = num_fields * num_subspaces, workload.EMBEDDING_DIM // num_subspaces
     rank = max(1, fields // 10)
-    layer = GeneratedParameters(rank) if mode == "dgp" else WeightedParameters(rank)
+    layer = DynamicGeneratedParameters(rank) if mode == "dgp" else DynamicWeightedParameters(rank)
     x0 = tf.random.normal((batch, fields, dim))
     condition = tf.reshape(x0, (batch, fields * dim))
     layer([x0[:2], x0[:2]], condition[:2])

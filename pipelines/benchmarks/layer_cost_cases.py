@@ -137,7 +137,7 @@ def bank_per_instance(bank: Any, x: tf.Tensor, gates: tf.Tensor) -> tf.Tensor:
     pieces = tf.split(x, bank.num_heads, axis=-1)
     # One kernel of an instance serves all its positions; where each position has its own, each is a row.
     rows = [piece if x.shape.rank == 3 and gates.shape.rank == 2 else piece[..., tf.newaxis, :] for piece in pieces]
-    sets = [kernels[index if bank.heads == "block_diagonal" else 0] for index in range(bank.num_heads)]
+    sets = [kernels[index if bank.head_kind == "block_diagonal" else 0] for index in range(bank.num_heads)]
     y = tf.concat([tf.matmul(row, mixed_kernels(one, weights)) for row, one in zip(rows, sets, strict=True)], axis=-1)
     y = tf.reshape(y, [*x.shape[:-1], bank.units])
     if bank.biases is not None:
@@ -222,7 +222,7 @@ def _dense_cases(units: int, rank: int, hyper_dense: bool) -> tuple[Case, ...]:
         operation("MixtureOfKernels, 2 heads", lambda: mixture(num_heads=2), of_heads, naive=naive_mixture),
         operation(
             "MixtureOfKernels, 2 shared heads",
-            lambda: mixture(num_heads=2, heads="shared"),
+            lambda: mixture(num_heads=2, head_kind="shared"),
             of_heads,
             naive=naive_mixture,
         ),
@@ -257,7 +257,7 @@ def _field_cases() -> tuple[Case, ...]:
                 ("summation", "l c", of_row),
                 ("self", "t l c", of_field),
                 ("attention", "t n + t l + l c", of_row),
-                ("concat", "l c", of_row),
+                ("concatenate", "l c", of_row),
             )
         ),
     )
@@ -284,26 +284,26 @@ def _sequence_cases() -> tuple[Case, ...]:
         ),
         Case(
             "DynamicConvolution, outputs mixed",
-            lambda: convolution(mix="outputs"),
+            lambda: convolution(mixed="outputs"),
             f"{pool} + k t e n + k t e n c",
             "Conv1D",
         ),
         Case(
             "DynamicConvolution, local context",
-            lambda: convolution(context="convolution"),
+            lambda: convolution(context_kind="convolution"),
             f"t k n n + {pool} + k e n c + t k n c",
             "Conv1D",
             naive_convolution,
         ),
         Case(
             "DynamicConvolution, depthwise",
-            lambda: convolution(form="depthwise"),
+            lambda: convolution(kind="depthwise"),
             f"{pool} + k e n + t k n",
             "DepthwiseConv1D",
         ),
         Case(
             "DynamicConvolution, separable",
-            lambda: convolution(form="separable"),
+            lambda: convolution(kind="separable"),
             f"{pool} + k e n + t k n + t n c",
             "SeparableConv1D",
         ),
@@ -331,14 +331,14 @@ def _crossing_cases() -> tuple[Case, ...]:
         Case("PolynomialInteraction", layers.PolynomialInteraction, "F F D + F D", apply=crossing),
         operation("DynamicActivation", layers.DynamicActivation, "n g + g F + F + F F D + 2 F D"),
         operation(
-            "GeneratedParameters",
-            lambda: layers.GeneratedParameters(16),
+            "DynamicGeneratedParameters",
+            lambda: layers.DynamicGeneratedParameters(16),
             "n g + g K + K + 2 F K D + K D + F D",
             naive=naive_crossing,
         ),
         operation(
-            "WeightedParameters",
-            lambda: layers.WeightedParameters(4),
+            "DynamicWeightedParameters",
+            lambda: layers.DynamicWeightedParameters(4),
             "n g + 2 g p F + p F F D + 2 p F D + F D",
             naive=naive_crossing,
         ),

@@ -27,7 +27,7 @@ from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET
 from dynctr_tf.evaluation.plots import label_axes, style_axes
 from dynctr_tf.layers import GeneratedTowers, SeparateTowers, StarTowers
-from dynctr_tf.layers.dynamic.orthogonal_set import FORMS, orthogonality
+from dynctr_tf.losses import ORTHOGONAL_KINDS, orthogonality
 from dynctr_tf.models import Embedding, optmsm
 from dynctr_tf.stack import raw_variable
 from pipelines import errors_as_messages
@@ -57,7 +57,7 @@ def make_towers(kind: str, scenarios: int) -> Any:
     if kind not in KINDS:
         raise ValueError(f"There are towers of the kinds {KINDS}, got {kind!r}.")
     rank = RANK if kind.endswith("rank 8") else None
-    return GeneratedTowers(count, HIDDEN_UNITS, rank=rank, scenario_dim=SCENARIO_DIM, code_units=CODE_UNITS)
+    return GeneratedTowers(count, HIDDEN_UNITS, rank=rank, scenario_dim=SCENARIO_DIM, code_dim=CODE_UNITS)
 
 
 def formula(kind: str, scenarios: int) -> int:
@@ -125,7 +125,7 @@ class _Orthogonality(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def orthogonality_curves(
-    rows: int, scenarios: int, epochs: int, weight: float, forms: Sequence[str] = FORMS
+    rows: int, scenarios: int, epochs: int, weight: float, forms: Sequence[str] = ORTHOGONAL_KINDS
 ) -> dict[str, list[float]]:
     """Trains OptMSM on synthetic rows, and measures its shared embeddings after each tenth of an epoch.
 
@@ -154,7 +154,7 @@ def orthogonality_curves(
     for form in forms:
         for used in (0.0, weight):
             keras.utils.set_random_seed(1)
-            model = optmsm(encoder.features, embedding=Embedding(8), orthogonality=form, orthogonal_weight=used)
+            model = optmsm(encoder.features, embedding=Embedding(8), orthogonal_kind=form, orthogonal_weight=used)
             shared = keras.Model(model.input, model.get_layer("shared_encoders").output)
             measured = _Orthogonality(shared, seen, form, every=max(1, rows // 512 // 10))
             model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))

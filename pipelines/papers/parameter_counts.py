@@ -50,11 +50,13 @@ PRINTED = (
     PrintedCount("2a", "MLP of 3 layers", 192, _net(None, (300, 300, 300))),
     PrintedCount("2a", "MLP of 2 layers, 300", 101, _net(None)),
     PrintedCount("2a", "MLP of 2 layers, 400", 175, _net(None, (400, 400))),
-    PrintedCount("2a", "HyperDense", 371, _net(kind="hyper_dense", bias="static")),
-    PrintedCount("2a", "equation 5, l = 4, sigmoid", 129, _net(gate="sigmoid")),
+    PrintedCount("2a", "HyperDense", 371, _net(kind="hyper_dense", bias_kind="static")),
+    PrintedCount("2a", "equation 5, l = 4, sigmoid", 129, _net(gate_activation="sigmoid")),
     PrintedCount("2a", "equation 5, l = 4, softmax", 129, _net()),
     PrintedCount("2a", "equation 5, h = 2", 101, _net(num_kernels=2, num_heads=2)),
-    PrintedCount("2a", "equation 5, h = 2, shared heads", 101, _net(num_heads=2, heads="shared", bias="static")),
+    PrintedCount(
+        "2a", "equation 5, h = 2, shared heads", 101, _net(num_heads=2, head_kind="shared", bias_kind="static")
+    ),
     PrintedCount("2a", "P phi(z) Q", 108, _net(kind="decomposed")),
     PrintedCount("2a", "W0 + P phi(z) Q", 117, _net(kind="decomposed", static_kernel=True)),
     PrintedCount("2b", "fc1, z0", 129, _net(("z0", None))),
@@ -77,12 +79,12 @@ PRINTED = (
     PrintedCount("2c", "self + implicit", 57, {"aggregator": "self"}),
     PrintedCount("2c", "summation + implicit", 57, {"aggregator": "summation"}),
     PrintedCount("2c", "attention + implicit", 57, {"aggregator": "attention"}),
-    PrintedCount("2c", "concat + implicit", 87, {"aggregator": "concat", "concat_projection": True}),
+    PrintedCount("2c", "concat + implicit", 87, {"aggregator": "concatenate", "project_contexts": True}),
     PrintedCount(
         "2c",
         "concat + implicit, no projection",
         87,
-        {"aggregator": "concat"},
+        {"aggregator": "concatenate"},
         "29 420 fewer: the projections 30 x 10 and 300 x 100, less what they save, (20 + 200) x 4 of the gates",
     ),
 )

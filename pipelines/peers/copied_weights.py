@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from tensorflow import keras
 
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
-from dynctr_tf.encoding.encoded_features import Sequence as History
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
 from dynctr_tf.models import build_model, model_entry
 
 FIELD_SIZES = (5, 7, 6, 9)
@@ -51,7 +50,7 @@ class Ours:
             fields.append(Field(f"f{index}", "item", first, size))
             first += size
         # The history repeats the ids of the first field.
-        histories = (History("history", "user", history, 1, FIELD_SIZES[0], field="f0"),) if history else ()
+        histories = (EncodedSequence("history", "user", history, 1, FIELD_SIZES[0], field="f0"),) if history else ()
         self.features = EncodedFeatures(tuple(fields), histories)
         # Logistic regression has no embeddings.
         width = {"embedding.dim": EMBEDDING_DIM} if "embedding.dim" in model_entry(name).defaults else {}

@@ -173,7 +173,7 @@ def _autoint(ours: Ours) -> _Peer:
 
 
 def _fibinet(ours: Ours) -> _Peer:
-    mode = ours.model.get_layer("bilinear").mode
+    mode = ours.model.get_layer("bilinear").kind
     peer = _Peer(ours, "FiBiNET", bilinear_type=mode, reduction_ratio=2, **_DNN)
     peer.set("SENETLayer", ours.weights("squeeze_excitation"))
     matrices, kernel, bias = ours.weights("bilinear")
@@ -196,7 +196,7 @@ def _fibinet(ours: Ours) -> _Peer:
 
 
 _MIX = {**_WIDTHS, "num_layers": 2, "rank": 3, "num_experts": 2}
-_CIN = {**_WIDTHS, "layer_sizes": (4, 3)}
+_CIN = {**_WIDTHS, "cin_units": (4, 3)}
 _ATTENTION = {**_WIDTHS, "num_layers": 2, "num_heads": 2, "head_dim": 3}
 CASES = {
     "wide_deep": Case("wide_deep", _WIDTHS, "WDL", _with_deep_part("WDL")),
@@ -207,8 +207,8 @@ CASES = {
     "dcn_v2": Case("dcn_v2", {**_WIDTHS, "num_layers": 2}, "DCN (matrix)", _dcn_v2, _NO_LINEAR),
     "dcn_v2_mix": Case("dcn_v2_mix", _MIX, "DCNMix", _dcn_v2_mix, f"{_NO_LINEAR}; {_SHARED_GATES}"),
     "pnn-inner": Case("pnn", {**_WIDTHS, "product": "inner"}, "PNN (inner)", _pnn),
-    "pnn-outer": Case("pnn", {**_WIDTHS, "product": "outer", "outer_mode": "kernel"}, "PNN (outer)", _pnn),
-    "pnn-both": Case("pnn", {**_WIDTHS, "product": "both", "outer_mode": "kernel"}, "PNN (both)", _pnn),
+    "pnn-outer": Case("pnn", {**_WIDTHS, "product": "outer", "outer_kind": "kernel"}, "PNN (outer)", _pnn),
+    "pnn-both": Case("pnn", {**_WIDTHS, "product": "both", "outer_kind": "kernel"}, "PNN (both)", _pnn),
     "xdeepfm": Case("xdeepfm", _CIN, "xDeepFM", _xdeepfm),
     "xdeepfm-split": Case(
         "xdeepfm", {**_CIN, "split_half": True, "cin_activation": "relu"}, "xDeepFM (split half, relu)", _xdeepfm
@@ -216,7 +216,7 @@ CASES = {
     "autoint_plus": Case("autoint_plus", _ATTENTION, "AutoInt", _autoint, _NO_LINEAR),
     **{
         f"fibinet-{mode}": Case(
-            "fibinet", {**_WIDTHS, "mode": mode, "reduction_ratio": 2}, f"FiBiNET ({mode})", _fibinet
+            "fibinet", {**_WIDTHS, "bilinear_kind": mode, "reduction_ratio": 2}, f"FiBiNET ({mode})", _fibinet
         )
         for mode in ("all", "each", "interaction")
     },

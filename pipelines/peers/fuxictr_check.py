@@ -287,7 +287,7 @@ def _autoint(ours: Ours) -> _Peer:
 
 
 def _fibinet(ours: Ours) -> _Peer:
-    mode = ours.model.get_layer("bilinear").mode
+    mode = ours.model.get_layer("bilinear").kind
     peer = _Peer(ours, "FiBiNET", "FiBiNET", hidden_units=_HIDDEN, reduction_ratio=2, bilinear_type=f"field_{mode}")
     peer.set_tables(ours.tables())
     peer.set_tables(ours.first_order(), "lr_layer.embedding_layer")
@@ -392,13 +392,13 @@ CASES = {
     "dcn_v2-stacked": Case("dcn_v2", {**_WIDTHS, "num_layers": 2, "structure": "stacked"}, "DCNv2 (stacked)", _dcn_v2),
     "dcn_v2_mix": Case("dcn_v2_mix", _MIX, "DCNv2 (mixture)", _dcn_v2_mix, _SHARED_GATES),
     "pnn": Case("pnn", {**_WIDTHS, "product": "inner"}, "PNN", _pnn),
-    "xdeepfm": Case("xdeepfm", {**_WIDTHS, "layer_sizes": (4, 2)}, "xDeepFM", _xdeepfm),
-    "cin": Case("cin", {"layer_sizes": (4, 2)}, "xDeepFM without DNN", _xdeepfm),
+    "xdeepfm": Case("xdeepfm", {**_WIDTHS, "cin_units": (4, 2)}, "xDeepFM", _xdeepfm),
+    "cin": Case("cin", {"cin_units": (4, 2)}, "xDeepFM without DNN", _xdeepfm),
     "autoint": Case("autoint", _ATTENTION, "AutoInt without DNN", _autoint, _NO_RESIDUAL_MATRIX),
     "autoint_plus": Case("autoint_plus", {**_WIDTHS, **_ATTENTION}, "AutoInt", _autoint, _NO_RESIDUAL_MATRIX),
     **{
         f"fibinet-{mode}": Case(
-            "fibinet", {**_WIDTHS, "mode": mode, "reduction_ratio": 2}, f"FiBiNET ({mode})", _fibinet
+            "fibinet", {**_WIDTHS, "bilinear_kind": mode, "reduction_ratio": 2}, f"FiBiNET ({mode})", _fibinet
         )
         for mode in ("all", "each", "interaction")
     },

@@ -10,7 +10,7 @@ from tensorflow import keras
 from dynctr_tf.datasets import SyntheticCtrRows
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.encoding import Encoder, write_encoded_dataset
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
 from dynctr_tf.evaluation import Importance, permutation_importance, plot_importance
 from dynctr_tf.metrics import log_loss
 from dynctr_tf.models import Embedding
@@ -69,7 +69,7 @@ def test_what_moves_as_a_whole():
             Field("item", "item", 6, 10),
             Field("tags", "item", 16, 9, max_values=3),
         ),
-        sequences=(Sequence("history", "user", 4, 6, 10, field="item"),),
+        sequences=(EncodedSequence("history", "user", 4, 6, 10, field="item"),),
         num_scenarios=5,
     )
     generator = np.random.default_rng(2)

@@ -33,7 +33,7 @@ def nested() -> Any:
 
 
 def test_nested_model_with_a_shared_layer() -> None:
-    model = make_adaptive(nested(), rank=2, over_parameterisation=4, bias="generated")
+    model = make_adaptive(nested(), rank=2, over_parameterisation=4, bias_kind="dynamic")
     model.compile("sgd", loss="mse")
     model.fit(X, np.ones((5, 1), np.float32), verbose=0)
     folded = fold(model)
@@ -62,7 +62,7 @@ def random_weights(model: Any) -> None:
 
 def test_groups_get_tables_in_place_of_generators() -> None:
     group = keras.Input((), dtype="int32", name="group")
-    options = {"rank": 2, "over_parameterisation": 4, "bias": "generated", "depth": 2}
+    options = {"rank": 2, "over_parameterisation": 4, "bias_kind": "dynamic", "depth": 2}
     model = make_adaptive(nested(), condition=GroupCondition(3, 5), condition_of=group, **options)
     random_weights(model)
     groups = np.array([2, 0, 1, 2, 2], np.int32)

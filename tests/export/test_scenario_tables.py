@@ -28,9 +28,9 @@ BATCH = {
 SMALL: dict[str, Any] = {"embedding.dim": 3}
 OPTIONS: dict[str, dict[str, Any]] = {
     "optmsm": {"encoder_units": (5,), "tower_units": (8, 4)},
-    "optmsm, low rank": {"encoder_units": (8,), "tower_units": (8,), "hyper_rank": 2},
+    "optmsm, low rank": {"encoder_units": (8,), "tower_units": (8,), "rank": 2},
     "star": {"deep.units": (5,)},
-    "m2m": {"expert_units": (5,), "attention_units": 3},
+    "m2m": {"expert_units": (5,), "attention_dim": 3},
     "ple": {"expert_units": (5,), "tower_units": (4,)},
 }
 

@@ -25,27 +25,29 @@ GROUPS = np.array([0, 2, 3, 1, 2], np.int32)
 
 CASES: dict[str, Case] = {
     "AdaptiveDense": Case(of(dynamic.AdaptiveDense, 8, 3), VECTOR, FIELD_MAP, CONDITION),
-    "AdaptiveDense, v1": Case(of(dynamic.AdaptiveDense, 8, None, bias="generated"), VECTOR, FIELD_MAP),
+    "AdaptiveDense, v1": Case(of(dynamic.AdaptiveDense, 8, None, bias_kind="dynamic"), VECTOR, FIELD_MAP),
     "AdaptiveDense, v2": Case(
-        of(dynamic.AdaptiveDense, 8, 0.5, factors="generated", materialise=True), VECTOR, FIELD_MAP, CONDITION
+        of(dynamic.AdaptiveDense, 8, 0.5, factor_kind="generated", materialise=True), VECTOR, FIELD_MAP, CONDITION
     ),
     "AdaptiveDense, v3": Case(
-        of(dynamic.AdaptiveDense, 8, 3, factors="generated", bias="none", depth=2, activation="tanh"), VECTOR, FIELD_MAP
+        of(dynamic.AdaptiveDense, 8, 3, factor_kind="generated", bias_kind="none", depth=2, activation="tanh"),
+        VECTOR,
+        FIELD_MAP,
     ),
     "AdaptiveDense, v5": Case(
-        of(dynamic.AdaptiveDense, 8, 3, 5, identity_start=True, bias="generated", kernel_regularizer="l2"),
+        of(dynamic.AdaptiveDense, 8, 3, 5, identity_start=True, bias_kind="dynamic", kernel_regularizer="l2"),
         VECTOR,
         FIELD_MAP,
         CONDITION,
     ),
     "AdaptiveDense, several conditions": Case(
-        of(dynamic.AdaptiveDense, 8, 3, aggregation="attention", depth=3, hidden_units=4), VECTOR, FIELD_MAP, SEVERAL
+        of(dynamic.AdaptiveDense, 8, 3, aggregator="attention", depth=3, hidden_dim=4), VECTOR, FIELD_MAP, SEVERAL
     ),
     "AdaptiveDense, a table of groups": Case(
-        of(dynamic.AdaptiveDense, 8, 3, num_groups=4, bias="generated"), VECTOR, FIELD_MAP, GROUPS
+        of(dynamic.AdaptiveDense, 8, 3, num_groups=4, bias_kind="dynamic"), VECTOR, FIELD_MAP, GROUPS
     ),
     "AdaptiveMLP": Case(
-        of(dynamic.AdaptiveMLP, (8, 4), "tanh", dropout=0.3, adaptive={"rank": [3, 2], "bias": "generated"}),
+        of(dynamic.AdaptiveMLP, (8, 4), "tanh", dropout=0.3, adaptive={"rank": [3, 2], "bias_kind": "dynamic"}),
         VECTOR,
         FIELD_MAP,
         CONDITION,

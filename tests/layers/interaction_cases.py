@@ -36,7 +36,7 @@ CASES: dict[str, Case] = {
     ),
     "CrossMixtureLayer": Case(of(layers.CrossMixtureLayer, 2, 3), VECTORS, FIELD_MAP),
     "CrossMixtureLayer, sigmoid": Case(
-        of(layers.CrossMixtureLayer, 3, 2, activation="linear", gate="sigmoid", kernel_regularizer="l2"),
+        of(layers.CrossMixtureLayer, 3, 2, activation="linear", gate_activation="sigmoid", kernel_regularizer="l2"),
         VECTORS[0],
         FIELD_MAP,
     ),
@@ -59,8 +59,8 @@ CASES: dict[str, Case] = {
     "SqueezeExcitation": Case(of(layers.SqueezeExcitation, 2, activation="sigmoid"), FIELD_MAP, VECTORS[0]),
     "VectorCrossNetwork": Case(of(layers.VectorCrossNetwork, 3), VECTORS[0], FIELD_MAP),
     **{
-        f"{layer.__name__}, {mode}": Case(of(layer, *units, mode=mode), FIELD_MAP, FIELD_MAP[:, :1])
+        f"{layer.__name__}, {kind}": Case(of(layer, *units, kind=kind), FIELD_MAP, FIELD_MAP[:, :1])
         for layer, units in ((layers.BilinearInteraction, ()), (layers.BilinearDense, (3,)))
-        for mode in ("all", "each", "interaction")
+        for kind in ("all", "each", "interaction")
     },
 }

@@ -97,19 +97,19 @@ CASES: dict[str, Case] = {
         LAST,
         LAST[:1] + VECTORS[:1],
     ),
-    "GeneratedParameters": Case(
-        lambda **k: layers.GeneratedParameters(3, orthogonal_weight=0.1, **k), PAIR, FIELD_MAP[0], CONDITION
+    "DynamicGeneratedParameters": Case(
+        lambda **k: layers.DynamicGeneratedParameters(3, orthogonal_weight=0.1, **k), PAIR, FIELD_MAP[0], CONDITION
     ),
-    "GeneratedParameters, other options": Case(
-        lambda **k: layers.GeneratedParameters(2, "linear", fields_last=True, kernel_initializer="normal", **k),
+    "DynamicGeneratedParameters, other options": Case(
+        lambda **k: layers.DynamicGeneratedParameters(2, "linear", fields_last=True, kernel_initializer="normal", **k),
         LAST[0],
         FIELD_MAP[0],
     ),
-    "WeightedParameters": Case(
-        lambda **k: layers.WeightedParameters(3, orthogonal_weight=0.1, **k), PAIR, FIELD_MAP[0], CONDITION
+    "DynamicWeightedParameters": Case(
+        lambda **k: layers.DynamicWeightedParameters(3, orthogonal_weight=0.1, **k), PAIR, FIELD_MAP[0], CONDITION
     ),
-    "WeightedParameters, other options": Case(
-        lambda **k: layers.WeightedParameters(2, "paper", fields_last=True, stop_gradient=False, **k),
+    "DynamicWeightedParameters, other options": Case(
+        lambda **k: layers.DynamicWeightedParameters(2, "paper", fields_last=True, stop_gradient=False, **k),
         LAST[0],
         FIELD_MAP[0],
     ),

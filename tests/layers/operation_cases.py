@@ -31,23 +31,23 @@ def of(layer: Any, *args: Any, **options: Any) -> Any:
 CASES: dict[str, Case] = {
     "KernelBank": Case(of(dynamic.KernelBank, 8), VECTOR, FIELD_MAP[:, :, :, None], CONDITION),
     "KernelBank, other options": Case(
-        of(dynamic.KernelBank, 4, static_kernel=True, static_bias=True, num_heads=2, heads="shared"),
+        of(dynamic.KernelBank, 4, static_kernel=True, use_bias=True, num_heads=2, head_kind="shared"),
         FIELD_MAP,
         VECTOR[0],
         EACH,
     ),
     "HyperDense": Case(of(dynamic.HyperDense, 8), VECTOR, VECTOR[0], CONDITION),
     "HyperDense, second order alone": Case(
-        of(dynamic.HyperDense, 3, weight_bias=False, dynamic_bias=False, use_bias=False, kernel_regularizer="l2"),
+        of(dynamic.HyperDense, 3, generator_bias=False, dynamic_bias=False, use_bias=False, kernel_regularizer="l2"),
         FIELD_MAP,
         VECTOR[0],
     ),
     "MixtureOfKernels": Case(of(dynamic.MixtureOfKernels, 8), VECTOR, VECTOR[0], CONDITION),
     "MixtureOfKernels, per position": Case(
-        of(dynamic.MixtureOfKernels, 3, 2, gate="sigmoid", static_kernel=True), FIELD_MAP, VECTOR[0], EACH
+        of(dynamic.MixtureOfKernels, 3, 2, gate_activation="sigmoid", static_kernel=True), FIELD_MAP, VECTOR[0], EACH
     ),
     "MixtureOfKernels, heads, itself": Case(
-        of(dynamic.MixtureOfKernels, 4, num_heads=2, bias="static", gate_initializer="normal"), VECTOR, VECTOR[0]
+        of(dynamic.MixtureOfKernels, 4, num_heads=2, bias_kind="static", gate_initializer="normal"), VECTOR, VECTOR[0]
     ),
     "DecomposedDense": Case(of(dynamic.DecomposedDense, 8, rank=3), VECTOR, FIELD_MAP, CONDITION),
     "DecomposedDense, one layer, static kernel": Case(
@@ -57,10 +57,10 @@ CASES: dict[str, Case] = {
         f"FieldOperation, {aggregator}": Case(
             of(dynamic.FieldOperation, 8, aggregator), FIELD_MAP, VECTOR, None if aggregator == "self" else EACH
         )
-        for aggregator in ("summation", "self", "attention", "concat")
+        for aggregator in ("summation", "self", "attention", "concatenate")
     },
     "FieldOperation, projected, masked": Case(
-        of(dynamic.FieldOperation, 3, concat_projection=True, implicit=False, bias="static"),
+        of(dynamic.FieldOperation, 3, project_contexts=True, implicit=False, bias_kind="static"),
         FIELD_MAP,
         VECTOR,
         keywords=MASK,
@@ -69,24 +69,24 @@ CASES: dict[str, Case] = {
         of(dynamic.FieldOperation, 3, "summation", exclude_self=True), FIELD_MAP, VECTOR, keywords=MASK
     ),
     "FieldOperation, attention, masked": Case(
-        of(dynamic.FieldOperation, 3, "attention", gate="sigmoid"), FIELD_MAP, VECTOR, keywords=MASK
+        of(dynamic.FieldOperation, 3, "attention", gate_activation="sigmoid"), FIELD_MAP, VECTOR, keywords=MASK
     ),
     "DynamicConvolution": Case(of(dynamic.DynamicConvolution, 8), SEQUENCE, VECTOR, keywords=MASK),
     "DynamicConvolution, outputs mixed, a condition": Case(
-        of(dynamic.DynamicConvolution, 8, 5, mix="outputs", shared_gate=True), SEQUENCE, VECTOR, CONDITION
+        of(dynamic.DynamicConvolution, 8, 5, mixed="outputs", shared_gate=True), SEQUENCE, VECTOR, CONDITION
     ),
     "DynamicConvolution, depthwise, local": Case(
-        of(dynamic.DynamicConvolution, form="depthwise", context="convolution", static_kernel=False),
+        of(dynamic.DynamicConvolution, kind="depthwise", context_kind="convolution", static_kernel=False),
         SEQUENCE,
         VECTOR,
         keywords=MASK,
     ),
     "DynamicConvolution, separable, local": Case(
-        of(dynamic.DynamicConvolution, 5, form="separable", context="separable"), SEQUENCE, VECTOR, keywords=MASK
+        of(dynamic.DynamicConvolution, 5, kind="separable", context_kind="separable"), SEQUENCE, VECTOR, keywords=MASK
     ),
     "QueryOperation": Case(of(dynamic.QueryOperation, 8), VECTOR, FIELD_MAP, SEQUENCE, keywords=MASK),
     "QueryOperation, local": Case(
-        of(dynamic.QueryOperation, 8, context="convolution", static_kernel=False, stop_gradient=True),
+        of(dynamic.QueryOperation, 8, context_kind="convolution", static_kernel=False, stop_gradient=True),
         VECTOR,
         FIELD_MAP,
         SEQUENCE,
@@ -104,20 +104,20 @@ CASES: dict[str, Case] = {
         keywords=MASK,
     ),
     "KalmanFilteringAttention": Case(
-        of(sequence.KalmanFilteringAttention, num_heads=2, hidden_units=8), [CONDITION, SEQUENCE], VECTOR, keywords=MASK
+        of(sequence.KalmanFilteringAttention, num_heads=2, hidden_dim=8), [CONDITION, SEQUENCE], VECTOR, keywords=MASK
     ),
     "KalmanFilteringAttention, freq": Case(
-        of(sequence.KalmanFilteringAttention, 3, 2, "freq", hidden_units=8),
+        of(sequence.KalmanFilteringAttention, 3, 2, "freq", hidden_dim=8),
         [CONDITION, SEQUENCE, EACH],
         [SEQUENCE, VECTOR],
         keywords={**MASK, "key_ids": IDS},
     ),
     "KalmanFilteringAttention, plain": Case(
-        of(sequence.KalmanFilteringAttention, prior=False, project=False), [VECTOR, SEQUENCE], VECTOR
+        of(sequence.KalmanFilteringAttention, use_prior=False, project=False), [VECTOR, SEQUENCE], VECTOR
     ),
     "SelfAttentionEncoder": Case(of(sequence.SelfAttentionEncoder), SEQUENCE, VECTOR, keywords=MASK),
     "SelfAttentionEncoder, sessions": Case(
-        of(sequence.SelfAttentionEncoder, 3, key_dim=2, feed_forward_units=0),
+        of(sequence.SelfAttentionEncoder, 3, key_dim=2, feed_forward_dim=0),
         SEQUENCE,
         VECTOR,
         keywords={**MASK, "sessions": IDS},
@@ -129,7 +129,7 @@ CASES: dict[str, Case] = {
         of(sequence.AttentionDecoder, 3, units=4), [CONDITION, SEQUENCE, EACH], [CONDITION, VECTOR], keywords=MASK
     ),
     "AttentionGRU": Case(of(sequence.AttentionGRU, 5), [SEQUENCE, WEIGHTS], [SEQUENCE, SEQUENCE], keywords=MASK),
-    "AttentionGRU, AGRU": Case(of(sequence.AttentionGRU, gate="agru"), [SEQUENCE, WEIGHTS], [VECTOR, WEIGHTS]),
+    "AttentionGRU, AGRU": Case(of(sequence.AttentionGRU, kind="agru"), [SEQUENCE, WEIGHTS], [VECTOR, WEIGHTS]),
     "NextBehaviourLoss": Case(
         of(sequence.NextBehaviourLoss, 0.5, (8,)), [SEQUENCE, EACH], [SEQUENCE, VECTOR], keywords=MASK
     ),

@@ -8,7 +8,7 @@ import numpy as np
 from layer_contract import Case
 
 from dynctr_tf import layers
-from dynctr_tf.layers import dense, dynamic
+from dynctr_tf.layers import dense, dynamic, interaction, scenario
 
 RANDOM = np.random.default_rng(12)
 
@@ -37,69 +37,69 @@ CASES: dict[str, Case] = {
     "ScenarioFieldEmbedding": Case(
         of(layers.ScenarioFieldEmbedding, 10, 6, 5, row_regularizer_l2=0.1, seed=1), [SCENARIO, IDS], [SCENARIO, IDS[0]]
     ),
-    "ScenarioEmbedding": Case(of(dynamic.ScenarioEmbedding, 5, 3), SCENARIO, VECTOR),
+    "ScenarioEmbedding": Case(of(scenario.ScenarioEmbedding, 5, 3), SCENARIO, VECTOR),
     "SeparateTowers": Case(
-        of(dynamic.SeparateTowers, 5, dropout=0.2, **TOWER), VECTOR, FIELD_MAP[None], SCENARIO, float32_output=True
+        of(scenario.SeparateTowers, 5, dropout=0.2, **TOWER), VECTOR, FIELD_MAP[None], SCENARIO, float32_output=True
     ),
     "SeparateTowers, low rank, of several vectors": Case(
-        of(dynamic.SeparateTowers, 5, units=None, rank=2, kernel_regularizer="l2", **TOWER),
+        of(scenario.SeparateTowers, 5, units=None, rank=2, kernel_regularizer="l2", **TOWER),
         SEQUENCE,
         VECTOR[0],
         SCENARIO,
     ),
     "StarTowers": Case(
-        of(dynamic.StarTowers, 5, units=3, **TOWER), VECTOR, FIELD_MAP[None], SCENARIO, float32_output=True
+        of(scenario.StarTowers, 5, units=3, **TOWER), VECTOR, FIELD_MAP[None], SCENARIO, float32_output=True
     ),
     "GeneratedTowers": Case(
-        of(dynamic.GeneratedTowers, 5, scenario_dim=6, code_units=6, kernel_initializer="he_uniform", **TOWER),
+        of(scenario.GeneratedTowers, 5, scenario_dim=6, code_dim=6, kernel_initializer="he_uniform", **TOWER),
         VECTOR,
         VECTOR[0],
         SCENARIO,
         float32_output=True,
     ),
     "GeneratedTowers, low rank": Case(
-        of(dynamic.GeneratedTowers, 5, rank=2, scenario_dim=6, code_units=6, **TOWER),
+        of(scenario.GeneratedTowers, 5, rank=2, scenario_dim=6, code_dim=6, **TOWER),
         VECTOR,
         VECTOR[0],
         SCENARIO,
         float32_output=True,
     ),
     "InstanceTower": Case(
-        of(dynamic.InstanceTower, units=2, code_units=5, dropout=0.2, **TOWER),
+        of(dynamic.InstanceTower, units=2, code_dim=5, dropout=0.2, **TOWER),
         VECTOR,
         FIELD_MAP,
         CONDITION,
         float32_output=True,
     ),
     "InstanceTower, low rank": Case(
-        of(dynamic.InstanceTower, rank=2, code_units=5, **TOWER), VECTOR, FIELD_MAP, CONDITION, float32_output=True
+        of(dynamic.InstanceTower, rank=2, code_dim=5, **TOWER), VECTOR, FIELD_MAP, CONDITION, float32_output=True
     ),
-    "OrthogonalSet": Case(of(dynamic.OrthogonalSet), FIELD_MAP, VECTOR),
-    "OrthogonalSet, Frobenius": Case(of(dynamic.OrthogonalSet, 0.1, "frobenius"), FIELD_MAP, VECTOR),
+    "OrthogonalSet": Case(of(scenario.OrthogonalSet), FIELD_MAP, VECTOR),
+    "OrthogonalSet, Frobenius": Case(of(scenario.OrthogonalSet, 0.1, "frobenius"), FIELD_MAP, VECTOR),
     **{
-        f"SharedCombination, {mode}": Case(of(dynamic.SharedCombination, 5, mode), SHARED, SHARED[1:], SCENARIO)
-        for mode in ("gate", "select", "concat", "film")
+        f"SharedCombination, {kind}": Case(of(scenario.SharedCombination, 5, kind), SHARED, SHARED[1:], SCENARIO)
+        for kind in ("gate", "select", "concatenate", "film")
     },
     "GateUnit": Case(of(dynamic.GateUnit, **GLOROT), VECTOR, VECTOR[0], CONDITION),
     "GateUnit, inputs too": Case(
-        of(dynamic.GateUnit, include_inputs=True, stop_gradient=True, hidden_units=3, **GLOROT),
+        of(dynamic.GateUnit, include_inputs=True, stop_gradient=True, hidden_dim=3, **GLOROT),
         FIELD_MAP,
         VECTOR[0],
         CONDITION,
     ),
     "GateUnit, one gate per position": Case(
-        of(dynamic.GateUnit, granularity="position", scale=1.0, **GLOROT), FIELD_MAP, VECTOR, CONDITION
+        of(dynamic.GateUnit, granularity="position", gate_scale=1.0, **GLOROT), FIELD_MAP, VECTOR, CONDITION
     ),
-    "HiddenUnitContributions": Case(of(dynamic.HiddenUnitContributions, 5), VECTOR, FIELD_MAP, SCENARIO),
-    "PartitionedNormalization": Case(of(dynamic.PartitionedNormalization, 5), VECTOR, FIELD_MAP, SCENARIO),
+    "HiddenUnitContributions": Case(of(scenario.HiddenUnitContributions, 5), VECTOR, FIELD_MAP, SCENARIO),
+    "PartitionedNormalization": Case(of(scenario.PartitionedNormalization, 5), VECTOR, FIELD_MAP, SCENARIO),
     **{
         f"EmbeddingGate, {granularity}, shared {shared}": Case(
-            of(dynamic.EmbeddingGate, granularity, shared), FIELD_MAP, VECTOR
+            of(interaction.EmbeddingGate, granularity, shared), FIELD_MAP, VECTOR
         )
         for granularity in ("field", "element")
         for shared in (False, True)
     },
-    "HiddenGate": Case(of(dynamic.HiddenGate, 2.0), VECTOR, FIELD_MAP),
+    "HiddenGate": Case(of(dense.HiddenGate, 2.0), VECTOR, FIELD_MAP),
     "MaskBlock": Case(of(dynamic.MaskBlock, 8, dropout=0.2), VECTOR, FIELD_MAP, CONDITION),
     "PersonalizedMLP": Case(
         of(dynamic.PersonalizedMLP, (8, 4), "tanh", dropout=0.2, **GLOROT), VECTOR, FIELD_MAP, CONDITION
@@ -112,10 +112,10 @@ CASES: dict[str, Case] = {
         of(dynamic.CoActionUnit, (3, 2), 2, independent_orders=True), VECTOR, VECTOR[0], 0.5 * floats(5, 48)
     ),
     **{
-        f"LightConvolution, generated {generated}": Case(
-            of(dynamic.LightConvolution, 3, 2, generated=generated, glu=glu), SEQUENCE, VECTOR, keywords=MASK
+        f"LightConvolution, dynamic {dynamic_kernel}": Case(
+            of(dynamic.LightConvolution, 3, 2, dynamic_kernel=dynamic_kernel, glu=glu), SEQUENCE, VECTOR, keywords=MASK
         )
-        for generated, glu in ((True, True), (False, False))
+        for dynamic_kernel, glu in ((True, True), (False, False))
     },
-    "PersonalizedBridge": Case(of(dynamic.PersonalizedBridge, code_units=5), VECTOR, FIELD_MAP, CONDITION),
+    "PersonalizedBridge": Case(of(dynamic.PersonalizedBridge, hidden_dim=5), VECTOR, FIELD_MAP, CONDITION),
 }

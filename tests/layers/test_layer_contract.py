@@ -72,6 +72,11 @@ def test_every_public_layer_is_checked() -> None:
     assert checked == set(layers.__all__)
 
 
+def test_every_public_layer_has_a_test_in_its_room() -> None:
+    modules = [getattr(layers, name).__module__.split(".")[-2:] for name in layers.__all__]
+    assert not [pair for pair in modules if not (Path(__file__).parent / pair[0] / f"test_{pair[1]}.py").exists()]
+
+
 @pytest.fixture(scope="module")
 def differences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """Saves all layers here and loads them in one new process, which tells how far its outputs lie off."""

@@ -47,7 +47,7 @@ CASES: dict[str, tuple[Any, list[tf.Tensor], int]] = {
     ),
     "MixtureOfKernels, heads": (lambda: dynamic.MixtureOfKernels(UNITS, num_heads=2), [X, Z], 4 * UNITS),
     "MixtureOfKernels, shared heads": (
-        lambda: dynamic.MixtureOfKernels(UNITS, num_heads=2, heads="shared"),
+        lambda: dynamic.MixtureOfKernels(UNITS, num_heads=2, head_kind="shared"),
         [X, Z],
         4 * UNITS,
     ),
@@ -55,7 +55,7 @@ CASES: dict[str, tuple[Any, list[tf.Tensor], int]] = {
     "AdaptiveDense": (lambda: dynamic.AdaptiveDense(UNITS, 8), [X, Z], 8 * 8),
     "QueryOperation": (lambda: dynamic.QueryOperation(UNITS), [X, SEQUENCE], 5 * UNITS),
     "DynamicConvolution, outputs mixed": (
-        lambda: dynamic.DynamicConvolution(30, mix="outputs"),
+        lambda: dynamic.DynamicConvolution(30, mixed="outputs"),
         [SEQUENCE],
         POSITIONS * 5 * CONTEXT,
     ),
@@ -65,7 +65,7 @@ CASES: dict[str, tuple[Any, list[tf.Tensor], int]] = {
             [MAP],
             POSITIONS * 4 * UNITS,
         )
-        for aggregator in ("summation", "self", "attention", "concat")
+        for aggregator in ("summation", "self", "attention", "concatenate")
     },
 }
 
@@ -81,7 +81,7 @@ def test_no_kernel_is_made_per_instance(name: str) -> None:
 
 @pytest.mark.parametrize("form", ["full", "depthwise"])
 def test_a_convolution_that_mixes_kernels_holds_one_per_instance_and_says_so(form: str) -> None:
-    layer = dynamic.DynamicConvolution(form=form)
+    layer = dynamic.DynamicConvolution(kind=form)
     width, count = CONTEXT, CONTEXT if form == "full" else 1
     held = largest_tensor_per_row(layer, [SEQUENCE])
     # One tap at a time; and the sequence, padded.

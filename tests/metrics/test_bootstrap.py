@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dynctr_tf.metrics import (
+    Bootstrap,
     auc,
     bootstrap_intervals,
     bootstrap_metrics,
@@ -24,11 +25,23 @@ def some_rows(seed: int, rows: int, digits: int | None = None):
     return labels, logits if digits is None else logits.round(digits)
 
 
+def drawn_rows(result: Bootstrap, replicate: int, weights: np.ndarray) -> np.ndarray:
+    """Which rows a replicate drew, each as often as it was, read from the means of columns that mark one row each."""
+    marked = np.array([result.row_mean_samples[f"row {row}"][replicate] for row in range(len(weights))]) / weights
+    counts = len(weights) * marked / marked.sum()
+    np.testing.assert_allclose(counts, counts.round(), atol=1e-6)
+    return np.repeat(np.arange(len(weights)), counts.round().astype(int))
+
+
+def marks(rows: int) -> dict[str, np.ndarray]:
+    return {f"row {row}": np.eye(rows)[row] for row in range(rows)}
+
+
 @pytest.mark.parametrize("bins", ["equal_mass", "equal_width"])
 @pytest.mark.parametrize("digits", [None, 1])
 def test_every_resample_is_the_metric_of_the_drawn_rows(bins: str, digits: int | None) -> None:
-    labels, logits = some_rows(0, 200, digits)
-    weights = np.random.default_rng(1).random(200) + 0.5
+    labels, logits = some_rows(0, 90, digits)
+    weights = np.random.default_rng(1).random(90) + 0.5
     result = bootstrap_metrics(
         labels,
         {"m": logits},
@@ -37,11 +50,13 @@ def test_every_resample_is_the_metric_of_the_drawn_rows(bins: str, digits: int |
         num_bins=7,
         bins=bins,
         seed=5,
-        row_values={"z": logits},
+        row_values={"z": logits, **marks(90)},
     )
-    generator = np.random.default_rng(5)
-    for samples, mean in zip(result.samples[:, 0], result.row_mean_samples["z"], strict=True):
-        drawn = generator.integers(0, 200, 200)
+    times = np.zeros(90)
+    for replicate, samples in enumerate(result.samples[:, 0]):
+        drawn = drawn_rows(result, replicate, weights)
+        assert len(drawn) == 90
+        times += np.bincount(drawn, minlength=90)
         y, z, w = labels[drawn], logits[drawn], weights[drawn]
         expected = [
             auc(y, z, w),
@@ -51,23 +66,35 @@ def test_every_resample_is_the_metric_of_the_drawn_rows(bins: str, digits: int |
             expected_calibration_error(y, z, w, num_bins=7, bins=bins),
         ]
         np.testing.assert_allclose(samples, expected, rtol=1e-9)
-        assert mean == pytest.approx(np.average(z, weights=w), rel=1e-9)
+        assert result.row_mean_samples["z"][replicate] == pytest.approx(np.average(z, weights=w), rel=1e-9)
+    # Each row is as likely as any other: 40 draws of it are expected, with a deviation of 6.3.
+    assert times.min() > 10 and times.max() < 70 and len(np.unique(times)) > 10
     assert result.row_means["z"] == pytest.approx(np.average(logits, weights=weights), rel=1e-12)
     assert result.values[0, 0] == pytest.approx(auc(labels, logits, weights), rel=1e-12)
 
 
 def test_whole_groups_are_drawn() -> None:
-    labels, logits = some_rows(2, 300)
-    groups = np.random.default_rng(3).integers(0, 30, 300)
-    result = bootstrap_metrics(labels, {"m": logits}, groups=groups, resample="groups", replicates=40, seed=6)
-    generator = np.random.default_rng(6)
-    for samples in result.samples[:, 0]:
-        drawn = generator.integers(0, 30, 30)
-        rows = np.concatenate([np.flatnonzero(groups == g) for g in drawn])
-        copies = np.concatenate([np.full((groups == g).sum(), i) for i, g in enumerate(drawn)])
+    labels, logits = some_rows(2, 120)
+    groups = np.random.default_rng(3).integers(0, 12, 120)
+    result = bootstrap_metrics(
+        labels, {"m": logits}, groups=groups, resample="groups", replicates=40, seed=6, row_values=marks(120)
+    )
+    distinct = set()
+    for replicate, samples in enumerate(result.samples[:, 0]):
+        marked = np.array([result.row_mean_samples[f"row {row}"][replicate] for row in range(120)])
+        shares = np.array([marked[groups == group] for group in range(12)], dtype=object)
+        assert all(np.ptp(share.astype(float)) < 1e-12 for share in shares), "rows of a group are drawn together"
+        of_groups = np.array([share[0] for share in shares], dtype=float)
+        counts = (12 * of_groups / of_groups.sum()).round().astype(int)
+        np.testing.assert_allclose(of_groups, counts * of_groups.sum() / 12, atol=1e-9)
+        distinct.add(tuple(counts))
+        drawn = np.repeat(np.arange(12), counts)
+        rows = np.concatenate([np.flatnonzero(groups == group) for group in drawn])
+        copies = np.concatenate([np.full((groups == group).sum(), place) for place, group in enumerate(drawn)])
         assert samples[0] == pytest.approx(auc(labels[rows], logits[rows]), rel=1e-9)
         assert samples[1] == pytest.approx(log_loss(labels[rows], logits[rows]), rel=1e-9)
         assert samples[5] == pytest.approx(grouped_auc(labels[rows], logits[rows], copies).value, rel=1e-9)
+    assert len(distinct) == 40
 
 
 def test_grouped_auc_draws_groups_even_when_rows_are_drawn() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
 
 FEATURES = EncodedFeatures(
     fields=(
@@ -17,7 +17,7 @@ FEATURES = EncodedFeatures(
         Field("hour of day/UTC", "context", 36, 24),
         Field("tags", "item", 60, 9, max_values=3),
     ),
-    sequences=(Sequence("last items/30d", "user", 4, 26, 10, field="item"),),
+    sequences=(EncodedSequence("last items/30d", "user", 4, 26, 10, field="item"),),
     num_scenarios=5,
     num_groups=3,
 )
@@ -50,9 +50,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "crossnet": {"embedding.dim": 4},
     "dcn_v2_mix": {"embedding.dim": 4, "deep.units": (8, 4), "rank": 3, "num_experts": 2},
     "crossmix": {"embedding.dim": 4, "rank": 3, "num_experts": 2},
-    "pnn": {"embedding.dim": 4, "deep.units": (8, 4), "product": "both", "outer_mode": "kernel"},
-    "xdeepfm": {"embedding.dim": 4, "deep.units": (8, 4), "layer_sizes": (3, 2)},
-    "cin": {"embedding.dim": 4, "layer_sizes": (3, 2)},
+    "pnn": {"embedding.dim": 4, "deep.units": (8, 4), "product": "both", "outer_kind": "kernel"},
+    "xdeepfm": {"embedding.dim": 4, "deep.units": (8, 4), "cin_units": (3, 2)},
+    "cin": {"embedding.dim": 4, "cin_units": (3, 2)},
     "autoint": {"embedding.dim": 4, "head_dim": 3},
     "autoint_plus": {"embedding.dim": 4, "head_dim": 3, "deep.units": (8, 4)},
     "fibinet": {"embedding.dim": 4, "deep.units": (8, 4)},
@@ -67,13 +67,13 @@ SMALL: dict[str, dict[str, Any]] = {
         }
         for base in ("wide_deep", "pnn", "fibinet", "deepfm", "dcn", "dcn_v2", "autoint", "dnn")
     },
-    "optmsm": {"embedding.dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "hyper_units": 3},
+    "optmsm": {"embedding.dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "code_dim": 3},
     "shared_bottom": {"embedding.dim": 4, "deep.units": (8,), "tower_units": (4,)},
     "mmoe": {"embedding.dim": 4, "num_experts": 2, "expert_units": (8, 4), "tower_units": (), "personal": ("user",)},
     "ple": {"embedding.dim": 4, "num_levels": 2, "expert_units": (8,), "tower_units": ()},
     "star": {"embedding.dim": 4, "deep.units": (8,), "auxiliary_units": (4,)},
-    "can": {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,), "co_action_dim": 3, "orders": 2},
-    "m2m": {"embedding.dim": 4, "num_experts": 2, "expert_units": (8, 4), "attention_units": 3},
+    "can": {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,), "co_action_dim": 3, "num_orders": 2},
+    "m2m": {"embedding.dim": 4, "num_experts": 2, "expert_units": (8, 4), "attention_dim": 3},
     **{
         name: {"embedding.dim": 4, "deep.units": (8, 4)}
         for name in ("pepnet", "per_scenario", "lhuc", "poso", "gatenet")

@@ -35,13 +35,13 @@ def condition_of(model: Any) -> np.ndarray:
 
 
 def test_self_wise_model_is_the_base_with_adaptive_layers() -> None:
-    model = apg(FEATURES, base="deepfm", name="mine", **{**SMALL, "adaptive": Adaptive(2, 3, generated_bias=True)})
+    model = apg(FEATURES, base="deepfm", name="mine", **{**SMALL, "adaptive": Adaptive(2, 3, dynamic_bias=True)})
     layers = {layer.name: type(layer) for layer in deepfm(FEATURES, embedding=Embedding(4), deep=Deep((6, 4))).layers}
     assert {layer.name for layer in model.layers} == set(layers)
     assert model.name == "mine"
     perceptron = model.get_layer("mlp")
     assert isinstance(perceptron, AdaptiveMLP)
-    assert {layer.bias_kind for layer in perceptron.dense_layers} == {"generated"}
+    assert {layer.bias_kind for layer in perceptron.dense_layers} == {"dynamic"}
     for name, kind in layers.items():
         assert name == "mlp" or type(model.get_layer(name)) is kind
 
@@ -62,7 +62,7 @@ def test_group_is_a_field_or_the_index_of_the_batch(field: str | None) -> None:
 
 @pytest.mark.parametrize(("mix", "shape"), [("concatenate", (4, 8)), ("attention", (4, 4)), ("stack", (4, 2, 4))])
 def test_mix_takes_the_embeddings_of_its_fields(mix: str, shape: tuple[int, ...]) -> None:
-    model = apg(FEATURES, base="wide_deep", condition=Condition("mix", ("item", "user"), mix=mix), **SMALL)
+    model = apg(FEATURES, base="wide_deep", condition=Condition("mix", ("item", "user"), mix_kind=mix), **SMALL)
     condition = condition_of(model)
     assert condition.shape == shape
     embedded = keras.Model(model.input, model.get_layer("embedding").output)({"fields": FIELDS, "group": GROUPS})

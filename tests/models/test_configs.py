@@ -1,4 +1,4 @@
-"""Every settings file that is given along fits every model: its options build it, and one step has gradients."""
+"""Every settings file that is given along fits every model: its options build it, and each weight has a gradient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynctr_tf.jobs.checks import check_model
 from dynctr_tf.jobs.settings import JobSettings, job_settings
 from dynctr_tf.jobs.settings_file import read_file
 from dynctr_tf.models.catalogue import CATALOGUE, build_model
-from dynctr_tf.stack import KERAS_3
+from dynctr_tf.stack import KERAS_3, variable_path
 from pipelines.compare import Variant, settings_of
 
 CONFIGS = Path(__file__).parents[2] / "pipelines" / "configs"
@@ -22,7 +22,8 @@ CONFIGS = Path(__file__).parents[2] / "pipelines" / "configs"
 SETTINGS = {path.stem: job_settings(read_file(path)) for path in sorted(CONFIGS.glob("*.toml"))}
 
 
-def loss_is_finite(settings: JobSettings) -> None:
+def check_loss_and_gradients_are_finite(settings: JobSettings) -> None:
+    """Builds the model of the settings, and looks at the loss and at the gradient of every weight that is trained."""
     check_model(settings)
     keras.backend.clear_session()
     model = build_model(settings.model.name, FEATURES, **settings.model.options)
@@ -30,8 +31,12 @@ def loss_is_finite(settings: JobSettings) -> None:
     with tf.GradientTape() as tape:
         logits = model(batch, training=True)
         loss = keras.losses.BinaryCrossentropy(from_logits=True)(labels_of(batch)[:, np.newaxis], logits)
-    gradients = tape.gradient(loss, model.trainable_variables)
-    assert np.isfinite(float(loss)) and any(gradient is not None for gradient in gradients)
+        loss += tf.add_n([0.0 * loss, *model.losses])
+    assert np.isfinite(float(loss))
+    for weight, gradient in zip(model.trainable_variables, tape.gradient(loss, model.trainable_variables), strict=True):
+        assert gradient is not None, f"{variable_path(weight)} has no gradient"
+        numbers = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+        assert np.isfinite(numbers.numpy()).all(), f"the gradient of {variable_path(weight)} is not finite"
 
 
 # Of the files with the same options of the model one stands for all; those with none have the defaults of each model.
@@ -45,11 +50,11 @@ DISTINCT = {
 @pytest.mark.parametrize("model", CATALOGUE)
 @pytest.mark.parametrize("config", sorted(DISTINCT.values()))
 def test_every_model_takes_a_step_with_every_settings_file(config: str, model: str) -> None:
-    loss_is_finite(settings_of(SETTINGS[config], Variant(model, model, {})))
+    check_loss_and_gradients_are_finite(settings_of(SETTINGS[config], Variant(model, model, {})))
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_pair_takes_a_step(path: Path) -> None:
     settings = job_settings(read_file(path))
     assert (settings.data.name, settings.model.name) == (path.parent.name, path.stem)
-    loss_is_finite(settings)
+    check_loss_and_gradients_are_finite(settings)

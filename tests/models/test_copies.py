@@ -331,10 +331,10 @@ def test_a_column_of_ids_that_numbers_groups() -> None:
     "options",
     [
         {"rank": 1.0},
-        {"rank": 8, "over_parameterisation": 12, "identity_start": True, "bias": "generated"},
+        {"rank": 8, "over_parameterisation": 12, "identity_start": True, "bias_kind": "dynamic"},
         {"rank": None, "depth": 2},
-        {"rank": 1.0, "factors": "generated", "bias": "generated"},
-        {"rank": 1.0, "factors": "generated", "materialise": True},
+        {"rank": 1.0, "factor_kind": "generated", "bias_kind": "dynamic"},
+        {"rank": 1.0, "factor_kind": "generated", "materialise": True},
     ],
 )
 def test_adaptive_layers_start_from_the_kernel(options: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field, Sequence
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
 from dynctr_tf.models import (
     CATALOGUE,
     Deep,
@@ -33,9 +33,9 @@ from pipelines.papers.parameter_counts import PRINTED, count_parameters
 FEATURES = EncodedFeatures(
     fields=(Field("user", "user", 1, 9), Field("item", "item", 10, 9), Field("category", "item", 19, 4)),
     sequences=(
-        Sequence("items", "user", 4, 10, 9, field="item"),
-        Sequence("categories", "user", 4, 19, 4, field="category"),
-        Sequence("words", "context", 6, 30, 5),
+        EncodedSequence("items", "user", 4, 10, 9, field="item"),
+        EncodedSequence("categories", "user", 4, 19, 4, field="category"),
+        EncodedSequence("words", "context", 6, 30, 5),
     ),
 )
 SMALL: dict[str, Any] = {"embedding": Embedding(4), "deep": Deep((6,))}
@@ -197,7 +197,7 @@ def test_behaviours_can_be_chosen() -> None:
 
 def test_dymlp_without_field_operation_is_dpn() -> None:
     options: dict[str, Any] = {**SMALL, "operation": Operation()}
-    one, other = dymlp(FEATURES, **options, field_units=0), dpn(FEATURES, **options)
+    one, other = dymlp(FEATURES, **options, field_dim=0), dpn(FEATURES, **options)
     other.set_weights(one.get_weights())
     np.testing.assert_array_equal(one(BATCH, training=False), other(BATCH, training=False))
 

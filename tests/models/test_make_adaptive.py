@@ -99,9 +99,9 @@ def test_sequential_model_keeps_its_biases_and_activations() -> None:
     model = keras.Sequential(
         [keras.Input((6,)), Dense(8, "tanh", use_bias=False, name="a"), Dense(4, name="b"), Dense(1)]
     )
-    adaptive = make_adaptive(model, select="[ab]", rank=0.5, bias="generated")
+    adaptive = make_adaptive(model, select="[ab]", rank=0.5, bias_kind="dynamic")
     a, b = adaptive.get_layer("a"), adaptive.get_layer("b")
-    assert (a.bias_kind, b.bias_kind, a.core_width, b.core_width) == ("none", "generated", 3, 2)
+    assert (a.bias_kind, b.bias_kind, a.core_width, b.core_width) == ("none", "dynamic", 3, 2)
     assert a.activation is keras.activations.tanh
     assert adaptive(USER).shape == (5, 1)
 
@@ -158,7 +158,7 @@ def small(layer: Any, shape: tuple[int, ...] = (6,)) -> Any:
         (lambda: make_adaptive(two_towers(), select="sharde"), "Did you mean 'shared'"),
         (lambda: make_adaptive(two_towers(), select="joined"), "of type Concatenate"),
         (lambda: make_adaptive(two_towers(), ranks=2), "Did you mean 'rank'"),
-        (lambda: make_adaptive(two_towers(), bias="static"), "bias must be 'generated'"),
+        (lambda: make_adaptive(two_towers(), bias_kind="static"), "bias_kind must be 'dynamic'"),
         (lambda: make_adaptive(two_towers(), condition=MixCondition()), "condition_of"),
         (lambda: make_adaptive(two_towers(), condition_of="joint"), "Did you mean 'joined'"),
         (lambda: make_adaptive(two_towers(), condition_of="joined"), "depends on an adaptive layer"),

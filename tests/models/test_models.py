@@ -164,7 +164,7 @@ def test_xdeepint_is_its_equations_with_loops(num_subspaces: int, residual: bool
 @pytest.mark.parametrize("mode", ["da", "dgp", "dwp"])
 def test_silent_generators_leave_xdeepint(mode: str) -> None:
     features = EncodedFeatures.from_sizes([4, 5, 6])
-    model = dynint(features, mode=mode, embedding=Embedding(4), num_layers=2, num_subspaces=2)
+    model = dynint(features, kind=mode, embedding=Embedding(4), num_layers=2, num_subspaces=2)
     paths = [getattr(weight, "path", weight.name) for weight in model.weights]
     silent = [np.zeros_like(w) if "generator" in p else w for p, w in zip(paths, model.get_weights(), strict=True)]
     model.set_weights(silent)
@@ -187,14 +187,14 @@ def test_parameter_counts() -> None:
     assert xdeepint(features).count_params() == ids * 16 + 4 * stacked**2 + 39 + 1
     assert dcn(features, deep=Deep(())).count_params() == ids * 16 + 3 * (624**2 + 624) + 624 + 1
     generator = 624 * 156 + 156
-    dgp = dynint(features, mode="dgp").count_params()
+    dgp = dynint(features, kind="dgp").count_params()
     assert dgp == ids * 16 + 4 * (2 * stacked * 64 + generator + 156 * 64 + 64) + 40
 
 
 def test_orthogonal_penalty_and_row_penalty_reach_the_loss() -> None:
     features = EncodedFeatures.from_sizes([4, 5])
     ids = {"fields": np.array([[1, 5]], np.int32)}
-    for options in ({"mode": "dwp"}, {"mode": "dgp", "rank": 3}):
+    for options in ({"kind": "dwp"}, {"kind": "dgp", "rank": 3}):
         model = dynint(features, embedding=Embedding(4), num_subspaces=2, orthogonal_weight=0.1, **options)
         model(ids)
         assert len(model.losses) == 4
@@ -227,8 +227,8 @@ def test_multi_valued_fields_alone_are_enough() -> None:
     [
         (lambda: build_model("dynint-dgp", FEATURES), "Did you mean 'dynint_dgp'"),
         (lambda: build_model("dnn", FEATURES, **{"deep.unit": (3,)}), "Did you mean 'deep.units'"),
-        (lambda: build_model("dynint_dgp", FEATURES, mode="da"), "Unknown option of model 'dynint_dgp': 'mode'"),
-        (lambda: dynint(FEATURES, mode="dgpp"), "Did you mean 'dgp'"),
+        (lambda: build_model("dynint_dgp", FEATURES, kind="da"), "Unknown option of model 'dynint_dgp': 'kind'"),
+        (lambda: dynint(FEATURES, kind="dgpp"), "Did you mean 'dgp'"),
         (lambda: xdeepint(FEATURES, num_subspaces=3), r"it may be \[1, 2, 4, 8, 16\]"),
         (lambda: xdeepint(FEATURES, num_layers=0), "num_layers"),
         (lambda: dcn(FEATURES, structure="stack"), "Did you mean 'stacked'"),
@@ -240,7 +240,7 @@ def test_multi_valued_fields_alone_are_enough() -> None:
         (lambda: build_model("fm", FEATURES, embedding=4), r"must be Embedding\(...\), got 4"),
         (lambda: build_model("fm", FEATURES, embedding_dim=4), "Did you mean 'embedding.dim'"),
         (lambda: build_model("shared_bottom", FEATURES, bottom_units=(4,)), "Did you mean 'deep.units'"),
-        (lambda: build_model("apg_dnn", FEATURES, generator_units=4), "Did you mean 'adaptive.hidden_units'"),
+        (lambda: build_model("apg_dnn", FEATURES, generator_units=4), "Did you mean 'adaptive.hidden_dim'"),
         (lambda: build_model("fm", FEATURES, **{"embedding.pooling": "max"}), "pooling mode"),
         (lambda: build_model("fm", FEATURES, **{"embedding.dim": 0}), "embedding.dim of model 'fm' must be from 1"),
         (
@@ -264,5 +264,10 @@ def test_catalogue_entry_agrees_with_its_function(entry: Any) -> None:
         for name, values in space.items():
             assert isinstance(values, (Choice, LogUniform)), name
             assert isinstance(values, Choice) or 0 < values.low < values.high
-    model = entry.build(FEATURES, **SMALL[entry.name])
+    # The options that comparisons set by one name for all models reach the layers of each.
+    has_layers = "deep.dropout" in entry.defaults and entry.fixed.get("deep.units") != ()
+    set_for_all = {"deep.dropout": 0.375} if has_layers else {}
+    model = entry.build(FEATURES, **{**SMALL[entry.name], **set_for_all})
     assert model.name == entry.name
+    found = {getattr(layer, "dropout", getattr(layer, "rate", None)) for layer in model._flatten_layers()}
+    assert (0.375 in found) == bool(set_for_all)

@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from dynctr_tf import models
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
-from dynctr_tf.layers.dynamic.orthogonal_set import orthogonality
+from dynctr_tf.losses import orthogonality
 from dynctr_tf.models import (
     build_model,
     gatenet,
@@ -23,14 +23,14 @@ from dynctr_tf.models import (
 
 SMALL: dict[str, Any] = {"embedding.dim": 3, "deep.activation": "tanh"}
 NETWORK: dict[str, Any] = {**SMALL, "deep.units": (5, 4)}
-OPTMSM: dict[str, Any] = {**SMALL, "encoder_units": (5, 4), "tower_units": (4,), "scenario_dim": 3, "hyper_units": 2}
+OPTMSM: dict[str, Any] = {**SMALL, "encoder_units": (5, 4), "tower_units": (4,), "scenario_dim": 3, "code_dim": 2}
 MODELS: dict[str, dict[str, Any]] = {
     "optmsm": OPTMSM,
     "shared_bottom": {**SMALL, "deep.units": (5,), "tower_units": (4,)},
     "mmoe": {**SMALL, "num_experts": 2, "expert_units": (5,), "tower_units": ()},
     "ple": {**SMALL, "expert_units": (5,), "tower_units": ()},
     "star": {**SMALL, "deep.units": (5,)},
-    "m2m": {**SMALL, "expert_units": (5, 4), "attention_units": 3},
+    "m2m": {**SMALL, "expert_units": (5, 4), "attention_dim": 3},
     "per_scenario": {**SMALL, "deep.units": (5,)},
 }
 
@@ -88,12 +88,12 @@ def test_one_expert_is_the_shared_bottom() -> None:
     close(logits(bottom, batch_of(SCENARIO)), logits(one, batch_of(SCENARIO)))
 
 
-@pytest.mark.parametrize("hyper_rank", [None, 2])
-@pytest.mark.parametrize("hyper_condition", ["scenario", "separate"])
-def test_one_scenario_is_the_model_with_a_single_tower(hyper_condition: str, hyper_rank: int | None) -> None:
-    options = {**OPTMSM, "hyper_condition": hyper_condition}
-    several = randomised(build_model("optmsm", features_of(1), hyper_rank=None, **options))
-    single = build_model("optmsm", features_of(1), **{**OPTMSM, "hyper_condition": "none"})
+@pytest.mark.parametrize("rank", [None, 2])
+@pytest.mark.parametrize("tower_kind", ["scenario", "separate"])
+def test_one_scenario_is_the_model_with_a_single_tower(tower_kind: str, rank: int | None) -> None:
+    options = {**OPTMSM, "tower_kind": tower_kind}
+    several = randomised(build_model("optmsm", features_of(1), rank=None, **options))
+    single = build_model("optmsm", features_of(1), **{**OPTMSM, "tower_kind": "none"})
     encoders = ("embedding", "scenario_embedding", "specific_encoder", "shared_encoders", "combination")
     copy_by_name(single, several, {name: name for name in encoders})
     tower = several.get_layer("tower")
@@ -102,8 +102,8 @@ def test_one_scenario_is_the_model_with_a_single_tower(hyper_condition: str, hyp
     single.get_layer("logit").set_weights(parts[1])
     batch = batch_of(np.full(9, 2))
     close(logits(several, batch), logits(single, batch))
-    low = build_model("optmsm", features_of(1), hyper_rank=hyper_rank, **{**options, "tower_units": (8,)})
-    assert bool(low.get_layer("tower").factors) is (hyper_rank is not None)
+    low = build_model("optmsm", features_of(1), rank=rank, **{**options, "tower_units": (8,)})
+    assert bool(low.get_layer("tower").factors) is (rank is not None)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_one_scenario_is_the_model_with_a_single_tower(hyper_condition: str, hyp
         (pepnet, {}),
         (lhuc, {}),
         (poso, {}),
-        (gatenet, {"scale": 2.0}),
+        (gatenet, {"gate_scale": 2.0}),
     ],
 )
 def test_silent_gates_leave_the_plain_network(build: Any, options: dict[str, Any]) -> None:
@@ -159,12 +159,12 @@ def test_models_per_scenario_share_nothing() -> None:
     "options",
     [
         {"enhanced": False},
-        {"enhanced": False, "hyper_condition": "instance"},
-        {"hyper_condition": "instance", "hyper_rank": 1},
-        {"hyper_condition": "none", "orthogonal_weight": 0.0},
-        {"hyper_condition": "separate", "hyper_rank": 2, "combine": "film"},
-        {"combine": "select", "orthogonality": "frobenius"},
-        {"combine": "concat", "num_shared": 2, "specific": ["page", "item"]},
+        {"enhanced": False, "tower_kind": "instance"},
+        {"tower_kind": "instance", "rank": 1},
+        {"tower_kind": "none", "orthogonal_weight": 0.0},
+        {"tower_kind": "separate", "rank": 2, "combination_kind": "film"},
+        {"combination_kind": "select", "orthogonal_kind": "frobenius"},
+        {"combination_kind": "concatenate", "num_shared": 2, "specific": ["page", "item"]},
     ],
 )
 def test_each_part_of_optmsm_can_be_left_out_or_exchanged(options: dict[str, Any]) -> None:
@@ -184,7 +184,7 @@ def test_shared_embeddings_move_apart_in_training() -> None:
     keras.utils.set_random_seed(4)
     scenario = np.tile(SCENARIO, 3)
     batch, labels = batch_of(scenario), (scenario % 2).astype(np.float32)
-    model = build_model("optmsm", features_of(), **{**OPTMSM, "orthogonality": "frobenius", "orthogonal_weight": 0.3})
+    model = build_model("optmsm", features_of(), **{**OPTMSM, "orthogonal_kind": "frobenius", "orthogonal_weight": 0.3})
     shared = keras.Model(model.input, model.get_layer("shared_encoders").output)
     start = float(orthogonality(shared(batch), "frobenius"))
     model.compile(keras.optimizers.Adam(0.02), keras.losses.BinaryCrossentropy(from_logits=True))
@@ -194,10 +194,10 @@ def test_shared_embeddings_move_apart_in_training() -> None:
 
 def test_parameters_of_the_generator_and_of_separate_towers() -> None:
     tower = (8 * 4 + 4) + (4 + 1)
-    options = {"combine": "gate", "num_shared": 2}
+    options = {"combination_kind": "gate", "num_shared": 2}
     for count in (2, 10, 100):
         built = {
-            kind: build_model("optmsm", features_of(count), **{**OPTMSM, **options, "hyper_condition": kind})
+            kind: build_model("optmsm", features_of(count), **{**OPTMSM, **options, "tower_kind": kind})
             for kind in ("scenario", "separate")
         }
         assert built["separate"].get_layer("tower").count_params() == count * tower
@@ -255,17 +255,17 @@ def test_data_without_scenarios_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: optmsm(features_of(), hyper_condition="instanse"), "Did you mean 'instance'"),
-        (lambda: optmsm(features_of(), combine="select", num_shared=2), "got 2"),
+        (lambda: optmsm(features_of(), tower_kind="instanse"), "Did you mean 'instance'"),
+        (lambda: optmsm(features_of(), combination_kind="select", num_shared=2), "got 2"),
         (lambda: optmsm(features_of(), specific=["user", "item", "page"]), "at least one must be shared"),
         (lambda: optmsm(features_of(), specific=["usr"]), "Did you mean 'user'"),
         (lambda: models.ple(features_of(), num_levels=0), "must be at least 1"),
         (lambda: models.mmoe(features_of(), personal=("itm",)), "Did you mean 'item'"),
-        (lambda: pepnet(features_of(), prior=("query",)), "No field is one of"),
+        (lambda: pepnet(features_of(), personal=("query",)), "No field is one of"),
         (lambda: pepnet(features_of(), domain=[]), "at least one domain feature"),
-        (lambda: models.masknet(features_of(), mode="paralel"), "Did you mean 'parallel'"),
+        (lambda: models.masknet(features_of(), structure="paralel"), "Did you mean 'parallel'"),
         (lambda: models.masknet(features_of(), block_units=()), "at least one block"),
-        (lambda: gatenet(features_of(), embedding_gate="fields"), "Did you mean 'field'"),
+        (lambda: gatenet(features_of(), granularity="fields"), "Did you mean 'field'"),
     ],
 )
 def test_wrong_options_are_refused(make: Any, message: str) -> None:

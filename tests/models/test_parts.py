@@ -11,7 +11,6 @@ import pytest
 
 from dynctr_tf import models
 from dynctr_tf.models import (
-    CATALOGUE,
     Adaptive,
     Condition,
     Deep,
@@ -22,7 +21,6 @@ from dynctr_tf.models import (
     Operation,
     Tower,
 )
-from dynctr_tf.options import option_paths
 
 PARTS = (Adaptive, Condition, Deep, Embedding, Generator, Hidden, History, Operation, Tower)
 
@@ -42,8 +40,8 @@ PARTS = (Adaptive, Condition, Deep, Embedding, Generator, Hidden, History, Opera
         (lambda: Deep((8,), dropout=np.float32(1.0)), "dropout of Deep must be from 0 to below 1"),
         (lambda: History("items"), "sequences of History must be a list of texts or none"),
         (lambda: Operation("mixture"), "'mixture_of_kernels'"),
-        (lambda: Operation("hyper_dense", bias="statik"), "Unknown bias: 'statik'. Did you mean 'static'"),
-        (lambda: Operation("decomposed", heads="share"), "Unknown heads: 'share'. Did you mean 'shared'"),
+        (lambda: Operation("hyper_dense", bias_kind="statik"), "Unknown bias: 'statik'. Did you mean 'static'"),
+        (lambda: Operation("decomposed", head_kind="share"), "Unknown heads: 'share'. Did you mean 'shared'"),
         (lambda: Operation(rank=0), "rank of Operation must be above 0"),
         (lambda: Generator(0.0), "must be above 0"),
         (lambda: Condition("itself"), "Did you mean 'self'"),
@@ -75,11 +73,3 @@ def test_a_part_is_written_as_it_is_made(part: Any) -> None:
         assert eval(repr(one), {part.__name__: part}) == one
     text = inspect.getdoc(part) or ""
     assert all(f"    {field.name}: " in text for field in dataclasses.fields(part))
-
-
-def test_dropout_is_an_option_of_one_name_in_all_models_with_dense_layers() -> None:
-    """So that one setting of a comparison is that of all its models."""
-    for name, entry in CATALOGUE.items():
-        paths = option_paths(entry.function)
-        assert ("deep.dropout" in paths) == ("deep.activation" in paths) == ("deep" in str(sorted(paths))), name
-        assert name == "lr" or "embedding.dim" in paths

@@ -37,9 +37,9 @@ def test_the_batch_has_all_that_the_features_have() -> None:
 
 @pytest.mark.slow
 def test_the_picture_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gain_picture, "DYNAMIC", {"GeneratedParameters": {"rank": 2}})
+    monkeypatch.setattr(gain_picture, "DYNAMIC", {"DynamicGeneratedParameters": {"rank": 2}})
     found, best = measure(500, 1, [0])
-    assert list(found) == [STATIC, "GeneratedParameters"] and all(len(values) == 1 for values in found.values())
+    assert list(found) == [STATIC, "DynamicGeneratedParameters"] and all(len(values) == 1 for values in found.values())
     assert all(0.3 < values[0] < best for values in found.values())
     draw(found, best, tmp_path / "gain.png")
     assert (tmp_path / "gain.png").read_bytes()[:4] == b"\x89PNG"

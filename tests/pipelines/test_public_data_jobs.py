@@ -56,7 +56,7 @@ def test_train_by_the_settings_file(
 def test_compare_one_model_under_several_names(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     base = ["--config", settings_file("movielens_tag"), "--data.path", str(files["movielens_tag"]), *SHORT]
     base += ["--model.deep.units", "[8,4]", "--seeds", "1", "--trials", "0", "--output", "compared"]
-    static_second = 'dpn-first=dpn contexts=["z0","none"] operation.gate=sigmoid'
+    static_second = 'dpn-first=dpn contexts=["z0","none"] operation.gate_activation=sigmoid'
     compare.main([*base, "--models", "dpn", static_second, "--reference", "dpn-first"])
     text = capsys.readouterr().out
     assert "dpn-first" in text
@@ -68,8 +68,8 @@ def test_compare_one_model_under_several_names(files: dict[str, Path], capsys: p
     assert counts[0] != counts[1]
     for models, message in (
         (["dpn", "dpn"], "Models of one name"),
-        (["dpn operation.gate=sigmoid"], "name=model option=value"),
-        (["a=dpn operation.gaet=sigmoid"], "Did you mean 'operation.gate'"),
+        (["dpn operation.gate_activation=sigmoid"], "name=model option=value"),
+        (["a=dpn operation.gate_activaton=sigmoid"], "Did you mean 'operation.gate_activation'"),
         (["../a=dpn"], "name=model option=value"),
         (["a=dpnn"], "Unknown model: 'dpnn'"),
     ):

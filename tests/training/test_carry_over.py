@@ -13,7 +13,7 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.encoding import EncodedFeatures, Field, IdMap
-from dynctr_tf.encoding.encoded_features import Sequence
+from dynctr_tf.encoding.encoded_features import EncodedSequence
 from dynctr_tf.layers import FieldEmbedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import CompositeOptimizer, GroupFtrl
@@ -31,7 +31,7 @@ def features_of(sizes: dict[str, int]) -> EncodedFeatures:
     for name, size in sizes.items():
         fields.append(Field(name, roles[name], first, size, max_values=3 if name == "tags" else 1))
         first += size
-    history = Sequence("history", "user", 4, fields[2].first_id, sizes["item"], field="item")
+    history = EncodedSequence("history", "user", 4, fields[2].first_id, sizes["item"], field="item")
     return EncodedFeatures(tuple(fields), (history,), sizes["scenario_id"], sizes["hour"])
 
 
@@ -101,9 +101,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "dynint_dgp": {"embedding.dim": 4, "num_layers": 2, "num_subspaces": 2},
     "dpn": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},
     "din": {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,)},
-    "can": {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,), "co_action_dim": 3, "orders": 2},
+    "can": {"embedding.dim": 4, "deep.units": (8,), "attention_units": (4,), "co_action_dim": 3, "num_orders": 2},
     "star": {"embedding.dim": 4, "deep.units": (8,), "auxiliary_units": (4,)},
-    "optmsm": {"embedding.dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "hyper_units": 3},
+    "optmsm": {"embedding.dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "code_dim": 3},
     "per_scenario": {"embedding.dim": 4, "deep.units": (8, 4)},
     "apg_dnn": {"embedding.dim": 4, "deep.units": (8, 4), "condition.kind": "group", "condition.fields": ("user",)},
 }

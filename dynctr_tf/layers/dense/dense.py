@@ -25,7 +25,7 @@ def add_bias(x: tf.Tensor, bias: Any) -> tf.Tensor:
     return x + tf.cast(bias, x.dtype)
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class Dense(stack.FloatInputs, keras.layers.Dense):  # type: ignore[misc]
     """`keras.layers.Dense` whose bias learns in bfloat16 too, see `add_bias`.
 

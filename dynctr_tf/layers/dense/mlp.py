@@ -14,7 +14,7 @@ from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class MLP(stack.Layer):
     """A multi-layer perceptron: dense, batch normalisation, activation, dropout, once per entry.
 
@@ -23,7 +23,7 @@ class MLP(stack.Layer):
     `x <- dropout(activation(batch_norm(x W_l + b_l)))` for each l.
 
     Args:
-        hidden_units: Widths of the layers. Default `(400, 400, 400)`.
+        units: Widths of the layers. Default `(400, 400, 400)`.
         activation: A Keras activation. Default `"relu"`.
         batch_norm: Whether to normalise over the batch before the activation; the dense layer then has no
             bias, which the normalisation would take away again. Default `False`.
@@ -39,7 +39,7 @@ class MLP(stack.Layer):
         `(batch, n)`.
 
     Output shape:
-        `(batch, hidden_units[-1])`.
+        `(batch, units[-1])`.
 
     Raises:
         ValueError: No layer, a width below 1, or inputs of another rank.
@@ -49,13 +49,13 @@ class MLP(stack.Layer):
     Example:
 
     >>> import tensorflow as tf
-    >>> MLP(hidden_units=(8, 4))(tf.ones((2, 3))).shape
+    >>> MLP(units=(8, 4))(tf.ones((2, 3))).shape
     TensorShape([2, 4])
     """
 
     def __init__(
         self,
-        hidden_units: Sequence[int] = (400, 400, 400),
+        units: Sequence[int] = (400, 400, 400),
         activation: Any = "relu",
         batch_norm: bool = False,
         dropout: float = 0.0,
@@ -64,19 +64,19 @@ class MLP(stack.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not hidden_units or any(units < 1 for units in hidden_units):
-            raise ValueError(f"hidden_units must be one or more widths of at least 1, got {hidden_units!r}.")
-        self.hidden_units = tuple(int(units) for units in hidden_units)
+        if not units or any(width < 1 for width in units):
+            raise ValueError(f"units must be one or more widths of at least 1, got {units!r}.")
+        self.units = tuple(int(width) for width in units)
         self.activation = keras.activations.get(activation)
         self.batch_norm = batch_norm
         self.dropout = dropout
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self._steps: list[Any] = []
-        for index, units in enumerate(self.hidden_units):
+        for index, width in enumerate(self.units):
             self._steps.append(
                 Dense(
-                    units,
+                    width,
                     activation=None if batch_norm else self.activation,
                     use_bias=not batch_norm,
                     kernel_initializer=distinct_initializer(self.kernel_initializer, index),
@@ -114,12 +114,12 @@ class MLP(stack.Layer):
         return x
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        return (input_shape[0], self.hidden_units[-1])
+        return (input_shape[0], self.units[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "hidden_units": self.hidden_units,
+            "units": self.units,
             "activation": keras.activations.serialize(self.activation),
             "batch_norm": self.batch_norm,
             "dropout": self.dropout,

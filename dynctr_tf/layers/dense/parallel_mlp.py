@@ -12,7 +12,7 @@ from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class ParallelMLP(stack.Layer):
     """A set of perceptrons of one shape that read the same vector.
 
@@ -21,8 +21,8 @@ class ParallelMLP(stack.Layer):
     `x_k <- dropout(activation(W_lk x_k + b_lk))` for each l and each k; `x_k = x` at first.
 
     Args:
-        count: Number K of perceptrons.
-        hidden_units: Widths of the layers of each. Default `(128, 64)`.
+        num_mlps: Number K of perceptrons.
+        units: Widths of the layers of each. Default `(128, 64)`.
         activation: A Keras activation. Default `"relu"`.
         linear_output: Whether the last layer has no activation and no dropout, for vectors whose directions should
             differ. Default `False`.
@@ -38,7 +38,7 @@ class ParallelMLP(stack.Layer):
         `(batch, n)`.
 
     Output shape:
-        `(batch, count, hidden_units[-1])`.
+        `(batch, num_mlps, units[-1])`.
 
     Raises:
         ValueError: Numbers below 1, no layer, or inputs of another rank.
@@ -48,14 +48,14 @@ class ParallelMLP(stack.Layer):
     Example:
 
     >>> import tensorflow as tf
-    >>> ParallelMLP(3, hidden_units=(8, 4))(tf.ones((2, 5))).shape
+    >>> ParallelMLP(3, units=(8, 4))(tf.ones((2, 5))).shape
     TensorShape([2, 3, 4])
     """
 
     def __init__(
         self,
-        count: int,
-        hidden_units: Sequence[int] = (128, 64),
+        num_mlps: int,
+        units: Sequence[int] = (128, 64),
         activation: Any = "relu",
         linear_output: bool = False,
         dropout: float = 0.0,
@@ -64,13 +64,13 @@ class ParallelMLP(stack.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if count < 1 or not hidden_units or any(units < 1 for units in hidden_units):
+        if num_mlps < 1 or not units or any(width < 1 for width in units):
             raise ValueError(
                 "There must be at least one perceptron with one or more widths of at least 1, got "
-                f"count={count}, hidden_units={tuple(hidden_units)}."
+                f"num_mlps={num_mlps}, units={tuple(units)}."
             )
-        self.count = int(count)
-        self.hidden_units = tuple(int(units) for units in hidden_units)
+        self.num_mlps = int(num_mlps)
+        self.units = tuple(int(width) for width in units)
         self.activation = keras.activations.get(activation)
         self.linear_output = linear_output
         self.dropout = dropout
@@ -86,19 +86,19 @@ class ParallelMLP(stack.Layer):
             )
         width = int(input_shape[-1])
         self.kernels, self.biases = [], []
-        for index, units in enumerate(self.hidden_units):
+        for index, units in enumerate(self.units):
             self.kernels.append(
                 self.add_weight(
                     name=f"kernels_{index + 1}",
-                    shape=(self.count, width, units),
-                    initializer=_SeparateStarts(self.kernel_initializer, index * self.count),
+                    shape=(self.num_mlps, width, units),
+                    initializer=_SeparateStarts(self.kernel_initializer, index * self.num_mlps),
                     regularizer=self.kernel_regularizer,
                     trainable=True,
                 )
             )
             self.biases.append(
                 self.add_weight(
-                    name=f"biases_{index + 1}", shape=(self.count, units), initializer="zeros", trainable=True
+                    name=f"biases_{index + 1}", shape=(self.num_mlps, units), initializer="zeros", trainable=True
                 )
             )
             width = units
@@ -110,8 +110,8 @@ class ParallelMLP(stack.Layer):
             kernels, biases = tf.cast(kernels, inputs.dtype), tf.cast(biases, inputs.dtype)
             width, units = kernels.shape[1:]
             if index == 0:
-                side_by_side = tf.reshape(tf.transpose(kernels, [1, 0, 2]), [width, self.count * units])
-                x = tf.reshape(tf.matmul(x, side_by_side), [-1, self.count, units]) + biases
+                side_by_side = tf.reshape(tf.transpose(kernels, [1, 0, 2]), [width, self.num_mlps * units])
+                x = tf.reshape(tf.matmul(x, side_by_side), [-1, self.num_mlps, units]) + biases
             else:
                 x = tf.matmul(tf.transpose(x, [1, 0, 2]), kernels)  # (K, batch, units)
                 x = tf.transpose(x, [1, 0, 2]) + biases
@@ -121,13 +121,13 @@ class ParallelMLP(stack.Layer):
         return x
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        return (input_shape[0], self.count, self.hidden_units[-1])
+        return (input_shape[0], self.num_mlps, self.units[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "count": self.count,
-            "hidden_units": self.hidden_units,
+            "num_mlps": self.num_mlps,
+            "units": self.units,
             "activation": keras.activations.serialize(self.activation),
             "linear_output": self.linear_output,
             "dropout": self.dropout,

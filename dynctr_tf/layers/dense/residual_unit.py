@@ -12,7 +12,7 @@ from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class ResidualUnit(stack.Layer):
     """Two dense layers whose output is added to their input in front of the last activation.
 
@@ -21,7 +21,7 @@ class ResidualUnit(stack.Layer):
     `output = act(x + W_2 act(W_1 x + b_1) + b_2)`.
 
     Args:
-        hidden_units: Width of the middle. Default 400.
+        hidden_dim: Width of the middle. Default 400.
         activation: A Keras activation. Default `"relu"`.
         dropout: Share of the outputs dropped in training. Default 0.0.
         kernel_initializer: Start of W_1 and W_2, a Keras initializer. Default `"glorot_uniform"`.
@@ -40,7 +40,7 @@ class ResidualUnit(stack.Layer):
     Raises:
         ValueError: A width below 1, or another rank.
 
-    Cost: `2 * n * hidden_units` multiply-adds per row and as many parameters, plus the biases.
+    Cost: `2 * n * hidden_dim` multiply-adds per row and as many parameters, plus the biases.
 
     Example:
 
@@ -54,7 +54,7 @@ class ResidualUnit(stack.Layer):
 
     def __init__(
         self,
-        hidden_units: int = 400,
+        hidden_dim: int = 400,
         activation: Any = "relu",
         dropout: float = 0.0,
         kernel_initializer: Any = "glorot_uniform",
@@ -62,9 +62,9 @@ class ResidualUnit(stack.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if hidden_units < 1:
-            raise ValueError(f"hidden_units must be at least 1, got {hidden_units}.")
-        self.hidden_units = int(hidden_units)
+        if hidden_dim < 1:
+            raise ValueError(f"hidden_dim must be at least 1, got {hidden_dim}.")
+        self.hidden_dim = int(hidden_dim)
         self.activation = keras.activations.get(activation)
         self.dropout = dropout
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -79,7 +79,7 @@ class ResidualUnit(stack.Layer):
             )
         n = input_shape[-1]
         self.kernels, self.biases = [], []
-        for index, shape in enumerate([(n, self.hidden_units), (self.hidden_units, n)]):
+        for index, shape in enumerate([(n, self.hidden_dim), (self.hidden_dim, n)]):
             self.kernels.append(
                 self.add_weight(
                     name=f"kernel_{index + 1}",
@@ -108,7 +108,7 @@ class ResidualUnit(stack.Layer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "hidden_units": self.hidden_units,
+            "hidden_dim": self.hidden_dim,
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class StopGradient(stack.Layer):
     """Returns its inputs, and passes no gradient back.
 

@@ -11,12 +11,12 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.layers.embedding.scenario_indices import checked_indices
 from dynctr_tf.nearest import unknown_name_message
 
-_BIASES = ("static", "generated", "none")
-_AGGREGATIONS = ("mean", "attention")
+_BIAS_KINDS = ("static", "dynamic", "none")
+_AGGREGATORS = ("mean", "attention")
 
 
 def resolved_width(width: int | float, inputs: int, units: int) -> int:
@@ -53,7 +53,7 @@ def check_width(argument: str, width: Any) -> None:
         )
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class AdaptiveDense(stack.ConditionedLayer):
     """A dense layer whose kernel a condition adapts to each instance.
 
@@ -64,8 +64,8 @@ class AdaptiveDense(stack.ConditionedLayer):
     generated from the condition z. The five versions of the paper by arguments:
 
     * v1, the whole kernel is generated: `rank=None`.
-    * v2, U, S and V are generated and multiplied to a kernel: `factors="generated", materialise=True`.
-    * v3, the same, applied to x one after the other: `factors="generated"`.
+    * v2, U, S and V are generated and multiplied to a kernel: `factor_kind="generated", materialise=True`.
+    * v3, the same, applied to x one after the other: `factor_kind="generated"`.
     * v4, U and V are shared: the default.
     * v5, `U = U^l U^r` and `V = V^l V^r` with an inner width P: `over_parameterisation=P`. They are multiplied once
       a batch, so a row costs what it costs in v4; `folded_config` and `folded_weights` give the v4 layer.
@@ -75,17 +75,17 @@ class AdaptiveDense(stack.ConditionedLayer):
         rank: Width K of the core; a float is a share of the smaller side of the layer, rounded up; `None` generates
             the whole kernel. Default 0.0625.
         over_parameterisation: Inner width P of the shared factors, a number or a share as above. Default `None`.
-        factors: `"shared"` or `"generated"`. Default `"shared"`.
+        factor_kind: `"shared"` or `"generated"`. Default `"shared"`.
         materialise: Whether generated factors are multiplied to a kernel per instance first. It gives the same
             numbers at a greater cost; for comparisons. Default `False`.
-        bias: `"static"`, `"generated"` (with the core) or `"none"`. Default `"static"`.
+        bias_kind: `"static"`, `"dynamic"` (generated with the core) or `"none"`. Default `"static"`.
         activation: Keras activation of the output. Default `None`.
         depth: Number of dense layers of the generator. Default 1.
         reduction_ratio: As `ParameterGenerator`. Default 4.0.
-        hidden_units: Width of the hidden layers of the generator, in place of the ratio. Default `None`.
+        hidden_dim: Width of the hidden layers of the generator, in place of the ratio. Default `None`.
         identity_start: Whether the identity is added to the generated core, so that the layer starts near the
             static one of rank K. Default `False`.
-        aggregation: How the generated numbers of several conditions become one set: `"mean"`, or `"attention"`, a
+        aggregator: How the generated numbers of several conditions become one set: `"mean"`, or `"attention"`, a
             learnt softmax over the conditions. Default `"mean"`.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
         num_groups: Number of groups whose numbers are the condition. The layer then has a table with a row for each
@@ -133,15 +133,15 @@ class AdaptiveDense(stack.ConditionedLayer):
         units: int,
         rank: int | float | None = 0.0625,
         over_parameterisation: int | float | None = None,
-        factors: str = "shared",
+        factor_kind: str = "shared",
         materialise: bool = False,
-        bias: str = "static",
+        bias_kind: str = "static",
         activation: Any = None,
         depth: int = 1,
         reduction_ratio: float = 4.0,
-        hidden_units: int | None = None,
+        hidden_dim: int | None = None,
         identity_start: bool = False,
-        aggregation: str = "mean",
+        aggregator: str = "mean",
         stop_gradient: bool = False,
         num_groups: int | None = None,
         kernel_initializer: Any = "glorot_uniform",
@@ -155,21 +155,21 @@ class AdaptiveDense(stack.ConditionedLayer):
             check_width("rank", rank)
         if over_parameterisation is not None:
             check_width("over_parameterisation", over_parameterisation)
-        if factors not in ("shared", "generated"):
-            raise ValueError(unknown_name_message("kind of factors", str(factors), ("shared", "generated")))
-        if bias not in _BIASES:
-            raise ValueError(unknown_name_message("bias", str(bias), _BIASES))
-        if aggregation not in _AGGREGATIONS:
-            raise ValueError(unknown_name_message("aggregation", str(aggregation), _AGGREGATIONS))
-        if rank is None and (identity_start or over_parameterisation is not None or factors == "generated"):
+        if factor_kind not in ("shared", "generated"):
+            raise ValueError(unknown_name_message("kind of factors", str(factor_kind), ("shared", "generated")))
+        if bias_kind not in _BIAS_KINDS:
+            raise ValueError(unknown_name_message("bias", str(bias_kind), _BIAS_KINDS))
+        if aggregator not in _AGGREGATORS:
+            raise ValueError(unknown_name_message("aggregator", str(aggregator), _AGGREGATORS))
+        if rank is None and (identity_start or over_parameterisation is not None or factor_kind == "generated"):
             raise ValueError(
                 "rank=None generates the whole kernel: there is no core to start at the identity and there are no "
-                "factors; give a rank, or leave identity_start, over_parameterisation and factors at their defaults."
+                "factors; give a rank, or leave identity_start, over_parameterisation and factor_kind as they are."
             )
-        if over_parameterisation is not None and factors == "generated":
-            raise ValueError("over_parameterisation is of shared factors; leave it out with factors='generated'.")
-        if materialise and factors != "generated":
-            raise ValueError("materialise=True multiplies generated factors; give factors='generated' with it.")
+        if over_parameterisation is not None and factor_kind == "generated":
+            raise ValueError("over_parameterisation is of shared factors; leave it out with factor_kind='generated'.")
+        if materialise and factor_kind != "generated":
+            raise ValueError("materialise=True multiplies generated factors; give factor_kind='generated' with it.")
         if num_groups is not None and num_groups < 1:
             raise ValueError(
                 f"num_groups must be at least 1, or None to generate from the condition; got {num_groups}."
@@ -177,15 +177,15 @@ class AdaptiveDense(stack.ConditionedLayer):
         self.units = int(units)
         self.rank = rank
         self.over_parameterisation = over_parameterisation
-        self.factors = factors
+        self.factor_kind = factor_kind
         self.materialise = materialise
-        self.bias_kind = bias
+        self.bias_kind = bias_kind
         self.activation = keras.activations.get(activation)
         self.depth = depth
         self.reduction_ratio = reduction_ratio
-        self.hidden_units = hidden_units
+        self.hidden_dim = hidden_dim
         self.identity_start = identity_start
-        self.aggregation = aggregation
+        self.aggregator = aggregator
         self.stop_gradient = stop_gradient
         self.num_groups = num_groups
         if num_groups is not None:
@@ -210,7 +210,7 @@ class AdaptiveDense(stack.ConditionedLayer):
         # What is generated per instance, in this order.
         self.generated_sizes: dict[str, int] = {"kernel": width * self.units} if self.rank is None else {}
         self.matrices: dict[str, Any] = {}
-        if self.factors == "generated":
+        if self.factor_kind == "generated":
             self.generated_sizes.update({"down": width * rank, "up": rank * self.units})
         elif self.rank is not None:
             if self.over_parameterisation is None:
@@ -236,13 +236,13 @@ class AdaptiveDense(stack.ConditionedLayer):
             }
         if self.rank is not None:
             self.generated_sizes["core"] = rank * rank
-        if self.bias_kind == "generated":
+        if self.bias_kind == "dynamic":
             self.generated_sizes["bias"] = self.units
         self.static_bias = None
         if self.bias_kind == "static":
             self.static_bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros", trainable=True)
         self.attention = None
-        if ranks[1] == 3 and self.aggregation == "attention":
+        if ranks[1] == 3 and self.aggregator == "attention":
             self.attention = self.add_weight(
                 name="attention",
                 shape=(condition_width, 1),
@@ -264,7 +264,7 @@ class AdaptiveDense(stack.ConditionedLayer):
             generated,
             depth=self.depth,
             reduction_ratio=self.reduction_ratio,
-            hidden_units=self.hidden_units,
+            hidden_dim=self.hidden_dim,
             stop_gradient=self.stop_gradient,
             kernel_initializer=self.kernel_initializer,
             dtype=self.dtype_policy,
@@ -338,7 +338,7 @@ class AdaptiveDense(stack.ConditionedLayer):
         parts = self.generate(inputs if condition is None else condition)
         if self.rank is None:
             y = apply_each(inputs, parts["kernel"])
-        elif self.factors == "shared":
+        elif self.factor_kind == "shared":
             down, up = self.shared_factors(inputs.dtype)
             y = tf.matmul(apply_core(tf.matmul(inputs, down), parts["core"]), up)
         elif self.materialise:
@@ -378,7 +378,7 @@ class AdaptiveDense(stack.ConditionedLayer):
                 f"{self.name} takes a kernel of shape {(self._inputs_shape[-1], self.units)}, got {kernel.shape}."
             )
         if bias is not None and self.bias_kind == "none" and np.any(np.asarray(bias)):
-            raise ValueError(f"{self.name} has bias='none', and cannot start from a bias.")
+            raise ValueError(f"{self.name} has bias_kind='none', and cannot start from a bias.")
         parts = {"kernel": kernel, "bias": np.zeros(self.units) if bias is None else np.asarray(bias, np.float64)}
         if self.rank is not None:
             parts["core"] = np.zeros([self.core_width] * 2) if self.identity_start else np.eye(self.core_width)
@@ -462,15 +462,15 @@ class AdaptiveDense(stack.ConditionedLayer):
             "units": self.units,
             "rank": self.rank,
             "over_parameterisation": self.over_parameterisation,
-            "factors": self.factors,
+            "factor_kind": self.factor_kind,
             "materialise": self.materialise,
-            "bias": self.bias_kind,
+            "bias_kind": self.bias_kind,
             "activation": keras.activations.serialize(self.activation),
             "depth": self.depth,
             "reduction_ratio": self.reduction_ratio,
-            "hidden_units": self.hidden_units,
+            "hidden_dim": self.hidden_dim,
             "identity_start": self.identity_start,
-            "aggregation": self.aggregation,
+            "aggregator": self.aggregator,
             "stop_gradient": self.stop_gradient,
             "num_groups": self.num_groups,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

@@ -14,7 +14,7 @@ from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.adaptive_dense import AdaptiveDense
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class AdaptiveMLP(stack.ConditionedLayer):
     """A multi-layer perceptron whose kernels are adapted to each instance, as `AdaptiveDense`.
 
@@ -24,7 +24,7 @@ class AdaptiveMLP(stack.ConditionedLayer):
     or self-wise the x of each layer.
 
     Args:
-        hidden_units: Widths of the layers. Default `(400, 400, 400)`.
+        units: Widths of the layers. Default `(400, 400, 400)`.
         activation: A Keras activation. Default `"relu"`.
         batch_norm: Whether to normalise over the batch before the activation; there is no bias then, which the
             normalisation would take away again. Default `False`.
@@ -43,7 +43,7 @@ class AdaptiveMLP(stack.ConditionedLayer):
         `(batch, m)`, and `(batch, n)` or `(batch, c, n)` for the condition.
 
     Output shape:
-        `(batch, hidden_units[-1])`.
+        `(batch, units[-1])`.
 
     Raises:
         ValueError: No layer, a width below 1, lists of another length, or what `AdaptiveDense` refuses.
@@ -53,7 +53,7 @@ class AdaptiveMLP(stack.ConditionedLayer):
     Example:
 
     >>> import tensorflow as tf
-    >>> AdaptiveMLP(hidden_units=(8, 4), adaptive={"rank": [3, 2]})(tf.ones((2, 3))).shape
+    >>> AdaptiveMLP(units=(8, 4), adaptive={"rank": [3, 2]})(tf.ones((2, 3))).shape
     TensorShape([2, 4])
 
     Reference:
@@ -65,7 +65,7 @@ class AdaptiveMLP(stack.ConditionedLayer):
 
     def __init__(
         self,
-        hidden_units: Sequence[int] = (400, 400, 400),
+        units: Sequence[int] = (400, 400, 400),
         activation: Any = "relu",
         batch_norm: bool = False,
         dropout: float = 0.0,
@@ -75,9 +75,9 @@ class AdaptiveMLP(stack.ConditionedLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not hidden_units or any(units < 1 for units in hidden_units):
-            raise ValueError(f"hidden_units must be one or more widths of at least 1, got {hidden_units!r}.")
-        self.hidden_units = tuple(int(units) for units in hidden_units)
+        if not units or any(width < 1 for width in units):
+            raise ValueError(f"units must be one or more widths of at least 1, got {units!r}.")
+        self.units = tuple(int(width) for width in units)
         self.activation = keras.activations.get(activation)
         self.batch_norm = batch_norm
         self.dropout = dropout
@@ -85,13 +85,13 @@ class AdaptiveMLP(stack.ConditionedLayer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.adaptive = dict(adaptive or {})
         self._steps: list[Any] = []
-        for index, units in enumerate(self.hidden_units):
+        for index, width in enumerate(self.units):
             options = {key: self._option_of(key, value, index) for key, value in self.adaptive.items()}
             if batch_norm:
-                options["bias"] = "none"
+                options["bias_kind"] = "none"
             self._steps.append(
                 AdaptiveDense(
-                    units,
+                    width,
                     activation=None if batch_norm else self.activation,
                     kernel_initializer=distinct_initializer(self.kernel_initializer, 10_000 * index),
                     kernel_regularizer=self.kernel_regularizer,
@@ -111,9 +111,9 @@ class AdaptiveMLP(stack.ConditionedLayer):
     def _option_of(self, key: str, value: Any, index: int) -> Any:
         if key not in ("rank", "over_parameterisation") or not isinstance(value, (list, tuple)):
             return value
-        if len(value) != len(self.hidden_units):
+        if len(value) != len(self.units):
             raise ValueError(
-                f"{key} of {self.name!r} must have one value for each of its {len(self.hidden_units)} layers, got "
+                f"{key} of {self.name!r} must have one value for each of its {len(self.units)} layers, got "
                 f"{len(value)}: {list(value)}."
             )
         return value[index]
@@ -160,12 +160,12 @@ class AdaptiveMLP(stack.ConditionedLayer):
         return {**self.get_config(), "adaptive": adaptive}
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
-        return (inputs_shape[0], self.hidden_units[-1])
+        return (inputs_shape[0], self.units[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "hidden_units": self.hidden_units,
+            "units": self.units,
             "activation": keras.activations.serialize(self.activation),
             "batch_norm": self.batch_norm,
             "dropout": self.dropout,

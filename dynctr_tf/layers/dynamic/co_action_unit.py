@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class CoActionUnit(stack.ConditionedLayer):
     """Applies to each value of a history a micro-perceptron whose weights are the target item's.
 
@@ -22,8 +21,8 @@ class CoActionUnit(stack.ConditionedLayer):
     of all layers and orders side by side, summed over time.
 
     Args:
-        hidden_units: Widths of the layers. Default `(8, 4)`.
-        orders: Powers 1 to `orders` of the inputs. Default 3.
+        units: Widths of the layers. Default `(8, 4)`.
+        num_orders: Powers 1 to `num_orders` of the inputs. Default 3.
         independent_orders: Whether each order has weights of its own. Default `False`.
 
     Call arguments:
@@ -35,7 +34,7 @@ class CoActionUnit(stack.ConditionedLayer):
         `(batch, t, n)`, or `(batch, n)` for a single value; condition `(batch, parameter_count(n))`, mask `(batch, t)`.
 
     Output shape:
-        `(batch, orders * sum(hidden_units))`.
+        `(batch, num_orders * sum(units))`.
 
     Raises:
         ValueError: Numbers below 1, a condition of another width, or tensors of another rank.
@@ -45,7 +44,7 @@ class CoActionUnit(stack.ConditionedLayer):
     Example:
 
     >>> import tensorflow as tf
-    >>> unit = CoActionUnit((4, 2), orders=2)
+    >>> unit = CoActionUnit((4, 2), num_orders=2)
     >>> unit(tf.ones((3, 5, 6)), tf.ones((3, unit.parameter_count(6)))).shape
     TensorShape([3, 12])
 
@@ -55,16 +54,16 @@ class CoActionUnit(stack.ConditionedLayer):
     """
 
     def __init__(
-        self, hidden_units: Sequence[int] = (8, 4), orders: int = 3, independent_orders: bool = False, **kwargs: Any
+        self, units: Sequence[int] = (8, 4), num_orders: int = 3, independent_orders: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if not hidden_units or any(units < 1 for units in hidden_units) or orders < 1:
+        if not units or any(width < 1 for width in units) or num_orders < 1:
             raise ValueError(
                 "There must be one or more widths of at least 1, and orders of at least 1, got "
-                f"hidden_units={tuple(hidden_units)}, orders={orders}."
+                f"units={tuple(units)}, num_orders={num_orders}."
             )
-        self.hidden_units = tuple(int(units) for units in hidden_units)
-        self.orders = int(orders)
+        self.units = tuple(int(width) for width in units)
+        self.num_orders = int(num_orders)
         self.independent_orders = independent_orders
 
     def parameter_count(self, width: int) -> int:
@@ -73,9 +72,9 @@ class CoActionUnit(stack.ConditionedLayer):
         Args:
             width: Width n of the inputs.
         """
-        widths = [width, *self.hidden_units]
+        widths = [width, *self.units]
         one = sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
-        return one * (self.orders if self.independent_orders else 1)
+        return one * (self.num_orders if self.independent_orders else 1)
 
     def build_weights(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
         shape = condition_shape or ()
@@ -87,7 +86,7 @@ class CoActionUnit(stack.ConditionedLayer):
         needed = self.parameter_count(int(inputs_shape[-1]))
         if shape[-1] != needed:
             raise ValueError(
-                f"The micro-network {(inputs_shape[-1], *self.hidden_units)} of {self.name} has {needed} weights, "
+                f"The micro-network {(inputs_shape[-1], *self.units)} of {self.name} has {needed} weights, "
                 f"got a condition of width {shape[-1]}."
             )
 
@@ -96,9 +95,9 @@ class CoActionUnit(stack.ConditionedLayer):
             raise ValueError(f"{self.name} takes values and a condition; got no condition.")
         x = inputs if inputs.shape.rank == 3 else inputs[:, tf.newaxis, :]
         weights = tf.cast(condition, x.dtype)
-        widths = [x.shape[-1], *self.hidden_units]
+        widths = [x.shape[-1], *self.units]
         start, outputs, power = 0, [], tf.ones_like(x)
-        for _ in range(self.orders):
+        for _ in range(self.num_orders):
             power = power * x
             start = start if self.independent_orders else 0
             hidden = power
@@ -106,7 +105,7 @@ class CoActionUnit(stack.ConditionedLayer):
                 kernel = tf.reshape(weights[:, start : start + width * units], [-1, width, units])
                 start += width * units
                 hidden = tf.matmul(hidden, kernel)  # (batch, t, units)
-                hidden = hidden if index == len(self.hidden_units) - 1 else tf.tanh(hidden)
+                hidden = hidden if index == len(self.units) - 1 else tf.tanh(hidden)
                 outputs.append(hidden)
         y = tf.concat(outputs, axis=-1)
         present = stack.given_mask(mask)
@@ -115,12 +114,12 @@ class CoActionUnit(stack.ConditionedLayer):
         return tf.reduce_sum(y, axis=1)
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
-        return (inputs_shape[0], self.orders * sum(self.hidden_units))
+        return (inputs_shape[0], self.num_orders * sum(self.units))
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "hidden_units": self.hidden_units,
-            "orders": self.orders,
+            "units": self.units,
+            "num_orders": self.num_orders,
             "independent_orders": self.independent_orders,
         }

@@ -7,16 +7,16 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-import dynctr_tf.stack  # noqa: F401  (gives `keras.saving`)
+from dynctr_tf import stack
 from dynctr_tf.layers.dynamic.dynamic_crossing import DynamicCrossing
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.layers.interaction.field_crossing import mix_fields
 from dynctr_tf.nearest import unknown_name_message
 
-_GATES = ("field", "element")
+_GRANULARITIES = ("field", "element")
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class DynamicActivation(DynamicCrossing):
     """A PIN layer whose interaction term is scaled by a gate that the instance generates.
 
@@ -27,7 +27,7 @@ class DynamicActivation(DynamicCrossing):
     the interaction term alone, not on the residual, and starts near 1, where the layer is the static one.
 
     Args:
-        gate: `"field"`, one gate value per (stacked) field, broadcast over the embedding; `"element"`, one per
+        granularity: `"field"`, one gate value per (stacked) field, broadcast over the embedding; `"element"`, one per
             entry. The paper says "gating vector", which we read as the former. Default `"field"`.
         residual: Whether X_(l-1) is added. Default `True`.
         dropout: Share of the entries of X_0 dropped in training before W. Default 0.0.
@@ -50,7 +50,7 @@ class DynamicActivation(DynamicCrossing):
         That of one input.
 
     Raises:
-        ValueError: An unknown gate, inputs that are no field map, a condition of another rank.
+        ValueError: An unknown granularity, inputs that are no field map, a condition of another rank.
 
     Cost: that of the PIN layer and of the generator: `fields ** 2 + (n + fields) * n / reduction_ratio`
     parameters, `fields ** 2 * dim + (n + fields) * n / reduction_ratio` multiply-adds per row.
@@ -68,7 +68,7 @@ class DynamicActivation(DynamicCrossing):
 
     def __init__(
         self,
-        gate: str = "field",
+        granularity: str = "field",
         residual: bool = True,
         dropout: float = 0.0,
         fields_last: bool = False,
@@ -88,9 +88,9 @@ class DynamicActivation(DynamicCrossing):
             stop_gradient=stop_gradient,
             **kwargs,
         )
-        if gate not in _GATES:
-            raise ValueError(unknown_name_message("gate", str(gate), _GATES))
-        self.gate = gate
+        if granularity not in _GRANULARITIES:
+            raise ValueError(unknown_name_message("granularity", str(granularity), _GRANULARITIES))
+        self.granularity = granularity
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
@@ -104,8 +104,8 @@ class DynamicActivation(DynamicCrossing):
         )
 
     def make_generator(self, num_fields: int, dim: int, **options: Any) -> ParameterGenerator:
-        size = (1 if self.gate == "field" else dim, num_fields)
-        return ParameterGenerator(size, output_activation="sigmoid", scale=2.0, **options)
+        size = (1 if self.granularity == "field" else dim, num_fields)
+        return ParameterGenerator(size, output_activation="sigmoid", output_scale=2.0, **options)
 
     def mixture(self, x0: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         gate = self.generate(condition)  # (batch, 1 or dim, fields)
@@ -114,7 +114,7 @@ class DynamicActivation(DynamicCrossing):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "gate": self.gate,
+            "granularity": self.granularity,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -9,16 +9,16 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 from dynctr_tf.layers.dynamic.kernel_bank import bilinear, mixed_kernel
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.layers.sequence.sequence_context import SequenceContext
 from dynctr_tf.nearest import unknown_name_message
 
-_FORMS = ("full", "depthwise", "separable")
+_KINDS = ("full", "depthwise", "separable")
 _MIXES = ("kernels", "outputs")
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class DynamicConvolution(stack.ConditionedLayer):
     """A 1-D convolution over a sequence whose taps are mixtures of expert kernels, chosen by the whole sequence.
 
@@ -32,14 +32,14 @@ class DynamicConvolution(stack.ConditionedLayer):
     Args:
         filters: Width c of the output. Default `None`: that of the inputs.
         kernel_size: Odd number k of taps. Default 3.
-        form: `"full"`, `"depthwise"` or `"separable"`. Default `"full"`.
+        kind: `"full"`, `"depthwise"` or `"separable"`. Default `"full"`.
         num_kernels: Number d of expert kernels per tap. Default 4.
-        gate: Keras activation of the select operators. Default `"softmax"`.
+        gate_activation: Keras activation of the select operators. Default `"softmax"`.
         shared_gate: Whether all taps share one select operator. Default `False`.
         static_kernel: Whether there is `K_l0`, the bias of equation 7. Default `True`.
-        context: What z is the mean of: `"none"`, the inputs themselves (globally aware); `"convolution"` or
+        context_kind: What z is the mean of: `"none"`, the inputs themselves (globally aware); `"convolution"` or
             `"separable"`, what a static one makes of them (locally aware). Default `"none"`.
-        mix: Order of products of the full form. `"kernels"` mixes a kernel per instance and convolves with it;
+        mixed: Order of products of the full form. `"kernels"` mixes a kernel per instance and convolves with it;
             `"outputs"` convolves with all experts and mixes what comes out. Default `"kernels"`.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
         kernel_initializer: Start of each expert on its own, a Keras initializer. Default `"glorot_uniform"`.
@@ -48,7 +48,7 @@ class DynamicConvolution(stack.ConditionedLayer):
 
     Call arguments:
         inputs: The sequence, float.
-        condition: z, float. Default: made of the inputs, as `context` says.
+        condition: z, float. Default: made of the inputs, as `context_kind` says.
         mask: bool, `True` where there is a value. Other positions count as 0, and give 0. Default `None`:
             everywhere.
 
@@ -63,7 +63,7 @@ class DynamicConvolution(stack.ConditionedLayer):
             tensors of another rank.
 
     Cost: `d * k * n * c` parameters. The full form takes `k * n * c * (d + t)` multiply-adds per row and holds
-    `k * n * c` numbers; with `mix="outputs"` it takes `d * t * k * n * c`, holds `t * d * min(n, c)` and makes no
+    `k * n * c` numbers; with `mixed="outputs"` it takes `d * t * k * n * c`, holds `t * d * min(n, c)` and makes no
     kernel per instance: t positions share what mixing costs, so that the first is up to d times cheaper, the
     second smaller for short sequences of wide vectors. Depthwise: `k * n * (d + t)`.
 
@@ -82,13 +82,13 @@ class DynamicConvolution(stack.ConditionedLayer):
         self,
         filters: int | None = None,
         kernel_size: int = 3,
-        form: str = "full",
+        kind: str = "full",
         num_kernels: int = 4,
-        gate: Any = "softmax",
+        gate_activation: Any = "softmax",
         shared_gate: bool = False,
         static_kernel: bool = True,
-        context: str = "none",
-        mix: str = "kernels",
+        context_kind: str = "none",
+        mixed: str = "kernels",
         stop_gradient: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         gate_initializer: Any = "glorot_uniform",
@@ -100,28 +100,28 @@ class DynamicConvolution(stack.ConditionedLayer):
             raise ValueError(f"kernel_size must be odd, so that a position has a middle tap; got {kernel_size}.")
         if filters is not None and filters < 1:
             raise ValueError(f"filters must be at least 1, or None for the width of the inputs; got {filters}.")
-        if form not in _FORMS:
-            raise ValueError(unknown_name_message("form of convolution", str(form), _FORMS))
-        if mix not in _MIXES:
-            raise ValueError(unknown_name_message("order to mix in", str(mix), _MIXES))
+        if kind not in _KINDS:
+            raise ValueError(unknown_name_message("kind of convolution", str(kind), _KINDS))
+        if mixed not in _MIXES:
+            raise ValueError(unknown_name_message("order to mix in", str(mixed), _MIXES))
         self.filters = filters
         self.kernel_size = int(kernel_size)
-        self.form = form
+        self.kind = kind
         self.num_kernels = int(num_kernels)
-        self.gate = keras.activations.get(gate)
+        self.gate_activation = keras.activations.get(gate_activation)
         self.shared_gate = shared_gate
         self.static_kernel = static_kernel
-        self.context = context
-        self.mix = mix
+        self.context_kind = context_kind
+        self.mixed = mixed
         self.stop_gradient = stop_gradient
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.gate_initializer = keras.initializers.get(gate_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.summary = SequenceContext(context, kernel_size, dtype=self.dtype_policy, name="context")
+        self.summary = SequenceContext(context_kind, kernel_size, dtype=self.dtype_policy, name="context")
         self.generator = ParameterGenerator(
             (1 if shared_gate else self.kernel_size, self.num_kernels),
             depth=1,
-            output_activation=self.gate,
+            output_activation=self.gate_activation,
             stop_gradient=False,  # stopped before the context's own convolution, which then still learns
             kernel_initializer=self.gate_initializer,
             dtype=self.dtype_policy,
@@ -134,10 +134,10 @@ class DynamicConvolution(stack.ConditionedLayer):
             raise ValueError(f"{self.name} takes a sequence (batch, t, n) with n known, got {inputs_shape}.")
         width = inputs_shape[-1]
         filters = self.filters or width
-        if self.form == "depthwise" and filters != width:
+        if self.kind == "depthwise" and filters != width:
             raise ValueError(
                 f"A depthwise convolution keeps the width {width} of the inputs, got filters={filters}; "
-                "use form='separable' to change it."
+                "use kind='separable' to change it."
             )
         self.experts = self.add_weight(
             name="experts",
@@ -145,7 +145,7 @@ class DynamicConvolution(stack.ConditionedLayer):
                 self.num_kernels + int(self.static_kernel),
                 self.kernel_size,
                 width,
-                filters if self.form == "full" else 1,
+                filters if self.kind == "full" else 1,
             ),
             initializer=self._initial_experts,
             regularizer=self.kernel_regularizer,
@@ -154,7 +154,7 @@ class DynamicConvolution(stack.ConditionedLayer):
         if condition_shape is None:
             self.summary.build(inputs_shape)
         self.generator.build((None, condition_shape[-1] if condition_shape else width))
-        if self.form == "separable":
+        if self.kind == "separable":
             self.pointwise = keras.layers.Dense(filters, use_bias=False, dtype=self.dtype_policy, name="pointwise")
             self.pointwise.build(inputs_shape)
 
@@ -184,11 +184,11 @@ class DynamicConvolution(stack.ConditionedLayer):
             shifted = padded[:, tap : tap + length]  # (batch, t, n): position i holds x_(i + l)
             gates = weights[:, 0 if self.shared_gate else tap]  # (batch, d)
             bank = experts[:, tap]  # (d, n, c)
-            if self.form == "full" and self.mix == "outputs":
+            if self.kind == "full" and self.mixed == "outputs":
                 y += bilinear(gates[:, tf.newaxis, :], shifted, bank)
                 continue
             mixed = mixed_kernel(gates, bank)  # (batch, n, c)
-            y += tf.matmul(shifted, mixed) if self.form == "full" else shifted * mixed[:, tf.newaxis, :, 0]
+            y += tf.matmul(shifted, mixed) if self.kind == "full" else shifted * mixed[:, tf.newaxis, :, 0]
         if self.pointwise is not None:
             y = self.pointwise(y)
         return y if mask is None else tf.where(mask, y, tf.zeros_like(y))
@@ -201,13 +201,13 @@ class DynamicConvolution(stack.ConditionedLayer):
             **super().get_config(),
             "filters": self.filters,
             "kernel_size": self.kernel_size,
-            "form": self.form,
+            "kind": self.kind,
             "num_kernels": self.num_kernels,
-            "gate": keras.activations.serialize(self.gate),
+            "gate_activation": keras.activations.serialize(self.gate_activation),
             "shared_gate": self.shared_gate,
             "static_kernel": self.static_kernel,
-            "context": self.context,
-            "mix": self.mix,
+            "context_kind": self.context_kind,
+            "mixed": self.mixed,
             "stop_gradient": self.stop_gradient,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "gate_initializer": keras.initializers.serialize(self.gate_initializer),

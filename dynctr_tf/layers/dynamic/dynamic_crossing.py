@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from dynctr_tf import stack
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.layers.interaction.field_crossing import FieldCrossing
 
 
@@ -87,24 +87,3 @@ class DynamicCrossing(FieldCrossing):
             "depth": self.depth,
             "stop_gradient": self.stop_gradient,
         }
-
-
-def sum_of_cosines(vectors: tf.Tensor) -> tf.Tensor:
-    """Sums the absolute cosines of all pairs of rows: 0 where the rows are orthogonal.
-
-    The sums of equations 11 and 12 of DynInt (arXiv 2301.08139), from the Gram matrix of the normalised rows.
-
-    Args:
-        vectors: float `(..., count, size)`.
-
-    Example:
-
-    >>> import tensorflow as tf
-    >>> float(sum_of_cosines(tf.constant([[2.0, 0.0], [0.0, 1.0], [0.0, -3.0]])))
-    1.0
-    """
-    unit = tf.math.l2_normalize(stack.widened(vectors), axis=-1)
-    gram = tf.abs(tf.matmul(unit, unit, transpose_b=True))  # (..., count, count)
-    # Symmetric: what stands outside the diagonal counts each pair twice.
-    outside = tf.linalg.set_diag(gram, tf.zeros(tf.shape(gram)[:-1], gram.dtype))
-    return 0.5 * tf.reduce_sum(outside, axis=[-2, -1])

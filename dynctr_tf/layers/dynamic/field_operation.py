@@ -10,16 +10,16 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
 from dynctr_tf.layers.dynamic.mixture_of_kernels import bias_options, generate_each
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.layers.sequence.masked_reductions import masked_mean, masked_softmax
 from dynctr_tf.nearest import unknown_name_message
 
-_AGGREGATORS = ("summation", "self", "attention", "concat")
+_AGGREGATORS = ("summation", "self", "attention", "concatenate")
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class FieldOperation(stack.ConditionedLayer):
     """A dense layer over each field whose kernel is a mixture that a whole field map generates.
 
@@ -32,21 +32,21 @@ class FieldOperation(stack.ConditionedLayer):
     * `"summation"`: `g_i = mean_j g(z_j)`, alike for all fields;
     * `"self"`: `g_i = g(x_i)`;
     * `"attention"`: `g_i = sum_j h_j g(z_j)`, `h = softmax_j(w_j^T z_j + c_j)`;
-    * `"concat"`: `g_i = g([z_1; ...; z_t2])`.
+    * `"concatenate"`: `g_i = g([z_1; ...; z_t2])`.
 
     With linear gates, `K_e` the e-th unit vector, W = 1 and `exclude_self`, summation is the factorization machine.
 
     Args:
         units: Width c of each output field.
-        aggregator: As above. Default `"concat"`, the paper's best.
+        aggregator: As above. Default `"concatenate"`, the paper's best.
         num_kernels: Number l of kernels, shared by all fields. Default 4.
-        gate: Keras activation of the weights. Default `"softmax"`.
+        gate_activation: Keras activation of the weights. Default `"softmax"`.
         implicit: Whether there is the parallel static part A, shared by all fields. Default `True`.
-        concat_projection: Whether the concatenation is first projected to the width of one field, without
+        project_contexts: Whether the concatenation is first projected to the width of one field, without
             bias, which fits the paper's count. Default `False`.
         exclude_self: For summation: whether field i is left out of its own context, which then needs as many
             fields as the inputs. Default `False`.
-        bias: `"dynamic"`, `"static"` or `"none"`, as in `MixtureOfKernels`. Default `"dynamic"`.
+        bias_kind: `"dynamic"`, `"static"` or `"none"`, as in `MixtureOfKernels`. Default `"dynamic"`.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
         kernel_initializer: Start of each kernel on its own, a Keras initializer. Default `"glorot_uniform"`.
         gate_initializer: Start of W. Default `"glorot_uniform"`.
@@ -87,13 +87,13 @@ class FieldOperation(stack.ConditionedLayer):
     def __init__(
         self,
         units: int,
-        aggregator: str = "concat",
+        aggregator: str = "concatenate",
         num_kernels: int = 4,
-        gate: Any = "softmax",
+        gate_activation: Any = "softmax",
         implicit: bool = True,
-        concat_projection: bool = False,
+        project_contexts: bool = False,
         exclude_self: bool = False,
-        bias: str = "dynamic",
+        bias_kind: str = "dynamic",
         stop_gradient: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         gate_initializer: Any = "glorot_uniform",
@@ -105,16 +105,16 @@ class FieldOperation(stack.ConditionedLayer):
             raise ValueError(unknown_name_message("aggregator", str(aggregator), _AGGREGATORS))
         if exclude_self and aggregator != "summation":
             raise ValueError(f"exclude_self belongs to the aggregator 'summation', got it with {aggregator!r}.")
-        if concat_projection and aggregator != "concat":
-            raise ValueError(f"concat_projection belongs to the aggregator 'concat', got it with {aggregator!r}.")
+        if project_contexts and aggregator != "concatenate":
+            raise ValueError(f"project_contexts belongs to the aggregator 'concatenate', got it with {aggregator!r}.")
         self.units = int(units)
         self.aggregator = aggregator
         self.num_kernels = int(num_kernels)
-        self.gate = keras.activations.get(gate)
+        self.gate_activation = keras.activations.get(gate_activation)
         self.implicit = implicit
-        self.concat_projection = concat_projection
+        self.project_contexts = project_contexts
         self.exclude_self = exclude_self
-        self.bias = bias
+        self.bias_kind = bias_kind
         self.stop_gradient = stop_gradient
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.gate_initializer = keras.initializers.get(gate_initializer)
@@ -122,17 +122,17 @@ class FieldOperation(stack.ConditionedLayer):
         self.generator = ParameterGenerator(
             self.num_kernels,
             depth=1,
-            output_activation=self.gate,
+            output_activation=self.gate_activation,
             stop_gradient=False,  # stopped before, so that attention and projection are cut off too
             kernel_initializer=self.gate_initializer,
             dtype=self.dtype_policy,
             name="generator",
         )
-        biases = bias_options(bias, static_kernel=False)
+        biases = bias_options(bias_kind, static_kernel=False)
         self.bank = KernelBank(
             units,
             dynamic_bias=biases["dynamic_bias"],
-            static_bias=biases["static_bias"],
+            use_bias=biases["use_bias"],
             kernel_initializer=self.kernel_initializer,
             kernel_regularizer=self.kernel_regularizer,
             dtype=self.dtype_policy,
@@ -172,14 +172,14 @@ class FieldOperation(stack.ConditionedLayer):
             )
             self.score_bias = self.add_weight(name="score_bias", shape=(fields,), initializer="zeros", trainable=True)
         generator_width = width
-        if self.aggregator == "concat" and self.concat_projection:
+        if self.aggregator == "concatenate" and self.project_contexts:
             self.projection = self.add_weight(
                 name="projection",
                 shape=(fields * width, width),
                 initializer=distinct_initializer(self.gate_initializer, 1),
                 trainable=True,
             )
-        elif self.aggregator == "concat":
+        elif self.aggregator == "concatenate":
             generator_width = fields * width
         self.generator.build((None, generator_width))
         gates = (None, inputs_shape[1], self.num_kernels) if self.gates_each_field else (None, self.num_kernels)
@@ -202,11 +202,11 @@ class FieldOperation(stack.ConditionedLayer):
 
     def gates(self, z: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         """Gives the weights of the kernels, `(batch, l)`, or `(batch, t1, l)` where fields have their own."""
-        if self.aggregator == "concat":
+        if self.aggregator == "concatenate":
             if mask is not None:
                 z = tf.where(mask[:, :, tf.newaxis], z, tf.zeros_like(z))
             z = tf.reshape(z, [-1, z.shape[1] * z.shape[2]])
-            if self.concat_projection:
+            if self.project_contexts:
                 z = tf.matmul(z, tf.cast(self.projection, z.dtype))
             return self.generator(z)
         # The weights are averaged, not the fields: equation 3 sums what is generated.
@@ -233,11 +233,11 @@ class FieldOperation(stack.ConditionedLayer):
             "units": self.units,
             "aggregator": self.aggregator,
             "num_kernels": self.num_kernels,
-            "gate": keras.activations.serialize(self.gate),
+            "gate_activation": keras.activations.serialize(self.gate_activation),
             "implicit": self.implicit,
-            "concat_projection": self.concat_projection,
+            "project_contexts": self.project_contexts,
             "exclude_self": self.exclude_self,
-            "bias": self.bias,
+            "bias_kind": self.bias_kind,
             "stop_gradient": self.stop_gradient,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "gate_initializer": keras.initializers.serialize(self.gate_initializer),

@@ -9,13 +9,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.nearest import unknown_name_message
 
 _GRANULARITIES = ("element", "position")
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class GateUnit(stack.ConditionedLayer):
     """Scales its inputs by generated gates between 0 and 2, which start at 1.
 
@@ -29,8 +29,8 @@ class GateUnit(stack.ConditionedLayer):
         include_inputs: Whether the gates see the inputs beside the condition. Default `False`.
         granularity: `"element"`, a gate for each number; `"position"`, one for each of the t vectors of inputs
             `(batch, t, n)`. Default `"element"`.
-        scale: Upper end of a gate. Default 2.0.
-        hidden_units: Width of the middle. Default `None`: that of c over the reduction ratio.
+        gate_scale: Upper end of a gate. Default 2.0.
+        hidden_dim: Width of the middle. Default `None`: that of c over the reduction ratio.
         reduction_ratio: Width of c over that of the middle. Default 4.0.
         stop_gradient: Whether the condition too is cut off from the gradient; the inputs always are. Default `False`.
         output_initializer: Start of W_2, a Keras initializer. Default `"zeros"`.
@@ -67,8 +67,8 @@ class GateUnit(stack.ConditionedLayer):
         self,
         include_inputs: bool = False,
         granularity: str = "element",
-        scale: float = 2.0,
-        hidden_units: int | None = None,
+        gate_scale: float = 2.0,
+        hidden_dim: int | None = None,
         reduction_ratio: float = 4.0,
         stop_gradient: bool = False,
         output_initializer: Any = "zeros",
@@ -79,8 +79,8 @@ class GateUnit(stack.ConditionedLayer):
             raise ValueError(unknown_name_message("granularity", str(granularity), _GRANULARITIES))
         self.include_inputs = include_inputs
         self.granularity = granularity
-        self.scale = scale
-        self.hidden_units = hidden_units
+        self.gate_scale = gate_scale
+        self.hidden_dim = hidden_dim
         self.reduction_ratio = reduction_ratio
         self.stop_gradient = stop_gradient
         self.output_initializer = keras.initializers.get(output_initializer)
@@ -99,9 +99,9 @@ class GateUnit(stack.ConditionedLayer):
         self.generator = ParameterGenerator(
             tuple(int(width) for width in size),
             reduction_ratio=self.reduction_ratio,
-            hidden_units=self.hidden_units,
+            hidden_dim=self.hidden_dim,
             output_activation="sigmoid",
-            scale=self.scale,
+            output_scale=self.gate_scale,
             stop_gradient=False,
             output_initializer=self.output_initializer,
             dtype=self.dtype_policy,
@@ -129,8 +129,8 @@ class GateUnit(stack.ConditionedLayer):
             **super().get_config(),
             "include_inputs": self.include_inputs,
             "granularity": self.granularity,
-            "scale": self.scale,
-            "hidden_units": self.hidden_units,
+            "gate_scale": self.gate_scale,
+            "hidden_dim": self.hidden_dim,
             "reduction_ratio": self.reduction_ratio,
             "stop_gradient": self.stop_gradient,
             "output_initializer": keras.initializers.serialize(self.output_initializer),

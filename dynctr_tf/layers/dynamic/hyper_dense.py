@@ -11,7 +11,7 @@ from dynctr_tf import stack
 from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class HyperDense(stack.ConditionedLayer):
     """A dense layer whose kernel is a linear function of the condition: all products of z and x, and both.
 
@@ -24,7 +24,7 @@ class HyperDense(stack.ConditionedLayer):
 
     Args:
         units: Width c of the output.
-        weight_bias: Whether there is B, the bias of the generator of the kernel. Default `True`.
+        generator_bias: Whether there is B, the bias of the generator of the kernel. Default `True`.
         dynamic_bias: Whether there is V, the generated bias. Default `True`.
         use_bias: Whether there is b. Default `True`.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
@@ -62,7 +62,7 @@ class HyperDense(stack.ConditionedLayer):
     def __init__(
         self,
         units: int,
-        weight_bias: bool = True,
+        generator_bias: bool = True,
         dynamic_bias: bool = True,
         use_bias: bool = True,
         stop_gradient: bool = False,
@@ -72,7 +72,7 @@ class HyperDense(stack.ConditionedLayer):
     ) -> None:
         super().__init__(**kwargs)
         self.units = int(units)
-        self.weight_bias = weight_bias
+        self.generator_bias = generator_bias
         self.dynamic_bias = dynamic_bias
         self.use_bias = use_bias
         self.stop_gradient = stop_gradient
@@ -81,9 +81,9 @@ class HyperDense(stack.ConditionedLayer):
         # Equation 4 is a bank of n kernels whose weights are the condition itself.
         self.bank = KernelBank(
             units,
-            static_kernel=weight_bias,
+            static_kernel=generator_bias,
             dynamic_bias=dynamic_bias,
-            static_bias=use_bias,
+            use_bias=use_bias,
             kernel_initializer=self.kernel_initializer,
             kernel_regularizer=self.kernel_regularizer,
             dtype=self.dtype_policy,
@@ -108,7 +108,7 @@ class HyperDense(stack.ConditionedLayer):
         return {
             **super().get_config(),
             "units": self.units,
-            "weight_bias": self.weight_bias,
+            "generator_bias": self.generator_bias,
             "dynamic_bias": self.dynamic_bias,
             "use_bias": self.use_bias,
             "stop_gradient": self.stop_gradient,

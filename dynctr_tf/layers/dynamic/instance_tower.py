@@ -11,11 +11,11 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class InstanceTower(stack.ConditionedLayer):
     """A perceptron whose parameters a hypernetwork generates for each instance.
 
@@ -30,7 +30,7 @@ class InstanceTower(stack.ConditionedLayer):
         hidden_units: Widths of the hidden layers. Default `(128, 64)`.
         units: Width of the linear output. Default 1.
         rank: Rank K of the wide layers. Default `None`: whole kernels.
-        code_units: Width of c, the number of kernels that are mixed. Default 8.
+        code_dim: Width of c, the number of kernels that are mixed. Default 8.
         activation: Keras activation of the hidden layers. Default `"relu"`.
         dropout: Share of their outputs dropped in training. Default 0.0.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
@@ -51,7 +51,7 @@ class InstanceTower(stack.ConditionedLayer):
     Raises:
         ValueError: Widths or a rank below 1, no condition, or tensors of another rank.
 
-    Cost: `(n + 1) * h + (h + 1) * sum(m * c + c)` parameters with h = `code_units`, and as many multiply-adds per row;
+    Cost: `(n + 1) * h + (h + 1) * sum(m * c + c)` parameters with h = `code_dim`, and as many multiply-adds per row;
     a layer of rank K: `(h + 1) * (K^2 + K) + (m + c) * K + c`. No kernel per instance is made.
 
     Example:
@@ -70,7 +70,7 @@ class InstanceTower(stack.ConditionedLayer):
         hidden_units: Sequence[int] = (128, 64),
         units: int = 1,
         rank: int | None = None,
-        code_units: int = 8,
+        code_dim: int = 8,
         activation: Any = "relu",
         dropout: float = 0.0,
         stop_gradient: bool = False,
@@ -87,7 +87,7 @@ class InstanceTower(stack.ConditionedLayer):
         self.hidden_units = tuple(int(width) for width in hidden_units)
         self.units = int(units)
         self.rank = rank
-        self.code_units = int(code_units)
+        self.code_dim = int(code_dim)
         self.activation = keras.activations.get(activation)
         self.dropout = dropout
         self.stop_gradient = stop_gradient
@@ -95,7 +95,7 @@ class InstanceTower(stack.ConditionedLayer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
         self.generator = ParameterGenerator(
-            self.code_units,
+            self.code_dim,
             depth=1,
             output_activation="relu",
             stop_gradient=stop_gradient,
@@ -127,13 +127,13 @@ class InstanceTower(stack.ConditionedLayer):
             bank = KernelBank(
                 core[1],
                 static_kernel=True,
-                static_bias=True,
+                use_bias=True,
                 kernel_initializer=distinct_initializer(self.kernel_initializer, start),
                 kernel_regularizer=self.kernel_regularizer,
                 dtype=policy,
                 name=f"bank_{index + 1}",
             )
-            bank.build((None, core[0]), (None, self.code_units))
+            bank.build((None, core[0]), (None, self.code_dim))
             self.banks.append(bank)
             width = units
 
@@ -171,7 +171,7 @@ class InstanceTower(stack.ConditionedLayer):
             "hidden_units": self.hidden_units,
             "units": self.units,
             "rank": self.rank,
-            "code_units": self.code_units,
+            "code_dim": self.code_dim,
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout,
             "stop_gradient": self.stop_gradient,

@@ -60,40 +60,40 @@ def mixed_kernel(weights: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
     return tf.reshape(kernel, [-1, width, units])
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class KernelBank(stack.ConditionedLayer):
     """A bank of dense kernels and biases, mixed per instance by weights that come from elsewhere.
 
     Use it to write an operation whose generator is your own: `MixtureOfKernels`, `HyperDense`, `DecomposedDense`
     and `FieldOperation` are generators in front of it.
 
-    `y = sum_e g_e (K_e^T x + beta_e) + K_0^T x + beta_0`, with g the condition; the last two terms are optional.
+    `y = sum_e g_e (K_e^T x + beta_e) + K_0^T x + beta_0`, with g the weights; the last two terms are optional.
     Several heads cut x and y into pieces: piece i of y is made of piece i of x.
 
     Args:
         units: Width c of the output.
         static_kernel: Whether there is the kernel K_0 that no weight scales. Default `False`.
         dynamic_bias: Whether the biases beta_e are mixed with the kernels. Default `True`.
-        static_bias: Whether there is the bias beta_0. Default `False`.
+        use_bias: Whether there is the bias beta_0. Default `False`.
         num_heads: Number h of pieces, a divisor of both widths. Default 1.
-        heads: `"block_diagonal"`, each head has kernels of its own; `"shared"`, all use the same.
+        head_kind: `"block_diagonal"`, each head has kernels of its own; `"shared"`, all use the same.
             Default `"block_diagonal"`.
         kernel_initializer: Start of each kernel on its own, a Keras initializer. Default `"glorot_uniform"`.
         kernel_regularizer: A Keras regularizer of the kernels. Default `None`.
 
     Call arguments:
         inputs: x, float.
-        condition: g, float, one weight per kernel.
+        weights: g, float, one weight per kernel.
 
     Input shape:
-        `(batch, m)` with a condition `(batch, l)`; or `(batch, t, m)` with `(batch, l)`, one mixture for all
+        `(batch, m)` with weights `(batch, l)`; or `(batch, t, m)` with `(batch, l)`, one mixture for all
         positions, or `(batch, t, l)`, one for each.
 
     Output shape:
         `(batch, units)`, or `(batch, t, units)`.
 
     Raises:
-        ValueError: A width below 1, heads that do not divide it, an unknown kind of heads, no condition, or tensors
+        ValueError: A width below 1, heads that do not divide it, an unknown kind of heads, no weights, or tensors
             of another rank.
 
     Cost: `l * m * c / h` multiply-adds per row and position, as many parameters (1 / h of them with shared
@@ -113,14 +113,17 @@ class KernelBank(stack.ConditionedLayer):
         readings of heads both fit the count that the paper prints.
     """
 
+    float_arguments = ("inputs", "weights")
+    condition_argument = "weights"
+
     def __init__(
         self,
         units: int,
         static_kernel: bool = False,
         dynamic_bias: bool = True,
-        static_bias: bool = False,
+        use_bias: bool = False,
         num_heads: int = 1,
-        heads: str = "block_diagonal",
+        head_kind: str = "block_diagonal",
         kernel_initializer: Any = "glorot_uniform",
         kernel_regularizer: Any = None,
         **kwargs: Any,
@@ -130,31 +133,34 @@ class KernelBank(stack.ConditionedLayer):
             raise ValueError(
                 f"units must be at least 1 and a multiple of num_heads, got units={units}, num_heads={num_heads}."
             )
-        if heads not in _HEADS:
-            raise ValueError(unknown_name_message("kind of heads", str(heads), _HEADS))
+        if head_kind not in _HEADS:
+            raise ValueError(unknown_name_message("kind of heads", str(head_kind), _HEADS))
         self.units = int(units)
         self.static_kernel = static_kernel
         self.dynamic_bias = dynamic_bias
-        self.static_bias = static_bias
+        self.use_bias = use_bias
         self.num_heads = int(num_heads)
-        self.heads = heads
+        self.head_kind = head_kind
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         # A layer whose weights do not sum to 1 or so, but grow with their number, sets a smaller one.
         self.start_scale = 1.0
 
-    def build_weights(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
-        ranks = (len(inputs_shape), len(condition_shape or ()))
-        widths = (inputs_shape[-1], (condition_shape or (None,))[-1])
+    def build(self, inputs_shape: Any, weights_shape: Any = None) -> None:
+        super().build(inputs_shape, weights_shape)
+
+    def build_weights(self, inputs_shape: tuple[Any, ...], weights_shape: tuple[Any, ...] | None) -> None:
+        ranks = (len(inputs_shape), len(weights_shape or ()))
+        widths = (inputs_shape[-1], (weights_shape or (None,))[-1])
         if ranks not in ((2, 2), (3, 2), (3, 3)) or None in widths:
             raise ValueError(
-                f"{self.name} takes inputs (batch, m) or (batch, t, m) and a condition (batch, l), or (batch, t, l) "
-                f"beside the latter, with m and l known; got {inputs_shape} and {condition_shape}."
+                f"{self.name} takes inputs (batch, m) or (batch, t, m) and weights (batch, l), or (batch, t, l) "
+                f"beside the latter, with m and l known; got {inputs_shape} and {weights_shape}."
             )
         width, count = widths
         if width % self.num_heads:
             raise ValueError(f"num_heads={self.num_heads} must divide the width of the inputs, got {width}.")
-        sets = self.num_heads if self.heads == "block_diagonal" else 1
+        sets = self.num_heads if self.head_kind == "block_diagonal" else 1
         size = (width // self.num_heads, self.units // self.num_heads)
         self.kernels = self.add_weight(
             name="kernels",
@@ -174,7 +180,7 @@ class KernelBank(stack.ConditionedLayer):
             )
         if self.dynamic_bias:
             self.biases = self.add_weight(name="biases", shape=(count, self.units), initializer="zeros", trainable=True)
-        if self.static_bias:
+        if self.use_bias:
             self.unmixed_bias = self.add_weight(
                 name="static_bias", shape=(self.units,), initializer="zeros", trainable=True
             )
@@ -190,10 +196,10 @@ class KernelBank(stack.ConditionedLayer):
         scale = self.start_scale if count > 1 else 1.0
         return scale * tf.reshape(tf.stack(starts), shape)
 
-    def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
-        if condition is None:
-            raise ValueError(f"{self.name} takes inputs and a condition, the weights of its kernels; got no condition.")
-        x, gates = inputs, tf.cast(condition, inputs.dtype)
+    def call(self, inputs: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+        if weights is None:
+            raise ValueError(f"{self.name} takes inputs and the weights of its kernels; got no weights.")
+        x, gates = inputs, tf.cast(weights, inputs.dtype)
         if x.shape.rank == 3 and gates.shape.rank == 2:
             gates = gates[:, tf.newaxis, :]  # (batch, 1, l): one mixture for all positions
         kernels = tf.cast(self.kernels, x.dtype)
@@ -206,7 +212,7 @@ class KernelBank(stack.ConditionedLayer):
             y = tf.matmul(x, mixed_kernel(weights[:, 0], kernels[0]))
         elif self.num_heads == 1:
             y = bilinear(weights, x, kernels[0])
-        elif self.heads == "block_diagonal":
+        elif self.head_kind == "block_diagonal":
             pieces = tf.split(x, self.num_heads, axis=-1)
             y = tf.concat([bilinear(weights, piece, kernels[i]) for i, piece in enumerate(pieces)], axis=-1)
         else:
@@ -230,7 +236,7 @@ class KernelBank(stack.ConditionedLayer):
             return False
         return bool(x.shape[1] > 1 and max(x.shape[2], self.units) <= x.shape[1] * weights.shape[2])
 
-    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
+    def compute_output_shape(self, inputs_shape: Any, weights_shape: Any = None) -> tuple[Any, ...]:
         return (*tuple(inputs_shape)[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
@@ -239,9 +245,9 @@ class KernelBank(stack.ConditionedLayer):
             "units": self.units,
             "static_kernel": self.static_kernel,
             "dynamic_bias": self.dynamic_bias,
-            "static_bias": self.static_bias,
+            "use_bias": self.use_bias,
             "num_heads": self.num_heads,
-            "heads": self.heads,
+            "head_kind": self.head_kind,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

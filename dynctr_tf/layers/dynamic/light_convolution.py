@@ -13,7 +13,7 @@ from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.sequence.masked_reductions import presence
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class LightConvolution(stack.MaskedLayer):
     """A depthwise convolution with few taps for all channels, softmax-normalised: static, or generated per position.
 
@@ -27,7 +27,7 @@ class LightConvolution(stack.MaskedLayer):
     Args:
         kernel_size: Odd number k of taps. Default 3.
         num_heads: Number of heads, a divisor of the width; the channels of a head share taps. Default 2.
-        generated: Whether the taps are generated. Default `True`.
+        dynamic_kernel: Whether the taps are generated. Default `True`.
         glu: Whether a gated linear unit comes first. Default `True`.
         kernel_initializer: Start of all kernels, a Keras initializer. Default `"glorot_uniform"`.
 
@@ -62,7 +62,7 @@ class LightConvolution(stack.MaskedLayer):
         self,
         kernel_size: int = 3,
         num_heads: int = 2,
-        generated: bool = True,
+        dynamic_kernel: bool = True,
         glu: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         **kwargs: Any,
@@ -75,7 +75,7 @@ class LightConvolution(stack.MaskedLayer):
             )
         self.kernel_size = int(kernel_size)
         self.num_heads = int(num_heads)
-        self.generated = generated
+        self.dynamic_kernel = dynamic_kernel
         self.glu = glu
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
@@ -88,7 +88,7 @@ class LightConvolution(stack.MaskedLayer):
             raise ValueError(f"num_heads={self.num_heads} must divide the width of the inputs, got {width}.")
         self.dense = {}
         sizes = {"output": width, **({"value": width, "gate": width} if self.glu else {})}
-        if self.generated:
+        if self.dynamic_kernel:
             sizes["taps"] = self.num_heads * self.kernel_size
         for index, (name, units) in enumerate(sizes.items()):
             dense = Dense(
@@ -100,7 +100,7 @@ class LightConvolution(stack.MaskedLayer):
             )
             dense.build((None, None, width))
             self.dense[name] = dense
-        if not self.generated:
+        if not self.dynamic_kernel:
             self.taps = self.add_weight(
                 name="taps",
                 shape=(self.num_heads, self.kernel_size),
@@ -117,7 +117,7 @@ class LightConvolution(stack.MaskedLayer):
             x = self.dense["value"](x) * tf.cast(gate, x.dtype)
             x = tf.where(present, x, tf.zeros_like(x))
         batch, length, width = tf.shape(x)[0], tf.shape(x)[1], x.shape[-1]
-        if self.generated:
+        if self.dynamic_kernel:
             logits = tf.reshape(self.dense["taps"](x), [batch, length, self.num_heads, self.kernel_size])
         else:
             logits = tf.convert_to_tensor(self.taps)[tf.newaxis, tf.newaxis]
@@ -139,7 +139,7 @@ class LightConvolution(stack.MaskedLayer):
             **super().get_config(),
             "kernel_size": self.kernel_size,
             "num_heads": self.num_heads,
-            "generated": self.generated,
+            "dynamic_kernel": self.dynamic_kernel,
             "glu": self.glu,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

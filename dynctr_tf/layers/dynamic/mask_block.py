@@ -9,10 +9,10 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import Dense
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class MaskBlock(stack.ConditionedLayer):
     """Multiplies its inputs by an instance-guided mask, then a dense layer, layer normalisation and ReLU.
 
@@ -24,7 +24,7 @@ class MaskBlock(stack.ConditionedLayer):
 
     Args:
         units: Width of the output.
-        reduction_ratio: Width of the middle of the mask's network over the width of x: above 1, it expands.
+        expansion_ratio: Width of the middle of the mask's network over the width of x: above 1, it expands.
             Default 2.0.
         dropout: Share of the outputs dropped in training. Default 0.0.
         kernel_initializer: Start of all kernels, a Keras initializer. Default `"glorot_uniform"`.
@@ -60,19 +60,19 @@ class MaskBlock(stack.ConditionedLayer):
     def __init__(
         self,
         units: int,
-        reduction_ratio: float = 2.0,
+        expansion_ratio: float = 2.0,
         dropout: float = 0.0,
         kernel_initializer: Any = "glorot_uniform",
         kernel_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if units < 1 or reduction_ratio <= 0:
+        if units < 1 or expansion_ratio <= 0:
             raise ValueError(
-                f"units must be at least 1 and reduction_ratio above 0, got {units} and {reduction_ratio}."
+                f"units must be at least 1 and expansion_ratio above 0, got {units} and {expansion_ratio}."
             )
         self.units = int(units)
-        self.reduction_ratio = reduction_ratio
+        self.expansion_ratio = expansion_ratio
         self.dropout = dropout
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -89,7 +89,7 @@ class MaskBlock(stack.ConditionedLayer):
         width = int(inputs_shape[-1])
         self.generator = ParameterGenerator(
             width,
-            hidden_units=max(1, int(width * self.reduction_ratio)),
+            hidden_dim=max(1, int(width * self.expansion_ratio)),
             stop_gradient=False,
             kernel_initializer=self.kernel_initializer,
             dtype=self.dtype_policy,
@@ -119,7 +119,7 @@ class MaskBlock(stack.ConditionedLayer):
         return {
             **super().get_config(),
             "units": self.units,
-            "reduction_ratio": self.reduction_ratio,
+            "expansion_ratio": self.expansion_ratio,
             "dropout": self.dropout,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),

@@ -8,12 +8,12 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.nearest import unknown_name_message
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class MixtureOfKernels(stack.ConditionedLayer):
     """A dense layer whose kernel and bias are a mixture of static ones, with weights that the condition generates.
 
@@ -27,14 +27,14 @@ class MixtureOfKernels(stack.ConditionedLayer):
     Args:
         units: Width c of the output.
         num_kernels: Number l of kernels, the hidden width of the generator. Default 4.
-        gate: Keras activation of the weights; the paper tries `"softmax"` and `"sigmoid"`. Softmax starts near
-            1 / l. Default `"softmax"`.
+        gate_activation: Keras activation of the weights; the paper tries `"softmax"` and `"sigmoid"`. Softmax starts
+            near 1 / l. Default `"softmax"`.
         static_kernel: Whether the generator's second layer has its bias. The paper's formula has it, its counts
             have not. Default `False`.
-        bias: Which bias there is: `"dynamic"`, one per kernel, mixed with them; `"static"`; or `"none"`.
+        bias_kind: Which bias there is: `"dynamic"`, one per kernel, mixed with them; `"static"`; or `"none"`.
             Default `"dynamic"`.
         num_heads: Number h of pieces that x and y are cut into, a divisor of both widths. Default 1.
-        heads: `"block_diagonal"`, each head has kernels of its own; `"shared"`, all use the same. The gate is one.
+        head_kind: `"block_diagonal"`, each head has kernels of its own; `"shared"`, all use the same. The gate is one.
             Default `"block_diagonal"`.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
         kernel_initializer: Start of each kernel on its own, a Keras initializer. Default `"glorot_uniform"`.
@@ -76,11 +76,11 @@ class MixtureOfKernels(stack.ConditionedLayer):
         self,
         units: int,
         num_kernels: int = 4,
-        gate: Any = "softmax",
+        gate_activation: Any = "softmax",
         static_kernel: bool = False,
-        bias: str = "dynamic",
+        bias_kind: str = "dynamic",
         num_heads: int = 1,
-        heads: str = "block_diagonal",
+        head_kind: str = "block_diagonal",
         stop_gradient: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         gate_initializer: Any = "glorot_uniform",
@@ -90,11 +90,11 @@ class MixtureOfKernels(stack.ConditionedLayer):
         super().__init__(**kwargs)
         self.units = int(units)
         self.num_kernels = int(num_kernels)
-        self.gate = keras.activations.get(gate)
+        self.gate_activation = keras.activations.get(gate_activation)
         self.static_kernel = static_kernel
-        self.bias = bias
+        self.bias_kind = bias_kind
         self.num_heads = int(num_heads)
-        self.heads = heads
+        self.head_kind = head_kind
         self.stop_gradient = stop_gradient
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.gate_initializer = keras.initializers.get(gate_initializer)
@@ -102,7 +102,7 @@ class MixtureOfKernels(stack.ConditionedLayer):
         self.generator = ParameterGenerator(
             self.num_kernels,
             depth=1,
-            output_activation=self.gate,
+            output_activation=self.gate_activation,
             stop_gradient=stop_gradient,
             kernel_initializer=self.gate_initializer,
             dtype=self.dtype_policy,
@@ -111,9 +111,9 @@ class MixtureOfKernels(stack.ConditionedLayer):
         self.bank = KernelBank(
             units,
             static_kernel=static_kernel,
-            **bias_options(bias, static_kernel),
+            **bias_options(bias_kind, static_kernel),
             num_heads=num_heads,
-            heads=heads,
+            head_kind=head_kind,
             kernel_initializer=self.kernel_initializer,
             kernel_regularizer=self.kernel_regularizer,
             dtype=self.dtype_policy,
@@ -137,11 +137,11 @@ class MixtureOfKernels(stack.ConditionedLayer):
             **super().get_config(),
             "units": self.units,
             "num_kernels": self.num_kernels,
-            "gate": keras.activations.serialize(self.gate),
+            "gate_activation": keras.activations.serialize(self.gate_activation),
             "static_kernel": self.static_kernel,
-            "bias": self.bias,
+            "bias_kind": self.bias_kind,
             "num_heads": self.num_heads,
-            "heads": self.heads,
+            "head_kind": self.head_kind,
             "stop_gradient": self.stop_gradient,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "gate_initializer": keras.initializers.serialize(self.gate_initializer),
@@ -160,9 +160,9 @@ def bias_options(bias: str, static_kernel: bool) -> dict[str, bool]:
         ValueError: Another kind.
     """
     kinds = {
-        "dynamic": {"dynamic_bias": True, "static_bias": static_kernel},
-        "static": {"dynamic_bias": False, "static_bias": True},
-        "none": {"dynamic_bias": False, "static_bias": False},
+        "dynamic": {"dynamic_bias": True, "use_bias": static_kernel},
+        "static": {"dynamic_bias": False, "use_bias": True},
+        "none": {"dynamic_bias": False, "use_bias": False},
     }
     if bias not in kinds:
         raise ValueError(unknown_name_message("bias", str(bias), kinds))

@@ -11,12 +11,12 @@ from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.gate_unit import GateUnit
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.layers.sequence.masked_reductions import masked_softmax, presence
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class PersonalizedAttention(stack.ConditionedLayer):
     """Multi-head self-attention whose queries and keys are scaled, and whose values are mixed, by a condition.
 

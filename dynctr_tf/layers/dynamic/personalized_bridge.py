@@ -8,11 +8,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.layers.dynamic.generator import ParameterGenerator
 from dynctr_tf.layers.dynamic.kernel_bank import KernelBank
+from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class PersonalizedBridge(stack.ConditionedLayer):
     """Transforms an embedding by a matrix that is generated from what characterises its user.
 
@@ -23,7 +23,7 @@ class PersonalizedBridge(stack.ConditionedLayer):
 
     Args:
         units: Width of the output. Default `None`: that of the inputs.
-        code_units: Width of the middle of the meta-network. Default 8.
+        hidden_dim: Width of the middle of the meta-network. Default 8.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
         kernel_initializer: Start of all kernels, a Keras initializer. Default `"glorot_uniform"`.
 
@@ -40,7 +40,7 @@ class PersonalizedBridge(stack.ConditionedLayer):
     Raises:
         ValueError: Numbers below 1, no condition, or tensors of another rank.
 
-    Cost: `(n + 1) * h + (h + 1) * m * units` parameters and multiply-adds per row, with h = `code_units`.
+    Cost: `(n + 1) * h + (h + 1) * m * units` parameters and multiply-adds per row, with h = `hidden_dim`.
 
     Example:
 
@@ -56,20 +56,20 @@ class PersonalizedBridge(stack.ConditionedLayer):
     def __init__(
         self,
         units: int | None = None,
-        code_units: int = 8,
+        hidden_dim: int = 8,
         stop_gradient: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if (units is not None and units < 1) or code_units < 1:
-            raise ValueError(f"units and code_units must be at least 1, got units={units}, code_units={code_units}.")
+        if (units is not None and units < 1) or hidden_dim < 1:
+            raise ValueError(f"units and hidden_dim must be at least 1, got units={units}, hidden_dim={hidden_dim}.")
         self.units = units
-        self.code_units = int(code_units)
+        self.hidden_dim = int(hidden_dim)
         self.stop_gradient = stop_gradient
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.generator = ParameterGenerator(
-            self.code_units,
+            self.hidden_dim,
             depth=1,
             output_activation="relu",
             stop_gradient=stop_gradient,
@@ -94,7 +94,7 @@ class PersonalizedBridge(stack.ConditionedLayer):
             name="bank",
         )
         self.generator.build(shapes[1])
-        self.bank.build(inputs_shape, (None, self.code_units))
+        self.bank.build(inputs_shape, (None, self.hidden_dim))
 
     def call(self, inputs: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
         return self.bank(inputs, self.generator(condition))
@@ -106,7 +106,7 @@ class PersonalizedBridge(stack.ConditionedLayer):
         return {
             **super().get_config(),
             "units": self.units,
-            "code_units": self.code_units,
+            "hidden_dim": self.hidden_dim,
             "stop_gradient": self.stop_gradient,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

@@ -14,7 +14,7 @@ from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.dynamic.gate_unit import GateUnit
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class PersonalizedMLP(stack.ConditionedLayer):
     """A perceptron whose hidden layers are each scaled by a `GateUnit`.
 
@@ -25,10 +25,10 @@ class PersonalizedMLP(stack.ConditionedLayer):
     the plain perceptron.
 
     Args:
-        hidden_units: Widths of the layers. Default `(400, 400, 400)`.
+        units: Widths of the layers. Default `(400, 400, 400)`.
         activation: A Keras activation. Default `"relu"`.
         dropout: Share of the outputs of each layer dropped in training. Default 0.0.
-        scale: As `GateUnit`. Default 2.0.
+        gate_scale: As `GateUnit`. Default 2.0.
         reduction_ratio: As `GateUnit`. Default 4.0.
         stop_gradient: As `GateUnit`. Default `False`.
         output_initializer: As `GateUnit`. Default `"zeros"`.
@@ -44,7 +44,7 @@ class PersonalizedMLP(stack.ConditionedLayer):
         `(batch, m)` and `(batch, n)`.
 
     Output shape:
-        `(batch, hidden_units[-1])`.
+        `(batch, units[-1])`.
 
     Raises:
         ValueError: No layer, widths below 1, no condition, or tensors of another rank.
@@ -54,7 +54,7 @@ class PersonalizedMLP(stack.ConditionedLayer):
     Example:
 
     >>> import tensorflow as tf
-    >>> PersonalizedMLP(hidden_units=(8, 4))(tf.ones((2, 3)), tf.ones((2, 5))).shape
+    >>> PersonalizedMLP(units=(8, 4))(tf.ones((2, 3)), tf.ones((2, 5))).shape
     TensorShape([2, 4])
 
     Reference:
@@ -64,10 +64,10 @@ class PersonalizedMLP(stack.ConditionedLayer):
 
     def __init__(
         self,
-        hidden_units: Sequence[int] = (400, 400, 400),
+        units: Sequence[int] = (400, 400, 400),
         activation: Any = "relu",
         dropout: float = 0.0,
-        scale: float = 2.0,
+        gate_scale: float = 2.0,
         reduction_ratio: float = 4.0,
         stop_gradient: bool = False,
         output_initializer: Any = "zeros",
@@ -76,12 +76,12 @@ class PersonalizedMLP(stack.ConditionedLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not hidden_units or any(units < 1 for units in hidden_units):
-            raise ValueError(f"hidden_units must be one or more widths of at least 1, got {hidden_units!r}.")
-        self.hidden_units = tuple(int(units) for units in hidden_units)
+        if not units or any(width < 1 for width in units):
+            raise ValueError(f"units must be one or more widths of at least 1, got {units!r}.")
+        self.units = tuple(int(width) for width in units)
         self.activation = keras.activations.get(activation)
         self.dropout = dropout
-        self.scale = scale
+        self.gate_scale = gate_scale
         self.reduction_ratio = reduction_ratio
         self.stop_gradient = stop_gradient
         self.output_initializer = keras.initializers.get(output_initializer)
@@ -97,18 +97,18 @@ class PersonalizedMLP(stack.ConditionedLayer):
                 dtype=self.dtype_policy,
                 name=f"dense_{index + 1}",
             )
-            for index, units in enumerate(self.hidden_units)
+            for index, units in enumerate(self.units)
         ]
         self.gates = [
             GateUnit(
-                scale=scale,
+                gate_scale=gate_scale,
                 reduction_ratio=reduction_ratio,
                 stop_gradient=stop_gradient,
                 output_initializer=self.output_initializer,
                 dtype=self.dtype_policy,
                 name=f"gate_{index + 1}",
             )
-            for index in range(len(self.hidden_units))
+            for index in range(len(self.units))
         ]
 
     def build_weights(self, inputs_shape: tuple[Any, ...], condition_shape: tuple[Any, ...] | None) -> None:
@@ -132,15 +132,15 @@ class PersonalizedMLP(stack.ConditionedLayer):
         return x
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple[Any, ...]:
-        return (inputs_shape[0], self.hidden_units[-1])
+        return (inputs_shape[0], self.units[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "hidden_units": self.hidden_units,
+            "units": self.units,
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout,
-            "scale": self.scale,
+            "gate_scale": self.gate_scale,
             "reduction_ratio": self.reduction_ratio,
             "stop_gradient": self.stop_gradient,
             "output_initializer": keras.initializers.serialize(self.output_initializer),

@@ -12,7 +12,7 @@ from dynctr_tf.layers.dynamic.mixture_of_kernels import MixtureOfKernels
 from dynctr_tf.layers.sequence.sequence_context import SequenceContext
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class QueryOperation(stack.ConditionedLayer):
     """A dense layer on the query whose kernel is generated from the history of behaviours.
 
@@ -25,10 +25,10 @@ class QueryOperation(stack.ConditionedLayer):
     Args:
         units: Width c of the output.
         num_kernels: Number l of kernels. Default 4.
-        gate: Keras activation of their weights. Default `"softmax"`.
+        gate_activation: Keras activation of their weights. Default `"softmax"`.
         static_kernel: Whether there is a kernel and bias that no weight scales. Default `True`.
-        bias: `"dynamic"`, `"static"` or `"none"`. Default `"dynamic"`.
-        context: What z is the mean of, as in `SequenceContext`: `"none"`, `"convolution"` or `"separable"`.
+        bias_kind: `"dynamic"`, `"static"` or `"none"`. Default `"dynamic"`.
+        context_kind: What z is the mean of, as in `SequenceContext`: `"none"`, `"convolution"` or `"separable"`.
             Default `"none"`.
         kernel_size: Odd number of taps of that convolution. Default 3.
         stop_gradient: Whether the behaviours are cut off from the gradient. Default `False`.
@@ -65,10 +65,10 @@ class QueryOperation(stack.ConditionedLayer):
         self,
         units: int,
         num_kernels: int = 4,
-        gate: Any = "softmax",
+        gate_activation: Any = "softmax",
         static_kernel: bool = True,
-        bias: str = "dynamic",
-        context: str = "none",
+        bias_kind: str = "dynamic",
+        context_kind: str = "none",
         kernel_size: int = 3,
         stop_gradient: bool = False,
         kernel_initializer: Any = "glorot_uniform",
@@ -78,21 +78,21 @@ class QueryOperation(stack.ConditionedLayer):
         super().__init__(**kwargs)
         self.units = int(units)
         self.num_kernels = int(num_kernels)
-        self.gate = keras.activations.get(gate)
+        self.gate_activation = keras.activations.get(gate_activation)
         self.static_kernel = static_kernel
-        self.bias = bias
-        self.context = context
+        self.bias_kind = bias_kind
+        self.context_kind = context_kind
         self.kernel_size = int(kernel_size)
         self.stop_gradient = stop_gradient
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.summary = SequenceContext(context, kernel_size, dtype=self.dtype_policy, name="context")
+        self.summary = SequenceContext(context_kind, kernel_size, dtype=self.dtype_policy, name="context")
         self.mixture = MixtureOfKernels(
             units,
             num_kernels,
-            gate=self.gate,
+            gate_activation=self.gate_activation,
             static_kernel=static_kernel,
-            bias=bias,
+            bias_kind=bias_kind,
             stop_gradient=False,  # stopped before the context's own convolution, which then still learns
             kernel_initializer=self.kernel_initializer,
             kernel_regularizer=self.kernel_regularizer,
@@ -121,10 +121,10 @@ class QueryOperation(stack.ConditionedLayer):
             **super().get_config(),
             "units": self.units,
             "num_kernels": self.num_kernels,
-            "gate": keras.activations.serialize(self.gate),
+            "gate_activation": keras.activations.serialize(self.gate_activation),
             "static_kernel": self.static_kernel,
-            "bias": self.bias,
-            "context": self.context,
+            "bias_kind": self.bias_kind,
+            "context_kind": self.context_kind,
             "kernel_size": self.kernel_size,
             "stop_gradient": self.stop_gradient,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

@@ -2,12 +2,10 @@
 
 from dynctr_tf.layers.embedding.field_embedding import FieldEmbedding
 from dynctr_tf.layers.embedding.field_selection import FieldSelection
-from dynctr_tf.layers.embedding.scenario_field_embedding import ScenarioFieldEmbedding
 from dynctr_tf.layers.embedding.value_pooling import ValuePooling
 
 __all__ = [
     "FieldEmbedding",
     "FieldSelection",
-    "ScenarioFieldEmbedding",
     "ValuePooling",
 ]

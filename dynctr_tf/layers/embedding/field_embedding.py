@@ -11,7 +11,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class FieldEmbedding(keras.layers.Layer):
     """Turns ids of one id space into embeddings: one table, one gather, one row-sparse gradient.
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class FieldSelection(stack.Layer):
     """Takes some fields of a field map, or some columns of each.
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.nearest import unknown_name_message
 
-_MODES = ("mean", "sum")
+_POOLINGS = ("mean", "sum")
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class ValuePooling(stack.Layer):
     """Pools the embeddings of each multi-valued field over its values, padding left out.
 
@@ -24,7 +23,7 @@ class ValuePooling(stack.Layer):
     with no value at all gives 0. The embedding of padding must be 0, as `FieldEmbedding` makes it.
 
     Args:
-        mode: `"mean"` or `"sum"`. Default `"mean"`.
+        pooling: `"mean"` or `"sum"`. Default `"mean"`.
 
     Call arguments:
         inputs: A list: the embeddings, then one int tensor of ids for each field to pool, in the order in
@@ -37,7 +36,7 @@ class ValuePooling(stack.Layer):
         `(batch, n - n_1 - n_2 - ... + number of pooled fields, dim)`.
 
     Raises:
-        ValueError: An unknown mode, ranks that differ from these, or more values than rows.
+        ValueError: An unknown pooling, ranks that differ from these, or more values than rows.
 
     Cost: no parameters; dim additions per value.
 
@@ -51,11 +50,11 @@ class ValuePooling(stack.Layer):
 
     float_arguments = ()  # embeddings beside ids
 
-    def __init__(self, mode: str = "mean", **kwargs: Any) -> None:
+    def __init__(self, pooling: str = "mean", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if mode not in _MODES:
-            raise ValueError(unknown_name_message("pooling mode", str(mode), _MODES))
-        self.mode = mode
+        if pooling not in _POOLINGS:
+            raise ValueError(unknown_name_message("pooling", str(pooling), _POOLINGS))
+        self.pooling = pooling
 
     def build(self, input_shape: Any) -> None:
         self._check(input_shape)
@@ -83,7 +82,7 @@ class ValuePooling(stack.Layer):
         for part in ids:
             values = embeddings[:, start : start + part.shape[1]]  # (batch, n_j, dim)
             pooled = tf.reduce_sum(values, axis=1, keepdims=True)  # (batch, 1, dim)
-            if self.mode == "mean":
+            if self.pooling == "mean":
                 count = tf.reduce_sum(tf.cast(tf.not_equal(part, 0), pooled.dtype), axis=1)
                 pooled = tf.math.divide_no_nan(pooled, count[:, tf.newaxis, tf.newaxis])
             fields.append(pooled)
@@ -95,4 +94,4 @@ class ValuePooling(stack.Layer):
         return (batch, rows - sum(widths) + len(widths), dim)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "mode": self.mode}
+        return {**super().get_config(), "pooling": self.pooling}

@@ -14,7 +14,7 @@ from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import field_map_sizes, later_fields, number_of_pairs
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class AttentionalPooling(stack.Layer):
     """Sums the entry-wise products of all pairs of fields, each with a weight that a small network gives it.
 

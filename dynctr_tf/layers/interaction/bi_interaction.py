@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class BiInteraction(stack.Layer):
     """Sums the entry-wise products of all pairs of fields to one vector.
 

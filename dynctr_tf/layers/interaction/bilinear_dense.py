@@ -11,7 +11,7 @@ from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.bilinear_products import (
-    BILINEAR_MODES,
+    BILINEAR_KINDS,
     bilinear_blocks,
     initial_matrices,
     matrices_of_left_fields,
@@ -24,7 +24,7 @@ from dynctr_tf.nearest import unknown_name_message
 _LEAST_COLUMNS = 2048
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class BilinearDense(stack.Layer):
     """A dense layer on all bilinear products of pairs of fields, which never holds all of them.
 
@@ -38,7 +38,7 @@ class BilinearDense(stack.Layer):
 
     Args:
         units: Width of the output.
-        mode: Which pairs share W: `"all"`, those of `"each"` left field i, or none (`"interaction"`).
+        kind: Which pairs share W: `"all"`, those of `"each"` left field i, or none (`"interaction"`).
             Default `"interaction"`.
         activation: The activation, a Keras activation. Default `None`.
         use_bias: Whether there is a bias b. Default `True`.
@@ -55,7 +55,7 @@ class BilinearDense(stack.Layer):
         `(batch, units)`.
 
     Raises:
-        ValueError: An unknown mode, fewer than one unit or two fields, another rank or unknown sizes.
+        ValueError: An unknown kind, fewer than one unit or two fields, another rank or unknown sizes.
 
     Cost: with P pairs `P * dim * units` parameters and multiply-adds per row beside those of
     `BilinearInteraction`.
@@ -63,7 +63,7 @@ class BilinearDense(stack.Layer):
     Example:
 
     >>> import tensorflow as tf
-    >>> BilinearDense(4, mode="each")(tf.ones((2, 5, 3))).shape
+    >>> BilinearDense(4, kind="each")(tf.ones((2, 5, 3))).shape
     TensorShape([2, 4])
 
     Reference:
@@ -74,7 +74,7 @@ class BilinearDense(stack.Layer):
     def __init__(
         self,
         units: int,
-        mode: str = "interaction",
+        kind: str = "interaction",
         activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
@@ -84,10 +84,10 @@ class BilinearDense(stack.Layer):
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"units must be at least 1, got {units}.")
-        if mode not in BILINEAR_MODES:
-            raise ValueError(unknown_name_message("mode", str(mode), BILINEAR_MODES))
+        if kind not in BILINEAR_KINDS:
+            raise ValueError(unknown_name_message("kind of bilinear product", str(kind), BILINEAR_KINDS))
         self.units = int(units)
-        self.mode = mode
+        self.kind = kind
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -95,7 +95,7 @@ class BilinearDense(stack.Layer):
 
     def build(self, input_shape: Any) -> None:
         fields, dim = field_map_sizes(self.name, input_shape, least_fields=2)
-        count = number_of_matrices(self.mode, fields)
+        count = number_of_matrices(self.kind, fields)
         self.bilinear_kernel = self.add_weight(
             name="bilinear_kernel",
             shape=(dim, count * dim),
@@ -116,7 +116,7 @@ class BilinearDense(stack.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         _, fields, dim = inputs.shape
-        matrices = matrices_of_left_fields(tf.cast(self.bilinear_kernel, inputs.dtype), self.mode, fields, dim)
+        matrices = matrices_of_left_fields(tf.cast(self.bilinear_kernel, inputs.dtype), self.kind, fields, dim)
         chunks = _chunks([(fields - 1 - left) * dim for left in range(fields - 1)])
         rows = tf.split(tf.cast(self.kernel, inputs.dtype), [columns for _, _, columns in chunks], axis=0)
         parts = []
@@ -135,7 +135,7 @@ class BilinearDense(stack.Layer):
         return {
             **super().get_config(),
             "units": self.units,
-            "mode": self.mode,
+            "kind": self.kind,
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

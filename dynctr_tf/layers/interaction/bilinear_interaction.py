@@ -9,7 +9,7 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.interaction.bilinear_products import (
-    BILINEAR_MODES,
+    BILINEAR_KINDS,
     bilinear_blocks,
     initial_matrices,
     matrices_of_left_fields,
@@ -19,7 +19,7 @@ from dynctr_tf.layers.interaction.field_map import field_map_sizes, number_of_pa
 from dynctr_tf.nearest import unknown_name_message
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class BilinearInteraction(stack.Layer):
     """The entry-wise products of all pairs of fields, with a matrix between the two.
 
@@ -29,7 +29,7 @@ class BilinearInteraction(stack.Layer):
     `p_ij = (x_i W) * x_j` for i < j, in the order (0, 1), (0, 2), ..., (1, 2), ...
 
     Args:
-        mode: Which pairs share W: `"all"`, those of `"each"` left field i, or none (`"interaction"`).
+        kind: Which pairs share W: `"all"`, those of `"each"` left field i, or none (`"interaction"`).
             Default `"interaction"`.
         kernel_initializer: Start of each W, a Keras initializer. Default `"glorot_uniform"`.
         kernel_regularizer: A Keras regularizer of W. Default `None`.
@@ -44,7 +44,7 @@ class BilinearInteraction(stack.Layer):
         `(batch, fields * (fields - 1) / 2, dim)`.
 
     Raises:
-        ValueError: An unknown mode, fewer than two fields, another rank or unknown sizes.
+        ValueError: An unknown kind, fewer than two fields, another rank or unknown sizes.
 
     Cost: `dim ** 2` parameters, times `fields - 1` or the number of pairs; `dim ** 2 + dim` multiply-adds per row
     and pair.
@@ -62,21 +62,21 @@ class BilinearInteraction(stack.Layer):
 
     def __init__(
         self,
-        mode: str = "interaction",
+        kind: str = "interaction",
         kernel_initializer: Any = "glorot_uniform",
         kernel_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if mode not in BILINEAR_MODES:
-            raise ValueError(unknown_name_message("mode", str(mode), BILINEAR_MODES))
-        self.mode = mode
+        if kind not in BILINEAR_KINDS:
+            raise ValueError(unknown_name_message("kind of bilinear product", str(kind), BILINEAR_KINDS))
+        self.kind = kind
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape: Any) -> None:
         fields, dim = field_map_sizes(self.name, input_shape, least_fields=2)
-        count = number_of_matrices(self.mode, fields)
+        count = number_of_matrices(self.kind, fields)
         self.kernel = self.add_weight(
             name="kernel",
             shape=(dim, count * dim),
@@ -88,7 +88,7 @@ class BilinearInteraction(stack.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         _, fields, dim = inputs.shape
-        matrices = matrices_of_left_fields(tf.cast(self.kernel, inputs.dtype), self.mode, fields, dim)
+        matrices = matrices_of_left_fields(tf.cast(self.kernel, inputs.dtype), self.kind, fields, dim)
         products = tf.concat(bilinear_blocks(inputs, matrices), axis=1)
         return tf.reshape(products, [-1, number_of_pairs(fields), dim])
 
@@ -98,7 +98,7 @@ class BilinearInteraction(stack.Layer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "mode": self.mode,
+            "kind": self.kind,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -9,12 +9,12 @@ import tensorflow as tf
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import later_fields, number_of_pairs
 
-BILINEAR_MODES = ("all", "each", "interaction")
+BILINEAR_KINDS = ("all", "each", "interaction")
 
 
-def number_of_matrices(mode: str, num_fields: int) -> int:
-    """Returns how many matrices a mode has: one, one for each left field, or one for each pair."""
-    return {"all": 1, "each": num_fields - 1, "interaction": number_of_pairs(num_fields)}[mode]
+def number_of_matrices(kind: str, num_fields: int) -> int:
+    """Returns how many matrices a kind has: one, one for each left field, or one for each pair."""
+    return {"all": 1, "each": num_fields - 1, "interaction": number_of_pairs(num_fields)}[kind]
 
 
 def initial_matrices(initializer: Any, dim: int, count: int) -> tf.Tensor:
@@ -22,19 +22,19 @@ def initial_matrices(initializer: Any, dim: int, count: int) -> tf.Tensor:
     return tf.concat([distinct_initializer(initializer, index)((dim, dim)) for index in range(count)], axis=1)
 
 
-def matrices_of_left_fields(kernel: tf.Tensor, mode: str, num_fields: int, dim: int) -> list[tf.Tensor]:
+def matrices_of_left_fields(kernel: tf.Tensor, kind: str, num_fields: int, dim: int) -> list[tf.Tensor]:
     """Returns for each left field i the matrices of its pairs side by side, `(dim, (fields - 1 - i) * dim)`.
 
     Args:
-        kernel: All matrices of the mode side by side, `(dim, number_of_matrices * dim)`.
-        mode: `"all"`, `"each"` or `"interaction"`.
+        kernel: All matrices of the kind side by side, `(dim, number_of_matrices * dim)`.
+        kind: `"all"`, `"each"` or `"interaction"`.
         num_fields: Number of fields.
         dim: Size of an embedding.
     """
     counts = range(num_fields - 1, 0, -1)
-    if mode == "interaction":
+    if kind == "interaction":
         return list(tf.split(kernel, [count * dim for count in counts], axis=1))
-    single = [kernel] * (num_fields - 1) if mode == "all" else tf.split(kernel, num_fields - 1, axis=1)
+    single = [kernel] * (num_fields - 1) if kind == "all" else tf.split(kernel, num_fields - 1, axis=1)
     return [tf.tile(matrix, [1, count]) for matrix, count in zip(single, counts, strict=True)]
 
 

@@ -14,7 +14,7 @@ from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class CompressedInteraction(stack.Layer):
     """The compressed interaction network (CIN): vector-wise interactions, one degree more with each layer.
 
@@ -30,7 +30,7 @@ class CompressedInteraction(stack.Layer):
     rows of X_(k-1) and X_0, which costs about a dim-th.
 
     Args:
-        layer_sizes: Numbers H_k of feature maps. Default `(16, 16, 16)`.
+        units: Numbers H_k of feature maps. Default `(16, 16, 16)`.
         activation: The activation, a Keras activation. The paper finds none best. Default `None`.
         use_bias: Whether there are the biases b_k. Default `True`.
         split_half: Whether only the second half of the maps of each layer but the last goes on, and only the
@@ -45,7 +45,7 @@ class CompressedInteraction(stack.Layer):
         `(batch, fields, dim)`.
 
     Output shape:
-        `(batch, sum of layer_sizes)`; with `split_half` half of each but the last.
+        `(batch, sum of units)`; with `split_half` half of each but the last.
 
     Raises:
         ValueError: No layer, a size below 1, an odd one with `split_half`, another rank or unknown sizes.
@@ -66,7 +66,7 @@ class CompressedInteraction(stack.Layer):
 
     def __init__(
         self,
-        layer_sizes: Sequence[int] = (16, 16, 16),
+        units: Sequence[int] = (16, 16, 16),
         activation: Any = None,
         use_bias: bool = True,
         split_half: bool = False,
@@ -75,11 +75,11 @@ class CompressedInteraction(stack.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not layer_sizes or any(size < 1 for size in layer_sizes):
-            raise ValueError(f"layer_sizes must be one or more sizes of at least 1, got {layer_sizes!r}.")
-        if split_half and any(size % 2 for size in layer_sizes[:-1]):
-            raise ValueError(f"split_half needs even layer_sizes in all layers but the last, got {layer_sizes!r}.")
-        self.layer_sizes = tuple(int(size) for size in layer_sizes)
+        if not units or any(size < 1 for size in units):
+            raise ValueError(f"units must be one or more sizes of at least 1, got {units!r}.")
+        if split_half and any(size % 2 for size in units[:-1]):
+            raise ValueError(f"split_half needs even units in all layers but the last, got {units!r}.")
+        self.units = tuple(int(size) for size in units)
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.split_half = split_half
@@ -88,14 +88,14 @@ class CompressedInteraction(stack.Layer):
 
     def _kept(self, layer: int) -> int:
         """How many maps of a layer go out, or go on."""
-        halved = self.split_half and layer < len(self.layer_sizes) - 1
-        return self.layer_sizes[layer] // 2 if halved else self.layer_sizes[layer]
+        halved = self.split_half and layer < len(self.units) - 1
+        return self.units[layer] // 2 if halved else self.units[layer]
 
     def build(self, input_shape: Any) -> None:
         fields, _ = field_map_sizes(self.name, input_shape)
         self.kernels, self.biases = [], []
         maps = fields
-        for layer, size in enumerate(self.layer_sizes):
+        for layer, size in enumerate(self.units):
             self.kernels.append(
                 self.add_weight(
                     name=f"kernel_{layer + 1}",
@@ -117,9 +117,9 @@ class CompressedInteraction(stack.Layer):
         _, fields, dim = inputs.shape
         x0 = tf.reshape(tf.transpose(inputs, [0, 2, 1]), [-1, fields])  # (batch * dim, fields)
         x, outputs = x0, []
-        for layer, size in enumerate(self.layer_sizes):
+        for layer, size in enumerate(self.units):
             kernel = tf.cast(self.kernels[layer], x.dtype)
-            if layer == len(self.layer_sizes) - 1 and self.activation is keras.activations.linear:
+            if layer == len(self.units) - 1 and self.activation is keras.activations.linear:
                 sums = _summed_products(x, x0, kernel, dim)  # (batch, size)
                 if self.use_bias:
                     sums = add_bias(sums, dim * self.biases[layer])
@@ -136,12 +136,12 @@ class CompressedInteraction(stack.Layer):
         return tf.concat(outputs, axis=1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        return (input_shape[0], sum(self._kept(layer) for layer in range(len(self.layer_sizes))))
+        return (input_shape[0], sum(self._kept(layer) for layer in range(len(self.units))))
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "layer_sizes": self.layer_sizes,
+            "units": self.units,
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "split_half": self.split_half,

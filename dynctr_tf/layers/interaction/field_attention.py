@@ -12,7 +12,7 @@ from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class FieldAttention(stack.Layer):
     """Multi-head self-attention among fields with a residual: the interacting layer of AutoInt.
 

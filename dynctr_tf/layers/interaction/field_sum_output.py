@@ -10,7 +10,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class FieldSumOutput(stack.Layer):
     """Weighs the fields and sums over everything: the logit of the polynomial interaction networks.
 

@@ -12,7 +12,7 @@ from dynctr_tf.layers.dense.batch_normalization import BatchNormalization
 from dynctr_tf.layers.interaction.field_map import field_map_sizes
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class LogarithmicTransformation(stack.Layer):
     """Products of powers of fields whose exponents are learned: interactions of any order, fractions included.
 

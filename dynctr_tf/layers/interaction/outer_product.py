@@ -17,10 +17,10 @@ from dynctr_tf.layers.interaction.bilinear_products import (
 from dynctr_tf.layers.interaction.field_map import field_map_sizes, number_of_pairs
 from dynctr_tf.nearest import unknown_name_message
 
-_MODES = ("superposition", "kernel")
+_KINDS = ("superposition", "kernel")
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class OuterProduct(stack.Layer):
     """The outer products of pairs of fields, brought to an affordable size in one of two ways.
 
@@ -31,7 +31,7 @@ class OuterProduct(stack.Layer):
     of its own to one number.
 
     Args:
-        mode: `"superposition"` or `"kernel"`. Default `"superposition"`.
+        kind: `"superposition"` or `"kernel"`. Default `"superposition"`.
         kernel_initializer: Start of each K_ij, a Keras initializer. Default `"glorot_uniform"`.
         kernel_regularizer: A Keras regularizer of the K_ij. Default `None`.
 
@@ -45,7 +45,7 @@ class OuterProduct(stack.Layer):
         `(batch, dim ** 2)`, with `"kernel"` `(batch, fields * (fields - 1) / 2)`.
 
     Raises:
-        ValueError: An unknown mode, fewer than two fields, another rank or unknown sizes.
+        ValueError: An unknown kind, fewer than two fields, another rank or unknown sizes.
 
     Cost: no parameters and `dim ** 2` multiply-adds per row; with `"kernel"` `dim ** 2` of each per pair.
 
@@ -62,21 +62,21 @@ class OuterProduct(stack.Layer):
 
     def __init__(
         self,
-        mode: str = "superposition",
+        kind: str = "superposition",
         kernel_initializer: Any = "glorot_uniform",
         kernel_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if mode not in _MODES:
-            raise ValueError(unknown_name_message("mode", str(mode), _MODES))
-        self.mode = mode
+        if kind not in _KINDS:
+            raise ValueError(unknown_name_message("kind of product", str(kind), _KINDS))
+        self.kind = kind
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape: Any) -> None:
         fields, dim = field_map_sizes(self.name, input_shape, least_fields=2)
-        if self.mode == "kernel":
+        if self.kind == "kernel":
             count = number_of_matrices("interaction", fields)
             self.kernel = self.add_weight(
                 name="kernel",
@@ -89,7 +89,7 @@ class OuterProduct(stack.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         _, fields, dim = inputs.shape
-        if self.mode == "superposition":
+        if self.kind == "superposition":
             total = tf.reduce_sum(inputs, axis=1)  # (batch, dim)
             return tf.reshape(total[:, :, tf.newaxis] * total[:, tf.newaxis, :], [-1, dim * dim])
         matrices = matrices_of_left_fields(tf.cast(self.kernel, inputs.dtype), "interaction", fields, dim)
@@ -98,13 +98,13 @@ class OuterProduct(stack.Layer):
         return tf.concat(sums, axis=1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        width = input_shape[2] ** 2 if self.mode == "superposition" else number_of_pairs(input_shape[1])
+        width = input_shape[2] ** 2 if self.kind == "superposition" else number_of_pairs(input_shape[1])
         return (input_shape[0], width)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "mode": self.mode,
+            "kind": self.kind,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

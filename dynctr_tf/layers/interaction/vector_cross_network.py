@@ -12,7 +12,7 @@ from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class VectorCrossNetwork(stack.Layer):
     """All cross layers of the first DCN at once; each has a weight vector in place of a matrix.
 

@@ -11,7 +11,7 @@ from dynctr_tf import stack
 from dynctr_tf.layers.sequence.masked_reductions import presence
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class AttentionDecoder(stack.MaskedLayer):
     """Sums the behaviours of a history by their attention to a query.
 

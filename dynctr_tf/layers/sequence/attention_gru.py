@@ -10,10 +10,10 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.nearest import unknown_name_message
 
-_GATES = ("augru", "agru")
+_KINDS = ("augru", "agru")
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class AttentionGRUCell(stack.Layer):
     """One step of a GRU whose update gate is scaled, or replaced, by an attention weight.
 
@@ -24,7 +24,7 @@ class AttentionGRUCell(stack.Layer):
 
     Args:
         units: Width of the state.
-        gate: `"augru"` or `"agru"`. Default `"augru"`.
+        kind: `"augru"` or `"agru"`. Default `"augru"`.
 
     Call arguments:
         inputs: x with the attention weight a as its last entry.
@@ -37,7 +37,7 @@ class AttentionGRUCell(stack.Layer):
         `(batch, units)`, and the states.
 
     Raises:
-        ValueError: An unknown gate, no unit, or inputs of another rank.
+        ValueError: An unknown kind, no unit, or inputs of another rank.
 
     Cost: `3 * (n + units + 1) * units` parameters and as many multiply-adds per step; one third less for
     `"agru"`, which has no update gate of its own.
@@ -53,14 +53,14 @@ class AttentionGRUCell(stack.Layer):
         evolving layer.
     """
 
-    def __init__(self, units: int, gate: str = "augru", **kwargs: Any) -> None:
+    def __init__(self, units: int, kind: str = "augru", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"units must be at least 1, got {units}.")
-        if gate not in _GATES:
-            raise ValueError(unknown_name_message("gate", str(gate), _GATES))
+        if kind not in _KINDS:
+            raise ValueError(unknown_name_message("kind of cell", str(kind), _KINDS))
         self.units = int(units)
-        self.gate = gate
+        self.kind = kind
         self.state_size = self.units
         self.output_size = self.units
 
@@ -70,7 +70,7 @@ class AttentionGRUCell(stack.Layer):
         shape = tuple(shape[0]) if shape and isinstance(shape[0], (list, tuple, tf.TensorShape)) else shape
         if len(shape) != 2 or shape[-1] is None or shape[-1] < 2:
             raise ValueError(f"{self.name} takes inputs (batch, n + 1), the attention weight last; got {shape}.")
-        gates = 2 if self.gate == "augru" else 1
+        gates = 2 if self.kind == "augru" else 1
         width = shape[-1] - 1
         options = {"trainable": True}
         self.kernel = self.add_weight(name="kernel", shape=(width, (gates + 1) * self.units), **options)
@@ -93,15 +93,15 @@ class AttentionGRUCell(stack.Layer):
         gates = tf.sigmoid(from_x[:, : -self.units] + tf.matmul(h, gate_kernel))
         r = gates[:, -self.units :]
         candidate = tf.tanh(from_x[:, -self.units :] + tf.matmul(r * h, candidate_kernel))
-        update = a * gates[:, : self.units] if self.gate == "augru" else a
+        update = a * gates[:, : self.units] if self.kind == "augru" else a
         h = (1.0 - update) * h + update * candidate
         return h, [h]
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units, "gate": self.gate}
+        return {**super().get_config(), "units": self.units, "kind": self.kind}
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class AttentionGRU(stack.MaskedLayer):
     """Runs a GRU over a history with attention weights, and gives its last state.
 
@@ -112,7 +112,7 @@ class AttentionGRU(stack.MaskedLayer):
 
     Args:
         units: Width of the state. Default `None`: that of the sequence.
-        gate: `"augru"` or `"agru"`. Default `"augru"`.
+        kind: `"augru"` or `"agru"`. Default `"augru"`.
 
     Call arguments:
         inputs: The pair `[sequence, weights]`, float.
@@ -125,7 +125,7 @@ class AttentionGRU(stack.MaskedLayer):
         `(batch, units)`; 0 for an empty history.
 
     Raises:
-        ValueError: An unknown gate, or tensors of other ranks.
+        ValueError: An unknown kind, or tensors of other ranks.
 
     Cost: t times that of the cell, one step after the other.
 
@@ -140,12 +140,12 @@ class AttentionGRU(stack.MaskedLayer):
         AGRU and AUGRU.
     """
 
-    def __init__(self, units: int | None = None, gate: str = "augru", **kwargs: Any) -> None:
+    def __init__(self, units: int | None = None, kind: str = "augru", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if gate not in _GATES:
-            raise ValueError(unknown_name_message("gate", str(gate), _GATES))
+        if kind not in _KINDS:
+            raise ValueError(unknown_name_message("kind of cell", str(kind), _KINDS))
         self.units = units
-        self.gate = gate
+        self.kind = kind
         self.recurrence: Any = None
 
     def build(self, input_shape: Any) -> None:
@@ -154,7 +154,7 @@ class AttentionGRU(stack.MaskedLayer):
         ]
         if [len(shape) for shape in shapes] != [3, 2] or shapes[0][-1] is None:
             raise ValueError(f"{self.name} takes [sequence (batch, t, n), weights (batch, t)], got {shapes}.")
-        cell = AttentionGRUCell(self.units or shapes[0][-1], self.gate, dtype=self.dtype_policy, name="cell")
+        cell = AttentionGRUCell(self.units or shapes[0][-1], self.kind, dtype=self.dtype_policy, name="cell")
         self.recurrence = keras.layers.RNN(cell, dtype=self.dtype_policy, name="recurrence")
         self.recurrence.build((*shapes[0][:2], shapes[0][2] + 1))
         self.built = True
@@ -173,4 +173,4 @@ class AttentionGRU(stack.MaskedLayer):
         return (sequence[0], self.units or sequence[-1])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units, "gate": self.gate}
+        return {**super().get_config(), "units": self.units, "kind": self.kind}

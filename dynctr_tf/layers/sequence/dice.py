@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.batch_normalization import BatchNormalization
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class Dice(stack.Layer):
     """An activation that bends where the batch has its mean, with a learned slope on one side.
 

@@ -12,10 +12,10 @@ from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.sequence.masked_reductions import presence
 from dynctr_tf.nearest import unknown_name_message
 
-_MODES = ("base", "freq")
+_KINDS = ("base", "freq")
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class KalmanFilteringAttention(stack.MaskedLayer):
     """Attention as the estimate of an interest: from the clicks, and from the query where there are few clicks.
 
@@ -27,11 +27,11 @@ class KalmanFilteringAttention(stack.MaskedLayer):
     key, in place of `n_m p_m`: a key that is clicked ever more often weighs no more than p_m.
 
     Args:
-        units: Width of each head's values. Default `None`: that of the values over the number of heads.
+        value_dim: Width of each head's values. Default `None`: that of the values over the number of heads.
         num_heads: Number of heads; their outputs are concatenated. Default 1.
-        mode: `"base"` or `"freq"`. Default `"base"`.
-        prior: Whether there is the prior; without it `"base"` is softmax attention. Default `True`.
-        hidden_units: Hidden width of the small networks. Default 32.
+        kind: `"base"` or `"freq"`. Default `"base"`.
+        use_prior: Whether there is the prior; without it `"base"` is softmax attention. Default `True`.
+        hidden_dim: Hidden width of the small networks. Default 32.
         project: Whether query, keys and values are projected for each head; if not, there is one head, and all
             have one width. Default `True`.
         kernel_initializer: Start of all kernels, a Keras initializer; each has one of its own.
@@ -49,7 +49,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
         `(batch, num_heads * units)`; the prior's mean where a history is empty, 0 without a prior.
 
     Raises:
-        ValueError: An unknown mode, a number below 1, `"freq"` without ids, widths that do not go together without
+        ValueError: An unknown kind, a number below 1, `"freq"` without ids, widths that do not go together without
             projection, or tensors of other ranks.
 
     Cost: per row about `t * (n + p) * h * units` multiply-adds for the projections, `2 * t * h * units` for
@@ -69,29 +69,29 @@ class KalmanFilteringAttention(stack.MaskedLayer):
 
     def __init__(
         self,
-        units: int | None = None,
+        value_dim: int | None = None,
         num_heads: int = 1,
-        mode: str = "base",
-        prior: bool = True,
-        hidden_units: int = 32,
+        kind: str = "base",
+        use_prior: bool = True,
+        hidden_dim: int = 32,
         project: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if mode not in _MODES:
-            raise ValueError(unknown_name_message("mode of Kalman filtering attention", str(mode), _MODES))
-        if num_heads < 1 or hidden_units < 1 or (units is not None and units < 1):
+        if kind not in _KINDS:
+            raise ValueError(unknown_name_message("kind of Kalman filtering attention", str(kind), _KINDS))
+        if num_heads < 1 or hidden_dim < 1 or (value_dim is not None and value_dim < 1):
             raise ValueError(
-                f"num_heads, hidden_units and units must be at least 1, got {num_heads}, {hidden_units}, {units}."
+                f"num_heads, hidden_dim and value_dim must be at least 1, got {num_heads}, {hidden_dim}, {value_dim}."
             )
-        if not project and (num_heads > 1 or units is not None):
+        if not project and (num_heads > 1 or value_dim is not None):
             raise ValueError("Without projection there is one head of the values' width; got num_heads or units.")
-        self.units = units
+        self.value_dim = value_dim
         self.num_heads = int(num_heads)
-        self.mode = mode
-        self.prior = prior
-        self.hidden_units = int(hidden_units)
+        self.kind = kind
+        self.use_prior = use_prior
+        self.hidden_dim = int(hidden_dim)
         self.project = project
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
@@ -109,11 +109,11 @@ class KalmanFilteringAttention(stack.MaskedLayer):
 
     def _width(self, value_width: int) -> int:
         width, rest = divmod(value_width, self.num_heads)
-        if self.units is None and rest:
+        if self.value_dim is None and rest:
             raise ValueError(
                 f"The width of the values, {value_width}, is no multiple of num_heads={self.num_heads}; give units."
             )
-        return self.units or width
+        return self.value_dim or width
 
     def build(self, input_shape: Any) -> None:
         query, values, keys = (shape[-1] for shape in self._shapes(input_shape))
@@ -128,10 +128,10 @@ class KalmanFilteringAttention(stack.MaskedLayer):
             self.key_kernel = self._kernel("key_kernel", (keys, *heads))
             self.value_kernel = self._kernel("value_kernel", (values, *heads))
         self.mean_network = self.precision_network = self.variance_network = None
-        if self.prior:
+        if self.use_prior:
             self.mean_network = self._network("mean", query, self.num_heads * width)
             self.precision_network = self._network("precision", query, self.num_heads)
-        if self.mode == "freq":
+        if self.kind == "freq":
             self.variance_network = self._network("variance", keys, self.num_heads)
         self.built = True
 
@@ -148,15 +148,15 @@ class KalmanFilteringAttention(stack.MaskedLayer):
 
     def _network(self, name: str, width: int, outputs: int) -> tuple[Any, ...]:
         return (
-            self._kernel(f"{name}_kernel_1", (width, self.hidden_units)),
-            self.add_weight(name=f"{name}_bias_1", shape=(self.hidden_units,), initializer="zeros", trainable=True),
-            self._kernel(f"{name}_kernel_2", (self.hidden_units, outputs)),
+            self._kernel(f"{name}_kernel_1", (width, self.hidden_dim)),
+            self.add_weight(name=f"{name}_bias_1", shape=(self.hidden_dim,), initializer="zeros", trainable=True),
+            self._kernel(f"{name}_kernel_2", (self.hidden_dim, outputs)),
             self.add_weight(name=f"{name}_bias_2", shape=(outputs,), initializer="zeros", trainable=True),
         )
 
     def call(self, inputs: Any, mask: tf.Tensor | None = None, key_ids: Any = None) -> tf.Tensor:
-        if self.mode == "freq" and key_ids is None:
-            raise ValueError(f"{self.name} takes key_ids in the mode 'freq', to know which keys are one; got none.")
+        if self.kind == "freq" and key_ids is None:
+            raise ValueError(f"{self.name} takes key_ids with kind='freq', to know which keys are one; got none.")
         query, values, *rest = inputs
         keys = rest[0] if rest else values
         there = presence(values, stack.given_mask(mask))
@@ -169,7 +169,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
             q, k, v = query[:, tf.newaxis], keys[:, tf.newaxis], values[:, tf.newaxis]
         # From here on all values are logarithms of precisions, in float32: (batch, h, t).
         logs = stack.widened(tf.einsum("bhd,bhtd->bht", q, k))
-        if self.mode == "freq":
+        if self.kind == "freq":
             same = tf.equal(key_ids[:, :, tf.newaxis], key_ids[:, tf.newaxis, :]) & there[:, tf.newaxis, :]
             count = tf.maximum(tf.reduce_sum(tf.cast(same, logs.dtype), axis=2), 1.0)  # (batch, t): n of its key
             log_count = tf.math.log(count)[:, tf.newaxis, :]
@@ -177,7 +177,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
             # log(1 / (1 / p + s / n)), shared by the n behaviours of the key.
             logs = -_log_of_sum(-logs, log_variance - log_count) - log_count
         logs = tf.where(there[:, tf.newaxis, :], logs, tf.fill(tf.shape(logs), tf.constant(-1e30, logs.dtype)))
-        if self.prior:
+        if self.use_prior:
             mean = tf.reshape(
                 _two_layers(query, self.mean_network), tf.concat([tf.shape(q)[:2], [v.shape[-1]]], axis=0)
             )
@@ -199,11 +199,11 @@ class KalmanFilteringAttention(stack.MaskedLayer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "units": self.units,
+            "value_dim": self.value_dim,
             "num_heads": self.num_heads,
-            "mode": self.mode,
-            "prior": self.prior,
-            "hidden_units": self.hidden_units,
+            "kind": self.kind,
+            "use_prior": self.use_prior,
+            "hidden_dim": self.hidden_dim,
             "project": self.project,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

@@ -13,7 +13,7 @@ from dynctr_tf.layers.dense.mlp import MLP
 from dynctr_tf.layers.sequence.masked_reductions import presence
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class NextBehaviourLoss(stack.MaskedLayer):
     """Passes the states of a recurrence through and adds a loss for how well each predicts the next behaviour.
 

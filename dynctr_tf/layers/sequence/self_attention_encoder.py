@@ -12,7 +12,7 @@ from dynctr_tf.layers.dense.dense import Dense
 from dynctr_tf.layers.sequence.masked_reductions import presence
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class SelfAttentionEncoder(stack.MaskedLayer):
     """Lets behaviours look at each other by multi-head attention, over the whole history or inside sessions.
 
@@ -26,7 +26,7 @@ class SelfAttentionEncoder(stack.MaskedLayer):
         num_heads: Number of heads. Default 2.
         key_dim: Width of a head. Default `None`: that of the inputs over the number of heads.
         session_length: Behaviours see each other inside blocks of this many. Default `None`: the whole history.
-        feed_forward_units: Width of the feed-forward part; 0 for none. Default `None`: that of the inputs.
+        feed_forward_dim: Width of the feed-forward part; 0 for none. Default `None`: that of the inputs.
         dropout: Share of the attention weights dropped in training. Default 0.0.
 
     Call arguments:
@@ -64,7 +64,7 @@ class SelfAttentionEncoder(stack.MaskedLayer):
         num_heads: int = 2,
         key_dim: int | None = None,
         session_length: int | None = None,
-        feed_forward_units: int | None = None,
+        feed_forward_dim: int | None = None,
         dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -81,7 +81,7 @@ class SelfAttentionEncoder(stack.MaskedLayer):
         self.num_heads = int(num_heads)
         self.key_dim = key_dim
         self.session_length = session_length
-        self.feed_forward_units = feed_forward_units
+        self.feed_forward_dim = feed_forward_dim
         self.dropout = dropout
         self.attention: Any = None
         self._norms: list[Any] = []
@@ -102,7 +102,7 @@ class SelfAttentionEncoder(stack.MaskedLayer):
             name="attention",
         )
         stack.build_attention(self.attention, shape, shape)
-        hidden = width if self.feed_forward_units is None else self.feed_forward_units
+        hidden = width if self.feed_forward_dim is None else self.feed_forward_dim
         if hidden:
             self._feed_forward = [
                 Dense(hidden, activation="relu", dtype=self.dtype_policy, name="dense_1"),
@@ -149,6 +149,6 @@ class SelfAttentionEncoder(stack.MaskedLayer):
             "num_heads": self.num_heads,
             "key_dim": self.key_dim,
             "session_length": self.session_length,
-            "feed_forward_units": self.feed_forward_units,
+            "feed_forward_dim": self.feed_forward_dim,
             "dropout": self.dropout,
         }

@@ -11,10 +11,10 @@ from dynctr_tf import stack
 from dynctr_tf.layers.sequence.masked_reductions import masked_mean
 from dynctr_tf.nearest import unknown_name_message
 
-_LOCAL = ("none", "convolution", "separable")
+_KINDS = ("none", "convolution", "separable")
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class SequenceContext(stack.MaskedLayer):
     """Averages a sequence, or its local convolution, over time.
 
@@ -24,7 +24,7 @@ class SequenceContext(stack.MaskedLayer):
     `z = mean over the present positions of x_t`, or of `activation(Conv1D(x))_t`.
 
     Args:
-        local: `"none"`; `"convolution"`, a static one; or `"separable"`, depthwise then pointwise.
+        kind: `"none"`; `"convolution"`, a static one; or `"separable"`, depthwise then pointwise.
             Default `"none"`.
         kernel_size: Odd number of taps of that convolution. Default 3.
         activation: Its Keras activation. Default `"relu"`.
@@ -57,13 +57,13 @@ class SequenceContext(stack.MaskedLayer):
         the length of the history.
     """
 
-    def __init__(self, local: str = "none", kernel_size: int = 3, activation: Any = "relu", **kwargs: Any) -> None:
+    def __init__(self, kind: str = "none", kernel_size: int = 3, activation: Any = "relu", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if local not in _LOCAL:
-            raise ValueError(unknown_name_message("kind of local context", str(local), _LOCAL))
+        if kind not in _KINDS:
+            raise ValueError(unknown_name_message("kind of context", str(kind), _KINDS))
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, so that a position has a middle tap; got {kernel_size}.")
-        self.local = local
+        self.kind = kind
         self.kernel_size = int(kernel_size)
         self.activation = keras.activations.get(activation)
         self._convolution: Any = None
@@ -72,9 +72,9 @@ class SequenceContext(stack.MaskedLayer):
         shape = tuple(input_shape)
         if len(shape) != 3 or shape[-1] is None:
             raise ValueError(f"{self.name} takes a sequence (batch, t, n) with n known, got {shape}.")
-        if self.local != "none":
-            kind = keras.layers.Conv1D if self.local == "convolution" else keras.layers.SeparableConv1D
-            self._convolution = kind(
+        if self.kind != "none":
+            convolution = keras.layers.Conv1D if self.kind == "convolution" else keras.layers.SeparableConv1D
+            self._convolution = convolution(
                 shape[-1],
                 self.kernel_size,
                 padding="same",
@@ -99,7 +99,7 @@ class SequenceContext(stack.MaskedLayer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "local": self.local,
+            "kind": self.kind,
             "kernel_size": self.kernel_size,
             "activation": keras.activations.serialize(self.activation),
         }

@@ -14,7 +14,7 @@ from dynctr_tf.layers.sequence.dice import Dice
 from dynctr_tf.layers.sequence.masked_reductions import masked_softmax, presence
 
 
-@keras.saving.register_keras_serializable(package="dynctr_tf")
+@stack.serializable
 class TargetAttention(stack.MaskedLayer):
     """Weighs the behaviours of a history by a small network of target and behaviour, and sums them.
 

@@ -25,7 +25,7 @@ from dynctr_tf.models.adaptive.graph_copy import (
 )
 from dynctr_tf.nearest import unknown_name_message
 
-_FROM_DENSE = ("units", "bias", "activation", "kernel_initializer", "kernel_regularizer")
+_FROM_DENSE = ("units", "bias_kind", "activation", "kernel_initializer", "kernel_regularizer")
 _NOT_CARRIED = ("bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint")
 
 
@@ -67,7 +67,7 @@ def make_adaptive(
         sample: A batch of the model's inputs, for the check of the copies. Default `None`: one is made that fits the
             inputs.
         **adaptive: Other arguments of `AdaptiveDense`, such as `rank=8` or `over_parameterisation=64`; for the layers
-            of an `MLP` rank and over-parameterisation may be lists. `bias="generated"` turns static biases into
+            of an `MLP` rank and over-parameterisation may be lists. `bias_kind="dynamic"` turns static biases into
             generated ones. For other values in other layers call it several times with a `select`.
 
     Returns:
@@ -95,11 +95,11 @@ def make_adaptive(
     check_is_graph(model)
     known = [key for key in inspect.signature(AdaptiveDense).parameters if key not in (*_FROM_DENSE, "kwargs")]
     for option in adaptive:
-        if option != "bias" and option not in known:
-            raise ValueError(unknown_name_message("option of make_adaptive", option, ["bias", *known]))
-    if adaptive.get("bias", "generated") != "generated":
+        if option != "bias_kind" and option not in known:
+            raise ValueError(unknown_name_message("option of make_adaptive", option, ["bias_kind", *known]))
+    if adaptive.get("bias_kind", "dynamic") != "dynamic":
         raise ValueError(
-            f"bias must be 'generated', or be left out to keep what each layer has; got {adaptive['bias']!r}."
+            f"bias_kind must be 'dynamic', or be left out to keep what each layer has; got {adaptive['bias_kind']!r}."
         )
     if condition is not None and condition_of is None:
         raise ValueError("condition is a layer: name in condition_of the inputs or layers that it is called with.")
@@ -264,8 +264,8 @@ class _Conversion:
             config = {key: value for key, value in layer.get_config().items() if key not in ("dtype", "name")}
             return AdaptiveMLP(**config, adaptive=self.adaptive, **policy)
         options = {**self.adaptive}
-        if not layer.use_bias or "bias" not in options:
-            options["bias"] = "static" if layer.use_bias else "none"
+        if not layer.use_bias or "bias_kind" not in options:
+            options["bias_kind"] = "static" if layer.use_bias else "none"
         return AdaptiveDense(
             layer.units,
             activation=layer.activation,

@@ -19,13 +19,13 @@ def dpn_field(
     *,
     embedding: Embedding = Embedding(dim=10),
     deep: Deep = Deep((100, 100)),
-    aggregator: str = "concat",
+    aggregator: str = "concatenate",
     contexts: str = "previous",
     implicit: bool = True,
-    concat_projection: bool = False,
+    project_contexts: bool = False,
     num_kernels: int = 4,
-    gate: str = "softmax",
-    bias: str = "dynamic",
+    gate_activation: str = "softmax",
+    bias_kind: str = "dynamic",
     stop_gradient: bool = False,
     name: str = "dpn_field",
 ) -> keras.Model:
@@ -39,15 +39,15 @@ def dpn_field(
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding(dim=10)`.
         deep: The layers of each field. Default `Deep((100, 100))`.
-        aggregator: How context fields become weights: `"summation"`, `"self"`, `"attention"` or `"concat"`. Default
-            `"concat"`.
+        aggregator: How context fields become weights: `"summation"`, `"self"`, `"attention"` or `"concatenate"`.
+            Default `"concatenate"`.
         contexts: `"previous"`, each layer its own inputs; or `"x0"`, all of them the embeddings. Default
             `"previous"`.
         implicit: Whether each operation has its parallel static part. Default `True`.
-        concat_projection: Whether concat is projected to the width of a field. Default `False`.
+        project_contexts: Whether concat is projected to the width of a field. Default `False`.
         num_kernels: Number l of kernels of an operation. Default 4.
-        gate: Activation of their weights. Default `"softmax"`.
-        bias: `"dynamic"`, `"static"` or `"none"`. Default `"dynamic"`.
+        gate_activation: Activation of their weights. Default `"softmax"`.
+        bias_kind: `"dynamic"`, `"static"` or `"none"`. Default `"dynamic"`.
         stop_gradient: Whether contexts are cut off from the gradient. Default `False`.
         name: The model's name. Default `"dpn_field"`.
 
@@ -81,10 +81,10 @@ def dpn_field(
             units,
             aggregator,
             num_kernels,
-            gate=gate,
+            gate_activation=gate_activation,
             implicit=implicit,
-            concat_projection=concat_projection,
-            bias=bias,
+            project_contexts=project_contexts,
+            bias_kind=bias_kind,
             stop_gradient=stop_gradient,
             kernel_regularizer=deep.kernel_regularizer(),
             name=f"dynamic_{index}",
@@ -105,7 +105,7 @@ ENTRIES = (
             {
                 **FIELD_OPERATION,
                 "deep.units": Choice(((100, 100), (200, 200))),
-                "aggregator": Choice(("summation", "self", "attention", "concat")),
+                "aggregator": Choice(("summation", "self", "attention", "concatenate")),
             }
         ),
     ),

@@ -20,7 +20,7 @@ def dymlp(
     embedding: Embedding = Embedding(dim=10),
     operation: Operation = Operation(num_heads=2),
     deep: Deep = Deep((400, 400, 400)),
-    field_units: int = 4,
+    field_dim: int = 4,
     aggregator: str = "summation",
     contexts: str | None | Sequence[str | None] = "x0",
     name: str = "dymlp",
@@ -36,7 +36,7 @@ def dymlp(
         embedding: The embeddings. Default `Embedding(dim=10)`.
         operation: The dynamic layers. Default `Operation(num_heads=2)`.
         deep: The dense layers. Default `Deep((400, 400, 400))`.
-        field_units: Width of each field in the light field-based operation beside the embeddings; 0 for none. Default
+        field_dim: Width of each field in the light field-based operation beside the embeddings; 0 for none. Default
             4.
         aggregator: Its aggregator, see `FieldOperation`. Default `"summation"`.
         contexts: The context of each layer, or one for all: `"x0"`, the flattened embeddings; `"z0"`, separate
@@ -66,7 +66,7 @@ def dymlp(
     """
     inputs = encoded_inputs(features)
     field_map, lookup = field_contexts(inputs, features, embedding, contexts)
-    parts = with_field_operation(field_map, field_units, aggregator, operation)
+    parts = with_field_operation(field_map, field_dim, aggregator, operation)
     x = keras.layers.Concatenate(name="concatenate")(parts) if len(parts) > 1 else parts[0]
     return keras.Model(inputs, logit(dynamic_tower(x, lookup, contexts, operation, deep)), name=name)
 
@@ -78,6 +78,6 @@ ENTRIES = (
         title="Dynamic Parameterized Network for CTR Prediction",
         paper="arXiv 2111.04983",
         equation="3-5, section on production",
-        search_space=MappingProxyType({**TOWER, "field_units": Choice((0, 2, 4))}),
+        search_space=MappingProxyType({**TOWER, "field_dim": Choice((0, 2, 4))}),
     ),
 )

@@ -8,28 +8,28 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.layers import DynamicActivation, GeneratedParameters, WeightedParameters
+from dynctr_tf.layers import DynamicActivation, DynamicGeneratedParameters, DynamicWeightedParameters
 from dynctr_tf.models.entry import Choice, ModelEntry
 from dynctr_tf.models.parts import Embedding, Generator, kernel_regularizer
 from dynctr_tf.models.parts.polynomial_network import polynomial_network
 from dynctr_tf.models.search_spaces import GENERATOR, ORTHOGONAL, POLYNOMIAL
 from dynctr_tf.nearest import unknown_name_message
 
-_MODES = ("da", "dgp", "dwp")
+_KINDS = ("da", "dgp", "dwp")
 
 
 def dynint(
     features: EncodedFeatures,
     *,
-    mode: str = "dgp",
     embedding: Embedding = Embedding(),
+    kind: str = "dgp",
     num_layers: int = 4,
     num_subspaces: int | None = None,
     rank: int | None = None,
     generator: Generator = Generator(),
-    gate: str = "field",
-    sigma: str = "two_sigmoid",
-    offset: str = "unit",
+    granularity: str = "field",
+    sigma_kind: str = "two_sigmoid",
+    offset_kind: str = "unit",
     orthogonal_weight: float = 0.0,
     residual: bool = True,
     dropout: float = 0.0,
@@ -42,22 +42,22 @@ def dynint(
     fastest with many sub-spaces, faster than the static network; `"da"` costs little more than that; `"dwp"`
     costs `rank` times that.
 
-    The layers are `DynamicActivation` (da), `GeneratedParameters` (dgp) or `WeightedParameters` (dwp), with the
-    flattened field map as condition; everything else is as in `xdeepint`.
+    The layers are `DynamicActivation` (da), `DynamicGeneratedParameters` (dgp) or `DynamicWeightedParameters` (dwp).
+    The flattened field map is their condition; everything else is as in `xdeepint`.
 
     Args:
         features: The description that the encoder gives.
-        mode: `"da"`, `"dgp"` or `"dwp"`. Default `"dgp"`.
         embedding: The embeddings. Default `Embedding()`.
+        kind: `"da"`, `"dgp"` or `"dwp"`. Default `"dgp"`.
         num_layers: Number L of layers; interactions reach degree L + 1. Default 4.
         num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`. Default `None`:
             its greatest common divisor with 16.
         rank: K of dgp or dwp, not used by da. Default `None`: for dgp 64, or the number of stacked fields where
             that is smaller; for dwp 2.
         generator: What generates. Default `Generator()`.
-        gate: Shape of the gate of da, see `DynamicActivation`. Default `"field"`.
-        sigma: Form of the singular values of dgp, see `GeneratedParameters`. Default `"two_sigmoid"`.
-        offset: Start of the weights of dwp, see `WeightedParameters`. Default `"unit"`.
+        granularity: Shape of the gate of da, see `DynamicActivation`. Default `"field"`.
+        sigma_kind: Kind of the singular values of dgp, see `DynamicGeneratedParameters`. Default `"two_sigmoid"`.
+        offset_kind: Start of the weights of dwp, see `DynamicWeightedParameters`. Default `"unit"`.
         orthogonal_weight: Weight of the penalty of equation 11 (dgp) or 12 (dwp). Default 0.0.
         residual: Whether layers are residual; if not, all their outputs are joined in front of the output.
             Default `True`.
@@ -69,7 +69,7 @@ def dynint(
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: An unknown mode, fewer than one layer, or h does not divide `embedding.dim`.
+        ValueError: An unknown kind, fewer than one layer, or h does not divide `embedding.dim`.
 
     Cost: with F' = h * F, per layer and row `2 * F' * K * D / h` multiply-adds for dgp, `K * F' ** 2 * D / h`
     for dwp, `F' ** 2 * D / h` for da, beside those of the generator.
@@ -83,8 +83,8 @@ def dynint(
         Yan and Li, DynInt, arXiv 2301.08139, equations 2 to 10. Depth and sub-spaces are those of the author's
         script for xDeepInt; reduction ratio and ranks lie in the ranges that the paper searched.
     """
-    if mode not in _MODES:
-        raise ValueError(unknown_name_message("mode of dynint", str(mode), _MODES))
+    if kind not in _KINDS:
+        raise ValueError(unknown_name_message("kind of dynint", str(kind), _KINDS))
 
     def make_layer(number: int, stacked_fields: int) -> Any:
         shared: dict[str, Any] = {
@@ -92,16 +92,18 @@ def dynint(
             "dropout": dropout,
             "fields_last": True,
             "kernel_regularizer": kernel_regularizer(kernel_regularizer_l2),
-            "name": f"{mode}_{number}",
+            "name": f"{kind}_{number}",
             **generator.options(),
         }
-        if mode == "da":
-            return DynamicActivation(gate=gate, **shared)
-        if mode == "dgp":
+        if kind == "da":
+            return DynamicActivation(granularity=granularity, **shared)
+        if kind == "dgp":
             directions = min(64, stacked_fields) if rank is None else rank
-            return GeneratedParameters(rank=directions, sigma=sigma, orthogonal_weight=orthogonal_weight, **shared)
-        return WeightedParameters(
-            rank=2 if rank is None else rank, offset=offset, orthogonal_weight=orthogonal_weight, **shared
+            return DynamicGeneratedParameters(
+                rank=directions, sigma_kind=sigma_kind, orthogonal_weight=orthogonal_weight, **shared
+            )
+        return DynamicWeightedParameters(
+            rank=2 if rank is None else rank, offset_kind=offset_kind, orthogonal_weight=orthogonal_weight, **shared
         )
 
     return polynomial_network(
@@ -123,7 +125,7 @@ ENTRIES = (
         title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
         paper="arXiv 2301.08139",
         equation="2 and 4",
-        fixed=MappingProxyType({"mode": "da"}),
+        fixed=MappingProxyType({"kind": "da"}),
         search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR}),
     ),
     ModelEntry(
@@ -132,7 +134,7 @@ ENTRIES = (
         title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
         paper="arXiv 2301.08139",
         equation="2, 5, 7, 8 and 11",
-        fixed=MappingProxyType({"mode": "dgp"}),
+        fixed=MappingProxyType({"kind": "dgp"}),
         search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR, **ORTHOGONAL, "rank": Choice((16, 32, 64, 128))}),
     ),
     ModelEntry(
@@ -141,7 +143,7 @@ ENTRIES = (
         title="DynInt: Dynamic Interaction Modeling for Large-scale Click-Through Rate Prediction",
         paper="arXiv 2301.08139",
         equation="2, 6, 9, 10 and 12",
-        fixed=MappingProxyType({"mode": "dwp"}),
+        fixed=MappingProxyType({"kind": "dwp"}),
         search_space=MappingProxyType({**POLYNOMIAL, **GENERATOR, **ORTHOGONAL, "rank": Choice((1, 2, 3, 4))}),
     ),
 )

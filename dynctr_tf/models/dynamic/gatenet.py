@@ -18,10 +18,11 @@ def gatenet(
     *,
     embedding: Embedding = Embedding(),
     deep: Deep = Deep((400, 400, 400)),
-    embedding_gate: str | None = "field",
+    embedding_gate: bool = True,
+    granularity: str = "field",
     shared: bool = False,
     hidden_gate: bool = True,
-    scale: float = 1.0,
+    gate_scale: float = 1.0,
     name: str = "gatenet",
 ) -> keras.Model:
     """GateNet: embeddings and hidden layers that weigh themselves.
@@ -35,17 +36,18 @@ def gatenet(
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
         deep: The hidden layers. Default `Deep((400, 400, 400))`.
-        embedding_gate: `"field"`, one gate per field; `"element"`, one per number; `None` for none. Default `"field"`.
+        embedding_gate: Whether embeddings are gated. Default `True`.
+        granularity: `"field"`, one gate per field; `"element"`, one per number. Default `"field"`.
         shared: Whether all fields have the same gate. Default `False`.
         hidden_gate: Whether hidden layers are gated. Default `True`.
-        scale: Upper end of a gate. Default 1.0.
+        gate_scale: Upper end of a gate. Default 1.0.
         name: The model's name. Default `"gatenet"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: An unknown kind of gate.
+        ValueError: An unknown granularity.
 
     Cost: that of `dnn`, and a square matrix for each hidden layer.
 
@@ -59,9 +61,9 @@ def gatenet(
     """
     inputs = encoded_inputs(features)
     x = embedding.field_map(inputs, features)
-    gates = {"scale": scale, "kernel_regularizer": deep.kernel_regularizer()}
-    if embedding_gate is not None:
-        x = EmbeddingGate(embedding_gate, shared, name="field_gate", **gates)(x)
+    gates = {"gate_scale": gate_scale, "kernel_regularizer": deep.kernel_regularizer()}
+    if embedding_gate:
+        x = EmbeddingGate(granularity, shared, name="field_gate", **gates)(x)
     x = flat(x)
     for index, units in enumerate(deep.units, start=1):
         x = deep.mlp(x, (units,), f"mlp_{index}")
@@ -81,7 +83,8 @@ ENTRIES = (
             {
                 **EMBEDDING,
                 **DENSE,
-                "embedding_gate": Choice(("field", "element", None)),
+                "embedding_gate": Choice((True, False)),
+                "granularity": Choice(("field", "element")),
                 "hidden_gate": Choice((True, False)),
             }
         ),

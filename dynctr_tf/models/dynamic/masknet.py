@@ -19,10 +19,10 @@ def masknet(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    mode: str = "serial",
+    structure: str = "serial",
     block_units: Sequence[int] = (400, 400, 400),
     deep: Tower = Tower((400, 400)),
-    reduction_ratio: float = 2.0,
+    expansion_ratio: float = 2.0,
     name: str = "masknet",
 ) -> keras.Model:
     """MaskNet: dense layers whose inputs are masked by what all embeddings generate.
@@ -35,17 +35,17 @@ def masknet(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        mode: `"serial"` or `"parallel"`. Default `"serial"`.
+        structure: `"serial"` or `"parallel"`. Default `"serial"`.
         block_units: Widths of the blocks, one for each. Default `(400, 400, 400)`.
         deep: The dense layers after parallel blocks, possibly none. Default `Tower((400, 400))`.
-        reduction_ratio: As `MaskBlock`. Default 2.0.
+        expansion_ratio: As `MaskBlock`. Default 2.0.
         name: The model's name. Default `"masknet"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: An unknown mode, or no block.
+        ValueError: An unknown structure, or no block.
 
     Cost: with N embedded numbers and blocks of m inputs, `(N + m) * m * reduction_ratio` multiply-adds for each mask.
 
@@ -58,8 +58,8 @@ def masknet(
         Wang et al., MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask,
         arXiv 2102.07619, equations 3 to 14. All fields share the scale and shift of their norm.
     """
-    if mode not in ("serial", "parallel"):
-        raise ValueError(unknown_name_message("mode of masknet", str(mode), ("serial", "parallel")))
+    if structure not in ("serial", "parallel"):
+        raise ValueError(unknown_name_message("structure of masknet", str(structure), ("serial", "parallel")))
     if not block_units:
         raise ValueError("block_units must name the width of at least one block, got none.")
     inputs = encoded_inputs(features)
@@ -70,10 +70,10 @@ def masknet(
     blocks = []
     for index, units in enumerate(block_units, start=1):
         regularizer = deep.kernel_regularizer()
-        block = MaskBlock(units, reduction_ratio, deep.dropout, kernel_regularizer=regularizer, name=f"block_{index}")
-        x = block(x if mode == "serial" else first, embeddings)
+        block = MaskBlock(units, expansion_ratio, deep.dropout, kernel_regularizer=regularizer, name=f"block_{index}")
+        x = block(x if structure == "serial" else first, embeddings)
         blocks.append(x)
-    if mode == "parallel":
+    if structure == "parallel":
         x = keras.layers.Concatenate(name="blocks")(blocks) if len(blocks) > 1 else blocks[0]
         x = deep.mlp(x, deep.units, "mlp")
     return keras.Model(inputs, logit(x), name=name)
@@ -81,21 +81,21 @@ def masknet(
 
 ENTRIES = tuple(
     ModelEntry(
-        f"masknet_{mode}",
+        f"masknet_{structure}",
         masknet,
         title="MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask",
         paper="arXiv 2102.07619",
         equation="3-14",
-        fixed=MappingProxyType({"mode": mode}),
+        fixed=MappingProxyType({"structure": structure}),
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
                 "block_units": DENSE["deep.units"],
-                "reduction_ratio": Choice((1.0, 2.0, 3.0)),
+                "expansion_ratio": Choice((1.0, 2.0, 3.0)),
                 "deep.dropout": DENSE["deep.dropout"],
                 "deep.kernel_regularizer_l2": DENSE["deep.kernel_regularizer_l2"],
             }
         ),
     )
-    for mode in ("serial", "parallel")
+    for structure in ("serial", "parallel")
 )

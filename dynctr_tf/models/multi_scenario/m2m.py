@@ -23,10 +23,10 @@ def m2m(
     embedding: Embedding = Embedding(),
     num_experts: int = 4,
     expert_units: Sequence[int] = (256, 64),
-    attention_units: int = 32,
+    attention_dim: int = 32,
     num_tower_layers: int = 2,
     scenario_dim: int = 16,
-    code_units: int = 8,
+    code_dim: int = 8,
     rank: int | None = None,
     deep: Hidden = Hidden(),
     unknown: str = "mean",
@@ -45,10 +45,10 @@ def m2m(
         embedding: The embeddings. Default `Embedding()`.
         num_experts: Number of experts. Default 4.
         expert_units: Widths of the layers of an expert. Default `(256, 64)`.
-        attention_units: Width of v_e. Default 32.
+        attention_dim: Width of v_e. Default 32.
         num_tower_layers: Number of residual layers of the tower. Default 2.
         scenario_dim: As `GeneratedTowers`. Default 16.
-        code_units: As `GeneratedTowers`. Default 8.
+        code_dim: As `GeneratedTowers`. Default 8.
         rank: As `GeneratedTowers`. Default `None`.
         deep: What all dense layers have in common. Default `Hidden()`.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
@@ -68,7 +68,7 @@ def m2m(
     >>> from dynctr_tf.encoding.encoded_features import Field
     >>> fields = (Field("page", "scenario", 1, 5), Field("user", "user", 6, 9), Field("item", "item", 15, 9))
     >>> features = EncodedFeatures(fields, num_scenarios=5)
-    >>> m2m(features, embedding=Embedding(4), expert_units=(8,), attention_units=4).output_shape
+    >>> m2m(features, embedding=Embedding(4), expert_units=(8,), attention_dim=4).output_shape
     (None, 1)
 
     Reference:
@@ -78,10 +78,10 @@ def m2m(
     """
     batch = scenario_batch(features, embedding, "m2m")
     scenarios, regularizer = features.num_scenarios, deep.kernel_regularizer()
-    meta: dict[str, Any] = {"rank": rank, "scenario_dim": scenario_dim, "code_units": code_units, "unknown": unknown}
+    meta: dict[str, Any] = {"rank": rank, "scenario_dim": scenario_dim, "code_dim": code_dim, "unknown": unknown}
     meta["kernel_regularizer"] = regularizer
     experts = ParallelMLP(num_experts, expert_units, name="experts", **deep.layer_options())(batch.flat)
-    scores = GeneratedTowers(scenarios, (), attention_units, name="meta_attention", **meta)(experts, batch.scenario)
+    scores = GeneratedTowers(scenarios, (), attention_dim, name="meta_attention", **meta)(experts, batch.scenario)
     scores = keras.layers.LeakyReLU(name="attention_activation")(scores)
     scores = unbiased_logit(scores, "attention")
     x = ExpertMixture(name="mixture")([experts, flat(scores, "attention_logits")])

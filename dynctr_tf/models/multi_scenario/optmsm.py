@@ -23,7 +23,7 @@ from dynctr_tf.models.parts import Embedding, Hidden, logit
 from dynctr_tf.models.search_spaces import TOWERS, TRAINED, WIDTHS
 from dynctr_tf.nearest import unknown_name_message
 
-HYPER_CONDITIONS = ("scenario", "instance", "separate", "none")
+TOWER_KINDS = ("scenario", "instance", "separate", "none")
 
 
 def optmsm(
@@ -34,13 +34,13 @@ def optmsm(
     enhanced: bool = True,
     num_shared: int | None = None,
     encoder_units: Sequence[int] = (128, 64),
-    orthogonality: str = "cosine",
+    orthogonal_kind: str = "cosine",
     orthogonal_weight: float = 0.001,
-    combine: str = "gate",
+    combination_kind: str = "gate",
     scenario_dim: int = 16,
-    hyper_condition: str = "scenario",
-    hyper_rank: int | None = None,
-    hyper_units: int = 8,
+    tower_kind: str = "scenario",
+    rank: int | None = None,
+    code_dim: int = 8,
     tower_units: Sequence[int] = (64, 32),
     deep: Hidden = Hidden(),
     unknown: str = "mean",
@@ -58,7 +58,7 @@ def optmsm(
     instance, from `[e_s; P]` (`InstanceTower`).
 
     Ablations: `enhanced=False`, all embeddings go to the tower; `orthogonal_weight=0`, no constraint;
-    `hyper_condition="none"`, one static tower; `hyper_condition="separate"`, free towers.
+    `tower_kind="none"`, one static tower; `tower_kind="separate"`, free towers.
 
     Args:
         features: The description that the encoder gives.
@@ -68,14 +68,14 @@ def optmsm(
         enhanced: Whether there is scenario-enhanced learning. Default `True`.
         num_shared: Number K of shared encoders. Default `None`: one for each real scenario.
         encoder_units: Widths of the layers of each encoder. Default `(128, 64)`.
-        orthogonality: Form of the constraint, `"cosine"` or `"frobenius"`. Default `"cosine"`.
+        orthogonal_kind: Kind of the constraint, `"cosine"` or `"frobenius"`. Default `"cosine"`.
         orthogonal_weight: Its weight in the loss; 0 for none. Default 0.001.
-        combine: `"gate"`, `"select"`, `"concat"` or `"film"`. Default `"gate"`.
+        combination_kind: `"gate"`, `"select"`, `"concatenate"` or `"film"`. Default `"gate"`.
         scenario_dim: Width of e_s, and of the hypernetwork's scenario embedding. Default 16.
-        hyper_condition: What the tower is generated from: `"scenario"`, `"instance"`; or not generated: `"separate"`,
+        tower_kind: What the tower is generated from: `"scenario"`, `"instance"`; or not generated: `"separate"`,
             `"none"`. Default `"scenario"`.
-        hyper_rank: Rank of the generated layers. Default `None`: whole kernels.
-        hyper_units: Width of the hypernetwork, the number of kernels that it mixes. Default 8.
+        rank: Rank of the generated layers. Default `None`: whole kernels.
+        code_dim: Width of the hypernetwork, the number of kernels that it mixes. Default 8.
         tower_units: Widths of the hidden layers of the tower. Default `(64, 32)`.
         deep: What all dense layers have in common. Default `Hidden()`.
         unknown: What rows of a missing or unknown scenario get: `"mean"`, the mean of all scenarios' parameters;
@@ -86,8 +86,8 @@ def optmsm(
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: The data has no scenarios, no feature that they share, a set that `combine` cannot select from, or
-            an unknown option.
+        ValueError: The data has no scenarios, no feature that they share, a set that `combination_kind` cannot select
+            from, or an unknown option.
 
     Cost: K encoders on the shared features and one on the specific ones; the tower as `GeneratedTowers`.
 
@@ -104,13 +104,13 @@ def optmsm(
         The partition, the set of shared embeddings, the constraint, the combination and the scenario-specific
         hypernetwork are in its abstract; all equations and defaults are ours.
     """
-    if hyper_condition not in HYPER_CONDITIONS:
-        raise ValueError(unknown_name_message("hyper_condition", str(hyper_condition), HYPER_CONDITIONS))
+    if tower_kind not in TOWER_KINDS:
+        raise ValueError(unknown_name_message("kind of tower", str(tower_kind), TOWER_KINDS))
     batch = scenario_batch(features, embedding, "optmsm")
     tower = deep.layer_options()
     scenarios, scenario = features.num_scenarios, batch.scenario
     own, x, specific_vector = None, batch.flat, None
-    if enhanced or hyper_condition == "instance":
+    if enhanced or tower_kind == "instance":
         own = ScenarioEmbedding(scenarios, scenario_dim, unknown, name="scenario_embedding")(scenario)
         specific_fields, shared_fields = features.scenario_partition(specific)
         if not shared_fields:
@@ -122,24 +122,24 @@ def optmsm(
         count = scenarios - FIRST_VALUE_OFFSET if num_shared is None else num_shared
         encoders = ParallelMLP(count, encoder_units, linear_output=True, name="shared_encoders", **tower)
         shared = encoders(batch.vector(shared_fields, "shared"))
-        shared = OrthogonalSet(orthogonal_weight, orthogonality, name="orthogonal_set")(shared)
-        combination = SharedCombination(scenarios, combine, unknown, name="combination")
+        shared = OrthogonalSet(orthogonal_weight, orthogonal_kind, name="orthogonal_set")(shared)
+        combination = SharedCombination(scenarios, combination_kind, unknown, name="combination")
         x = combination([shared, specific_vector, own], scenario)
-    if hyper_condition == "instance":
+    if tower_kind == "instance":
         condition = keras.layers.Concatenate(name="hyper_condition")([own, specific_vector])
-        layer = InstanceTower(tower_units, rank=hyper_rank, code_units=hyper_units, name="tower", **tower)
+        layer = InstanceTower(tower_units, rank=rank, code_dim=code_dim, name="tower", **tower)
         return keras.Model(batch.inputs, layer(x, condition), name=name)
-    if hyper_condition == "none":
+    if tower_kind == "none":
         return keras.Model(batch.inputs, logit(deep.mlp(x, tower_units, "tower")), name=name)
-    if hyper_condition == "separate":
-        towers = SeparateTowers(scenarios, tower_units, rank=hyper_rank, unknown=unknown, name="tower", **tower)
+    if tower_kind == "separate":
+        towers = SeparateTowers(scenarios, tower_units, rank=rank, unknown=unknown, name="tower", **tower)
     else:
         towers = GeneratedTowers(
             scenarios,
             tower_units,
-            rank=hyper_rank,
+            rank=rank,
             scenario_dim=scenario_dim,
-            code_units=hyper_units,
+            code_dim=code_dim,
             unknown=unknown,
             name="tower",
             **tower,
@@ -160,9 +160,9 @@ ENTRIES = (
                 "encoder_units": WIDTHS,
                 "tower_units": TOWERS,
                 "orthogonal_weight": LogUniform(1e-4, 1e-1),
-                "combine": Choice(("gate", "select", "concat", "film")),
-                "hyper_rank": Choice((None, 4, 8)),
-                "hyper_units": Choice((4, 8, 16)),
+                "combination_kind": Choice(("gate", "select", "concatenate", "film")),
+                "rank": Choice((None, 4, 8)),
+                "code_dim": Choice((4, 8, 16)),
             }
         ),
     ),

@@ -21,7 +21,7 @@ def pepnet(
     embedding: Embedding = Embedding(),
     deep: Tower = Tower((256, 128, 64)),
     domain: Sequence[str] | None = None,
-    prior: Sequence[str] = ("user", "item"),
+    personal: Sequence[str] = ("user", "item"),
     embedding_gate: bool = True,
     parameter_gates: bool = True,
     reduction_ratio: float = 4.0,
@@ -39,7 +39,7 @@ def pepnet(
         embedding: The embeddings. Default `Embedding()`.
         deep: The hidden layers. Default `Tower((256, 128, 64))`.
         domain: Names of the fields that are the domain features. Default `None`: the scenario-specific ones.
-        prior: Roles or names of the fields that personalise hidden layers. Default `("user", "item")`.
+        personal: Roles or names of the fields that personalise hidden layers. Default `("user", "item")`.
         embedding_gate: Whether there is EPNet. Default `True`.
         parameter_gates: Whether there is PPNet. Default `True`.
         reduction_ratio: As `GateUnit`. Default 4.0.
@@ -76,7 +76,7 @@ def pepnet(
         gate = GateUnit(include_inputs=True, reduction_ratio=reduction_ratio, name="epnet")
         x = gate(x, batch.vector(specific, "domain"))
     if parameter_gates:
-        known = batch.vector(positions_of(features, prior, "prior"), "prior")
+        known = batch.vector(positions_of(features, personal, "prior"), "prior")
         condition = keras.layers.Concatenate(name="condition")([known, StopGradient(name="stop_gradient")(batch.flat)])
         mlp = PersonalizedMLP(deep.units, reduction_ratio=reduction_ratio, name="mlp", **deep.layer_options())
         x = mlp(x, condition)

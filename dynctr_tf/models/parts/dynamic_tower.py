@@ -127,6 +127,8 @@ def with_field_operation(field_map: Any, units: int, aggregator: str, operation:
     """
     parts = [flat(field_map)]
     if units:
-        layer = FieldOperation(units, aggregator, operation.num_kernels, gate=operation.gate, name="field_operation")
+        layer = FieldOperation(
+            units, aggregator, operation.num_kernels, gate_activation=operation.gate_activation, name="field_operation"
+        )
         parts.append(flat(layer(field_map), "flatten_field_operation"))
     return parts

@@ -32,7 +32,7 @@ class Embedding(Part):
 
     Example:
 
-    >>> from dynctr_tf.models.parts.inputs import encoded_inputs
+    >>> from dynctr_tf.models.parts.encoded_inputs import encoded_inputs
     >>> features = EncodedFeatures.from_sizes([10, 20])
     >>> tuple(Embedding(4).field_map(encoded_inputs(features), features).shape)
     (None, 2, 4)

@@ -9,11 +9,10 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.encoding.encoded_features import EncodedFeatures
-from dynctr_tf.encoding.encoded_features import Sequence as EncodedSequence
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence
 from dynctr_tf.layers import DynamicConvolution, FieldSelection, QueryOperation
 from dynctr_tf.models.parts.embedding import Embedding
-from dynctr_tf.models.parts.logits import flat
+from dynctr_tf.models.parts.flat import flat
 from dynctr_tf.models.parts.part import Part
 from dynctr_tf.nearest import unknown_name_message
 
@@ -70,10 +69,10 @@ class History(Part):
         homogeneous: Whether there is the homogeneous operation. Default `False`.
         heterogeneous: Whether there is the heterogeneous operation. Default `False`.
         num_kernels: Number l of kernels of an operation. Default 4.
-        gate: Activation of their weights. Default `"softmax"`.
-        form: Form of the dynamic convolution, see `DynamicConvolution`. Default `"full"`.
+        gate_activation: Activation of their weights. Default `"softmax"`.
+        convolution_kind: Kind of the dynamic convolution, see `DynamicConvolution`. Default `"full"`.
         kernel_size: Its odd number of taps. Default 3.
-        context: What generates for it and for the query, see `SequenceContext`. Default `"none"`.
+        context_kind: What generates for it and for the query, see `SequenceContext`. Default `"none"`.
 
     Raises:
         ValueError: A value of another type or out of range.
@@ -92,10 +91,10 @@ class History(Part):
     homogeneous: bool = False
     heterogeneous: bool = False
     num_kernels: int = 4
-    gate: str = "softmax"
-    form: str = "full"
+    gate_activation: str = "softmax"
+    convolution_kind: str = "full"
     kernel_size: int = 3
-    context: str = "none"
+    context_kind: str = "none"
 
     def behaviours(
         self, inputs: dict[str, Any], features: EncodedFeatures, embedding: Embedding, width: int | None = None
@@ -142,11 +141,11 @@ class History(Part):
         Returns:
             The vectors of the decoder and of the heterogeneous operation, where there are these.
         """
-        options: dict[str, Any] = {"gate": self.gate, "context": self.context}
+        options: dict[str, Any] = {"gate_activation": self.gate_activation, "context_kind": self.context_kind}
         encoded = batch.behaviours if encode is None else encode(batch)
         if self.homogeneous:
             convolution = DynamicConvolution(
-                None, self.kernel_size, self.form, self.num_kernels, name="homogeneous", **options
+                None, self.kernel_size, self.convolution_kind, self.num_kernels, name="homogeneous", **options
             )
             convolved = convolution(batch.behaviours, mask=batch.mask)
             if encode is None and decode is None:

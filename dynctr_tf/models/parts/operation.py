@@ -23,11 +23,11 @@ class Operation(Part):
     Args:
         kind: `"mixture_of_kernels"`, `"hyper_dense"` or `"decomposed"`. Default `"mixture_of_kernels"`.
         num_kernels: Number l of kernels. Default 4.
-        gate: Activation of their weights. Default `"softmax"`.
+        gate_activation: Activation of their weights. Default `"softmax"`.
         num_heads: Number of heads of a mixture of kernels, a divisor of all widths. Default 1.
-        heads: Of a mixture of kernels, `"block_diagonal"` or `"shared"`. Default `"block_diagonal"`.
+        head_kind: Of a mixture of kernels, `"block_diagonal"` or `"shared"`. Default `"block_diagonal"`.
         static_kernel: Whether there is a static kernel beside the mixed ones. Default `False`.
-        bias: `"dynamic"`, `"static"` or `"none"`; that of `"decomposed"` is always dynamic. Default `"dynamic"`.
+        bias_kind: `"dynamic"`, `"static"` or `"none"`; that of `"decomposed"` is always dynamic. Default `"dynamic"`.
         rank: Rank of the decomposed kernel. Default 32.
         stop_gradient: Whether contexts are cut off from the gradient. Default `False`.
 
@@ -45,11 +45,11 @@ class Operation(Part):
 
     kind: str = "mixture_of_kernels"
     num_kernels: int = 4
-    gate: str = "softmax"
+    gate_activation: str = "softmax"
     num_heads: int = 1
-    heads: str = "block_diagonal"
+    head_kind: str = "block_diagonal"
     static_kernel: bool = False
-    bias: str = "dynamic"
+    bias_kind: str = "dynamic"
     rank: int = 32
     stop_gradient: bool = False
 
@@ -58,8 +58,8 @@ class Operation(Part):
         # Whatever the kind: "hyper_dense" would take a misspelt bias for a static one.
         for what, given, known in (
             ("operation", self.kind, OPERATIONS),
-            ("heads", self.heads, _HEADS),
-            ("bias", self.bias, _BIASES),
+            ("heads", self.head_kind, _HEADS),
+            ("bias", self.bias_kind, _BIASES),
         ):
             if given not in known:
                 raise ValueError(unknown_name_message(what, given, known))
@@ -74,8 +74,17 @@ class Operation(Part):
         """
         shared = {"stop_gradient": self.stop_gradient, "kernel_regularizer": kernel_regularizer, "name": name}
         if self.kind == "hyper_dense":
-            return HyperDense(units, dynamic_bias=self.bias == "dynamic", use_bias=self.bias != "none", **shared)
-        mixed = {"num_kernels": self.num_kernels, "gate": self.gate, "static_kernel": self.static_kernel, **shared}
+            return HyperDense(
+                units, dynamic_bias=self.bias_kind == "dynamic", use_bias=self.bias_kind != "none", **shared
+            )
+        mixed = {
+            "num_kernels": self.num_kernels,
+            "gate_activation": self.gate_activation,
+            "static_kernel": self.static_kernel,
+            **shared,
+        }
         if self.kind == "decomposed":
             return DecomposedDense(units, rank=self.rank, **mixed)
-        return MixtureOfKernels(units, bias=self.bias, num_heads=self.num_heads, heads=self.heads, **mixed)
+        return MixtureOfKernels(
+            units, bias_kind=self.bias_kind, num_heads=self.num_heads, head_kind=self.head_kind, **mixed
+        )

@@ -56,17 +56,17 @@ def self_attention(batch: Behaviours, num_heads: int, session_length: int | None
     return layer(batch.behaviours, mask=batch.mask)
 
 
-def kalman_attention(batch: Behaviours, encoded: Any, num_heads: int, mode: str, key: str | None) -> Any:
+def kalman_attention(batch: Behaviours, encoded: Any, num_heads: int, kind: str, key: str | None) -> Any:
     """Decodes behaviours by KFAtt of the query to them, the layer `"decoder"`.
 
     Args:
         batch: The embedded batch.
         encoded: The encoded behaviours.
         num_heads: Number of heads.
-        mode: `"base"` or `"freq"`.
+        kind: `"base"` or `"freq"`.
         key: The sequence that holds the keys; `None` for the last of them.
     """
     query, keys, key_ids = batch.keyed(key)
-    layer = KalmanFilteringAttention(num_heads=num_heads, mode=mode, name="decoder")
-    ids = {"key_ids": key_ids} if mode == "freq" else {}
+    layer = KalmanFilteringAttention(num_heads=num_heads, kind=kind, name="decoder")
+    ids = {"key_ids": key_ids} if kind == "freq" else {}
     return layer([query, encoded, keys], mask=batch.mask, **ids)

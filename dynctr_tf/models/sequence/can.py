@@ -21,7 +21,7 @@ def can(
     sequences: Sequence[str] | None = None,
     co_action_dim: int = 8,
     co_action_units: Sequence[int] = (4, 4),
-    orders: int = 3,
+    num_orders: int = 3,
     independent_orders: bool = False,
     deep: Deep = Deep((200, 80)),
     attention_units: Sequence[int] = (80, 40),
@@ -43,7 +43,7 @@ def can(
         sequences: The sequences that are the behaviours, see `History`. Default `None`: all that repeat a field.
         co_action_dim: Width of the inputs of the co-action. Default 8.
         co_action_units: As `CoActionUnit`. Default `(4, 4)`.
-        orders: As `CoActionUnit`. Default 3.
+        num_orders: As `CoActionUnit`. Default 3.
         independent_orders: As `CoActionUnit`. Default `False`.
         deep: The dense layers. Default `Deep((200, 80))`.
         attention_units: Widths of the activation unit. Default `(80, 40)`.
@@ -62,8 +62,9 @@ def can(
 
     Example:
 
-    >>> from dynctr_tf.encoding.encoded_features import Field, Sequence
-    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    >>> from dynctr_tf.encoding.encoded_features import EncodedSequence, Field
+    >>> history = EncodedSequence("items", "user", 5, 1, 9, field="item")
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (history,))
     >>> can(features, embedding=Embedding(4), deep=Deep((8,)), attention_units=(4,)).output_shape
     (None, 1)
 
@@ -71,7 +72,7 @@ def can(
         Bian et al., CAN: Feature Co-Action for Click-Through Rate Prediction, WSDM 2022, arXiv 2011.05625, section 4.
         The paper keeps inputs, weights and embeddings in tables of their own; one row for all is gathered once.
     """
-    unit = CoActionUnit(co_action_units, orders, independent_orders)
+    unit = CoActionUnit(co_action_units, num_orders, independent_orders)
     inner = embedding.dim + co_action_dim
     width = inner + unit.parameter_count(co_action_dim)
     inputs = encoded_inputs(features)
@@ -84,7 +85,7 @@ def can(
         values.append(FieldSelection(stop=embedding.dim, name=f"behaviour_embedding_{index}")(history))
         weights = FieldSelection(start=inner, name=f"target_weights_{index}")(row)
         read = FieldSelection(start=embedding.dim, stop=inner, name=f"co_action_inputs_{index}")(history)
-        layer = CoActionUnit(co_action_units, orders, independent_orders, name=f"co_action_{index}")
+        layer = CoActionUnit(co_action_units, num_orders, independent_orders, name=f"co_action_{index}")
         found.append(layer(read, flat(weights, f"weights_{index}"), mask=ids))
     query, behaviours = targets[0], values[0]
     if len(targets) > 1:
@@ -108,7 +109,7 @@ ENTRIES = (
             {
                 **TRAINED,
                 "deep.units": Choice(((80, 40), (200, 80), (400, 400, 400))),
-                "orders": Choice((1, 2, 3)),
+                "num_orders": Choice((1, 2, 3)),
                 "independent_orders": Choice((False, True)),
             }
         ),

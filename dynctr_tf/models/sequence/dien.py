@@ -25,7 +25,7 @@ def dien(
     deep: Deep = Deep((200, 80)),
     attention_units: Sequence[int] = (80, 40),
     auxiliary_weight: float = 1.0,
-    update_gate: str = "augru",
+    gru_kind: str = "augru",
     name: str = "dien",
 ) -> keras.Model:
     """DIEN: interests that a recurrence finds in the history, and their evolution towards the target.
@@ -42,7 +42,7 @@ def dien(
         deep: The dense layers. Default `Deep((200, 80))`.
         attention_units: Widths of the attention network. Default `(80, 40)`.
         auxiliary_weight: Factor of the auxiliary loss; 0 for none. Default 1.0.
-        update_gate: `"augru"` or `"agru"`. Default `"augru"`.
+        gru_kind: `"augru"` or `"agru"`. Default `"augru"`.
         name: The model's name. Default `"dien"`.
 
     Returns:
@@ -55,8 +55,9 @@ def dien(
 
     Example:
 
-    >>> from dynctr_tf.encoding.encoded_features import Field, Sequence
-    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    >>> from dynctr_tf.encoding.encoded_features import EncodedSequence, Field
+    >>> history = EncodedSequence("items", "user", 5, 1, 9, field="item")
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (history,))
     >>> dien(features, embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
@@ -77,7 +78,7 @@ def dien(
     def decode(batch: Behaviours, encoded: Any) -> Any:
         weigh = TargetAttention(attention_units, softmax=True, return_weights=True, name="target_attention")
         weights = weigh([batch.query, encoded], mask=batch.mask)
-        return AttentionGRU(gate=update_gate, name="evolution")([encoded, weights], mask=batch.mask)
+        return AttentionGRU(kind=gru_kind, name="evolution")([encoded, weights], mask=batch.mask)
 
     return behaviour_network(features, encode, decode, embedding=embedding, history=history, deep=deep, name=name)
 

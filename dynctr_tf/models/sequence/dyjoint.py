@@ -23,9 +23,9 @@ def dyjoint(
     history: History = History(homogeneous=True, heterogeneous=True),
     operation: Operation = Operation(num_heads=2),
     deep: Deep = Deep((400, 400, 400)),
-    field_units: int = 4,
+    field_dim: int = 4,
     aggregator: str = "summation",
-    mode: str = "freq",
+    attention_kind: str = "freq",
     key: str | None = None,
     session_length: int | None = None,
     num_heads: int = 2,
@@ -45,10 +45,10 @@ def dyjoint(
             `History(homogeneous=True, heterogeneous=True)`.
         operation: The dynamic layers. Default `Operation(num_heads=2)`.
         deep: The dense layers. Default `Deep((400, 400, 400))`.
-        field_units: Width of each field in the light field-based operation beside the embeddings; 0 for none. Default
+        field_dim: Width of each field in the light field-based operation beside the embeddings; 0 for none. Default
             4.
         aggregator: Its aggregator, see `FieldOperation`. Default `"summation"`.
-        mode: `"base"` or `"freq"`. Default `"freq"`.
+        attention_kind: `"base"` or `"freq"`. Default `"freq"`.
         key: The sequence that holds the keys, such as the category. Default `None`: the last of them.
         session_length: Behaviours see each other inside blocks of this many. Default `None`: the whole history.
         num_heads: Heads of the attentions. Default 2.
@@ -64,8 +64,9 @@ def dyjoint(
 
     Example:
 
-    >>> from dynctr_tf.encoding.encoded_features import Field, Sequence
-    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    >>> from dynctr_tf.encoding.encoded_features import EncodedSequence, Field
+    >>> history = EncodedSequence("items", "user", 5, 1, 9, field="item")
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (history,))
     >>> dyjoint(features, embedding=Embedding(4), deep=Deep((8,)), num_heads=1).output_shape
     (None, 1)
 
@@ -79,11 +80,11 @@ def dyjoint(
         return self_attention(batch, num_heads, session_length)
 
     def decode(batch: Behaviours, encoded: Any) -> Any:
-        return kalman_attention(batch, encoded, num_heads, mode, key)
+        return kalman_attention(batch, encoded, num_heads, attention_kind, key)
 
     inputs = encoded_inputs(features)
     batch = history.behaviours(inputs, features, embedding)
-    parts = with_field_operation(batch.field_map, field_units, aggregator, operation)
+    parts = with_field_operation(batch.field_map, field_dim, aggregator, operation)
     x0 = parts[0]
     parts += history.interests(batch, encode, decode)
     x = keras.layers.Concatenate(name="concatenate")(parts)
@@ -98,7 +99,7 @@ ENTRIES = (
         paper="arXiv 2111.04983",
         equation="3-8, section on production",
         search_space=MappingProxyType(
-            {**TOWER, "history.num_kernels": Choice((2, 4, 8)), "mode": Choice(("base", "freq"))}
+            {**TOWER, "history.num_kernels": Choice((2, 4, 8)), "attention_kind": Choice(("base", "freq"))}
         ),
     ),
 )

@@ -21,7 +21,7 @@ def kfatt(
     embedding: Embedding = Embedding(),
     history: History = History(),
     deep: Deep = Deep((200, 80)),
-    mode: str = "freq",
+    kind: str = "freq",
     key: str | None = None,
     num_heads: int = 2,
     session_length: int | None = None,
@@ -38,7 +38,7 @@ def kfatt(
         embedding: The embeddings. Default `Embedding()`.
         history: The behaviours, and the operations on them. Default `History()`.
         deep: The dense layers. Default `Deep((200, 80))`.
-        mode: `"base"` or `"freq"`. Default `"freq"`.
+        kind: `"base"` or `"freq"`. Default `"freq"`.
         key: The sequence that holds the keys, such as the category. Default `None`: the last of them.
         num_heads: Heads of both attentions. Default 2.
         session_length: Behaviours see each other inside blocks of this many. Default `None`: the whole history.
@@ -54,8 +54,9 @@ def kfatt(
 
     Example:
 
-    >>> from dynctr_tf.encoding.encoded_features import Field, Sequence
-    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    >>> from dynctr_tf.encoding.encoded_features import EncodedSequence, Field
+    >>> history = EncodedSequence("items", "user", 5, 1, 9, field="item")
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (history,))
     >>> kfatt(features, embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 
@@ -69,7 +70,7 @@ def kfatt(
         return self_attention(batch, num_heads, session_length)
 
     def decode(batch: Behaviours, encoded: Any) -> Any:
-        return kalman_attention(batch, encoded, num_heads, mode, key)
+        return kalman_attention(batch, encoded, num_heads, kind, key)
 
     return behaviour_network(features, encode, decode, embedding=embedding, history=history, deep=deep, name=name)
 
@@ -81,6 +82,6 @@ ENTRIES = (
         title="Kalman Filtering Attention for User Behavior Modeling in CTR Prediction",
         paper="NeurIPS 2020",
         equation="KFAtt-base, KFAtt-freq",
-        search_space=MappingProxyType({**HISTORY, "mode": Choice(("base", "freq"))}),
+        search_space=MappingProxyType({**HISTORY, "kind": Choice(("base", "freq"))}),
     ),
 )

@@ -51,8 +51,9 @@ def transformer(
 
     Example:
 
-    >>> from dynctr_tf.encoding.encoded_features import Field, Sequence
-    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    >>> from dynctr_tf.encoding.encoded_features import EncodedSequence, Field
+    >>> history = EncodedSequence("items", "user", 5, 1, 9, field="item")
+    >>> features = EncodedFeatures((Field("item", "item", 1, 9),), (history,))
     >>> transformer(features, embedding=Embedding(4), deep=Deep((8,))).output_shape
     (None, 1)
 

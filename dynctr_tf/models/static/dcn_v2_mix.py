@@ -22,7 +22,7 @@ def dcn_v2_mix(
     num_layers: int = 3,
     rank: int = 32,
     num_experts: int = 4,
-    gate: str = "softmax",
+    gate_activation: str = "softmax",
     structure: str = "parallel",
     deep: Deep = Deep((400, 400, 400)),
     name: str = "dcn_v2_mix",
@@ -39,7 +39,7 @@ def dcn_v2_mix(
         num_layers: Number of cross layers. Default 3.
         rank: Width of an expert. Default 32.
         num_experts: Number of experts in a layer. Default 4.
-        gate: `"softmax"` or `"sigmoid"`. Default `"softmax"`.
+        gate_activation: `"softmax"` or `"sigmoid"`. Default `"softmax"`.
         structure: `"parallel"` or `"stacked"`. Default `"parallel"`.
         deep: The dense layers; with no units it is cross layers alone. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"dcn_v2_mix"`.
@@ -63,7 +63,13 @@ def dcn_v2_mix(
     """
     inputs = encoded_inputs(features)
     x0 = flat(embedding.field_map(inputs, features))
-    make_layer = partial(CrossMixtureLayer, rank, num_experts, gate=gate, kernel_regularizer=deep.kernel_regularizer())
+    make_layer = partial(
+        CrossMixtureLayer,
+        rank,
+        num_experts,
+        gate_activation=gate_activation,
+        kernel_regularizer=deep.kernel_regularizer(),
+    )
     return keras.Model(inputs, logit(cross_layers(x0, make_layer, num_layers, structure, deep)), name=name)
 
 

@@ -38,7 +38,7 @@ def deep_crossing(
     Raises:
         ValueError: No residual unit.
 
-    Cost: `2 * fields * embedding.dim * sum(hidden_units)` multiply-adds per row.
+    Cost: `2 * fields * embedding.dim * sum(deep.units)` multiply-adds per row.
 
     Example:
 

@@ -18,7 +18,7 @@ def fibinet(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    mode: str = "interaction",
+    bilinear_kind: str = "interaction",
     reduction_ratio: float = 3,
     excitation_activation: str = "relu",
     deep: Deep = Deep((400, 400, 400)),
@@ -33,7 +33,7 @@ def fibinet(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        mode: Which pairs share W: `"all"`, `"each"` or `"interaction"`. Default `"interaction"`.
+        bilinear_kind: Which pairs share W: `"all"`, `"each"` or `"interaction"`. Default `"interaction"`.
         reduction_ratio: As `SqueezeExcitation`. Default 3.
         excitation_activation: As `SqueezeExcitation`. Default `"relu"`.
         deep: The dense layers; with no units it is a weighted sum of the products. Default `Deep((400, 400, 400))`.
@@ -43,9 +43,9 @@ def fibinet(
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: An unknown mode.
+        ValueError: An unknown kind.
 
-    Cost: with P pairs, `2 * P * embedding.dim * hidden_units[0]` multiply-adds per row in the first dense layer.
+    Cost: with P pairs, `2 * P * embedding.dim * units[0]` multiply-adds per row in the first dense layer.
 
     Example:
 
@@ -62,7 +62,7 @@ def fibinet(
     units = deep.units[0] if deep.units else 1
     # As in MLP, a bias in front of the normalisation would be taken away again; the logit has its own.
     use_bias = bool(deep.units) and not deep.batch_norm
-    options = {"mode": mode, "kernel_regularizer": deep.kernel_regularizer()}
+    options = {"kind": bilinear_kind, "kernel_regularizer": deep.kernel_regularizer()}
     plain = BilinearDense(units, use_bias=use_bias, name="bilinear", **options)(field_map)
     weighed = BilinearDense(units, use_bias=False, name="excited_bilinear", **options)(excited)
     x = stack.Sum(name="first_dense")([plain, weighed])
@@ -84,7 +84,7 @@ ENTRIES = (
             {
                 **EMBEDDING,
                 **DENSE,
-                "mode": Choice(("all", "each", "interaction")),
+                "bilinear_kind": Choice(("all", "each", "interaction")),
                 "reduction_ratio": Choice((2, 3, 5)),
             }
         ),

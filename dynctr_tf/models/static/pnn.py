@@ -21,7 +21,7 @@ def pnn(
     *,
     embedding: Embedding = Embedding(),
     product: str = "inner",
-    outer_mode: str = "superposition",
+    outer_kind: str = "superposition",
     deep: Deep = Deep((400, 400, 400)),
     name: str = "pnn",
 ) -> keras.Model:
@@ -35,7 +35,7 @@ def pnn(
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
         product: `"inner"`, `"outer"` or `"both"`. Default `"inner"`.
-        outer_mode: `"superposition"` or `"kernel"`, as `OuterProduct`. Default `"superposition"`.
+        outer_kind: `"superposition"` or `"kernel"`, as `OuterProduct`. Default `"superposition"`.
         deep: The dense layers; with no units it is a weighted sum of all products. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"pnn"`.
 
@@ -43,7 +43,7 @@ def pnn(
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: An unknown product or mode.
+        ValueError: An unknown kind of product.
 
     Cost: `fields ** 2 * embedding.dim` multiply-adds per row for inner products, beside the MLP.
 
@@ -65,7 +65,7 @@ def pnn(
         parts.append(InnerProduct(name="inner_product")(field_map))
     if product in ("outer", "both"):
         regularizer = deep.kernel_regularizer()
-        parts.append(OuterProduct(outer_mode, kernel_regularizer=regularizer, name="outer_product")(field_map))
+        parts.append(OuterProduct(outer_kind, kernel_regularizer=regularizer, name="outer_product")(field_map))
     return keras.Model(inputs, deep.logit(keras.layers.Concatenate(name="concatenate")(parts)), name=name)
 
 

@@ -18,7 +18,7 @@ def xdeepfm(
     features: EncodedFeatures,
     *,
     embedding: Embedding = Embedding(),
-    layer_sizes: Sequence[int] = (16, 16, 16),
+    cin_units: Sequence[int] = (16, 16, 16),
     cin_activation: str = "linear",
     split_half: bool = False,
     deep: Deep = Deep((400, 400, 400)),
@@ -33,7 +33,7 @@ def xdeepfm(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        layer_sizes: Numbers of feature maps of the CIN. Default `(16, 16, 16)`.
+        cin_units: Numbers of feature maps of the CIN. Default `(16, 16, 16)`.
         cin_activation: Activation of the CIN. Default `"linear"`.
         split_half: As `CompressedInteraction`. Default `False`.
         deep: The dense layers; with no units it is the CIN alone. Default `Deep((400, 400, 400))`.
@@ -55,7 +55,7 @@ def xdeepfm(
     inputs = encoded_inputs(features)
     field_map, weights = embedding.with_linear(inputs, features)
     cin = CompressedInteraction(
-        layer_sizes,
+        cin_units,
         activation=cin_activation,
         split_half=split_half,
         kernel_regularizer=deep.kernel_regularizer(),
@@ -76,7 +76,7 @@ ENTRIES = (
             {
                 **EMBEDDING,
                 **DENSE,
-                "layer_sizes": Choice(((16,) * 2, (16,) * 3, (100,) * 2, (200,) * 3)),
+                "cin_units": Choice(((16,) * 2, (16,) * 3, (100,) * 2, (200,) * 3)),
             }
         ),
     ),
@@ -90,7 +90,7 @@ ENTRIES = (
         search_space=MappingProxyType(
             {
                 **EMBEDDING,
-                "layer_sizes": Choice(((16,) * 2, (16,) * 3, (100,) * 2, (200,) * 3)),
+                "cin_units": Choice(((16,) * 2, (16,) * 3, (100,) * 2, (200,) * 3)),
             }
         ),
     ),

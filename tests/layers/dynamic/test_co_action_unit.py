@@ -1,0 +1,42 @@
+"""CAN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dynctr_tf.layers import (
+    CoActionUnit,
+)
+
+RANDOM = np.random.default_rng(21)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(tf.convert_to_tensor(found).numpy(), np.asarray(expected), rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_co_action_follows_its_equation(independent: bool) -> None:
+    layer = CoActionUnit((3, 2), 2, independent)
+    x, weights = floats(2, 4, 5), floats(2, layer.parameter_count(5))
+    assert layer.parameter_count(5) == 21 * (1 + independent)
+    mask = np.array([[1, 1, 0, 0], [1, 1, 1, 1]], bool)
+    expected = np.zeros((2, 10))
+    for n in range(2):
+        for t in range(4):
+            outputs = []
+            for order in (1, 2):
+                own = weights[n, 21 * (order - 1) :] if independent else weights[n]
+                first, second = own[:15].reshape(5, 3), own[15:21].reshape(3, 2)
+                hidden = np.tanh(x[n, t] ** order @ first)
+                outputs += [hidden, hidden @ second]
+            expected[n] += mask[n, t] * np.concatenate(outputs)
+    close(layer(x, weights, mask=mask), expected)

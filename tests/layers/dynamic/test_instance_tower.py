@@ -1,0 +1,83 @@
+"""A tower generated for each row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dynctr_tf.layers import (
+    InstanceTower,
+)
+
+RANDOM = np.random.default_rng(21)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+X, Z, SCENARIO = floats(7, 5), floats(7, 4), np.array([2, 4, 0, 3, 2, 1, 4], np.int32)
+
+
+def arrays(*weights: Any) -> list[np.ndarray]:
+    return [tf.convert_to_tensor(weight).numpy() for weight in weights]
+
+
+def randomised(layer: Any, *inputs: Any) -> Any:
+    """Calls the layer, and gives it random weights."""
+    layer(*inputs)
+    layer.set_weights([0.5 * floats(*weight.shape) for weight in layer.get_weights()])
+    return layer
+
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(tf.convert_to_tensor(found).numpy(), np.asarray(expected), rtol=2e-4, atol=2e-5)
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0)
+
+
+def run_tower(x: np.ndarray, tower: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    for index, (kernel, bias) in enumerate(tower):
+        x = x @ kernel + bias
+        x = np.tanh(x) if index < len(tower) - 1 else x
+    return x
+
+
+@pytest.mark.parametrize("rank", [None, 1])
+def test_instance_tower_follows_its_equation(rank: int | None) -> None:
+    layer = randomised(InstanceTower((4,), 2, rank, code_dim=3, activation="tanh"), X, Z)
+    assert set(layer.downs) == (set() if rank is None else {"0", "1"})
+    codes = relu(Z @ arrays(layer.generator.kernels[0])[0] + arrays(layer.generator.biases[0])[0])
+
+    def bank_of(bank: Any, x: np.ndarray, code: np.ndarray) -> np.ndarray:
+        kernels, static, biases, bias = arrays(bank.kernels, bank.unmixed_kernel, bank.biases, bank.unmixed_bias)
+        return x @ (np.tensordot(code, kernels[0], 1) + static[0, 0]) + code @ biases + bias
+
+    expected = []
+    for row in range(7):
+        x = X[row]
+        for index, bank in enumerate(layer.banks):
+            if str(index) in layer.downs:
+                down, up = layer.downs[str(index)], layer.ups[str(index)]
+                x = bank_of(bank, x @ arrays(down.kernel)[0], codes[row]) @ arrays(up.kernel)[0] + arrays(up.bias)[0]
+            else:
+                x = bank_of(bank, x, codes[row])
+            x = np.tanh(x) if index == 0 else x
+        expected.append(x)
+    close(layer(X, Z), expected)
+
+
+def test_generated_tower_of_a_constant_condition_is_static() -> None:
+    layer = randomised(InstanceTower((4, 3), 2, code_dim=3, activation="tanh"), X, Z)
+    constant = np.repeat(Z[:1], 7, axis=0)
+    (code,) = layer.generator(tf.constant(Z[:1])).numpy()
+    tower = []
+    for bank in layer.banks:
+        kernels, static, biases, bias = arrays(bank.kernels, bank.unmixed_kernel, bank.biases, bank.unmixed_bias)
+        tower.append((np.tensordot(code, kernels[0], 1) + static[0, 0], code @ biases + bias))
+    close(layer(X, constant), run_tower(X, tower))

@@ -31,6 +31,7 @@ JOBS = (
     "benchmarks.dynamic_costs",
     "benchmarks.gain_picture",
     "benchmarks.scoring",
+    "benchmarks.serving",
     "papers.parameter_counts",
     "peers.cross_check",
 )

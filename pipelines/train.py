@@ -31,9 +31,10 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.datasets.row_source import first_rows
     from dynctr_tf.durable_files import write_json, write_text
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, plot_slices, sparsity_report
-    from dynctr_tf.export import check_export_directory, export_model, next_version, serving_line
+    from dynctr_tf.export import TableStorage, check_export_directory, export_model, next_version, serving_line
     from dynctr_tf.figures import figures_text
     from dynctr_tf.jobs.records import card_of, folder_of, save_logits, save_run, training_record
+    from dynctr_tf.jobs.served_size import served_size
     from dynctr_tf.jobs.stages import (
         check_evaluation,
         check_model,
@@ -143,9 +144,11 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
             fold=settings.export.fold,
             group_tables=settings.export.group_tables,
             constant_weights=settings.export.constant_weights,
+            tables=TableStorage(settings.export.without_zero_rows, settings.export.table_numbers),
             negative_sampling_rate=settings.data.negative_sampling_rate or 1.0,
         )
         print(f"SavedModel: {path}{'' if int(path.name) >= version else ' (exported before, unchanged)'}")
+        print(f"            {served_size(path, data, logits)}")
         print(f"serve it:   {serving_line(path)}")
     print(f"done in {time.perf_counter() - start:.0f} s")
     wait_for_all(strategy)

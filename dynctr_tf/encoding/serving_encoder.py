@@ -108,19 +108,23 @@ class ServingEncoder(tf.Module):
         return self.batch(self.columns(inputs, num_rows=num_rows, complete=complete))
 
     def batch(self, *columns: Columns) -> dict[str, tf.Tensor]:
-        """Puts an encoded batch together.
+        """Puts an encoded batch together, or what of one some features make up.
 
         Args:
-            *columns: The ids of all features of the schema, of as many rows each.
+            *columns: The ids of features of the schema, of as many rows each.
         """
         encoded = {}
-        single = [field.name for field in self._features.single_valued]
+        matrices = [matrix for own in columns for matrix in own.matrices]
+        lists = {name: ids for own in columns for name, ids in own.lists.items()}
+        given = {name for names, _ in matrices for name in names}
+        single = [field.name for field in self._features.single_valued if field.name in given]
         if single:
-            encoded["fields"] = _stacked([matrix for own in columns for matrix in own.matrices], single)
+            encoded["fields"] = _stacked(matrices, single)
         for entry in self._features.own_entries:
-            encoded[entry.key] = next(own.lists[entry.name] for own in columns if entry.name in own.lists)
+            if entry.name in lists:
+                encoded[entry.key] = lists[entry.name]
         for field in self._features.fields:
-            if field.role in ("scenario", "group"):
+            if field.role in ("scenario", "group") and field.name in given:
                 place = single.index(field.name)
                 encoded[field.role] = encoded["fields"][:, place] - self._blocks[field.name]
         return encoded

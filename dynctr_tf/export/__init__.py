@@ -8,12 +8,14 @@ from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_t
 from dynctr_tf.export.saved_model import ParityError, export_model, serving_line
 from dynctr_tf.export.scenario_tables import with_scenario_tables
 from dynctr_tf.export.served_model import ServedModel
+from dynctr_tf.export.smaller_tables import TableStorage
 from dynctr_tf.export.versions import new_version, newest_version, next_version, version_folder
 
 __all__ = [
     "ParityError",
     "PublicationTest",
     "ServedModel",
+    "TableStorage",
     "check_export_directory",
     "example_features",
     "export_model",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
 import tensorflow as tf
+
+from dynctr_tf.export.rows_alike import with_rows_alike
+from dynctr_tf.export.smaller_tables import SmallerTable, TableStorage, gathered_tables, replace_gathers
 
 LARGEST = 2**26
 """Bytes of the largest variable that becomes a constant; a graph cannot hold tables, whose rows are gathered anyway."""
@@ -42,6 +45,31 @@ def with_constant_weights(function: Callable[..., Any], *signature: Any) -> Any:
     >>> answer(tf.constant([[1.0, 1.0]])).numpy().tolist()
     [[5.0]]
     """
+    return constant_function(function, signature, TableStorage(without_zero_rows=False))[0]
+
+
+def constant_function(
+    function: Callable[..., Any],
+    signature: Sequence[Any],
+    storage: TableStorage,
+    made: dict[int, SmallerTable | None] | None = None,
+    *,
+    one_row_first: bool = False,
+) -> tuple[Any, list[tuple[tf.Variable, SmallerTable]]]:
+    """Does what `with_constant_weights` does, and holds tables in fewer bytes.
+
+    Args:
+        function: As there.
+        signature: As there.
+        storage: How variables are held of which rows are gathered and nothing else.
+        made: The tables that were made for other functions, by the `id` of the variable's handle; it is filled.
+            Default `None`: none were.
+        one_row_first: Whether the first argument holds one row, and what follows from its rows alone, repeated by
+            `repeat_row`, is computed once. Default `False`.
+
+    Returns:
+        The concrete function, and the variables that it does not need any more, each with the table in its place.
+    """
     traced = tf.function(function).get_concrete_function(*signature)
     graph = traced.graph
     variables = {id(variable.handle): variable for variable in traced.variables}
@@ -49,23 +77,45 @@ def with_constant_weights(function: Callable[..., Any], *signature: Any) -> Any:
     constants = {name: variable for name, variable in placeholders.items() if _is_small_kernel(graph, name, variable)}
     if sum(_bytes(variable) for variable in constants.values()) > _LARGEST_GRAPH:
         constants = {}
-    definition = _with_constants(graph.as_graph_def(), constants)
-    results = [tensor.name for tensor in traced.outputs]
+    gathered = gathered_tables(graph, {name: one for name, one in placeholders.items() if name not in constants})
+    made = {} if made is None else made
+    tables: dict[str, SmallerTable] = {}
+    for name, variable in gathered.items():
+        key = id(variable.handle)
+        if key not in made:
+            made[key] = SmallerTable.of(variable, storage)
+        table = made[key]
+        if table is not None:
+            tables[name] = table
+    definition, results = graph.as_graph_def(), [tensor.name for tensor in traced.outputs]
+    if one_row_first:
+        first = len(tf.nest.flatten(signature[0]))
+        many = traced.inputs[first : len(tf.nest.flatten(list(signature)))]
+        definition, results = with_rows_alike(graph, traced.outputs, [tensor.op.name for tensor in many])
+    handles = replace_gathers(definition, tables)
+    definition = _with_constants(definition, constants)
+    held = {id(variable.handle): variable for table in tables.values() for variable in table.variables}
+    captures = [(outer, inner.op.name) for outer, inner in graph.captures if inner.op.name not in tables]
+    captures += [(handle, name) for name, handle in handles.items()]
 
     def answer(*arguments: Any) -> Any:
         given = tf.nest.flatten(arguments)
         inside = {inner.name: outer for inner, outer in zip(traced.inputs[: len(given)], given, strict=True)}
         served = tf.compat.v1.get_default_graph()
-        for outer, inner in graph.captures:
-            if inner.op.name in constants:
+        for outer, name in captures:
+            if name in constants:
                 continue
-            inside[inner.name] = served.capture(outer)
-            if id(outer) in variables:
-                served.watch_variable(variables[id(outer)])  # without it a SavedModel does not restore the variable
+            inside[f"{name}:0"] = served.capture(outer)
+            variable = variables.get(id(outer), held.get(id(outer)))
+            if variable is not None:
+                served.watch_variable(variable)  # without it a SavedModel does not restore the variable
         outputs = tf.graph_util.import_graph_def(definition, inside, results, name="")
         return tf.nest.pack_sequence_as(traced.structured_outputs, outputs)
 
-    return tf.function(answer).get_concrete_function(*signature)
+    replaced = [(gathered[name], table) for name, table in tables.items()]
+    made_constant = tf.function(answer).get_concrete_function(*signature)
+    made_constant.traced_from = traced  # whose branches it calls, which go when it does
+    return made_constant, replaced
 
 
 def _is_small_kernel(graph: tf.Graph, name: str, variable: tf.Variable | None) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,16 @@ import pyarrow as pa
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf import stack
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.durable_files import plain_path, write_json
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.plain_names import plain_names
 from dynctr_tf.encoding.serving_encoder import ServingEncoder
-from dynctr_tf.export.constant_weights import with_constant_weights
+from dynctr_tf.export.constant_weights import constant_function
 from dynctr_tf.export.export_card import CARD, ENCODER, NAMES, SCHEMA, export_digest, sample_request, unchanged_version
 from dynctr_tf.export.folding import fold as folded_model
+from dynctr_tf.export.one_user import TwoSides, answer_for_one_user, two_sides
 from dynctr_tf.export.raw_requests import (
     example_features,
     item_features,
@@ -30,11 +34,15 @@ from dynctr_tf.export.raw_requests import (
 )
 from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
 from dynctr_tf.export.signatures_on_disk import rewrite_signatures
+from dynctr_tf.export.smaller_tables import SmallerTable, TableStorage
 from dynctr_tf.export.versions import new_version
+from dynctr_tf.export.warm_up import write_warm_up
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
 from dynctr_tf.metrics.sampled_negatives import sampling_offset
 from dynctr_tf.stack import attach_to_export, track_for_export, write_quietly
 from dynctr_tf.version import __version__
+
+_WARM_UP_ROWS = 64
 
 TOLERANCE = 1e-5
 """The largest difference of a click probability between trainer and export, and of a logit relative to its size."""
@@ -43,6 +51,12 @@ HALF_PRECISION_TOLERANCE = 0.1
 """The same where layers compute in bfloat16, whose sums differ with the order and the fusion of operations, which are
 others in the export: by 0.002 for a trained DNN, 0.05 for MaskNet with its normalisations between random weights. The
 signatures of the export are then compared with each other within `TOLERANCE`."""
+
+
+ONE_USER_TOLERANCE = 1e-6
+"""How far a logit for one user and many items may be from that for the user repeated, relative to its size."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class ParityError(RuntimeError):
@@ -59,6 +73,7 @@ def export_model(
     fold: bool = True,
     group_tables: bool = False,
     constant_weights: bool = True,
+    tables: TableStorage = TableStorage(),
     negative_sampling_rate: float = 1.0,
     about: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -70,7 +85,9 @@ def export_model(
       in the training data is answered as the field's unknown bucket, `""` and NaN as missing. A feature may be left
       out of a request: it is missing in all rows, as in training.
     * `candidates`: the same features for one user and many items: those of the role item have a row for each item,
-      all others one row, which counts for all items. They are sent and looked up once. Features may be left out.
+      all others one row, which counts for all items. They are sent and looked up once, and what the model makes of them
+      alone, such as weights that are generated from the user or the scenario, is computed once. Features may be left
+      out.
       A schema with features of the role item, and others, has this signature.
     * `examples`: serialized `tf.Example` messages, `(batch,)`; a feature that a message lacks is missing.
     * `encoded`: the entries of the encoded batch that the model takes, for callers that encode themselves. An index of
@@ -94,6 +111,9 @@ def export_model(
     Where the newest version was made of the same weights, encoder, options and code, and is whole, nothing is written:
     it is that version.
 
+    `assets.extra/tf_serving_warmup_requests` holds rows of the sample, one and several, as requests of each signature;
+    TF Serving answers them to itself before it serves the version.
+
     `assets.extra/about.json` is the card of a version: what it was made of, its schema, and a request with its answer,
     as JSON and as a line for `curl`. Beside it is the encoder, with which `dynctr_tf.export.ServedModel` scores rows at
     the speed at which they are encoded for training.
@@ -114,6 +134,10 @@ def export_model(
             place of being generated; needs `fold`. Default `False`.
         constant_weights: Whether kernels are constants of the graph, as `dynctr_tf.export.with_constant_weights`
             makes them: small requests are answered faster, in bfloat16 most of all. Default `True`.
+        tables: How embedding tables are held: without rows that are zero, and in which type of numbers. In fewer bits
+            than float32 answers are those of the rounded tables, so that the encoded batch is compared within 0.1 with
+            the trained model, as in half precision. Needs `constant_weights`; without it tables stay as they are.
+            Default `TableStorage()`: float32, without rows that are zero.
         negative_sampling_rate: The share of the rows without a click that the model was trained on. What is served is
             corrected for it, in the graph: the logit of the trained model plus `log(rate)`, which is the odds times
             the rate. Default 1.0: all of them, nothing is corrected.
@@ -133,8 +157,12 @@ def export_model(
         raise ValueError("The sample of raw rows is empty; the export is compared with the trained model on it.")
     if group_tables and not fold:
         raise ValueError("group_tables=True makes tables while folding; leave fold at True, or leave group_tables out.")
+    if tables.numbers != "float32" and not constant_weights:
+        raise ValueError(f"Tables in {tables.numbers} are made with constant_weights; leave constant_weights at True.")
     offset = sampling_offset(negative_sampling_rate)
     options: dict[str, Any] = {"fold": fold, "group_tables": group_tables, "constant_weights": constant_weights}
+    if constant_weights:
+        options["tables"] = dataclasses.asdict(tables)
     if offset:
         options["negative_sampling_rate"] = negative_sampling_rate
     made_of = export_digest(model, encoder, options)
@@ -145,8 +173,8 @@ def export_model(
 
     def fill(folder: Path, number: int) -> None:
         with plain_path(folder) as path:
-            _write(served, encoder, path, constant_weights, offset)
-            loaded = _compare(model, encoder, path, sample, offset)
+            held = _write(served, encoder, path, tables if constant_weights else None, offset, sample)
+            loaded = _compare(model, encoder, path, sample, offset, tables.numbers != "float32")
         card = {
             "model": model.name,
             "name": directory.name,
@@ -160,7 +188,9 @@ def export_model(
             "schema": json.loads(encoder.schema.to_json()),
             "sample_request": sample_request(loaded, sample, encoder.schema, directory.name),
         }
-        write_json(folder / CARD, card)
+        write_warm_up(folder, directory.name, _warm_up_requests(model, encoder, sample))
+        files = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        write_json(folder / CARD, {**card, "bytes": {"version": files, **held}})
 
     return new_version(directory, fill, version)
 
@@ -178,7 +208,14 @@ def _served(model: keras.Model, fold: bool, group_tables: bool) -> keras.Model:
     return with_scenario_tables(served) if has_scenario_towers(served) else served
 
 
-def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: bool, offset: float) -> None:
+def _write(
+    model: keras.Model,
+    encoder: Encoder,
+    path: Path,
+    tables: TableStorage | None,
+    offset: float,
+    sample: pa.RecordBatch,
+) -> dict[str, int]:
     schema = encoder.schema
     encode = ServingEncoder(encoder.layer())
     plain = plain_names(model.input)
@@ -187,12 +224,19 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
         for name, tensor in model.input.items()
     }
 
-    def answer_encoded(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        logits = tf.reshape(tf.cast(model(encoded, training=False), tf.float32), [-1])
+    def answers_of(output: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = tf.reshape(tf.cast(output, tf.float32), [-1])
         logits = logits + offset if offset else logits
         return {"ctr": tf.sigmoid(logits), "logit": logits}
 
-    traced = with_constant_weights(answer_encoded, encoded_signature) if constant_weights else answer_encoded
+    def answer_encoded(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return answers_of(model(encoded, training=False))
+
+    traced: Any = answer_encoded
+    replaced: list[tuple[tf.Variable, SmallerTable]] = []
+    made: dict[int, SmallerTable | None] = {}
+    if tables is not None:
+        traced, replaced = constant_function(answer_encoded, [encoded_signature], tables, made)
 
     def answer(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         answers: dict[str, tf.Tensor] = traced({name: encoded[name] for name in encoded_signature})
@@ -216,11 +260,32 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
         }
         return answer(encode(features, complete=True))
 
+    def answer_two_sides(once: dict[str, tf.Tensor], each: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return answers_of(answer_for_one_user(model, once, each, sides.order))
+
+    sides = two_sides(encoder.features, encoded_signature, items)
+    traced_sides: Any = None
+    if tables is not None and sides is not None and stack.graph_of(model) is not None:
+        signatures = [sides.once, sides.each]
+        rows = encoder.encode_batch(RowBatch(sample, np.zeros(sample.num_rows, np.int8)))
+        of_sides, also = constant_function(answer_two_sides, signatures, tables, made, one_row_first=True)
+        if _same_for_one_user(traced, of_sides, sides, rows):
+            traced_sides = of_sides
+            # A table that one of both functions needs as it was trained is saved.
+            others = {id(variable) for variable, _ in also}
+            replaced = [(variable, table) for variable, table in replaced if id(variable) in others]
+
     def from_candidates(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         given = shaped(features)
         once = encode.columns({name: given[name] for name in given if name not in items}, num_rows=1)
         each = encode.columns({name: given[name] for name in given if name in items})
-        return answer(encode.batch(once.repeated(each.count), each))
+        if traced_sides is None:
+            return answer(encode.batch(once.repeated(each.count), each))
+        user, others = encode.batch(once), encode.batch(each)
+        answers: dict[str, tf.Tensor] = traced_sides(
+            {name: user[name] for name in sides.once}, {name: others[name] for name in sides.each}
+        )
+        return answers
 
     counts = {"scenario": encoder.features.num_scenarios, "group": encoder.features.num_groups}
 
@@ -238,7 +303,9 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
             return answer({name: tf.identity(entry) for name, entry in encoded.items()})
 
     archive = keras.export.ExportArchive()
-    track_for_export(archive, model)
+    track_for_export(archive, model, without=[variable for variable, _ in replaced])
+    for place, table in enumerate(table for table in made.values() if table is not None):
+        attach_to_export(archive, f"table_{place}", table)
     attach_to_export(archive, "serving_encoder", encode)
     archive.add_endpoint("serving_default", from_raw, input_signature=[signature])
     archive.add_endpoint(
@@ -263,9 +330,15 @@ def _write(model: keras.Model, encoder: Encoder, path: Path, constant_weights: b
     encoder.save(path / ENCODER)
     (path / SCHEMA).write_text(schema.to_json(), encoding="utf-8")
     (path / NAMES).write_text(json.dumps(arguments, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return {
+        "tables": sum(table.num_bytes for _, table in replaced),
+        "trained_tables": sum(int(one.shape.num_elements()) * int(one.dtype.size) for one, _ in replaced),
+    }
 
 
-def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch, offset: float) -> Any:
+def _compare(
+    model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch, offset: float, rounded: bool
+) -> Any:
     """Loads the SavedModel and compares its answers with the model's; returns what it has loaded."""
     served = tf.saved_model.load(str(path))
 
@@ -287,7 +360,9 @@ def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.Record
         # The items of all rows for the user of the first one.
         requests["candidates"] = {plain[name]: raw[name] if name in items else raw[name][:1] for name in raw}
         answers["candidates"] = _logits(model, encoded_rows(_for_one_user(sample, items))) + offset
-    half = any(getattr(layer, "compute_dtype", None) in ("bfloat16", "float16") for layer in model._flatten_layers())
+    half = rounded or any(
+        getattr(layer, "compute_dtype", None) in ("bfloat16", "float16") for layer in model._flatten_layers()
+    )
     compared, tolerance = "the trained model", HALF_PRECISION_TOLERANCE if half else TOLERANCE
     for signature, request in requests.items():
         outputs = served.signatures[signature](**request)
@@ -311,6 +386,42 @@ def _compare(model: keras.Model, encoder: Encoder, path: Path, sample: pa.Record
                 alike = {name: rows[key] for key, name in plain_names(rows).items()}
                 answers["candidates"] = served.signatures["encoded"](**alike)["logit"].numpy().astype(np.float64)
     return served
+
+
+def _same_for_one_user(traced: Any, traced_sides: Any, sides: TwoSides, rows: Mapping[str, np.ndarray]) -> bool:
+    """Whether what is computed once for a user is what is computed for each item."""
+    once, each, repeated = sides.of_rows(rows)
+    expected, found = (answers["logit"].numpy() for answers in (traced(repeated), traced_sides(once, each)))
+    off = float(np.max(np.abs(found - expected) / np.maximum(1.0, np.abs(expected))))
+    if not off <= ONE_USER_TOLERANCE:
+        _LOG.warning(
+            "Signature 'candidates' computes everything for each item: computed once for a user, the model's answer is "
+            "off by %.3g.",
+            off,
+        )
+    return off <= ONE_USER_TOLERANCE
+
+
+def _warm_up_requests(
+    model: keras.Model, encoder: Encoder, sample: pa.RecordBatch
+) -> dict[str, list[Mapping[str, tf.Tensor]]]:
+    """For each signature a request of one row of the sample, and one of several."""
+    requests: dict[str, list[Mapping[str, tf.Tensor]]] = {}
+    items = item_features(encoder.schema)
+    for count in (1, _WARM_UP_ROWS):
+        rows = sample.slice(0, count)
+        encoded = encoder.encode_batch(RowBatch(rows, np.zeros(rows.num_rows, np.int8)))
+        raw = raw_tensors(rows, encoder.schema)
+        asked: dict[str, Mapping[str, tf.Tensor]] = {
+            "serving_default": raw,
+            "examples": {"examples": tf.constant(serialized_examples(rows, encoder.schema))},
+            "encoded": {name: tf.constant(encoded[name]) for name in model.input},
+        }
+        if items:
+            asked["candidates"] = {name: value if name in items else value[:1] for name, value in raw.items()}
+        for signature, inputs in asked.items():
+            requests.setdefault(signature, []).append(inputs)
+    return requests
 
 
 def _logits(model: keras.Model, inputs: dict[str, tf.Tensor]) -> np.ndarray:

@@ -99,10 +99,10 @@ class ServedModel:
         """
         batch = RowBatch(columns, np.zeros(columns.num_rows, np.int8))
         encoded = self.encoder.encode_batch(batch)
-        return {name: encoded[name] for name in self._arguments}
+        return {name: encoded[name] for name in self.arguments}
 
     @functools.cached_property
-    def _arguments(self) -> dict[str, str]:
+    def arguments(self) -> dict[str, str]:
         """The names of the entries that the model takes, and of the signature's arguments for them."""
         names = json.loads((self.path / NAMES).read_text(encoding="utf-8"))
         return {str(name): str(argument) for name, argument in names["encoded"].items()}
@@ -114,7 +114,7 @@ class ServedModel:
             self._encoded(
                 **{
                     argument: tf.constant(encoded[name][start : start + ROWS_PER_ANSWER])
-                    for name, argument in self._arguments.items()
+                    for name, argument in self.arguments.items()
                 }
             )["logit"].numpy()
             for start in range(0, rows, ROWS_PER_ANSWER)

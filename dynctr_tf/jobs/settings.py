@@ -194,6 +194,13 @@ class ExportSettings:
     constant_weights: bool = _setting(
         True, "whether kernels are constants of the served graph, which answers small requests faster"
     )
+    without_zero_rows: bool = _setting(
+        True, "whether rows of tables that are zero, as G-FTRL makes them, are held once; needs constant_weights"
+    )
+    table_numbers: Literal["float32", "bfloat16", "int8"] = _setting(
+        "float32",
+        "bits of a number in served tables: 32, 16, or 8 and a scale for each row; the AUC is printed",
+    )
     even_if_worse_than_base_rate: bool = _setting(
         False, "whether a model is exported that is no better on the validation rows than their click rate alone"
     )

@@ -17,7 +17,7 @@ from dynctr_tf.durable_files import make_folder, only_process, read_json, remove
 from dynctr_tf.encoding import EncodedDataset, Encoder, ValueTally, grow_encoder, id_map, write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation, days_text, evaluate, plot_days
 from dynctr_tf.evaluation.json_records import to_plain
-from dynctr_tf.export import check_export_directory, export_model, roll_back
+from dynctr_tf.export import TableStorage, check_export_directory, export_model, roll_back
 from dynctr_tf.export.export_card import CARD
 from dynctr_tf.jobs.days import Day, Days, plain
 from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits
@@ -368,6 +368,7 @@ def _export(
         fold=settings.export.fold,
         group_tables=settings.export.group_tables,
         constant_weights=settings.export.constant_weights,
+        tables=TableStorage(settings.export.without_zero_rows, settings.export.table_numbers),
         negative_sampling_rate=settings.data.negative_sampling_rate or 1.0,
     )
     print(f"SavedModel: {path}")

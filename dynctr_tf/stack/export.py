@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from dynctr_tf.stack.variables import raw_variable
 from dynctr_tf.stack.versions import KERAS_3
 
 
-def track_for_export(archive: Any, layer: Any) -> None:
+def track_for_export(archive: Any, layer: Any, without: Sequence[tf.Variable] = ()) -> None:
     """Makes an `ExportArchive` save everything that a layer or model holds, look-up tables included.
 
     Keras 3 finds the tables that it tracks; Keras 2 saves those of its own look-up layers alone, so the others
     become attributes of the archive, which are saved.
+
+    Args:
+        archive: The archive.
+        layer: The layer or model.
+        without: Variables of it that are not saved. Default none.
     """
     archive.track(layer)
+    left_out = {id(variable) for variable in without}
+    owner = archive._tf_trackable if KERAS_3 else archive
+    if left_out:
+        for name in ("variables", "trainable_variables", "non_trainable_variables"):
+            setattr(owner, name, [one for one in getattr(owner, name) if id(raw_variable(one)) not in left_out])
     if not KERAS_3:
         resources = tf.train.TrackableView(layer).descendants()
         tables = [found for found in resources if isinstance(found, tf.lookup.experimental.MutableHashTable)]

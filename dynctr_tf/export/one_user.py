@@ -1,0 +1,230 @@
+"""A model's answer to one user and many items, in which what concerns the user alone is computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from dynctr_tf import stack
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.export.rows_alike import repeat_row
+from dynctr_tf.layers import FieldEmbedding, FieldSelection
+from dynctr_tf.models.adaptive.graph_copy import run_graph
+
+
+@dataclasses.dataclass
+class _Once:
+    """A value of the user's: one row."""
+
+    row: tf.Tensor
+
+
+@dataclasses.dataclass
+class _Columns:
+    """Columns along the second axis, of the user `(1, a, ...)` and of the items `(items, b, ...)`.
+
+    `order` says of each column whether it is the user's, and the how manieth of its side.
+    """
+
+    once: tf.Tensor
+    each: tf.Tensor
+    order: list[tuple[bool, int]]
+
+    def selected(self, positions: Sequence[int]) -> Any:
+        """Some of the columns."""
+        chosen = [self.order[position] for position in positions]
+        once = [place for of_user, place in chosen if of_user]
+        each = [place for of_user, place in chosen if not of_user]
+        if not each:
+            return _Once(tf.gather(self.once, once, axis=1))
+        if not once:
+            return tf.gather(self.each, each, axis=1)
+        numbers = {True: 0, False: 0}
+        order = []
+        for of_user, _ in chosen:
+            order.append((of_user, numbers[of_user]))
+            numbers[of_user] += 1
+        return _Columns(tf.gather(self.once, once, axis=1), tf.gather(self.each, each, axis=1), order)
+
+
+@dataclasses.dataclass
+class TwoSides:
+    """What of an encoded batch is the user's, and what the items'.
+
+    Attributes:
+        once: The specifications of the user's entries, one row each.
+        each: Those of the items' entries.
+        order: For each column of `"fields"` whether it is the user's, and the how manieth of its side.
+    """
+
+    once: dict[str, tf.TensorSpec]
+    each: dict[str, tf.TensorSpec]
+    order: list[tuple[bool, int]]
+
+    def of_rows(self, rows: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Takes the user of the first row and the items of all; then the same with the user repeated."""
+        once: dict[str, Any] = {}
+        each: dict[str, Any] = {}
+        repeated: dict[str, Any] = {}
+        for key in {**self.once, **self.each}:
+            values = rows[key]
+            first = np.repeat(values[:1], len(values), axis=0)
+            if key in self.once and key in self.each:
+                of_user = np.array([side for side, _ in self.order])
+                once[key], each[key] = values[:1, of_user], values[:, ~of_user]
+                repeated[key] = np.where(of_user, first, values)
+            elif key in self.once:
+                once[key], repeated[key] = values[:1], first
+            else:
+                each[key] = repeated[key] = values
+        sides = (once, each, repeated)
+        return tuple({key: tf.constant(value) for key, value in side.items()} for side in sides)  # type: ignore[return-value]
+
+
+def two_sides(
+    features: EncodedFeatures, signature: Mapping[str, tf.TensorSpec], items: Container[str]
+) -> TwoSides | None:
+    """Parts the inputs of a model.
+
+    Args:
+        features: The description of the encoded batch.
+        signature: The specifications of the model's inputs.
+        items: The features that are of items.
+
+    Returns:
+        The sides; `None` where one of them has no input.
+    """
+    once: dict[str, tf.TensorSpec] = {}
+    each: dict[str, tf.TensorSpec] = {}
+    order: list[tuple[bool, int]] = []
+    names = {entry.key: entry.name for entry in features.own_entries}
+    names.update({field.role: field.name for field in features.fields if field.role in ("scenario", "group")})
+    for key, specification in signature.items():
+        plain = str(specification.name)
+        if key == "fields":
+            numbers = {True: 0, False: 0}
+            for field in features.single_valued:
+                of_user = field.name not in items
+                order.append((of_user, numbers[of_user]))
+                numbers[of_user] += 1
+            if numbers[True]:
+                once[key] = tf.TensorSpec((1, numbers[True]), specification.dtype, name=f"{plain}_once")
+            if numbers[False]:
+                each[key] = tf.TensorSpec((None, numbers[False]), specification.dtype, name=plain)
+        elif names[key] in items:
+            each[key] = specification
+        else:
+            once[key] = tf.TensorSpec((1, *specification.shape[1:]), specification.dtype, name=f"{plain}_once")
+    return TwoSides(once, each, order) if once and each else None
+
+
+def answer_for_one_user(
+    model: keras.Model,
+    once: Mapping[str, tf.Tensor],
+    each: Mapping[str, tf.Tensor],
+    order: Sequence[tuple[bool, int]],
+) -> Any:
+    """Runs a functional model on the encoded batch of one user and many items.
+
+    Each layer that takes what is the user's alone runs on one row. Embeddings are looked up apart for the columns of
+    the user and of the items, and columns that are selected are of one side where they can be. For everything else the
+    user's row is repeated by `repeat_row`.
+
+    Args:
+        model: The model.
+        once: The entries of the batch that are the user's, one row each.
+        each: The entries that are the items'. `"fields"` may be in both.
+        order: For each column of `"fields"` whether it is the user's, and the how manieth of its side.
+
+    Returns:
+        The model's output for all items.
+    """
+    count = tf.shape(next(iter(each.values())))[0]
+    graph = stack.graph_of(model)
+    values: dict[int, Any] = {}
+    for key, tensor in model.input.items():
+        if key in once and key in each:
+            values[id(tensor)] = _Columns(once[key], each[key], list(order))
+        else:
+            values[id(tensor)] = _Once(once[key]) if key in once else each[key]
+    repeated: dict[int, tf.Tensor] = {}
+
+    def whole(value: Any) -> Any:
+        """The value of all items."""
+        if not isinstance(value, (_Once, _Columns)):
+            return value
+        if id(value) not in repeated:
+            if isinstance(value, _Once):
+                repeated[id(value)] = repeat_row(value.row, count)
+            else:
+                starts = {True: 0, False: value.once.shape[1]}
+                both = tf.concat([repeat_row(value.once, count), value.each], 1)
+                places = [starts[of_user] + place for of_user, place in value.order]
+                repeated[id(value)] = both if places == list(range(len(places))) else tf.gather(both, places, axis=1)
+        return repeated[id(value)]
+
+    def call_layer(call: stack.GraphCall, arguments: Any, keywords: Any, values: dict[int, Any]) -> Any:
+        layer = call.layer
+        given = [leaf for leaf in tf.nest.flatten((arguments, keywords)) if isinstance(leaf, (_Once, _Columns))]
+        if not given:
+            return layer(*arguments, **keywords)
+        if type(layer) is FieldEmbedding and layer.num_ids_per_field is None and not _tensors(keywords):
+            return _embedded(layer, tf.nest.flatten(arguments))
+        if type(layer) is FieldSelection and isinstance(arguments[0], _Columns):
+            width = len(arguments[0].order)
+            positions = list(range(width)) if layer.positions is None else layer.positions
+            return _applied(arguments[0].selected(positions), lambda part: part[:, :, layer.start : layer.stop])
+        tensors = _tensors((arguments, keywords))
+        if all(isinstance(leaf, _Once) for leaf in tensors):
+            arguments, keywords = tf.nest.map_structure(_row, (arguments, keywords))
+            return tf.nest.map_structure(_Once, layer(*arguments, **keywords))
+        arguments, keywords = tf.nest.map_structure(whole, (arguments, keywords))
+        return layer(*arguments, **keywords)
+
+    waiting = run_graph(model, values, call_layer)
+    assert not waiting
+    return whole(values[id(graph.outputs[0])])
+
+
+def _tensors(structure: Any) -> list[Any]:
+    return [leaf for leaf in tf.nest.flatten(structure) if isinstance(leaf, (_Once, _Columns)) or tf.is_tensor(leaf)]
+
+
+def _row(value: Any) -> Any:
+    return value.row if isinstance(value, _Once) else value
+
+
+def _applied(value: Any, function: Any) -> Any:
+    if isinstance(value, _Once):
+        return _Once(function(value.row))
+    if isinstance(value, _Columns):
+        return _Columns(function(value.once), function(value.each), value.order)
+    return function(value)
+
+
+def _embedded(layer: Any, parts: Sequence[Any]) -> Any:
+    """The field maps of ids, looked up apart for the user and the items."""
+    once: list[tf.Tensor] = []
+    each: list[tf.Tensor] = []
+    order: list[tuple[bool, int]] = []
+    for part in parts:
+        starts = {True: sum(ids.shape[1] for ids in once), False: sum(ids.shape[1] for ids in each)}
+        if isinstance(part, _Columns):
+            order += [(of_user, starts[of_user] + place) for of_user, place in part.order]
+            once.append(part.once)
+            each.append(part.each)
+        else:
+            of_user = isinstance(part, _Once)
+            ids = _row(part)
+            order += [(of_user, starts[of_user] + place) for place in range(ids.shape[1])]
+            (once if of_user else each).append(ids)
+    if not each:
+        return tf.nest.map_structure(_Once, layer(tf.concat(once, 1)))
+    found = [layer(tf.concat(once, 1)), layer(tf.concat(each, 1))]
+    flat = [_Columns(own, other, order) for own, other in zip(*(tf.nest.flatten(one) for one in found), strict=True)]
+    return tf.nest.pack_sequence_as(found[0], flat)

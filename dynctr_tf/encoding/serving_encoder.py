@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -153,6 +153,8 @@ class ServingEncoder(tf.Module):
                 texts[place] = canonical_strings(texts[place], self._forms[feature.name])
         numbers = [inputs[feature.name] for feature in numeric]
         others = [inputs[feature.name] for feature in lists]
+        text_matrix: Any  # None where there are no texts; the same for numbers
+        number_matrix: Any
         if complete:
             count = tf.shape((texts or numbers or others)[0])[0]
             text_matrix = tf.stack(texts) if texts else None  # (texts, batch)

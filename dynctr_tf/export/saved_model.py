@@ -260,10 +260,11 @@ def _write(
         }
         return answer(encode(features, complete=True))
 
+    sides: Any = two_sides(encoder.features, encoded_signature, items)  # None where there are not two
+
     def answer_two_sides(once: dict[str, tf.Tensor], each: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return answers_of(answer_for_one_user(model, once, each, sides.order))
 
-    sides = two_sides(encoder.features, encoded_signature, items)
     traced_sides: Any = None
     if tables is not None and sides is not None and stack.graph_of(model) is not None:
         signatures = [sides.once, sides.each]

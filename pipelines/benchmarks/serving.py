@@ -125,7 +125,7 @@ class PythonClient:
 
 
 def measure(
-    path: Path, encoder: Any, model: Any, rows: pa.RecordBatch, sizes: Sequence[int], repeats: int
+    path: Path, encoder: Any, model: Any, rows: pa.RecordBatch, sizes: Sequence[int], repeats: int, rounds: int
 ) -> list[Any]:
     """Asks for each number of rows in each way.
 
@@ -136,6 +136,7 @@ def measure(
         rows: The rows.
         sizes: Numbers of rows.
         repeats: Timed calls of each; fewer where there are many rows.
+        rounds: How often all ways take turns.
     """
     from pipelines.benchmarks import saved_model_client
 
@@ -149,7 +150,7 @@ def measure(
             turns = max(10, repeats // (1 + size // 16))
             asked = requests_of(encoder, model, rows.slice(0, size))
             taken: dict[str, dict[str, list[float]]] = {way: {"python": [], "c": []} for way in asked}
-            for _ in range(3):  # in turns, because the pace of a machine changes
+            for _ in range(rounds):  # in turns, because the pace of a machine changes
                 for way, (signature, inputs) in asked.items():
                     if signature not in client.signatures:
                         continue
@@ -196,6 +197,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", nargs="+", type=int, default=[1, 64, 512], help="rows of a request")
     parser.add_argument("--values", type=int, default=10_000, help="known values of each of the 26 texts")
     parser.add_argument("--repeats", type=int, default=300, help="timed calls of one row; fewer of more rows")
+    parser.add_argument("--rounds", type=int, default=3, help="how often all ways take turns")
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"), help="folder of the figures")
     options = parser.parse_args(words)
     with errors_as_messages(parser, goes_on=False):
@@ -206,7 +208,7 @@ def main(words: Sequence[str] | None = None) -> None:
         model = build_model(options.model, encoder.features)
         with tempfile.TemporaryDirectory() as folder:
             path = export_model(model, encoder, Path(folder) / "clicks", rows.slice(0, 64))
-            figures = measure(path, encoder, model, rows, options.rows, options.repeats)
+            figures = measure(path, encoder, model, rows, options.rows, options.repeats, options.rounds)
         print(shown(figures))
         make_folder(options.output)
         write_json(options.output / "serving.json", figures)

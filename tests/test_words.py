@@ -35,6 +35,8 @@ AVOIDED = {
     r"no talking": "cannot answer",
     # Clauses that are turned around.
     r"\w+ (it|them|him|her) not(?=[.,;:)\"'`]|$)": "does not ... it",
+    r"(has|have|had|knows?) not(?=[.,;:)\"'`]|$)": "does not have",
+    r"that there (is|are|was|were) not": "that does not exist",
     r"(?<![a-z,] )what no \w+": "a sentence that begins with its subject",
     r"(for|of) whose": "whose, with the noun before it",
     r"(?<=[.:;] )(counted|printed|measured|shown|drawn|kept|meant) (is|are)": "the subject first",
@@ -68,6 +70,8 @@ def test_it_finds_what_it_looks_for() -> None:
     ("turned", "straight"),
     [
         ("heads that reach it not.", "heads that do not reach it. Weights move it not only once"),
+        ("keys that the class has not.", "the class has not only this key; a value that it does not have"),
+        ("An index that there is not is refused", "There is no such index. Is there not one?"),
         ("Whom the error names", "the row that the error names"),
         ("What no row can be blamed for is always an error", "It has no row, and holds what no file holds"),
         ("The weight, as which it is computed", "It is computed as a weight, which is kept"),

@@ -53,7 +53,7 @@ def orthogonality(vectors: tf.Tensor, kind: str = "cosine") -> tf.Tensor:
 
 
 def check_orthogonal_kind(kind: str) -> None:
-    """Refuses a kind of penalty that there is not.
+    """Refuses a kind of penalty that does not exist.
 
     Args:
         kind: Its name.

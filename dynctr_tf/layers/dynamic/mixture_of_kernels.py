@@ -29,8 +29,8 @@ class MixtureOfKernels(stack.ConditionedLayer):
         num_kernels: Number l of kernels, the hidden width of the generator. Default 4.
         gate_activation: Keras activation of the weights; the paper tries `"softmax"` and `"sigmoid"`. Softmax starts
             near 1 / l. Default `"softmax"`.
-        static_kernel: Whether the generator's second layer has its bias. The paper's formula has it, its counts
-            have not. Default `False`.
+        static_kernel: Whether the generator's second layer has its bias. The paper's formula has it; its counts do not.
+            Default `False`.
         bias_kind: Which bias there is: `"dynamic"`, one per kernel, mixed with them; `"static"`; or `"none"`.
             Default `"dynamic"`.
         num_heads: Number h of pieces that x and y are cut into, a divisor of both widths. Default 1.

@@ -47,8 +47,8 @@ class SharedCombination(stack.MaskedLayer):
 
     Raises:
         ValueError: Fewer than three scenarios, an unknown kind or choice, tensors of another rank, or a set whose size
-            is not the number of real scenarios where one is to be selected. Where one is, a scenario that there is not
-            is an `InvalidArgumentError` while running, except where XLA or TFLite runs the layer.
+            is not the number of real scenarios where one is to be selected. Where one is, a scenario that does not
+            exist is an `InvalidArgumentError` while running, except where XLA or TFLite runs the layer.
 
     Cost: `"gate"` has `(p + d + 1) * K` parameters, `"film"` `(p + 1) * q`, and as many multiply-adds per row, and
     `K * q` for the weighted sum.

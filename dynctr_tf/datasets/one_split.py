@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.row_source import RowBatch, RowSource
 from dynctr_tf.schema import Schema
 
@@ -51,7 +52,7 @@ class OneSplit:
         return self._source.skipped
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Path | RowFile, ...]:
         """The files that the rows are read from."""
         return self._source.files
 

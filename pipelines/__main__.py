@@ -22,6 +22,8 @@ JOBS = (
     "compare",
     "update",
     "predict",
+    "evaluate",
+    "publish",
     "schema",
     "explain",
     "benchmark",

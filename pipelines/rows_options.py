@@ -6,10 +6,17 @@ import argparse
 from typing import Any
 
 
-def add_rows(parser: argparse.ArgumentParser) -> None:
-    """Adds the files of rows, and how they are read where that is not as in the training."""
+def add_rows(parser: argparse.ArgumentParser, *, option: bool = False) -> None:
+    """Adds the files of rows, and how they are read where that is not as in the training.
+
+    Args:
+        parser: The job's parser.
+        option: Whether the rows are given as `--rows` and may be left out. Default `False`.
+    """
     parser.add_argument(
-        "rows", nargs="+", help="files of rows (CSV, JSON lines, Parquet; compressed or not), folders or patterns"
+        "--rows" if option else "rows",
+        nargs="+",
+        help="files of rows (CSV, JSON lines, Parquet; compressed or not), folders or patterns",
     )
     parser.add_argument(
         "--on-bad-row", choices=("error", "skip"), default="error", help="stop at a bad row, or skip and count it"

@@ -46,6 +46,11 @@ class TimeReader:
         self.column = column
         self._as_numbers: bool | None = None
 
+    @property
+    def reads_numbers(self) -> bool:
+        """Whether the times are numbers as they stand in the column, and not microseconds since 1970."""
+        return bool(self._as_numbers)
+
     def read(self, values: pa.Array, missing: pa.Array | None = None) -> tuple[np.ndarray, list[Problem]]:
         """Returns the times as float64 `(rows,)`, NaN where there is none, and the rows that have none.
 

@@ -90,7 +90,8 @@ class RowsToScore(TabularFile):
     Args:
         path: The file.
         schema: The export's schema.
-        carried: Columns of the file that go along with each row, such as its key. Default `()`: none.
+        carried: Columns of the file that go along with each row, such as its key; or features that are derived of
+            others. Default `()`: none.
         labelled: Whether the label, and the weight where the schema has one, are read. Default `False`.
         reading: How the file is read. Default: as `TabularFile` reads without further arguments.
         on_bad_row: As in `TabularFile`. Default `"error"`.
@@ -147,12 +148,19 @@ class RowsToScore(TabularFile):
         own = [name for name in self._schema.file_columns if name != _NO_LABEL]
         if self.reading.derive is not None:
             own = [name for name in self.reading.read if self.labelled or name != self._label]
-        return tuple(dict.fromkeys((*own, *self.carried)))
+        return tuple(dict.fromkeys((*own, *(name for name in self.carried if name not in self._derived))))
+
+    @property
+    def _derived(self) -> set[str]:
+        """The features that the file does not have as columns."""
+        if self.reading.derive is None:
+            return set()
+        return {feature.name for feature in self._schema.features} - set(self.reading.read)
 
     def _check_columns(self, names: Sequence[str]) -> None:
         known = [*names, *dict(self.path.partitions)]
         for name in self.carried:
-            if name not in known:
+            if name not in known and name not in self._derived:
                 raise ValueError(
                     f"{self.path}: there is no column {name!r} to carry along. "
                     + unknown_name_message("column", name, known)
@@ -260,7 +268,8 @@ class RowsToScore(TabularFile):
             given = dict(zip(columns, rows.raw, strict=True))
             carried = {}
             for name in self.carried:
-                carried[name], found = _as_type(name, given[name], types[name])
+                values = given[name] if name in given else typed.column(name)
+                carried[name], found = _as_type(name, values, types[name])
                 problems += found
             along = pa.RecordBatch.from_arrays(list(carried.values()), names=list(carried))
             numbers = rows.numbers

@@ -56,8 +56,8 @@ def plot_scenarios(
     FigureCanvasAgg(figure)
     hidden = len(report.scenarios) - len(shown)
     figure.suptitle(
-        f"{chosen} by scenario, {report.confidence * 100:g} % intervals; {report.rows:,} test rows"
-        + (f"; {hidden} smaller scenarios not drawn" if hidden else ""),
+        f"{chosen} by {report.part}, {report.confidence * 100:g} % intervals; {report.rows:,} test rows"
+        + (f"; {hidden} smaller {report.parts} not drawn" if hidden else ""),
         x=0.012,
         ha="left",
         fontsize=12.5,

@@ -140,6 +140,8 @@ class ScenarioReport:
         single: The model that was trained for each scenario alone. Default `None`: there is none.
         min_clicks: A scenario with fewer clicks, or fewer other rows, is not tested. Default 10.
         weighted: Whether rows have weights. Default `False`.
+        column: The column whose values take the place of scenarios; `single` is then no more than the model that the
+            others are tested against. Default `None`: they are scenarios.
     """
 
     rows: int
@@ -154,6 +156,17 @@ class ScenarioReport:
     single: str | None = None
     min_clicks: int = 10
     weighted: bool = False
+    column: str | None = None
+
+    @property
+    def part(self) -> str:
+        """What one part of the rows is called."""
+        return "scenario" if self.column is None else self.column
+
+    @property
+    def parts(self) -> str:
+        """What the parts of the rows are called."""
+        return "scenarios" if self.column is None else f"values of {self.column}"
 
     @property
     def smaller_half(self) -> tuple[Scenario, ...]:
@@ -206,8 +219,8 @@ class ScenarioReport:
         """
         level = f"{self.confidence * 100:g} %"
         lines = [
-            f"by scenario: {counts_text(self.rows, self.clicks, _click_rate(self.scenarios), self.weighted)} in "
-            f"{len(self.scenarios)} scenarios; {level} "
+            f"by {self.part}: {counts_text(self.rows, self.clicks, _click_rate(self.scenarios), self.weighted)} in "
+            f"{len(self.scenarios)} {self.parts}; {level} "
             f"intervals, {self.replicates:,} bootstrap resamples of the rows of each",
         ]
         shown = self.scenarios[:max_scenarios]
@@ -216,8 +229,9 @@ class ScenarioReport:
             chosen = self.checked_model(model)
             lines += ["", *align(self._score_table(chosen, shown))]
             if self.single is not None and chosen != self.single:
-                lines += ["", f"difference to {self.single}, trained for each scenario alone, on the same rows; p "]
-                lines[-1] += "adjusted by Holm's rule for the scenarios"
+                trained = ", trained for each scenario alone," if self.column is None else ""
+                lines += ["", f"difference to {self.single}{trained} on the same rows; p adjusted by Holm's rule for "]
+                lines[-1] += f"the {self.parts}"
                 lines += align(self._difference_table(chosen, shown))
         else:
             for metric in SHOWN:
@@ -225,7 +239,7 @@ class ScenarioReport:
             if any(mean.share is not None for mean in self.means.values()):
                 lines += ["", "share of the attainable gain", *align(self._gain_matrix(shown))]
         if len(self.scenarios) > len(shown):
-            lines.append(f"... and {len(self.scenarios) - len(shown)} smaller scenarios")
+            lines.append(f"... and {len(self.scenarios) - len(shown)} smaller {self.parts}")
         if self.single is not None:
             lines += ["", *self._transfer_lines([self.checked_model(model)] if alone else list(self.runs))]
         return "\n".join(lines) + "\n"
@@ -239,7 +253,7 @@ class ScenarioReport:
 
     def _score_table(self, model: str, shown: Sequence[Scenario]) -> list[list[str]]:
         gain = self.means[model].share is not None
-        header = ["scenario", "rows", "share", "click rate by weight" if self.weighted else "click rate"]
+        header = [self.part, "rows", "share", "click rate by weight" if self.weighted else "click rate"]
         for metric in SHOWN:
             header += [TITLES[metric], "interval"]
         table = [[*header, *(["attainable gain", "interval"] if gain else [])]]
@@ -257,7 +271,7 @@ class ScenarioReport:
         return table
 
     def _difference_table(self, model: str, shown: Sequence[Scenario]) -> list[list[str]]:
-        header = ["scenario"]
+        header = [self.part]
         for metric in TESTED:
             header += [TITLES[metric], "interval", "adjusted p"]
         table = [[*header, "log loss against its own model"]]
@@ -274,7 +288,7 @@ class ScenarioReport:
     def _matrix(self, metric: str, shown: Sequence[Scenario]) -> list[list[str]]:
         values = [score.metrics[metric].value for scenario in shown for score in scenario.scores.values()]
         decimals = metric_decimals(metric, values)
-        table = [["scenario", "rows", "share", *self.runs]]
+        table = [[self.part, "rows", "share", *self.runs]]
         for scenario in shown:
             row = _head(scenario.name, [scenario])
             for score in scenario.scores.values():
@@ -290,7 +304,7 @@ class ScenarioReport:
         return table
 
     def _gain_matrix(self, shown: Sequence[Scenario]) -> list[list[str]]:
-        table = [["scenario", "rows", "share", *self.runs]]
+        table = [[self.part, "rows", "share", *self.runs]]
         for scenario in shown:
             cells = [_gain_cells(score, True)[0] for score in scenario.scores.values()]
             table.append([*_head(scenario.name, [scenario]), *cells])
@@ -299,6 +313,7 @@ class ScenarioReport:
         return table
 
     def _transfer_lines(self, models: Sequence[str]) -> list[str]:
+        alone = " for each scenario alone" if self.column is None else ""
         lines = []
         for model in models:
             if model == self.single:
@@ -306,8 +321,8 @@ class ScenarioReport:
             found = {v: self._with_verdict(model, "log_loss", v) for v in (WORSE, BETTER, NOT_TESTED)}
             lost = f": {', '.join(found[WORSE][:10])}" if found[WORSE] else ""
             lines.append(
-                f"{model} against {self.single} for each scenario alone, by log loss: worse in {len(found[WORSE])} of "
-                f"{len(self.scenarios)} scenarios{lost}; better in {len(found[BETTER])}; not tested in "
+                f"{model} against {self.single}{alone}, by log loss: worse in {len(found[WORSE])} of "
+                f"{len(self.scenarios)} {self.parts}{lost}; better in {len(found[BETTER])}; not tested in "
                 f"{len(found[NOT_TESTED])}"
             )
         return lines
@@ -402,6 +417,7 @@ def scenario_report(
     *,
     single: str | None = None,
     names: Mapping[int, str] | Sequence[str] | None = None,
+    column: str | None = None,
     weights: npt.ArrayLike | None = None,
     true_probability: npt.ArrayLike | None = None,
     base_rate: float | None = None,
@@ -430,6 +446,8 @@ def scenario_report(
         scenario: The scenario of each row.
         single: The model among `predictions` that the others are tested against. Default `None`: no tests.
         names: Names of the scenarios, where `scenario` holds indices. Default `None`: the values themselves.
+        column: The column that `scenario` holds, where its values are other parts of the rows, such as days; the text
+            then speaks of them, and `single` may be any model. Default `None`: they are scenarios.
         weights: How much each row counts. Default `None`: 1 each.
         true_probability: The probability with which each row's label was drawn; adds the share of the attainable
             gain. Default `None`: not known.
@@ -541,6 +559,7 @@ def scenario_report(
         small_means=mean_scores(small) if small else {},
         single=single,
         min_clicks=min_clicks,
+        column=column,
     )
 
 

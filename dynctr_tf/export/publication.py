@@ -56,11 +56,8 @@ class PublicationTest:
             "margin": self.margin,
             "rows": self.comparison.rows,
             "tests": {metric: to_plain(candidate.tests[metric]) for metric in TESTED},
-            "p_values": {metric: self._adjusted(candidate.tests)[metric] for metric in TESTED},
+            "p_values": _adjusted(candidate.tests, self.margin),
         }
-
-    def _adjusted(self, tests: Mapping[str, PairedTest]) -> dict[str, float]:
-        return dict(zip(TESTED, holm_adjusted([tests[metric].p_value for metric in TESTED]), strict=True))
 
 
 def publication_test(
@@ -137,10 +134,9 @@ def publication_test(
             f"clicks in {comparison.rows:,} rows. Give more rows."
         )
     tests = comparison.model(candidate_name).tests
-    adjusted = holm_adjusted([tests[metric].p_value for metric in TESTED])
     worse = [
         metric
-        for metric, p in zip(TESTED, adjusted, strict=True)
+        for metric, p in _adjusted(tests, margin).items()
         if p < 1.0 - confidence and (tests[metric].difference < 0.0) == (metric == "auc")
     ]
     loss = tests["log_loss"]
@@ -157,6 +153,12 @@ def publication_test(
         what = "not shown to be worse than" if margin is None else f"at most {margin:g} worse in log loss than"
         return PublicationTest(True, f"passed: {candidate_name} is {what} {served_name} ({shown})", margin, comparison)
     return PublicationTest(False, reason, margin, comparison)
+
+
+def _adjusted(tests: Mapping[str, PairedTest], margin: float | None) -> dict[str, float]:
+    """The p-values by which a version is refused; how much worse log loss may be, a margin says in its place."""
+    tested = TESTED if margin is None else ("auc",)
+    return dict(zip(tested, holm_adjusted([tests[metric].p_value for metric in tested]), strict=True))
 
 
 def _change(test: PairedTest) -> str:

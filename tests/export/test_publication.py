@@ -160,6 +160,9 @@ def test_a_version_that_is_worse_is_not_published(exported: Candidates, tmp_path
     alike = logits + random.normal(0.0, 0.02, 4000)
     assert publication_test(labels, alike, logits, replicates=200).passed
     assert publication_test(labels, alike, logits, replicates=200, margin=0.01).passed
+    # Log loss that is shown to be worse, and by less than the margin, is what the margin allows.
+    assert publication_test(labels, logits + 0.2, logits, replicates=200, margin=0.05).passed
+    assert not publication_test(labels, noisy, logits, replicates=200, margin=1.0).passed  # by its order
     strict = publication_test(labels, alike, logits, replicates=200, margin=0.0)
     assert not strict.passed and "is not shown to be at most 0 worse in log loss" in strict.reason
 

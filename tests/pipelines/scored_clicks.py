@@ -22,7 +22,7 @@ SCHEMA = {
 }
 TINY = ["--data.name", "tabular_file", "--data.path", "clicks.csv", "--data.schema", "clicks.schema.json"]
 TINY += ["--data.split_by", "order", "--training.batch_size", "64", "--training.epochs", "2"]
-TINY += ["--training.tensorboard", "false", "--evaluation.replicates", "40", "--model.embedding.dim", "4"]
+TINY += ["--training.tensorboard", "false", "--evaluation.replicates", "60"]
 TINY += ["--export.even_if_worse_than_base_rate", "true"]
 
 

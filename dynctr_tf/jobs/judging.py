@@ -47,7 +47,7 @@ class LabelledScores:
 
     Args:
         labels: float64 `(rows,)`.
-        weights: Likewise, where rows have them. Default `None`.
+        weights: Likewise, where rows have them; `None` where they have none.
         logits: Those of each export, by its name, in the order in which they were given.
         columns: The columns that were carried along.
         skipped: How many rows were left out, by reason.

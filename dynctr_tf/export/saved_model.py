@@ -137,7 +137,7 @@ def export_model(
         tables: How embedding tables are held: without rows that are zero, and in which type of numbers. In fewer bits
             than float32 answers are those of the rounded tables, so that the encoded batch is compared within 0.1 with
             the trained model, as in half precision. Needs `constant_weights`; without it tables stay as they are.
-            Default `TableStorage()`: float32, without rows that are zero.
+            Default `TableStorage(without_zero_rows=True, numbers='float32')`.
         negative_sampling_rate: The share of the rows without a click that the model was trained on. What is served is
             corrected for it, in the graph: the logit of the trained model plus `log(rate)`, which is the odds times
             the rate. Default 1.0: all of them, nothing is corrected.

@@ -95,7 +95,7 @@ def in_fewer_bits(rows: np.ndarray, numbers: str) -> tuple[Any, np.ndarray | Non
     Example:
 
     >>> rows, scales = in_fewer_bits(np.array([[1.0, -2.0], [0.0, 0.0]], np.float32), "int8")
-    >>> rows.tolist(), np.round(rows * scales, 2).tolist()
+    >>> rows.tolist(), np.round(rows * np.float64(scales), 2).tolist()
     ([[64, -127], [0, 0]], [[1.01, -2.0], [0.0, 0.0]])
     """
     if numbers == "float32":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from dynctr_tf.durable_files import read_json
 from pipelines.benchmarks import saved_model_client, serving
 
 
@@ -15,7 +15,7 @@ def test_every_way_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str
     words = ["--model", "lr", "--rows", "40", "--values", "50", "--repeats", "2", "--rounds", "1"]
     words += ["--output", str(tmp_path)]
     serving.main(words)
-    figures = read_json(tmp_path / "serving.json")
+    figures = json.loads((tmp_path / "serving.json").read_text(encoding="utf-8"))
     ways = ["ids", "raw", "tf.Example", "one user, repeated", "one user, once"]
     assert [(figure["rows"], figure["way"]) for figure in figures] == [(rows, way) for rows in (40,) for way in ways]
     assert all(figure[loader] > 0 for figure in figures for loader in ("c", "python"))

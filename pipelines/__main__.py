@@ -34,6 +34,7 @@ JOBS = (
     "benchmarks.gain_picture",
     "benchmarks.scoring",
     "benchmarks.serving",
+    "papers",
     "papers.parameter_counts",
     "peers.cross_check",
 )
@@ -42,7 +43,8 @@ JOBS = (
 
 def first_sentence(job: str) -> str:
     """What a job does, as the first sentence of its file says it; the file is read and not run."""
-    file = Path(__file__).parent.joinpath(*job.split(".")).with_suffix(".py")
+    place = Path(__file__).parent.joinpath(*job.split("."))
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     text = " ".join((ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split())
     return re.split(r"\.(?= |$)|; |: `", text)[0]
 

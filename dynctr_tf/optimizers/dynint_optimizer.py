@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from dynctr_tf.optimizers.composite_optimizer import CompositeOptimizer
 from dynctr_tf.optimizers.group_ftrl import GroupFtrl
+
+ROWS_OF_THE_STRENGTHS = 36_672_494
+"""The training rows of the author's script for Criteo: 80 % of the file."""
 
 EMBEDDING_PATTERN = r"[^/]*embedding[^/]*/.*"
 """The variables of any layer whose name contains "embedding"."""
@@ -18,6 +22,7 @@ def dynint_optimizer(
     beta: float = 1.0,
     l2: float = 10.0,
     l21: float = 10.0,
+    rows: int | None = None,
     untouched_rows: str = "auto",
     dense_learning_rate: Any = 0.02,
     dense_l1: float = 0.1,
@@ -39,6 +44,9 @@ def dynint_optimizer(
         beta: G-FTRL's beta. Default 1.0.
         l2: G-FTRL's lambda_2. Default 10.0.
         l21: G-FTRL's lambda_1. Default 10.0.
+        rows: The number of training rows, where `l2` and `l21` are given for the author's 36.7 million: both are
+            multiplied by the square root of the ratio, for they stand against sums of gradients, whose noise grows with
+            the square root of the rows. Default `None`: they are taken as they are.
         untouched_rows: As in `GroupFtrl`. Default `"auto"`.
         dense_learning_rate: FTRL's learning rate, as `learning_rate`. Default 0.02.
         dense_l1: FTRL's l1. Default 0.1.
@@ -51,7 +59,7 @@ def dynint_optimizer(
         name: Name of the optimizer. Default `"dynint_optimizer"`.
 
     Raises:
-        ValueError: As `GroupFtrl` and `CompositeOptimizer`.
+        ValueError: As `GroupFtrl` and `CompositeOptimizer`; a number of rows below 1.
 
     Example:
 
@@ -59,12 +67,21 @@ def dynint_optimizer(
     >>> [member.name for member in optimizer.members()]
     ['g_ftrl', 'ftrl']
 
+    On other numbers of rows the author's 10 is another penalty. On 86 000 training rows of Criteo it sets 91.5 % of the
+    rows of the table to zero; 0.48, which `rows=86_000` makes of it, sets 25 % to zero with an AUC of .7558, 0.1 sets
+    5.5 % with .7556, and 0.02 sets 1.4 % with .7556 (DynInt-DGP, one seed, an interval of .007 on either side).
+
     Reference: DynInt, arXiv 2301.08139, and xDeepInt, arXiv 2301.01089, name the two optimizers and the range
     of learning rates; the numbers are those of the author's script for Criteo (github.com/yanyachen/xDeepInt,
     `xdeepint/experiment/criteo/nn1.py`), where they belong to a batch of 4096.
     """
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size must be the number of rows of a global batch, at least 1, got {batch_size!r}.")
+    if rows is not None:
+        if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
+            raise ValueError(f"rows must be the number of training rows, at least 1, got {rows!r}.")
+        scale = math.sqrt(rows / ROWS_OF_THE_STRENGTHS)
+        l2, l21 = l2 * scale, l21 * scale
     tables = GroupFtrl(
         learning_rate,
         beta=beta,

@@ -1,0 +1,77 @@
+"""How long a table takes and what memory it needs, from rates that were measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from pathlib import Path
+
+from dynctr_tf.jobs.settings_file import read_file
+from pipelines.papers.descriptions import Item, Paper
+from pipelines.papers.experiment import Rows, Settings
+
+RATES = Path(__file__).with_name("rates.toml")
+"""Rows a second of each model's training, as measured."""
+
+_TRAIN_SHARE = 0.7
+_PROCESS_MIB = 900.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a table takes.
+
+    Args:
+        trainings: How many trainings there are, those of the search included.
+        hours: How long they take one after the other on the machine of the rates.
+        gibibytes: What the largest training needs.
+    """
+
+    trainings: int
+    hours: float
+    gibibytes: float
+
+
+def estimate(item: Item, paper: Paper, *, sample: bool) -> Estimate:
+    """Computes what a table takes.
+
+    Args:
+        item: The table, of a kind that trains.
+        paper: The paper.
+        sample: Whether on samples, without search, or on the whole data sets with the paper's search.
+    """
+    from dynctr_tf.optimizers.registry import optimizer_of
+    from pipelines.papers.run import trials_of
+
+    settings = Settings.read(item.paper, sample=sample)
+    given = read_file(RATES)
+    rates, samples = given["rows_per_second"], given["sample_rows"]
+    usual = statistics.median(rates.values())
+    trainings, seconds, most = 0, 0.0, 0.0
+    for name in item.data:
+        total = samples.get(f"{item.paper}/{name}", samples["made"]) if sample else paper.data[name].rows
+        rows = Rows(name, {key: value for key, value in settings.data[name].items() if key != "sample"}, "", not sample)
+        for system in item.systems:
+            for model in system.members.values():
+                own = settings.of_system(item, system, model, rows)
+                number = settings.seeds + (0 if sample else trials_of(own, None))
+                trainings += number
+                seconds += number * own.training.epochs * _TRAIN_SHARE * total / rates.get(model, usual)
+                dim = own.model.options.get("embedding.dim", 1)
+                slots = optimizer_of(model, own.optimizer.name).slots
+                ids = paper.data[name].ids * min(1.0, total / paper.data[name].rows)
+                most = max(most, ids * dim * 4.0 * (1 + slots) / 2**30)
+    return Estimate(trainings, seconds / 3600.0, most + _PROCESS_MIB / 1024.0)
+
+
+def duration(hours: float) -> str:
+    """Says a duration in the unit that suits it.
+
+    Example:
+
+    >>> duration(0.2), duration(30.0), duration(2000.0)
+    ('12 min', '30 h', '83 days')
+    """
+    if hours < 1.5:
+        return f"{max(1, round(60 * hours))} min"
+    return f"{hours:.0f} h" if hours < 60 else f"{hours / 24:,.0f} days"

@@ -1,0 +1,243 @@
+"""What the runs of a table reached: each column of each row, with intervals and tests, beside the printed numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dynctr_tf.jobs.settings import JobSettings
+from pipelines.papers.descriptions import Column, Item
+from pipelines.papers.parts import part_of_rows
+
+if TYPE_CHECKING:
+    from dynctr_tf.encoding import EncodedDataset
+
+_HIGHER_IS_BETTER = {"auc": True, "log_loss": False}
+_SCORES = tuple(_HIGHER_IS_BETTER)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A number of ours.
+
+    Args:
+        value: The mean over the runs; NaN where it is not defined.
+        lower: Lower end of its interval; NaN where there is none.
+        upper: Upper end.
+        difference: To the reference on the same rows; NaN for the reference and for what is no score.
+        difference_lower: Lower end of its interval.
+        difference_upper: Upper end.
+        p: Of the paired test, adjusted by Holm's rule.
+    """
+
+    value: float
+    lower: float = math.nan
+    upper: float = math.nan
+    difference: float = math.nan
+    difference_lower: float = math.nan
+    difference_upper: float = math.nan
+    p: float = math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A row of a table: ours, or a model of FuxiCTR beside it.
+
+    Args:
+        name: The row's name.
+        cells: Ours, one a column.
+        printed: What the paper prints, one a column; `None` where it prints none.
+        runs: How many runs the numbers are of.
+        parameters: Of one model.
+        rows_per_second: Of the training, in the middle of the runs.
+        peak_mib: The largest process.
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
+    printed: tuple[float | None, ...]
+    runs: int
+    parameters: float = math.nan
+    rows_per_second: float = math.nan
+    peak_mib: float = math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A table on one data set.
+
+    Args:
+        data: The data set's name.
+        what: What the rows are.
+        counts: Rows of each split.
+        clicks: Clicks among the test rows.
+        fingerprint: Of the encoded rows.
+        lines: The rows.
+        notes: What a reader has to know of these numbers.
+        settings: For each training what was found and used, in one line.
+        pictures: Files of pictures, and what they show.
+    """
+
+    data: str
+    what: str
+    counts: Mapping[str, int]
+    clicks: float
+    fingerprint: str
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    pictures: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """What the trainings of a table left.
+
+    Args:
+        predictions: For each row, its own or of FuxiCTR, the logits of its runs on the test rows.
+        results: For each of our rows the results of its runs.
+        settings: For each of our rows the settings of its first training, as it was trained.
+    """
+
+    predictions: Mapping[str, Sequence[np.ndarray]]
+    results: Mapping[str, Sequence[Mapping[str, Any]]]
+    settings: Mapping[str, JobSettings]
+
+
+def measure(
+    item: Item, data: EncodedDataset, runs: Runs, printed: Mapping[str, Sequence[float]], *, replicates: int
+) -> tuple[tuple[Line, ...], tuple[str, ...]]:
+    """Scores the runs of a table.
+
+    Args:
+        item: The table.
+        data: The encoded rows.
+        runs: What the trainings left.
+        printed: The numbers that the paper prints for this data set.
+        replicates: Bootstrap resamples for each interval.
+
+    Returns:
+        The rows, and what a reader has to know.
+    """
+    notes: list[str] = []
+    scored: dict[str, Any] = {}
+    for column in item.columns:
+        if column.metric in _SCORES and column.part not in scored:
+            scored[column.part] = _compared(item, data, runs, column, replicates, notes)
+    lines = []
+    for name in runs.predictions:
+        cells = tuple(_cell(item, data, runs, name, column, scored.get(column.part)) for column in item.columns)
+        results = runs.results.get(name, ())
+        numbers = printed.get(name)
+        lines.append(
+            Line(
+                name,
+                cells,
+                tuple(numbers) if numbers is not None else (None,) * len(item.columns),
+                len(runs.predictions[name]),
+                statistics.fmean(result["parameters"] for result in results) if results else math.nan,
+                _middle([result["rows_per_second"] for result in results]),
+                max((result["peak_memory_mib"] for result in results), default=math.nan),
+            )
+        )
+    if any(len(logits) == 1 for logits in runs.predictions.values()):
+        notes.append("One run of each model alone: intervals and tests do not cover other training seeds.")
+    return tuple(lines), tuple(notes)
+
+
+def _middle(values: Sequence[float]) -> float:
+    return statistics.median(values) if values else math.nan
+
+
+def _compared(item: Item, data: EncodedDataset, runs: Runs, column: Column, replicates: int, notes: list[str]) -> Any:
+    """The comparison on the rows of a column; `None` where they cannot be compared."""
+    from dynctr_tf.evaluation import compare
+    from dynctr_tf.jobs.stages import training_click_rate
+
+    chosen = part_of_rows(data, column)
+    labels = data.column("test", "label")[chosen]
+    if column.part:
+        share = chosen.mean() if chosen.size else 0.0
+        notes.append(
+            f"{column.part}: {len(labels):,} of the test rows ({share:.1%}), {labels.sum():,.0f} of them clicks."
+        )
+    if not 0 < labels.sum() < len(labels):
+        notes.append(f"{column.part or 'all rows'}: without clicks, or with clicks alone, nothing can be ranked.")
+        return None
+    weights = data.column("test", "weight")[chosen] if data.schema.row_weight else None
+    return compare(
+        labels,
+        {name: [logits[chosen] for logits in of] for name, of in runs.predictions.items()},
+        reference=item.reference,
+        weights=weights,
+        base_rate=training_click_rate(data),
+        replicates=replicates,
+    )
+
+
+def _cell(item: Item, data: EncodedDataset, runs: Runs, name: str, column: Column, comparison: Any) -> Cell:
+    if column.metric in _SCORES:
+        if comparison is None:
+            return Cell(math.nan)
+        model = comparison.model(name)
+        estimate = model.metrics[column.metric]
+        if name == item.reference:
+            return Cell(estimate.value, estimate.lower, estimate.upper)
+        test = model.tests[column.metric]
+        return Cell(
+            estimate.value,
+            estimate.lower,
+            estimate.upper,
+            test.difference,
+            test.lower,
+            test.upper,
+            model.adjusted_p_values[column.metric],
+        )
+    if name not in runs.settings:
+        return Cell(math.nan)
+    if column.metric == "thousand_parameters":
+        return Cell(_parameters_beside_tables(data, runs.settings[name]) / 1000.0)
+    rate = _middle([result["rows_per_second"] for result in runs.results[name]])
+    return Cell(data.num_rows("train") / rate)
+
+
+def _parameters_beside_tables(data: EncodedDataset, settings: JobSettings) -> int:
+    """What a model trains beside its embedding tables."""
+    from dynctr_tf.models.catalogue import build_model
+
+    model = build_model(settings.model.name, data.features, **settings.model.options)
+    shapes = [tuple(weight.shape) for weight in model.trainable_weights]
+    return int(sum(math.prod(shape) for shape in shapes if not shape or shape[0] != data.features.num_ids))
+
+
+def verdicts(item: Item, line: Line, reference: Line) -> list[tuple[Column, float, Cell, str]]:
+    """Says for each score of a row whether what the paper prints shows here too.
+
+    Args:
+        item: The table.
+        line: The row.
+        reference: The row that it is tested against.
+
+    Returns:
+        For each column with printed numbers of both: the column, the printed difference, our cell, and a word.
+    """
+    found = []
+    for place, column in enumerate(item.columns):
+        ours, theirs, base = line.cells[place], line.printed[place], reference.printed[place]
+        if column.metric not in _SCORES or theirs is None or base is None or math.isnan(ours.difference):
+            continue
+        gain = (theirs - base) if _HIGHER_IS_BETTER[column.metric] else (base - theirs)
+        own = ours.difference if _HIGHER_IS_BETTER[column.metric] else -ours.difference
+        if not ours.p < 0.05:
+            word = "cannot be told from chance here"
+        elif gain == 0.0:
+            word = "differs here, equal in print"
+        else:
+            word = "shows here too" if own * gain > 0 else "the other way round here"
+        found.append((column, theirs - base, ours, word))
+    return found

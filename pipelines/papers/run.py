@@ -1,0 +1,272 @@
+"""Runs a table: searches and trainings in processes of their own, then what they reached, data set by data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dynctr_tf.durable_files import make_folder, read_array, remove_abandoned
+from dynctr_tf.jobs.settings import JobSettings
+from pipelines.compare import Comparison, FuxiCTR
+from pipelines.papers.descriptions import Item
+from pipelines.papers.experiment import Rows, Settings
+from pipelines.papers.measure import Cell, Line, Measured, Runs, measure
+
+if TYPE_CHECKING:
+    from dynctr_tf.encoding import EncodedDataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a table is run.
+
+    Args:
+        item: The table.
+        settings: The settings file.
+        seeds: Trainings of each model.
+        trials: Searched settings of each model; `None` for the whole grid where the settings have one, else none.
+        workers: Trainings at a time.
+        output: Where everything goes.
+        replicates: Bootstrap resamples for each interval.
+        fuxictr: Where FuxiCTR is. Default `None`: it is not run.
+        part: Which part of the rows this process trains, and of how many. Default `(1, 1)`: all.
+    """
+
+    item: Item
+    settings: Settings
+    seeds: int
+    trials: int | None
+    workers: int
+    output: Path
+    replicates: int
+    fuxictr: FuxiCTR | None = None
+    part: tuple[int, int] = (1, 1)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this table."""
+        return self.output / self.item.paper / self.item.key
+
+
+def member_settings(plan: Plan, rows: Rows, train_rows: int | None) -> dict[str, JobSettings]:
+    """The settings of each training of a table, by its name for files.
+
+    Args:
+        plan: How the table is run.
+        rows: The rows.
+        train_rows: How many of them train, to which G-FTRL's strengths are scaled where the settings file says so;
+            `None` where that is not known yet.
+
+    Raises:
+        ValueError: What is wrong with the settings.
+    """
+    found = {}
+    for system in plan.item.systems:
+        for name, model in system.members.items():
+            own = plan.settings.of_system(plan.item, system, model, rows)
+            data = dataclasses.replace(own.data, directory=str(plan.output / "data"))
+            optimizer, search = own.optimizer, own.search
+            if plan.settings.scale_by_rows and optimizer.name == "group_ftrl" and train_rows is not None:
+                options = {**optimizer.options, "rows": train_rows}
+                optimizer = dataclasses.replace(optimizer, options=options)
+            if plan.trials is not None and search.tuner == "grid":
+                search = dataclasses.replace(search, tuner="random")
+            found[name] = dataclasses.replace(own, data=data, optimizer=optimizer, search=search)
+    return found
+
+
+def trials_of(settings: JobSettings, wanted: int | None) -> int:
+    """How many settings are searched for a model: those wanted, or the whole grid; none where there is no space.
+
+    Args:
+        settings: The settings of the model.
+        wanted: As `Plan.trials`.
+    """
+    from dynctr_tf.tuning import grid_size, with_own_space
+
+    model, optimizer = settings.model.name, settings.optimizer.name
+    space, _ = with_own_space({}, settings.search.space, model, optimizer)
+    if not space:
+        return 0
+    if wanted is not None:
+        return wanted
+    return grid_size(space) if settings.search.tuner == "grid" else 0
+
+
+def run_rows(plan: Plan, rows: Rows) -> Measured | None:
+    """Runs a table on one data set, or goes on with it; `None` where this process trains a part alone.
+
+    Args:
+        plan: How the table is run.
+        rows: The rows.
+
+    Raises:
+        ValueError: What is wrong with the settings or the rows.
+        RuntimeError: A training failed; the end of what it said is in the message.
+    """
+    from dynctr_tf.jobs.stages import check_evaluation, complete_settings, prepare
+
+    folder = make_folder(plan.folder / rows.name)
+    remove_abandoned(folder)
+    first = next(iter(member_settings(plan, rows, None).values()))
+    data = prepare(first.data)
+    counts = {split: data.num_rows(split) for split in data.split_names}
+    settings = member_settings(plan, rows, counts["train"])
+    number, parts = plan.part
+    own = dict(list(settings.items())[number - 1 :: parts])
+    if not own:
+        return None
+    trials = {name: trials_of(one, plan.trials) for name, one in own.items()}
+    comparison = Comparison(own, plan.seeds, trials, folder, plan.fuxictr)
+    for one in own.values():
+        check_evaluation(complete_settings(one, data, say=False), data)
+    comparison.run(data, plan.workers)
+    if parts > 1:
+        return None
+    runs = _collected(plan.item, comparison, data)
+    printed = plan.item.printed.get(rows.name, {})
+    lines, notes = measure(plan.item, data, runs, printed, replicates=plan.replicates)
+    measured = Measured(
+        rows.name,
+        rows.what,
+        counts,
+        float(data.column("test", "label").sum()),
+        data.fingerprint,
+        lines,
+        (*notes, *_caption(comparison, data)),
+        {name: _in_one_line(comparison.trained_settings(name)) for name in comparison.models},
+    )
+    return dataclasses.replace(measured, pictures=_pictures(plan, measured, comparison, data))
+
+
+def statistics_of(plan: Plan, rows: Rows) -> Measured:
+    """Counts the rows, fields and ids of a data set, for a table of data sets."""
+    from dynctr_tf.jobs.settings import DataSettings
+    from dynctr_tf.jobs.stages import prepare
+
+    data = prepare(DataSettings(**{**rows.data, "directory": str(plan.output / "data")}))
+    counts = {split: data.num_rows(split) for split in data.split_names}
+    found = {"rows": sum(counts.values()), "fields": data.features.num_fields, "ids": data.features.num_ids}
+    cells = tuple(Cell(float(found[column.metric])) for column in plan.item.columns)
+    printed = plan.item.printed.get(rows.name, {}).get("data set")
+    line = Line("data set", cells, tuple(printed) if printed else (None,) * len(cells), 1)
+    clicks = float(data.column("test", "label").sum())
+    return Measured(rows.name, rows.what, counts, clicks, data.fingerprint, (line,))
+
+
+def run_command(plan: Plan) -> str:
+    """Runs the job that measures a table, and returns what it printed.
+
+    Raises:
+        RuntimeError: It failed; the end of what it said is in the message.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", *plan.item.command],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True, errors="replace",
+        cwd=Path(__file__).parent.parent.parent,
+    )  # fmt: skip
+    if done.returncode:
+        end = "\n".join(done.stdout.splitlines()[-15:])
+        raise RuntimeError(f"{' '.join(plan.item.command)} ended with {done.returncode}; its end says:\n{end}")
+    return done.stdout
+
+
+def _collected(item: Item, comparison: Comparison, data: EncodedDataset) -> Runs:
+    """Puts the runs of the trainings together to those of the rows, and FuxiCTR's beside them."""
+    from dynctr_tf.durable_files import read_json
+    from dynctr_tf.jobs.records import load_logits
+
+    logits = {name: [load_logits(folder, data) for folder in comparison.folders[name]] for name in comparison.models}
+    results = {
+        name: [read_json(folder / "result.json") for folder in comparison.folders[name]] for name in comparison.models
+    }
+    predictions: dict[str, list[np.ndarray]] = {}
+    of_rows: dict[str, list[Any]] = {}
+    settings: dict[str, JobSettings] = {}
+    for system in item.systems:
+        if not system.mean_of:
+            predictions[system.name] = [run for name in system.members for run in logits[name]]
+            of_rows[system.name] = [run for name in system.members for run in results[name]]
+            settings[system.name] = comparison.trained_settings(next(iter(system.members)))
+    for system in item.systems:
+        if system.mean_of:
+            predictions[system.name] = [run for name in system.mean_of for run in predictions[name]]
+            of_rows[system.name] = [run for name in system.mean_of for run in of_rows[name]]
+    for system in item.systems:
+        for name in system.members:
+            if (peer := comparison.peers.get(name)) is not None:
+                (folder,) = comparison.folders[peer]
+                files = [folder / f"seed{seed}.npy" for seed in range(comparison.seeds)]
+                predictions[f"FuxiCTR {system.name}"] = [read_array(file) for file in files]
+    return Runs(predictions, of_rows, settings)
+
+
+def _caption(comparison: Comparison, data: EncodedDataset) -> list[str]:
+    """What the models differ in beside their architecture."""
+    from dynctr_tf.jobs.comparison_caption import differences
+    from dynctr_tf.jobs.stages import complete_settings
+
+    completed = {
+        name: complete_settings(comparison.trained_settings(name), data, say=False) for name in comparison.models
+    }
+    return [line.strip() for line in differences(completed, comparison.trials).splitlines()]
+
+
+def _in_one_line(settings: JobSettings) -> str:
+    options = {**settings.model.options, **{f"optimizer.{k}": v for k, v in settings.optimizer.options.items()}}
+    text = ", ".join(f"{path} = {value}" for path, value in sorted(options.items()))
+    training = settings.training
+    return f"{settings.model.name}, {settings.optimizer.name}, batch {training.batch_size}, {text}"
+
+
+def _pictures(plan: Plan, measured: Measured, comparison: Comparison, data: EncodedDataset) -> dict[str, str]:
+    from pipelines.papers.pictures import plot_lines, plot_singular_values, values_for_share
+
+    found: dict[str, str] = {}
+    if plan.item.x_label:
+        path = plan.folder / f"{measured.data}.png"
+        plot_lines(path, plan.item, measured.lines, f"{measured.data}, {measured.what}")
+        found[path.name] = (
+            f"{measured.data}: ours with 95 % intervals, the paper's shape in grey where it prints numbers."
+        )
+    if plan.item.kind == "singular_values":
+        name = comparison.models[0]
+        values = singular_values(comparison, data, name)
+        path = plan.folder / f"{measured.data}.png"
+        plot_singular_values(path, values, f"{measured.data}, {measured.what}")
+        needed = {layer: values_for_share(own) for layer, own in values.items()}
+        size = len(next(iter(values.values())))
+        words = ", ".join(f"{count} of {size} in {layer}" for layer, count in needed.items())
+        found[path.name] = f"{measured.data}: 90 % of the squared sum is held by {words} singular values."
+    return found
+
+
+def singular_values(comparison: Comparison, data: EncodedDataset, name: str) -> dict[str, np.ndarray]:
+    """The singular values of the square matrices of a trained model, layer by layer, in descending order.
+
+    Args:
+        comparison: The trainings.
+        data: The encoded rows.
+        name: The training.
+
+    Raises:
+        ValueError: The model has no square matrix.
+    """
+    from dynctr_tf.jobs.stages import fit_model
+
+    used = comparison.trained_settings(name)
+    used = dataclasses.replace(used, training=dataclasses.replace(used.training, seed=0))
+    model, _ = fit_model(used, data, comparison.folders[name][0])
+    found = {}
+    for layer in model.layers:
+        for weight in layer.trainable_weights:
+            if len(weight.shape) == 2 and weight.shape[0] == weight.shape[1] != data.features.num_ids:
+                found[layer.name] = np.linalg.svd(np.asarray(weight), compute_uv=False)
+    if not found:
+        raise ValueError(f"The model of {name!r} has no square matrix.")
+    return found

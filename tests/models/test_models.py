@@ -230,7 +230,7 @@ def test_multi_valued_fields_alone_are_enough() -> None:
         (lambda: build_model("dynint_dgp", FEATURES, kind="da"), "Unknown option of model 'dynint_dgp': 'kind'"),
         (lambda: dynint(FEATURES, kind="dgpp"), "Did you mean 'dgp'"),
         (lambda: xdeepint(FEATURES, num_subspaces=3), r"it may be \[1, 2, 4, 8, 16\]"),
-        (lambda: xdeepint(FEATURES, num_layers=0), "num_layers"),
+        (lambda: xdeepint(FEATURES, num_layers=-1), "num_layers"),
         (lambda: dcn(FEATURES, structure="stack"), "Did you mean 'stacked'"),
         (lambda: dcn(FEATURES, num_layers=0), "num_layers"),
         (lambda: Embedding(pooling="max"), "pooling mode"),

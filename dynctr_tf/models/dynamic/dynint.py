@@ -49,7 +49,8 @@ def dynint(
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
         kind: `"da"`, `"dgp"` or `"dwp"`. Default `"dgp"`.
-        num_layers: Number L of layers; interactions reach degree L + 1. Default 4.
+        num_layers: Number L of layers; interactions reach degree L + 1, and 0 leaves a
+            linear model over the embeddings, as in table 3 of DynInt. Default 4.
         num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`. Default `None`:
             its greatest common divisor with 16.
         rank: K of dgp or dwp, not used by da. Default `None`: for dgp 64, or the number of stacked fields where
@@ -69,7 +70,7 @@ def dynint(
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: An unknown kind, fewer than one layer, or h does not divide `embedding.dim`.
+        ValueError: An unknown kind, a negative number of layers, or h does not divide `embedding.dim`.
 
     Cost: with F' = h * F, per layer and row `2 * F' * K * D / h` multiply-adds for dgp, `K * F' ** 2 * D / h`
     for dwp, `F' ** 2 * D / h` for da, beside those of the generator.

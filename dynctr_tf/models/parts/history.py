@@ -130,13 +130,17 @@ class History(Part):
             behaviours = keras.layers.Concatenate(name="behaviours")([part[2] for part in parts])
         return Behaviours(field_map, query, behaviours, parts[0][3], tuple(parts))
 
-    def interests(self, batch: Behaviours, encode: Encoder | None, decode: Decoder | None) -> list[Any]:
+    def interests(
+        self, batch: Behaviours, encode: Encoder | None, decode: Decoder | None, *, operation_alone: bool = False
+    ) -> list[Any]:
         """Reads a history: encoder, decoder, and the operations in their places or beside them.
 
         Args:
             batch: The embedded batch.
             encode: From the batch to the encoded behaviours; `None` for none.
             decode: From the batch and the encoded behaviours to a vector; `None` for none.
+            operation_alone: Whether the homogeneous operation is the encoder where there is no other; if not, what it
+                gives is added to the behaviours for the decoder. Default `False`.
 
         Returns:
             The vectors of the decoder and of the heterogeneous operation, where there are these.
@@ -148,7 +152,7 @@ class History(Part):
                 None, self.kernel_size, self.convolution_kind, self.num_kernels, name="homogeneous", **options
             )
             convolved = convolution(batch.behaviours, mask=batch.mask)
-            if encode is None and decode is None:
+            if encode is None and (decode is None or operation_alone):
                 encoded = convolved
             else:
                 added = stack.Sum(name="encoders")([encoded, convolved])

@@ -35,7 +35,7 @@ def polynomial_network(
         make_layer: Called with (number of the layer from 1, number of stacked fields), gives a layer that
             works on `fields_last` tensors.
         embedding: The embeddings.
-        num_layers: Number of interaction layers.
+        num_layers: Number of interaction layers; with 0 the output is linear in the field map.
         num_subspaces: Number of sub-spaces; `None` for the greatest common divisor of `embedding.dim` and 16.
         residual: Whether the layers are residual; if not, the outputs of all of them and the first field map
             are joined in front of the output.
@@ -43,10 +43,10 @@ def polynomial_network(
         name: The model's name.
 
     Raises:
-        ValueError: Fewer than one layer, or a number of sub-spaces that does not divide `embedding.dim`.
+        ValueError: A negative number of layers, or a number of sub-spaces that does not divide `embedding.dim`.
     """
-    if num_layers < 1:
-        raise ValueError(f"num_layers must be at least 1, got {num_layers}.")
+    if num_layers < 0:
+        raise ValueError(f"num_layers must be at least 0, got {num_layers}.")
     if num_subspaces is None:
         num_subspaces = math.gcd(embedding.dim, _NUM_SUBSPACES)
     if num_subspaces < 1 or embedding.dim % num_subspaces:
@@ -56,7 +56,7 @@ def polynomial_network(
         )
     inputs = encoded_inputs(features)
     field_map = embedding.field_map(inputs, features)
-    condition = keras.layers.Flatten(name="condition")(field_map) if conditioned else None
+    condition = keras.layers.Flatten(name="condition")(field_map) if conditioned and num_layers else None
     # (batch, dim / h, fields * h): transposed once, for all layers and the output.
     x0 = SplitSubspaces(num_subspaces, fields_last=True, name="split_subspaces")(field_map)
     stacked_fields = x0.shape[2]
@@ -65,7 +65,7 @@ def polynomial_network(
         layer = make_layer(number, stacked_fields)
         x = layer([x, x0]) if condition is None else layer([x, x0], condition)
         maps.append(x)
-    if not residual:
+    if not residual and num_layers:
         x = keras.layers.Concatenate(axis=-1, name="all_orders")(maps)
     output = FieldSumOutput(num_subspaces, fields_last=True, name="logit")
     return keras.Model(inputs, output(x), name=name)

@@ -21,6 +21,7 @@ def behaviour_network(
     history: History,
     deep: Deep,
     name: str,
+    operation_alone: bool = False,
 ) -> keras.Model:
     """Builds a model of behaviours: `logit = w^T MLP([x_0; interests]) + b`.
 
@@ -34,13 +35,14 @@ def behaviour_network(
         history: The behaviours.
         deep: The dense layers.
         name: The model's name.
+        operation_alone: As `History.interests`. Default `False`.
 
     Raises:
         ValueError: As `History.behaviours`.
     """
     inputs = encoded_inputs(features)
     batch = history.behaviours(inputs, features, embedding)
-    vectors = [flat(batch.field_map), *history.interests(batch, encode, decode)]
+    vectors = [flat(batch.field_map), *history.interests(batch, encode, decode, operation_alone=operation_alone)]
     return keras.Model(inputs, deep.logit(keras.layers.Concatenate(name="concatenate")(vectors)), name=name)
 
 

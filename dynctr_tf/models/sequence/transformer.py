@@ -24,6 +24,8 @@ def transformer(
     deep: Deep = Deep((200, 80)),
     num_heads: int = 2,
     session_length: int | None = None,
+    encoder_attention: bool = True,
+    decoder_attention: bool = True,
     name: str = "transformer",
 ) -> keras.Model:
     """Trans: multi-head self-attention as encoder, multi-head attention of the query as decoder.
@@ -39,13 +41,18 @@ def transformer(
         deep: The dense layers. Default `Deep((200, 80))`.
         num_heads: Heads of both attentions. Default 2.
         session_length: Behaviours see each other inside blocks of this many. Default `None`: the whole history.
+        encoder_attention: Whether behaviours attend to each other; if not, `history.homogeneous` encodes alone.
+            Default `True`.
+        decoder_attention: Whether the query attends to the behaviours; if not, `history.heterogeneous` decodes alone.
+            Default `True`.
         name: The model's name. Default `"transformer"`.
 
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: No sequence that repeats a field, sequences that do not go together, or an unknown option.
+        ValueError: No sequence that repeats a field, sequences that do not go together, an unknown option, or a side
+            without attention and without its operation.
 
     Cost: quadratic in the length of a history.
 
@@ -59,9 +66,18 @@ def transformer(
 
     Reference:
         Vaswani et al., Attention Is All You Need, arXiv 1706.03762; with the operations as in Zhu et al., Dynamic
-        Parameterized Network for CTR Prediction, arXiv 2111.04983, table 5, joined by our reading: sum and norm in
-        the encoder, concatenation in the decoder.
+        Parameterized Network for CTR Prediction, arXiv 2111.04983, tables 4 and 5, joined by our reading: sum and norm
+        in the encoder, concatenation in the decoder. Each side may have attention, the operation or both; with the
+        operations alone it is `sdpn`.
     """
+
+    for side, attention, operation in (
+        ("encoder", encoder_attention, history.homogeneous),
+        ("decoder", decoder_attention, history.heterogeneous),
+    ):
+        if not attention and not operation:
+            what = "history.homogeneous" if side == "encoder" else "history.heterogeneous"
+            raise ValueError(f"{side}_attention is false, so that {what} must be true: nothing else is on that side.")
 
     def encode(batch: Behaviours) -> Any:
         return self_attention(batch, num_heads, session_length)
@@ -69,7 +85,16 @@ def transformer(
     def decode(batch: Behaviours, encoded: Any) -> Any:
         return AttentionDecoder(num_heads, name="decoder")([batch.query, encoded], mask=batch.mask)
 
-    return behaviour_network(features, encode, decode, embedding=embedding, history=history, deep=deep, name=name)
+    return behaviour_network(
+        features,
+        encode if encoder_attention else None,
+        decode if decoder_attention else None,
+        embedding=embedding,
+        history=history,
+        deep=deep,
+        name=name,
+        operation_alone=True,
+    )
 
 
 ENTRIES = (

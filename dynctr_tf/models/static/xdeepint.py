@@ -36,7 +36,8 @@ def xdeepint(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        num_layers: Number L of layers; interactions reach degree L + 1. Default 4.
+        num_layers: Number L of layers; interactions reach degree L + 1, and 0 leaves a
+            linear model over the embeddings, as in table 3 of DynInt. Default 4.
         num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`: 1 crosses vectors,
             `embedding.dim` crosses bits. Cost grows with h. Default `None`: its greatest common divisor with 16.
         residual: Whether layers are residual; if not, all their outputs are joined in front of the output.
@@ -50,7 +51,7 @@ def xdeepint(
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
     Raises:
-        ValueError: Fewer than one layer, or h does not divide `embedding.dim`.
+        ValueError: A negative number of layers, or h does not divide `embedding.dim`.
 
     Cost: `L * (h * F) ** 2` parameters beside the table; `L * h * F ** 2 * D` multiply-adds per row.
 

@@ -55,7 +55,8 @@ def dynint_optimizer(
         dense_initial_accumulator_value: FTRL's initial accumulator, that of `tf.train.FtrlOptimizer`.
             Default 0.1.
         embedding_pattern: What the paths of the tables match, as in `CompositeOptimizer`.
-            Default `EMBEDDING_PATTERN`: the variables of each layer whose name contains "embedding".
+            Default `EMBEDDING_PATTERN`: the variables of each layer whose name contains "embedding", which are
+            also the few rows of the scenario embedding of `optmsm` and `star`.
         name: Name of the optimizer. Default `"dynint_optimizer"`.
 
     Raises:

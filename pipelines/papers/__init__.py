@@ -42,15 +42,17 @@ def _listing(names: Sequence[str]) -> str:
                 lines.append(f"{'':24}needs {', '.join(item.data)}; as long as reading the files")
             else:
                 small, whole = (estimate(item, paper, sample=sample) for sample in (True, False))
-                lines.append(f"{'':24}needs {', '.join(item.data)}; --sample: {small.trainings} trainings, "
-                             f"{duration(small.hours)}; whole: {whole.trainings:,} trainings with the paper's search, "
-                             f"{duration(whole.hours)}, {whole.gibibytes:.1f} GiB")  # fmt: skip
+                lines += [
+                    f"{'':24}needs {', '.join(item.data)}",
+                    f"{'':24}--sample: {small.trainings} trainings, {duration(small.hours)}; with the paper's search: "
+                    f"{whole.trainings:,} trainings, {duration(whole.hours)}, {whole.gibibytes:.1f} GiB",
+                ]
         lines.append("")
         lines += [f"  --data {name}=PATH: {data.file}" for name, data in paper.data.items()]
         lines.append("")
     lines += [
         "Times are of one training after the other, computed from rates that were measured on one core",
-        "(pipelines/papers/rates.toml); --workers and --part run several, --trials N draws N settings in place of the grid.",
+        "(pipelines/papers/rates.toml); --workers and --part run several; --trials N draws N settings, without a grid.",
     ]
     return "\n".join(lines)
 
@@ -84,7 +86,7 @@ def _part(text: str) -> tuple[int, int]:
     return int(number), int(parts)
 
 
-def run(arguments: argparse.Namespace) -> list[Path]:
+def run_item(arguments: argparse.Namespace) -> list[Path]:
     """Runs a table or figure and writes its report; returns the report's files, none where a part alone is trained.
 
     Raises:
@@ -112,7 +114,6 @@ def run(arguments: argparse.Namespace) -> list[Path]:
     seeds = arguments.seeds or settings.seeds
     plan = Plan(item, settings, seeds, arguments.trials, arguments.workers, arguments.output.absolute(),
                 arguments.replicates, fuxictr, _part(arguments.part))  # fmt: skip
-    plan.folder.mkdir(parents=True, exist_ok=True)
     if item.kind == "command":
         report = Report(paper, item, "", "", 1, "", (), output=run_command(plan))
     else:
@@ -139,6 +140,7 @@ def run(arguments: argparse.Namespace) -> list[Path]:
             measured,
             absent,
         )
+    plan.folder.mkdir(parents=True, exist_ok=True)
     files = write_report(report, plan.folder)
     print("\n" + files[0].read_text(encoding="utf-8"))
     print("report: " + ", ".join(map(str, files)))
@@ -188,4 +190,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         elif given.command == "list":
             print(_listing(given.papers))
         else:
-            run(given)
+            run_item(given)

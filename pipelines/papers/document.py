@@ -162,7 +162,8 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
             content = base64.b64encode(block.path.read_bytes()).decode("ascii")
             text = _escaped(block.text)
             parts.append(
-                f'<figure><img alt="{text}" src="data:image/png;base64,{content}"><figcaption>{text}</figcaption></figure>'
+                f'<figure><img alt="{text}" src="data:image/png;base64,{content}">\n'
+                f"<figcaption>{text}</figcaption></figure>"
             )
     body = "\n".join(parts)
     return (

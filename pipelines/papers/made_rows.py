@@ -56,7 +56,7 @@ def _write_ratings(folder: Path) -> Path:
 
 
 def _write_sequences(folder: Path) -> Path:
-    """Items that users reviewed one after the other, mostly of categories to their taste; beside them the categories."""
+    """Items that users reviewed one after the other, mostly to their taste; beside them the items' categories."""
     random, lines = np.random.default_rng(2), []
     tastes = _tastes(random)
     for user in range(_USERS):

@@ -175,8 +175,9 @@ def blocks_of(report: Report, folder: Path) -> list[Block]:
     if item.impossible:
         return [*blocks, Paragraph(f"Nothing is run for it: {item.impossible}.")]
     if report.output:
-        return [*blocks, *_as_printed(item, ()), Heading("Ours", 2), Paragraph(f"python -m {' '.join(item.command)} printed:"),
-                Bullets([line for line in report.output.splitlines() if line.strip()])]  # fmt: skip
+        printed = Bullets([line for line in report.output.splitlines() if line.strip()])
+        said = Paragraph(f"python -m {' '.join(item.command)} printed:")
+        return [*blocks, *_as_printed(item, ()), Heading("Ours", 2), said, printed]
     blocks += _as_printed(item, report.measured)
     blocks += [Heading("What is different here", 2), Bullets(_differences(report))]
     for measured in report.measured:

@@ -222,3 +222,27 @@ def test_dymlp_without_field_operation_is_dpn() -> None:
 def test_wrong_names_and_values_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("encoder", [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("decoder", [(True, False), (False, True), (True, True)])
+def test_each_side_has_attention_the_operation_or_both(encoder: tuple[bool, bool], decoder: tuple[bool, bool]) -> None:
+    """The rows of the paper's table 4; with the operations alone the layers are those of sDPN."""
+    features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    options = {
+        "embedding.dim": 4,
+        "deep.units": (8,),
+        "encoder_attention": encoder[0],
+        "decoder_attention": decoder[0],
+        "history.homogeneous": encoder[1],
+        "history.heterogeneous": decoder[1],
+    }
+    names = {layer.name for layer in build_model("transformer", features, **options).layers}
+    assert [name in names for name in ("encoder", "homogeneous", "decoder", "heterogeneous")] == [*encoder, *decoder]
+    assert ("encoder_norm" in names) == all(encoder)
+    if not encoder[0] and not decoder[0]:
+        alone = build_model("sdpn", features, **{"embedding.dim": 4, "deep.units": (8,)})
+        assert names == {layer.name for layer in alone.layers}
+    if not encoder[0]:
+        with pytest.raises(ValueError, match="so that history.homogeneous must be true"):
+            build_model("transformer", features, **{**options, "history.homogeneous": False})

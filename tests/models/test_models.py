@@ -271,3 +271,11 @@ def test_catalogue_entry_agrees_with_its_function(entry: Any) -> None:
     assert model.name == entry.name
     found = {getattr(layer, "dropout", getattr(layer, "rate", None)) for layer in model._flatten_layers()}
     assert (0.375 in found) == bool(set_for_all)
+
+
+@pytest.mark.parametrize("name", ["xdeepint", "dynint_da", "dynint_dgp", "dynint_dwp"])
+def test_without_layers_the_logit_is_linear_in_the_embeddings(name: str) -> None:
+    features = EncodedFeatures.from_sizes([5, 7])
+    model = build_model(name, features, **{"embedding.dim": 4, "num_layers": 0, "num_subspaces": 1})
+    # The table, a weight for each field and the offset.
+    assert [tuple(weight.shape) for weight in model.trainable_weights[1:]] == [(2, 1), (1,)]

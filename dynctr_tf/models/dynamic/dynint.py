@@ -59,7 +59,10 @@ def dynint(
         granularity: Shape of the gate of da, see `DynamicActivation`. Default `"field"`.
         sigma_kind: Kind of the singular values of dgp, see `DynamicGeneratedParameters`. Default `"two_sigmoid"`.
         offset_kind: Start of the weights of dwp, see `DynamicWeightedParameters`. Default `"unit"`.
-        orthogonal_weight: Weight of the penalty of equation 11 (dgp) or 12 (dwp). Default 0.0.
+        orthogonal_weight: Weight of the penalty of equation 11 (dgp) or 12 (dwp). Default 0.0: the paper's loss has
+            it, but prints no weight. With its offset, dwp starts with factors that are all alike, where the penalty is
+            at its ceiling and almost without gradient; dgp with more columns than stacked fields cannot be orthogonal.
+            `python -m pipelines.papers run dynint/figure-7b` measures weights from 0 to 0.1.
         residual: Whether layers are residual; if not, all their outputs are joined in front of the output.
             Default `True`.
         dropout: Share of the entries of X_0 dropped in training before mixing. Default 0.0.

@@ -17,7 +17,9 @@ class Adaptive(Part):
 
     Args:
         rank: Size of the generated core, or a share of the smaller side of a layer, or one for each layer. Default
-            0.0625.
+            0.04: of 400 units 16, with which an adaptive layer has fewer parameters than the static one, as the paper
+            promises. A self-wise generator has the layer's inputs times the square of the rank, so that a sixteenth, a
+            rank of 25, is more than the 400 x 400 it stands for.
         over_parameterisation: Inner width of the factors of U and V, or one for each layer. Default `None`: none.
         dynamic_bias: Whether biases are generated too. Default `False`.
         depth: Number of dense layers of the generators. Default 1.
@@ -34,7 +36,7 @@ class Adaptive(Part):
     Adaptive(rank=4, dynamic_bias=True)
     """
 
-    rank: int | float | Sequence[int] = 0.0625
+    rank: int | float | Sequence[int] = 0.04
     over_parameterisation: int | float | Sequence[int] | None = None
     dynamic_bias: bool = False
     depth: int = 1

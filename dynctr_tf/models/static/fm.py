@@ -19,7 +19,9 @@ def fm(
 ) -> keras.Model:
     """Factorization machine: first-order weights and the inner products of all pairs of fields.
 
-    Use it as the plain second-order model; it is nearly as fast as logistic regression.
+    Use it as the plain second-order model; it is nearly as fast as logistic regression. One row of the table holds the
+    weight and the factors of an id, so that a threshold of rows, as G-FTRL has, removes both together: train it with
+    `l21=0` where the paper's FTRL is meant.
 
     `logit = b + sum_f w[i_f] + sum_(f<g) <e[i_f], e[i_g]>`.
 

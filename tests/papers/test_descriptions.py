@@ -1,0 +1,159 @@
+"""The descriptions of the papers' tables: all of them are there, and each fits the catalogue and its settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dynctr_tf.tuning import grid_size
+from pipelines.papers import main
+from pipelines.papers.descriptions import (
+    PAPERS,
+    Item,
+    all_items,
+    find_item,
+    items_of,
+    read_column,
+    read_item,
+    read_paper,
+)
+from pipelines.papers.experiment import Rows, Settings, merge, rows_of
+from pipelines.papers.run import trials_of
+from pipelines.tune import search_space
+
+# Tables and figures that the papers have, counted by hand; of OptMSM the abstract alone.
+KNOWN = {
+    "dynint": [
+        "table-1",
+        "table-2",
+        "table-3",
+        "table-4",
+        "figure-4",
+        "figure-5",
+        "figure-6",
+        "figure-7a",
+        "figure-7b",
+    ],
+    "dpn": ["table-1", "table-2a", "table-2b", "table-2c", *(f"table-{number}" for number in range(3, 9))],
+}
+TRAINED = [item for item in all_items() if item.kind in ("comparison", "singular_values")]
+
+
+def test_every_table_and_figure_is_there() -> None:
+    for paper, keys in KNOWN.items():
+        assert [item.key for item in items_of(paper) if item.key.startswith(("table", "figure"))] == keys
+    assert {item.paper for item in all_items()} == set(PAPERS)
+    for item in all_items():
+        assert item.title and (item.impossible or item.command or item.data), item.name
+        # Numbers of the paper, its words, or why there are none.
+        assert item.printed or item.words or item.impossible or item.remarks, item.name
+        assert set(item.data) <= set(read_paper(item.paper).data), item.name
+
+
+def test_printed_numbers_are_copied_right() -> None:
+    """Some of each table, typed a second time."""
+    table = find_item("dynint/table-1").printed
+    assert list(table["criteo"]["DynInt-DWP"]) == [0.8132, 0.4393] and list(table["ipinyou"]["LR"]) == [
+        0.7692,
+        0.005605,
+    ]
+    assert list(table["avazu"]["DynInt-DWP"]) == [0.7671, 0.3878] and len(table["criteo"]) == 16
+    depth = find_item("dynint/table-3").printed
+    assert [depth["criteo"][name][0] for name in depth["criteo"]] == [0.7921, 0.8058, 0.8068, 0.8075, 0.8085, 0.8081]
+    assert list(find_item("dpn/table_5").printed["amazon_electronics"]["sDPN"]) == [0.8849, 0.8615, 0.8590]
+    assert list(find_item("dpn/table-2b").printed["movielens_tag"]["both, (z_t, z_t)"]) == [0.9544, 0.2566, 400]
+    assert list(find_item("dpn/table-1").printed["criteo"]["Feature-based DPN"]) == [0.8097, 0.4425]
+
+
+@pytest.mark.parametrize("item", TRAINED, ids=lambda item: item.name)
+@pytest.mark.parametrize("sample", [False, True])
+def test_every_row_has_settings_that_the_catalogue_takes(item: Item, sample: bool) -> None:
+    settings = Settings.read(item.paper, sample=sample)
+    assert settings.first_line.startswith("Ours" if sample else ("As", "Ours"))
+    for data in item.data:
+        section = {key: value for key, value in settings.data[data].items() if key != "sample"}
+        rows = Rows(data, {**section, "path": "rows.txt"}, "rows", True)
+        effort: dict[str, set[int]] = {}
+        for system in item.systems:
+            for model in system.members.values():
+                own = settings.of_system(item, system, model, rows)
+                assert system.options.items() <= own.model.options.items()
+                space = search_space(own)[1]
+                assert not {f"model.{path}" for path in system.options} & set(space)
+                # As many drawn sets for each; a grid is as large as the paper's ranges make it.
+                effort.setdefault(system.training, set()).add(trials_of(own, 4))
+                assert own.search.tuner != "grid" or trials_of(own, None) == grid_size(space)
+        assert all(len(numbers) == 1 for numbers in effort.values())
+
+
+def test_the_papers_ranges() -> None:
+    item = find_item("dynint/table-1")
+    settings = Settings.read("dynint", sample=False)
+    rows = rows_of(item, settings, {"criteo": "train.txt"}, Path(), sample=False)
+    assert [one.name for one in rows] == ["criteo"] and rows[0].is_whole
+    own = settings.of_system(item, item.system("DynInt-DWP"), "dynint_dwp", rows[0])
+    assert (own.training.batch_size, own.training.evaluate_every, own.data.min_count) == (4096, 2000, 20)
+    assert own.model.options["embedding.dim"] == 16 and own.data.binning == "log_of_square"
+    space = {name: draw.values for name, draw in search_space(own)[1].items()}  # type: ignore[union-attr]
+    assert space["model.num_layers"] == (1, 2, 3, 4) and space["model.num_subspaces"] == (1, 2, 4, 8, 16)
+    assert space["model.rank"] == (1, 2, 3, 4) and space["optimizer.learning_rate"][::2] == (0.01, 0.1)
+    dnn = settings.of_system(item, item.system("DNN"), "dnn", rows[0])
+    rates = search_space(dnn)[1]["optimizer.learning_rate"].values  # type: ignore[union-attr]
+    assert dnn.optimizer.name == "adam" and (rates[0], rates[-1]) == (1e-4, 1e-3)
+
+
+def test_what_is_given_is_checked() -> None:
+    item = find_item("dynint/table-2")
+    settings = Settings.read("dynint", sample=False)
+    with pytest.raises(ValueError, match="Unknown data set of dynint/table-2: 'crito'. Did you mean 'criteo'"):
+        rows_of(item, settings, {"crito": "x"}, Path(), sample=False)
+    with pytest.raises(ValueError, match="needs the files of its data sets: --data criteo=PATH"):
+        rows_of(item, settings, {}, Path(), sample=False)
+    with pytest.raises(ValueError, match="Unknown paper: 'dynit'. Did you mean 'dynint'"):
+        find_item("dynit/table-1")
+    with pytest.raises(ValueError, match="Unknown table or figure of dynint: 'table-11'. Did you mean 'table-1'"):
+        find_item("dynint/table-11")
+    with pytest.raises(ValueError, match="Unknown metric of a column: 'acu'. Did you mean 'auc'"):
+        read_column("acu")
+    with pytest.raises(ValueError, match="A column is a metric, or"):
+        read_column("auc@user_id>3")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('titel = "a"', "Did you mean 'title'"),
+        ('title = "a"\nkind = "comparision"', "Did you mean 'comparison'"),
+        ('title = "a"\nreference = "A"\nsystems = [{ name = "A" }]', "needs models, or mean_of other rows"),
+        (
+            'title = "a"\nreference = "A"\ndata = ["d"]\ncolumns = ["auc"]\n'
+            'systems = [{ name = "A", model = "fm", training = "t" }]\n[printed.d]\nA = [0.5, 0.4]',
+            "has 2 of 1 numbers",
+        ),
+        ('title = "a"\nreference = "B"\nsystems = [{ name = "A", model = "fm" }]', "Unknown row of p/x: 'B'"),
+    ],
+)
+def test_a_wrong_description_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_item(tmp_path / "x.toml", "p")
+
+
+def test_merge_goes_into_tables() -> None:
+    assert merge({"a": {"b": [1], "c": 2}}, {"a": {"b": [3]}}) == {"a": {"b": [3], "c": 2}}
+
+
+def test_the_list(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["list", "dynint", "--json"])
+    assert json.loads(capsys.readouterr().out) == [item.name for item in items_of("dynint")]
+    main(["list", "optmsm"])
+    said = capsys.readouterr().out
+    assert "optmsm/scenarios" in said and "not run: an online test" in said and "--data ali_ccp=PATH" in said
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "dynint/table-1"])
+    assert ended.value.code == 2 and "--data criteo=PATH" in capsys.readouterr().err
+    main(["run", "dpn/table-6"])
+    assert "nothing is run: 12 billion rows" in capsys.readouterr().out and not list(tmp_path.iterdir())

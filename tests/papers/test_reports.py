@@ -1,0 +1,163 @@
+"""Runs of a small table: what they reach, going on after a kill, parts, and the report's three forms."""
+
+from __future__ import annotations
+
+import json
+import math
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.papers.descriptions import Item, Paper, PaperData, System, read_column
+from pipelines.papers.document import Bullets, Heading, Paragraph, Table, to_html, to_markdown
+from pipelines.papers.experiment import Rows, Settings
+from pipelines.papers.measure import Cell, Line, verdicts
+from pipelines.papers.parts import part_of_rows
+from pipelines.papers.pictures import values_for_share
+from pipelines.papers.report import Report, write_report
+from pipelines.papers.run import Plan, run_rows
+
+ITEM = Item(
+    "dynint",
+    "table-9",
+    "Two small models",
+    data=("synthetic",),
+    columns=tuple(map(read_column, ("auc", "log_loss", "auc@user_id<20", "thousand_parameters"))),
+    reference="LR",
+    systems=(
+        System("LR", ("lr",), "all", x=1.0),
+        System("FM & co", ("fm",), "all", {"embedding.dim": 4}, x=2.0),
+        System("both", mean_of=("LR", "FM & co")),
+    ),
+    printed={"synthetic": {"LR": [0.7, 0.5, 0.6, 1.0], "FM & co": [0.8, 0.4, 0.7, 2.0]}},
+    remarks=("A table of this test.",),
+    x_label="order",
+)
+SETTINGS = Settings(
+    Path("settings.toml"),
+    "Ours, for this test.",
+    1,
+    False,
+    {
+        "training": {"batch_size": 256, "epochs": 1, "tensorboard": False},
+        "evaluation": {"replicates": 40},
+        "search": {"catalogue_space": False},
+    },
+    {"all": {"optimizer": {"name": "lazy_adam", "options": {"learning_rate": 0.01}}}},
+    {},
+)
+SMALL = {"num_train": 2000, "num_validation": 300, "num_test": 600, "num_users": 60, "num_items": 30}
+ROWS = Rows("synthetic", {"name": "synthetic_ctr", "options": SMALL}, "synthetic clicks", False)
+
+
+class _Balance(HTMLParser):
+    """Counts what a page opens and closes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.mark.slow
+def test_a_table_is_run_goes_on_and_is_reported(tmp_path: Path) -> None:
+    def plan(**changed: Any) -> Plan:
+        given = {"seeds": 1, "trials": 0, "workers": 1, "output": tmp_path, "replicates": 60, **changed}
+        return Plan(ITEM, SETTINGS, **given)
+
+    # The first half alone, as one of two machines would.
+    assert run_rows(plan(part=(1, 2)), ROWS) is None
+    folder = plan().folder / "synthetic"
+    first = folder / "lr-seed0" / "result.json"
+    assert first.exists() and not (folder / "fm-co-seed0").exists()
+    written = first.stat().st_mtime_ns
+    measured = run_rows(plan(), ROWS)
+    assert measured is not None and first.stat().st_mtime_ns == written
+    lr, fm, both = measured.lines
+    assert [line.name for line in measured.lines] == ["LR", "FM & co", "both"] and both.runs == 2
+    assert both.cells[0].value == pytest.approx((lr.cells[0].value + fm.cells[0].value) / 2)
+    assert math.isnan(lr.cells[0].difference) and fm.cells[0].difference == pytest.approx(
+        fm.cells[0].value - lr.cells[0].value
+    )
+    assert lr.printed == (0.7, 0.5, 0.6, 1.0) and both.printed == (None,) * 4
+    assert fm.cells[3].value < 1.0 and math.isnan(both.cells[3].value)
+    assert any("user_id<20:" in note for note in measured.notes)
+    # Where a run has lost its result, that one alone is made again.
+    second = folder / "fm-co-seed0" / "result.json"
+    second.unlink()
+    again = run_rows(plan(), ROWS)
+    assert again is not None and second.exists() and first.stat().st_mtime_ns == written
+    assert [line.cells[0].value for line in again.lines] == [line.cells[0].value for line in measured.lines]
+
+    paper = Paper("dynint", "A paper", "somebody", {"synthetic": PaperData("a file", 10**6, 14, 10**5)})
+    report = Report(paper, ITEM, "settings.toml", "Ours, for this test.", 1, "no search", [again], ["other"])
+    markdown, page, plain = write_report(report, plan().folder)
+    text = markdown.read_text(encoding="utf-8")
+    assert "| FM & co | 0.8000 | 0.4000 |" in text and "the paper has 1,000,000 rows" in text
+    assert "other: not run" in text and "![synthetic" in text
+    balance = _Balance()
+    balance.feed(page.read_text(encoding="utf-8"))
+    assert balance.open == [] and "FM & co" in balance.text
+    assert "data:image/png;base64," in page.read_text(encoding="utf-8")
+    found = json.loads(plain.read_text(encoding="utf-8"))
+    assert found["measured"][0]["lines"][1]["cells"][0]["value"] == pytest.approx(again.lines[1].cells[0].value)
+
+
+def test_rare_users_are_counted_in_the_training_rows(small_data: Any) -> None:
+    counts = np.bincount(small_data.column("train", feature="user_id"))
+    users = small_data.column("test", feature="user_id")
+    seen = np.array([counts[user] if user < len(counts) else 0 for user in users])
+    unknown = users == next(f for f in small_data.features.fields if f.name == "user_id").first_id + 1
+    expected = np.where(unknown, 0, seen) < 20
+    found = part_of_rows(small_data, read_column("auc@user_id<20"))
+    assert 0 < found.sum() < len(found) and np.array_equal(found, expected)
+    rarest = part_of_rows(small_data, read_column("auc@user_id<20%"))
+    assert 0 < rarest.mean() < 0.5 and seen[rarest].max() <= seen[~rarest].min()
+    assert part_of_rows(small_data, read_column("auc")).all()
+    with pytest.raises(ValueError, match="Unknown field of the column 'auc@user<20': 'user'. Did you mean 'user_id'"):
+        part_of_rows(small_data, read_column("auc@user<20"))
+    with pytest.raises(ValueError, match="Unknown history of the column"):
+        part_of_rows(small_data, read_column("auc@user_id=0"))
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "word"),
+    [
+        (0.01, 0.001, "shows here too"),
+        (-0.01, 0.001, "the other way round here"),
+        (0.01, 0.4, "cannot be told from chance here"),
+    ],
+)
+def test_what_the_papers_order_is_here(difference: float, p: float, word: str) -> None:
+    item = Item("p", "x", "t", columns=tuple(map(read_column, ("auc", "log_loss"))))
+    auc = Cell(0.8, 0.7, 0.9, difference, difference - 0.005, difference + 0.005, p)
+    # A lower log loss is the better one.
+    loss = Cell(0.4, 0.3, 0.5, -difference, -difference - 0.005, -difference + 0.005, p)
+    found = verdicts(item, Line("a", (auc, loss), (0.82, 0.41), 1), Line("b", (auc, loss), (0.81, 0.42), 1))
+    assert [said for *_, said in found] == [word, word]
+    assert [round(printed, 4) for _, printed, _, _ in found] == [0.01, -0.01]
+    assert not verdicts(item, Line("a", (auc, loss), (None, None), 1), Line("b", (auc, loss), (0.8, 0.4), 1))
+
+
+def test_what_is_written_is_no_markup() -> None:
+    blocks = [Heading("a < b", 1), Paragraph("<script>"), Bullets(["x & y"]), Table(["<h>"], [["|"]], frozenset({0}))]
+    page = to_html("t<", blocks)
+    assert "<script>" not in page and "x &amp; y" in page and "a &lt; b" in page
+    assert "\\|" in to_markdown(blocks, Path())
+
+
+def test_how_many_singular_values_hold_a_share() -> None:
+    assert values_for_share(np.array([1.0, 0.0, 0.0])) == 1 and values_for_share(np.ones(10), 0.9) == 9

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from dynctr_tf.datasets.row_files import RowFile
-from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.row_source import RowBatch, RowSource
 from dynctr_tf.schema import Schema
 

@@ -51,7 +51,7 @@ def _listing(names: Sequence[str]) -> str:
         lines += [f"  --data {name}=PATH: {data.file}" for name, data in paper.data.items()]
         lines.append("")
     lines += [
-        "Times are of one training after the other, computed from rates that were measured on one core",
+        "Times are of one training after the other on two cores, computed from rates that were measured",
         "(pipelines/papers/rates.toml); --workers and --part run several; --trials N draws N settings, without a grid.",
     ]
     return "\n".join(lines)

@@ -237,12 +237,14 @@ def test_each_side_has_attention_the_operation_or_both(encoder: tuple[bool, bool
         "history.homogeneous": encoder[1],
         "history.heterogeneous": decoder[1],
     }
-    names = {layer.name for layer in build_model("transformer", features, **options).layers}
+    model = build_model("transformer", features, **options)
+    names = {layer.name for layer in model.layers}
     assert [name in names for name in ("encoder", "homogeneous", "decoder", "heterogeneous")] == [*encoder, *decoder]
     assert ("encoder_norm" in names) == all(encoder)
     if not encoder[0] and not decoder[0]:
         alone = build_model("sdpn", features, **{"embedding.dim": 4, "deep.units": (8,)})
-        assert names == {layer.name for layer in alone.layers}
+        assert [type(layer) for layer in model.layers] == [type(layer) for layer in alone.layers]
+        assert model.count_params() == alone.count_params()
     if not encoder[0]:
         with pytest.raises(ValueError, match="so that history.homogeneous must be true"):
             build_model("transformer", features, **{**options, "history.homogeneous": False})

@@ -228,7 +228,9 @@ def test_wrong_names_and_values_are_refused(make: Any, message: str) -> None:
 @pytest.mark.parametrize("decoder", [(True, False), (False, True), (True, True)])
 def test_each_side_has_attention_the_operation_or_both(encoder: tuple[bool, bool], decoder: tuple[bool, bool]) -> None:
     """The rows of the paper's table 4; with the operations alone the layers are those of sDPN."""
-    features = EncodedFeatures((Field("item", "item", 1, 9),), (Sequence("items", "user", 5, 1, 9, field="item"),))
+    features = EncodedFeatures(
+        (Field("item", "item", 1, 9),), (EncodedSequence("items", "user", 5, 1, 9, field="item"),)
+    )
     options = {
         "embedding.dim": 4,
         "deep.units": (8,),

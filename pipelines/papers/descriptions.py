@@ -261,7 +261,7 @@ def read_item(file: Path, paper: str) -> Item:
     try:
         values["systems"] = tuple(map(_system, values.get("systems", ())))
     except TypeError as error:
-        raise ValueError(f"{file}: a row of systems has a key that there is not: {error}.") from error
+        raise ValueError(f"{file}: a row of systems has a key that does not exist: {error}.") from error
     return _checked(Item(paper=paper, key=file.stem.replace("_", "-"), **values))
 
 

@@ -10,7 +10,7 @@ from dynctr_tf.optimizers.registry import make_optimizer
 
 def test_strengths_follow_the_square_root_of_the_rows() -> None:
     tables = dynint_optimizer(1024, rows=ROWS_OF_THE_STRENGTHS // 100).members()[0]
-    assert tables.l21 == pytest.approx(1.0, rel=1e-6) and tables.l2 == pytest.approx(1.0, rel=1e-6)
+    assert tables.l21 == pytest.approx(1.0, rel=1e-5) and tables.l2 == pytest.approx(1.0, rel=1e-5)
     assert tables.beta == 1.0 and tables.batch_size == 1024
     same = dynint_optimizer(1024, rows=ROWS_OF_THE_STRENGTHS).members()[0]
     assert (

@@ -272,7 +272,7 @@ def _write(
         of_sides, also = constant_function(answer_two_sides, signatures, tables, made, one_row_first=True)
         if _same_for_one_user(traced, of_sides, sides, rows):
             traced_sides = of_sides
-            # A table that one of both functions needs as it was trained is saved.
+            # A table that one of the two functions needs as it was trained is saved.
             others = {id(variable) for variable, _ in also}
             replaced = [(variable, table) for variable, table in replaced if id(variable) in others]
 

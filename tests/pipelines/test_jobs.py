@@ -86,7 +86,7 @@ def test_train_from_rows_to_served_model(here: Path, capsys: pytest.CaptureFixtu
     path = re.search(r"SavedModel: (\S+)", text)
     assert path is not None and path[1] == "saved_models/synthetic_ctr-dnn/1"
     assert "tensorflow_model_server" in text and "picture of the run" in text
-    assert sorted(tf.saved_model.load(path[1]).signatures) == ["encoded", "examples", "serving_default"]
+    assert sorted(tf.saved_model.load(path[1]).signatures) == ["candidates", "encoded", "examples", "serving_default"]
 
     (encoded,) = (path for path in (here / "runs" / "data").iterdir() if path.is_dir())
     names = scenario_names(EncodedDataset.open(encoded))

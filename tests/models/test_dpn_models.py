@@ -99,7 +99,7 @@ def test_defaults_are_those_of_the_papers_setting_but_for_its_normalisation() ->
         defaults = CATALOGUE[name].defaults
         assert (defaults["embedding.dim"], defaults["deep.units"]) == (10, (400,) * 3)
         assert defaults["deep.batch_norm"] is False  # the paper's is True, see the docstring
-        assert [defaults[f"operation.{name}"] for name in ("num_kernels", "gate")] == [4, "softmax"]
+        assert [defaults[f"operation.{name}"] for name in ("num_kernels", "gate_activation")] == [4, "softmax"]
         assert defaults["deep.activation"] == "relu"
     assert CATALOGUE["dpn_field"].defaults["deep.units"] == (100, 100)
 

@@ -55,7 +55,8 @@ def test_it_fits_the_kernels_of_any_layer(name: str) -> None:
     layer(tf.ones(shape))
     with tf.GradientTape() as tape:
         loss = tf.add_n([tf.convert_to_tensor(part) for part in layer.losses])
-    gradients = tape.gradient(loss, layer.trainable_variables, unconnected_gradients="zero")
+    # A bias has none. Of Keras 3's variables a tape cannot give zeros in place of these.
+    gradients = [gradient for gradient in tape.gradient(loss, layer.trainable_variables) if gradient is not None]
     assert float(loss) > 0 and all(np.isfinite(gradient.numpy()).all() for gradient in gradients)
     assert any(np.abs(gradient.numpy()).max() > 0 for gradient in gradients)
 

@@ -50,7 +50,8 @@ _RANGES: tuple[tuple[re.Pattern[str], _Range], ...] = tuple(
         (r"seed", _Range(0.0, 2.0**32 - 1, f"from 0 to {2**32 - 1:,}")),
         (r"rank|over_parameterisation", _Range(0.0, _MOST_SIZE, f"above 0 and at most {_MOST_SIZE:,}", low_open=True)),
         # Depth 0 is a model of its own for some; the others refuse it themselves.
-        (r"num_layers", _Range(0.0, _MOST_SIZE, f"from 0 to {_MOST_SIZE:,}")),
+        # So is a width of 0 for the fields of DyMLP: no operation on them.
+        (r"num_layers|field_dim", _Range(0.0, _MOST_SIZE, f"from 0 to {_MOST_SIZE:,}")),
         (r"num_.*|(.*_)?dim|(.*_)?units|.*_rank|.*_sizes?|.*_length|(.*_)?depth|order", _SIZE),
     )
 )

@@ -264,6 +264,11 @@ def test_catalogue_entry_agrees_with_its_function(entry: Any) -> None:
         for name, values in space.items():
             assert isinstance(values, (Choice, LogUniform)), name
             assert isinstance(values, Choice) or 0 < values.low < values.high
+    for name, values in entry.search_space.items():
+        for value in values.values if isinstance(values, Choice) else (values.low, values.high):
+            entry.arguments({name: value})  # is refused where the search would draw what the model does not take
+    assert entry.name == "lr" or "embedding.dim" in entry.defaults
+    assert ("deep.dropout" in entry.defaults) == any(path.startswith("deep.") for path in entry.defaults)
     # The options that comparisons set by one name for all models reach the layers of each.
     has_layers = "deep.dropout" in entry.defaults and entry.fixed.get("deep.units") != ()
     set_for_all = {"deep.dropout": 0.375} if has_layers else {}

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,11 @@ _URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+://")
 _URI_AS_PATH = re.compile(r"^(gs|gcs|s3|s3a|hdfs|viewfs|abfs|abfss|az|memory|file|https?):/(?!/)")
 _OF_ARROW = ("file", "gs", "gcs", "s3", "hdfs", "viewfs", "abfs", "abfss")
 _PATTERN = re.compile(r"[*?\[]")
+_LIST = re.compile(r'\s*\[\s*"')
 _NO_ROWS = (".schema.json", ".crc")
+_UNFINISHED = ("_temporary", "_delta_log")
+# What follows the path of a URI; a question mark before anything else is that of a pattern.
+_QUERY = re.compile(r"\?(?=\w+=)")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _ADVICE = "Give the path of a CSV, JSON lines or Parquet file, a folder of such files, a pattern, or a list of these."
 _MOST_NAMED = 5
@@ -60,7 +64,7 @@ class RowFile:
     @property
     def name(self) -> str:
         """The name of the file without its folders."""
-        return self.path.rstrip("/").rpartition("/")[2]
+        return _without_query(self.path)[0].rstrip("/").rpartition("/")[2]
 
     @property
     def local(self) -> Path | None:
@@ -137,19 +141,20 @@ def file_system(uri: str) -> tuple[pa.fs.FileSystem, str]:
         ValueError: No file system for the scheme is installed.
     """
     uri = re.sub(r"^s3[an]://", "s3://", uri)
-    start, _, query = uri.partition("?")
-    scheme, _, rest = start.partition("://")
-    host, slash, path = rest.partition("/")
-    tail = f"?{query}" if query and "=" in query else ""
-    if not tail and query:  # a question mark of a pattern
-        path += f"?{query}" if slash else ""
-    system = _system_of(f"{scheme}://{host or ''}/{tail}" if scheme == "file" else f"{scheme}://{host}{tail}")
-    if scheme.lower() == "file":
-        return system, "/" + path
-    if scheme.lower() in ("hdfs", "viewfs"):
+    whole, query = _without_query(uri)
+    scheme, _, rest = whole.partition("://")
+    host, _, path = rest.partition("/")
+    system = _system_of(f"{scheme}://{host}/{query}" if scheme == "file" else f"{scheme}://{host}{query}")
+    if scheme.lower() in ("file", "hdfs", "viewfs"):
         return system, "/" + path
     bucket = host.rpartition("@")[2]
     return system, f"{bucket}/{path}" if path else bucket
+
+
+def _without_query(uri: str) -> tuple[str, str]:
+    """A URI without its query, such as `?region=eu-west-1`, and the query."""
+    found = _QUERY.search(uri) if is_uri(uri) else None
+    return (uri, "") if found is None else (uri[: found.start()], uri[found.start() :])
 
 
 def _state_of(info: pa.fs.FileInfo) -> FileState:
@@ -158,7 +163,7 @@ def _state_of(info: pa.fs.FileInfo) -> FileState:
 
 def _as_text(path: str | Path) -> str:
     if isinstance(path, Path):
-        return _URI_AS_PATH.sub(r"\1://", str(path))
+        return _URI_AS_PATH.sub(lambda start: "file:///" if start[1] == "file" else f"{start[1]}://", str(path))
     return path
 
 
@@ -169,7 +174,7 @@ def row_paths(paths: RowPaths) -> list[str | RowFile]:
         ValueError: An empty path or list, or a list that holds something else.
     """
     # `Path.exists` fails for a text that is too long for a name.
-    if isinstance(paths, str) and paths.lstrip().startswith('["') and not os.path.exists(paths):  # noqa: PTH110
+    if isinstance(paths, str) and _LIST.match(paths) and not os.path.exists(paths):  # noqa: PTH110
         try:
             paths = json.loads(paths)
         except ValueError as error:
@@ -189,8 +194,9 @@ def list_row_files(paths: RowPaths) -> tuple[RowFile, ...]:
     """Lists the files of rows that paths name.
 
     A folder means all files in it and in its folders, in the order of their names, and so does a pattern (`*`, `?`,
-    `[...]`, `**` for any number of folders); a list keeps its order. In folders what starts with `_` or `.` is passed
-    over, as other readers do, and so are schema files. Folders called `name=value` give their files a column.
+    `[...]`, `**` for any number of folders); a list keeps its order. In both what starts with `_` or `.` is passed
+    over, as other readers do, and so are schema files; links to folders are followed. Folders called `name=value` give
+    their files a column.
 
     Args:
         paths: A file, a folder, a pattern, a URI of one of these (`gs://`, `s3://`, `hdfs://`, `file://`, and what
@@ -245,9 +251,9 @@ def named_paths(paths: RowPaths) -> str:
 
 def _partitions(path: str) -> tuple[tuple[str, str | None], ...]:
     pairs = []
-    for folder in re.split(r"[/\\]", path)[:-1]:
+    for folder in _by_folders(_without_query(path)[0])[:-1]:
         name, equals, value = folder.partition("=")
-        if equals and name and "?" not in name:
+        if equals and name:
             text = urllib.parse.unquote(value)
             pairs.append((urllib.parse.unquote(name), None if text in (_NULL_PARTITION, "") else text))
     if len({name for name, _ in pairs}) < len(pairs):
@@ -263,7 +269,7 @@ def _passed_over(name: str) -> bool:
     return name.startswith(("_", ".")) or name.endswith(_NO_ROWS)
 
 
-def _refuse_unfinished(folder: str, names: Sequence[str]) -> None:
+def _refuse_unfinished(folder: str, names: Iterable[str]) -> None:
     if "_temporary" in names:
         raise ValueError(
             f"{folder}: holds a folder _temporary, so a job still writes there, or has failed. Wait for its end, or "
@@ -276,85 +282,111 @@ def _refuse_unfinished(folder: str, names: Sequence[str]) -> None:
         )
 
 
+def _refuse_unlisted(error: OSError) -> None:
+    raise ValueError(f"{error.filename}: cannot be listed: {error.strerror}. May this account read it?") from error
+
+
+def _leads_back(place: Path, folder: str) -> bool:
+    """Whether a link such as `latest` leads to what is listed already, or without end to itself."""
+    return place.is_symlink() and place.resolve().is_relative_to(Path(folder).resolve())
+
+
+def _files_in(folder: str) -> list[str]:
+    found = []
+    for place, folders, files in os.walk(folder, onerror=_refuse_unlisted, followlinks=True):
+        _refuse_unfinished(place, folders)
+        folders[:] = [name for name in folders if not _passed_over(name) and not _leads_back(Path(place, name), folder)]
+        found += [str(Path(place, name)) for name in files if not _passed_over(name)]
+    return found
+
+
 def _listed_here(path: str) -> list[str]:
     if Path(path).is_dir():
-        found = []
-        for place, folders, files in os.walk(path):
-            _refuse_unfinished(place, folders)
-            folders[:] = sorted(name for name in folders if not _passed_over(name))
-            found += [str(Path(place, name)) for name in files if not _passed_over(name)]
-        return _some(path, sorted(found, key=_by_folders), "the folder holds no file of rows")
+        return _some(path, _files_in(path), "the folder holds no file of rows")
     if Path(path).exists():
         return [path]
-    if _PATTERN.search(path):
-        places = sorted(glob.glob(path, recursive=True), key=_by_folders)  # noqa: PTH207 (`Path.glob` takes no whole path)
-        found = [place for place in places if Path(place).is_file() and not _passed_over(Path(place).name)]
-        for place in places:
+    if not _PATTERN.search(path):
+        raise ValueError(f"{path}: there is no such file. {_ADVICE}")
+    base = _before_pattern(path)
+    found: set[str] = set()
+    for place in glob.glob(path, recursive=True):  # noqa: PTH207 (`Path.glob` takes no whole path)
+        parts = _by_folders(place[len(base) :])
+        _refuse_unfinished(path, parts)
+        if any(map(_passed_over, parts)):
+            continue
+        if not Path(place).is_dir():
+            found.add(place)
+        elif not path.endswith("**"):
             # Folders that the last part of the pattern names, such as day=*, stand for the files in them.
-            if Path(place).is_dir() and "**" not in path:
-                found += _listed_here(place)
-        return _some(path, sorted(found, key=_by_folders), "the pattern matches no file of rows")
-    raise ValueError(f"{path}: there is no such file. {_ADVICE}")
+            found.update(_files_in(place))
+    for folder in _folders_of(found, base):
+        _refuse_unfinished(path, [name for name in _UNFINISHED if Path(folder, name).is_dir()])
+    return _some(path, found, "the pattern matches no file of rows")
+
+
+def _before_pattern(path: str) -> str:
+    """The folders before the part that begins a pattern, such as `logs/` of `logs/day=*/a.csv`."""
+    fixed = path[: _PATTERN.search(path).start()]  # type: ignore[union-attr]
+    return fixed[: fixed.rfind("/") + 1]
+
+
+def _folders_of(names: Iterable[str], base: str) -> set[str]:
+    """The folders that hold files, down from the one in which a pattern begins."""
+    parts = [name[len(base) :].split("/") for name in names]
+    return {base + "/".join(own[:depth]) for own in parts for depth in range(len(own))}
 
 
 def _by_folders(path: str) -> list[str]:
     return re.split(r"[/\\]", path)
 
 
-def _some(path: str, found: list[str], without: str) -> list[str]:
+def _some(path: str, found: Iterable[str], without: str) -> list[str]:
     if not found:
         raise ValueError(f"{path}: {without}. {_ADVICE}")
-    return found
+    return sorted(found, key=_by_folders)
 
 
 def _listed_elsewhere(uri: str) -> list[str]:
     system, place = file_system(uri)
     # What stands before the place in the URI of each file: scheme, and the host where it is not part of the place.
-    query = uri[uri.index("?") :] if "?" in uri and "=" in uri[uri.index("?") :] else ""
-    whole = uri.removesuffix(query)
+    whole, query = _without_query(uri)
     start = whole.removesuffix(place) if whole.endswith(place) else whole.partition("://")[0] + "://"
     try:
         info = system.get_file_info(place)
         if info.type == pa.fs.FileType.File:
             return [uri]
         if info.type == pa.fs.FileType.Directory:
-            base = place.rstrip("/")
-            found = [
-                name
-                for name in _files_under(system, base, uri)
-                if not any(map(_passed_over, name[len(base) :].strip("/").split("/")))
-            ]
-            without = "the folder holds no file of rows"
+            base, like, without = place.rstrip("/") + "/", None, "the folder holds no file of rows"
         elif _PATTERN.search(place):
-            fixed = place[: _PATTERN.search(place).start()].rpartition("/")[0]  # type: ignore[union-attr]
+            base, without = _before_pattern(place), "the pattern matches no file of rows"
             like = re.compile(_expression(place))
-            found = [
-                name
-                for name in _files_under(system, fixed, uri)
-                if like.fullmatch(name) and not any(map(_passed_over, name[len(fixed) :].strip("/").split("/")))
-            ]
-            without = "the pattern matches no file of rows"
         else:
             raise ValueError(f"{uri}: there is no such file. {_ADVICE}")
+        entries = system.get_file_info(pa.fs.FileSelector(base.rstrip("/"), recursive=True))
     except OSError as error:
         raise ValueError(
             f"{uri}: cannot be listed: {' '.join(str(error).split())[:300]}. Is the name right, and do the environment "
             "variables or files of its file system give the credentials?"
         ) from error
-    return _some(uri, [f"{start}{name}{query}" for name in sorted(found, key=_by_folders)], without)
-
-
-def _files_under(system: pa.fs.FileSystem, folder: str, uri: str) -> Iterator[str]:
-    for info in system.get_file_info(pa.fs.FileSelector(folder, recursive=True)):
-        parts = info.path.strip("/")[len(folder.strip("/")) :].strip("/").split("/")
-        _refuse_unfinished(uri, parts[:-1] if info.type == pa.fs.FileType.File else parts)
-        if info.type == pa.fs.FileType.File:
-            # fsspec's begin with a slash that the folder does not have.
-            yield info.path if folder.startswith("/") else info.path.lstrip("/")
+    # fsspec's begin with a slash that the place does not have.
+    names = {entry.path if base.startswith("/") else entry.path.lstrip("/"): entry.type for entry in entries}
+    matched = [name for name in names if like is None or like.fullmatch(name)]
+    found = [
+        name
+        for name in matched
+        if names[name] == pa.fs.FileType.File and not any(map(_passed_over, name[len(base) :].split("/")))
+    ]
+    holding = _folders_of(matched if like is None else found, base)
+    for name in names:
+        parts = name[len(base) :].split("/")
+        _refuse_unfinished(uri, [part for depth, part in enumerate(parts) if base + "/".join(parts[:depth]) in holding])
+    return _some(uri, [f"{start}{name}{query}" for name in found], without)
 
 
 def _expression(pattern: str) -> str:
     """A pattern as a regular expression; one that ends with the name of a folder takes the files in it."""
+    if pattern.endswith("/**"):
+        pattern += "/*"
     parts = []
     for part in pattern.rstrip("/").split("/"):
         if part == "**":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,9 @@ def test_part_10_of_a_folder_does_not_come_between_those_of_another(tmp_path: Pa
         ("day=*/b.*", ["day=2024-01-01/b.csv.gz", "day=2024-01-02/b.csv"]),
         ("day=*", sorted(DAYS)),
         ("**/*.csv", ["day=2024-01-01/a.csv", "day=2024-01-02/b.csv"]),
+        ("*", sorted(DAYS)),
+        ("**", sorted(DAYS)),
+        ("**/day=*", sorted(DAYS)),
         ("day=2024-01-0[2-9]/?.csv", ["day=2024-01-02/b.csv"]),
     ],
 )
@@ -58,10 +63,50 @@ def test_part_10_of_a_folder_does_not_come_between_those_of_another(tmp_path: Pa
 def test_patterns_find_the_same_files_here_and_behind_a_uri(
     tmp_path: Path, pattern: str, expected: list[str], scheme: str
 ) -> None:
-    folder_of(tmp_path, *DAYS, "day=2024-01-02/_b.csv")
+    folder_of(tmp_path, *DAYS, "day=2024-01-02/_b.csv", "_logs/x.csv", "_SUCCESS")
+    (tmp_path / "empty").mkdir()
     found = list_row_files(f"{scheme}{tmp_path}/{pattern}")
     assert names_of(found, f"{scheme}{tmp_path}") == expected
     assert found[0].open().read() and found[0].state().size == 18
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_question_mark_is_of_a_pattern_where_no_query_follows(tmp_path: Path, scheme: str) -> None:
+    folder_of(tmp_path, "b1/day=1/a.csv", "b2/day=1/a.csv")
+    found = list_row_files(f"{scheme}{tmp_path}/b?/day=*")
+    assert [file.path for file in found] == [f"{scheme}{tmp_path}/b{place}/day=1/a.csv" for place in (1, 2)]
+    assert found[0].name == "a.csv" and found[0].partitions == (("day", "1"),)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_what_is_not_finished_is_refused_where_a_pattern_finds_rows(tmp_path: Path, scheme: str) -> None:
+    folder_of(tmp_path, "a/1.csv", "a/_temporary/0/2.csv", "b/1.csv")
+    for pattern in ("a/*", "a/*.csv", "**/*.csv"):
+        with pytest.raises(ValueError, match=r"a job still writes there"):
+            list_row_files(f"{scheme}{tmp_path}/{pattern}")
+    assert len(list_row_files(f"{scheme}{tmp_path}/[b]/*.csv")) == 1  # another folder is not concerned
+
+
+def test_links_to_folders_are_followed_but_not_back(tmp_path: Path) -> None:
+    folder_of(tmp_path, "far/b.csv", "rows/day=1/a.csv")
+    (tmp_path / "rows" / "day=2").symlink_to(tmp_path / "far")
+    (tmp_path / "rows" / "latest").symlink_to("day=1")
+    (tmp_path / "rows" / "loop").symlink_to(tmp_path / "rows")
+    assert names_of(list_row_files(tmp_path / "rows"), tmp_path / "rows") == ["day=1/a.csv", "day=2/b.csv"]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder_of(tmp_path, "a.csv", "closed/b.csv")
+    listed = os.scandir
+
+    def refuse(place: str) -> Any:
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ValueError, match=r"closed: cannot be listed: Permission denied"):
+        list_row_files(tmp_path)
 
 
 def test_a_name_that_is_a_pattern_too_is_the_file_of_that_name(tmp_path: Path) -> None:
@@ -74,6 +119,7 @@ def test_a_list_keeps_its_order_and_may_be_a_text(tmp_path: Path) -> None:
     b, a = str(tmp_path / "b.csv"), str(tmp_path / "a.csv")
     assert [file.path for file in list_row_files([b, Path(a)])] == [b, a]
     assert [file.path for file in list_row_files(f'["{b}", "{a}"]')] == [b, a]
+    assert [file.path for file in list_row_files(f'[ "{b}" ]')] == [b]
 
 
 def test_a_missing_partition_and_an_escaped_one(tmp_path: Path) -> None:
@@ -147,3 +193,4 @@ def test_a_file_that_appears_changes_or_goes_away_is_named(tmp_path: Path) -> No
 def test_paths_are_told_from_uris() -> None:
     assert is_uri("gs://b/x") and not is_uri("C:/x") and not is_uri("a:b")
     assert row_paths(Path("gs://b/x")) == ["gs://b/x"]
+    assert row_paths(Path("file:///b/x")) == ["file:///b/x"]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from dynctr_tf.encoding import Encoder
+from dynctr_tf.jobs.settings import DataSettings
+from dynctr_tf.jobs.stages import open_source
+from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.tuning import grid_size
 from pipelines.papers import main
 from pipelines.papers.descriptions import (
@@ -86,6 +91,22 @@ def test_every_row_has_settings_that_the_catalogue_takes(item: Item, sample: boo
                 effort.setdefault(system.training, set()).add(trials_of(own, 4))
                 assert own.search.tuner != "grid" or trials_of(own, None) == grid_size(space)
         assert all(len(numbers) == 1 for numbers in effort.values())
+
+
+OWN_OPTIONS = [item for item in TRAINED if any(system.options for system in item.systems)]
+
+
+@pytest.mark.parametrize("item", OWN_OPTIONS, ids=lambda item: item.name)
+def test_every_row_with_options_of_its_own_is_built(
+    item: Item, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DYNCTR_DATA", str(tmp_path))  # no samples: rows are made
+    settings = Settings.read(item.paper, sample=True)
+    (rows,) = rows_of(dataclasses.replace(item, data=item.data[:1]), settings, {}, tmp_path, sample=True)
+    features = Encoder.fit(open_source(DataSettings(**rows.data)), progress=False).features
+    for system in item.systems:
+        for model in system.members.values() if system.options else ():
+            build_model(model, features, **settings.of_system(item, system, model, rows).model.options)
 
 
 def test_the_papers_ranges() -> None:

@@ -157,8 +157,8 @@ def score_files(
 
     The output is a folder of parts, `part-FILE-PART.parquet` or `.csv`, or one file, where its name ends so. A part is
     on the disk before it has its name, and is not computed again: started again after a kill, the work goes on with the
-    next part. An output belongs to its rows, its export and how they are read: with others it is refused. What another
-    start left of the same work is taken as it is.
+    next part, and a part or file that was deleted is made again. An output belongs to its rows, its export and how they
+    are read: with others it is refused. What another start left of the same work is taken as it is.
 
     Args:
         sources: The files, as `open_files` opens them.
@@ -174,11 +174,13 @@ def score_files(
 
     Raises:
         ValueError: An output of other rows or of another export, or that is something else; a key that is called as a
-            column that is added; a bad row; no row at all.
+            column that is added; a bad row; no row at all; parts of no row.
         BusyError: Another process writes the output.
 
     Cost: memory for the rows of a part, without their features, and for a few batches, whatever the number of rows.
     """
+    if rows_per_part < 1:
+        raise ValueError(f"A part needs at least one row, got rows_per_part={rows_per_part}.")
     output = Path(output)
     wanted = _format_of(output, file_format)
     keys = sources[0].carried
@@ -211,8 +213,9 @@ def score_files(
             raise ValueError(f"The files have no usable row; left out: {dict(work.skipped)}.")
         if single:
             parts = sorted(folder.glob(f"part-*.{wanted}"))
-            _join(parts, output, wanted)
+            # Before the file itself, which is the whole work where it is there.
             write_json(folder / _RECORD / "done.json", {"rows": work.rows, "skipped": dict(work.skipped)})
+            _join(parts, output, wanted)
             for part in parts:
                 part.unlink()
         seconds = time.perf_counter() - start
@@ -253,13 +256,13 @@ class _Work:
     def score(self, number: int, source: RowsToScore, bar: Any) -> None:
         """Writes the parts of a file that are not there."""
         done = self.folder / _RECORD / f"file-{number:05d}.json"
-        if done.exists():
-            note = read_json(done)
+        finished = self._parts(number)
+        note = read_json(done) if done.exists() else {}
+        if note.get("parts") == finished:
             self.rows += note["rows"]
             self.skipped.update(note["skipped"])
             bar.update(note["rows"])
             return
-        finished = {path.name for path in self.folder.glob(f"part-{number:05d}-*.{self.file_format}")}
 
         def part_of(piece: Piece) -> Path:
             return self._part(number, piece.first_row // self.rows_per_part)
@@ -282,7 +285,7 @@ class _Work:
         self._write(path, tables)
         self.rows += rows
         self.skipped.update(skipped)
-        write_json(done, {"rows": rows, "skipped": dict(skipped)})
+        write_json(done, {"rows": rows, "skipped": dict(skipped), "parts": self._parts(number)})
 
     def _answered(self, source: RowsToScore, piece: Piece, *, wanted: bool) -> _Answered:
         """Reads and answers the rows of a piece; where its part is there already, it is read alone, to be counted."""
@@ -298,6 +301,10 @@ class _Work:
                         self._checked = True
                 tables.append(_scores(batch, self.served.logits(batch.columns), source))
         return _Answered(tables, rows, skipped)
+
+    def _parts(self, number: int) -> list[str]:
+        """The parts of a file that are there."""
+        return sorted(path.name for path in self.folder.glob(f"part-{number:05d}-*.{self.file_format}"))
 
     def _part(self, number: int, part: int) -> Path:
         return self.folder / f"part-{number:05d}-{part:05d}.{self.file_format}"

@@ -150,6 +150,39 @@ def test_a_second_start_computes_nothing_and_a_changed_one_is_refused(
     assert "export tabular_file-dnn/1" in refused(words, capsys)
 
 
+def test_what_was_deleted_is_made_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = ServedModel(EXPORT)
+
+    def start(output: str) -> scoring.ScoredRows:
+        sources = open_files(["clicks.csv", "today.csv"], served, keys=["id"])
+        return score_files(sources, served, output, progress=False)
+
+    start("scores")
+    part, other = sorted(Path("scores").glob("part-*"))
+    expected, kept = pq.read_table(part), other.stat().st_mtime_ns
+    part.unlink()
+    scored = start("scores")
+    assert (scored.rows, scored.new_rows) == (2 * ROWS, ROWS)
+    assert pq.read_table(part).equals(expected) and other.stat().st_mtime_ns == kept
+
+    # One file, whose parts are gone when it is there.
+    start("scores.csv")
+    text = Path("scores.csv").read_bytes()
+    Path("scores.csv").unlink()
+    assert start("scores.csv").new_rows == 2 * ROWS and Path("scores.csv").read_bytes() == text
+
+    # A kill right after the file has its name.
+    def join(*arguments: Any) -> None:
+        scoring_join(*arguments)
+        raise KeyboardInterrupt
+
+    scoring_join = scoring._join
+    monkeypatch.setattr(scoring, "_join", join)
+    with pytest.raises(KeyboardInterrupt):
+        start("stopped.csv")
+    assert (start("stopped.csv").rows, Path("stopped.csv").read_bytes()) == (2 * ROWS, text)
+
+
 def test_what_is_wrong_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--export", EXPORT, "--output", "scores"]
     assert "there is no column 'sesion' to carry along" in (
@@ -163,6 +196,8 @@ def test_what_is_wrong_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert "There is no export at 'saved_models'" in refused(
         ["today.csv", "--export", "saved_models", *words[2:]], capsys
     )
+    said = refused(["today.csv", *words, "--rows-per-part", "0"], capsys)
+    assert "A part needs at least one row, got rows_per_part=0" in said
     assert "named more than once: ['id']" in refused(["today.csv", *words, "--keys", "id", "id"], capsys)
     Path("scores").mkdir()
     Path("scores/mine.txt").write_text("")

@@ -551,23 +551,33 @@ class TabularFile:
         """
         for part in self._parts:
             reader = copy.copy(part)
-            if column not in part._folder_columns:
-                part._check_column(column)
+            names = part._names_in_file()
+            reader._folder_columns = part._of_folders([column], names)
+            if reader._folder_columns:
+                reader._wanted = (*part._file_columns, column)
+            else:
+                part._refuse_absent(column, names)
                 reader._file_columns = reader._wanted = (column,)
-                reader._folder_columns = {}
             for rows in reader._raw_rows():
                 yield rows.raw[reader._wanted.index(column)], self._missing()
 
-    def _check_column(self, column: str) -> None:
+    def _names_in_file(self) -> list[str]:
         if self._parquet:
             with self._opened_parquet() as file:
-                names = list(file.schema_arrow.names)
-        else:
-            names = self._json_names() if self._json else list(self.column_names)
+                return list(file.schema_arrow.names)
+        return self._json_names() if self._json else list(self.column_names)
+
+    def _of_folders(self, wanted: Sequence[str], names: Sequence[str]) -> dict[str, str | None]:
+        """The columns that the folders give, where the file itself has none of the name."""
+        folders = dict(self.path.partitions)
+        given = {name: folders[name] for name in wanted if name in folders and name not in names}
+        return {name: None if value in self.missing_values else value for name, value in given.items()}
+
+    def _refuse_absent(self, column: str, names: Sequence[str]) -> None:
         if column not in names:
             raise ValueError(
                 f"{self.path}: the column {column!r} that decides the split is not in the file. "
-                + unknown_name_message("column", column, names)
+                + unknown_name_message("column", column, [*names, *dict(self.path.partitions)])
             )
 
     @property
@@ -638,11 +648,7 @@ class TabularFile:
 
     def _check_columns(self, names: Sequence[str]) -> None:
         folders = dict(self.path.partitions)
-        self._folder_columns = {
-            name: None if folders[name] in self.missing_values else folders[name]
-            for name in self._wanted
-            if name in folders and name not in names
-        }
+        self._folder_columns = self._of_folders(self._wanted, names)
         self._file_columns = tuple(name for name in self._wanted if name not in self._folder_columns)
         place = str(self.path) if self._parquet or self._json or self._given_names else f"{self.path}, line 1"
         twice = sorted({name for name in names if list(names).count(name) > 1 and name in self._file_columns})
@@ -663,7 +669,7 @@ class TabularFile:
                 whose = "column that decides the split," if name == self._rule.column else "schema's column"
                 raise ValueError(
                     f"{place}: the {whose} {name!r} is not in the file. "
-                    + unknown_name_message("column", name, names)
+                    + unknown_name_message("column", name, [*names, *folders])
                     + hint
                 )
 

@@ -135,6 +135,20 @@ def test_given_files_may_be_folders(tmp_path: Path) -> None:
         GivenSplits(tmp_path, SCHEMA, test_path=test)
 
 
+def test_given_files_are_compared_by_the_column_of_their_folders(tmp_path: Path) -> None:
+    write_days(tmp_path)
+    schema = Schema(SCHEMA.features[:2], label="click")  # the day decides, and is no feature
+    first, last = [tmp_path / f"day={day}" for day in DAYS[:3]], tmp_path / f"day={DAYS[3]}"
+    rows = table_of(GivenSplits(first, schema, test_path=last, split_by="time:day"))
+    assert rows.column("split").to_pylist() == [0] * 80 + [1] * 40 + [2] * 40
+    with pytest.raises(ValueError, match=r"120 of 120 train rows have a time 'day' after the first test row"):
+        table_of(
+            GivenSplits([*first[1:], last], schema, test_path=first[0], splits={"train": 1.0}, split_by="time:day")
+        )
+    with pytest.raises(ValueError, match="'dya' that decides the split is not in the file. .* mean 'day'"):
+        table_of(GivenSplits(first, schema, test_path=last, splits={"train": 1.0}, split_by="time:dya"))
+
+
 def test_files_behind_a_uri_are_read_as_those_here(tmp_path: Path) -> None:
     write_days(tmp_path)
     here = table_of(TabularFile(tmp_path, SCHEMA))

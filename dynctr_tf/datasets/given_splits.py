@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dynctr_tf.datasets.column_splits import TimeCounts, TimeReader, UserSplit, text_hashes
+from dynctr_tf.datasets.joined_sources import JoinedSources
 from dynctr_tf.datasets.row_files import RowFile, RowPaths, list_row_files
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, SplitRule, split_rule
@@ -17,7 +17,7 @@ from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.schema import Schema
 
 
-class GivenSplits:
+class GivenSplits(JoinedSources):
     """Rows of several files: one that trains, and one or two that validate or test.
 
     When to use: the test rows are given, such as the last day's file. What is not given is cut out of the training file
@@ -82,9 +82,10 @@ class GivenSplits:
         # Rows of a file that is one split are not split further.
         alone = {"splits": {"train": 1.0}, "split_by": "random", **options}
         cut = {"splits": own, "split_by": split_by, **options} if len(own) > 1 else alone
-        self._sources = {"train": TabularFile(path, schema, **cut)}
-        self._sources.update({name: TabularFile(file, schema, **alone) for name, file in paths.items()})
-        self._names = tuple(dict.fromkeys([*(name for name in splits if name in {*own, *paths}), *paths]))
+        self._by_split = {"train": TabularFile(path, schema, **cut)}
+        self._by_split.update({name: TabularFile(file, schema, **alone) for name, file in paths.items()})
+        names = tuple(dict.fromkeys([*(name for name in splits if name in {*own, *paths}), *paths]))
+        super().__init__(tuple(self._by_split.values()), names, [{}, *({"train": name} for name in paths)])
         self._checked = self._rule.way not in ("time", "user")
 
     @staticmethod
@@ -92,39 +93,9 @@ class GivenSplits:
         return [file for given in paths for file in list_row_files(given)]
 
     @property
-    def schema(self) -> Schema:
-        """What the columns mean."""
-        return self._sources["train"].schema
-
-    @property
-    def split_names(self) -> tuple[str, ...]:
-        """The splits, `"train"` first."""
-        return self._names
-
-    @property
-    def num_rows(self) -> int | None:
-        """How many usable rows there are, where that is known before or after a reading."""
-        counts = [source.num_rows for source in self._sources.values()]
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) else None
-
-    @property
-    def skipped(self) -> Mapping[str, int]:
-        """How many rows the last complete reading left out, by reason."""
-        total: Counter[str] = Counter()
-        for source in self._sources.values():
-            total.update(source.skipped)
-        return dict(total)
-
-    @property
-    def files(self) -> tuple[Path | RowFile, ...]:
-        """The files that are read."""
-        return tuple(file for source in self._sources.values() for file in source.files)
-
-    @property
     def split_notes(self) -> tuple[str, ...]:
         """Where the splits begin that are cut out of the training file."""
-        return self._sources["train"].split_notes
+        return self._by_split["train"].split_notes
 
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once, those of the training file first.
@@ -135,14 +106,11 @@ class GivenSplits:
         if not self._checked:
             check_splits_apart(self._cells(), self._rule)
             self._checked = True
-        for name, source in self._sources.items():
-            places = [self._names.index(own) for own in (source.split_names if name == "train" else (name,))]
-            for batch in source.batches():
-                yield RowBatch(batch.columns, np.array(places, np.int8)[batch.splits])
+        yield from super().batches()
 
     def _cells(self) -> Iterator[tuple[str, Any, Any]]:
         """The column that decides, batch by batch, with the split of a given file or of the training file."""
-        for name, source in self._sources.items():
+        for name, source in self._by_split.items():
             for values, missing in source.cells(str(self._rule.column)):
                 yield name, values, missing
 

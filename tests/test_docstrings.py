@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 
 import dynctr_tf
+from dynctr_tf import layers
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.models.catalogue import CATALOGUE
+from dynctr_tf.options import keyword_options, option_paths
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(dynctr_tf.__path__, "dynctr_tf."))
 
@@ -90,3 +94,45 @@ def test_defaults_are_those_of_the_signature(module_name: str) -> None:
 def test_the_reader_of_defaults_reads() -> None:
     text = 'One line.\n\nArgs:\n    rank: A number.\n        More. Default 4.\n    mode: A text. Default `"da"`.\n'
     assert stated_defaults(text) == {"rank": "4", "mode": '"da"'}
+
+
+SYMBOLS = {"batch", "fields", "dim", "columns", "count", "size", "experts", "number", "of", "pooled"}
+FUNCTIONS = {"sum", "sum_k", "min", "max", "len"}
+
+
+def strangers(docstring: str, arguments: set[str], *owners: object) -> list[str]:
+    """Words in the formulas of shapes and costs that are neither arguments nor symbols that all know.
+
+    Args:
+        docstring: The docstring.
+        arguments: The names of the arguments, of options in parts by their paths.
+        owners: Objects whose attributes may be named too.
+    """
+    sections = re.search(r"^(?:Input shape|Output shape|Cost):.*?(?=^Example:|\Z)", docstring, re.S | re.M)
+    formulas = [re.sub(r'"[^"]*"', "", text) for text in re.findall(r"`([^`]+)`", sections[0] if sections else "")]
+    # One letter is a symbol that the text introduces, with a subscript or without one.
+    words = {word for text in formulas for word in re.findall(r"(?<![\w.])[a-z]{2}[\w.]*", text)}
+    # A layer with an `output_dim` means that, and a field map's width is not its output's.
+    known = arguments | FUNCTIONS | (SYMBOLS - {"dim"} if "output_dim" in arguments else SYMBOLS) | set(CATALOGUE)
+    return sorted(word for word in words - known if not any(hasattr(owner, word) for owner in owners))
+
+
+def test_formulas_of_shapes_and_costs_name_arguments() -> None:
+    """So that an argument of another name takes its formulas along."""
+    found = {}
+    for name in layers.__all__:
+        layer = getattr(layers, name)
+        found[name] = strangers(inspect.getdoc(layer) or "", set(keyword_options(layer)), layer)
+    of_features = {f"features.{name}" for name in dir(EncodedFeatures)}
+    for name, entry in CATALOGUE.items():
+        found[name] = strangers(inspect.getdoc(entry.function) or "", set(option_paths(entry.function)) | of_features)
+    assert len(found) > 100
+    assert not {name: words for name, words in found.items() if words}
+
+
+def test_an_argument_of_an_old_name_is_found_in_a_formula() -> None:
+    text = (
+        "One line.\n\nOutput shape:\n    `(batch, num_heads * units)`.\n\nCost: `n_1 * dim` and `t * {}`.\n\nExample:\n"
+    )
+    assert strangers(text.format("value_dim"), {"num_heads", "units", "value_dim"}) == []
+    assert strangers(text.format("orders"), {"num_heads", "output_dim"}) == ["dim", "orders", "units"]

@@ -73,7 +73,7 @@ class ModelEntry:
             otherwise. Default `"row_wise_adagrad"`.
         optimizer_options: Options of that optimizer that suit the model better than the optimizer's own defaults.
             Default none.
-        fixed: Options that this name stands for, by their paths, such as the mode of DynInt. Default none.
+        fixed: Options that this name stands for, by their paths, such as the kind of DynInt. Default none.
         search_space: Options of the model to search, by their paths. Default none.
     """
 

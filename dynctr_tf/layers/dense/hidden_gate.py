@@ -14,9 +14,9 @@ from dynctr_tf import stack
 class HiddenGate(stack.Layer):
     """Lets the units of a hidden layer weigh each other.
 
-    Use it after each dense layer of a deep part. With W = 0 and scale 2 it is the identity.
+    Use it after each dense layer of a deep part. With W = 0 and a `gate_scale` of 2 it is the identity.
 
-    `y = scale * sigmoid(W a) * a`.
+    `y = gate_scale * sigmoid(W a) * a`.
 
     Args:
         gate_scale: Upper end of a gate. Default 1.0.

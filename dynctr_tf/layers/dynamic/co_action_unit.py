@@ -39,7 +39,7 @@ class CoActionUnit(stack.ConditionedLayer):
     Raises:
         ValueError: Numbers below 1, a condition of another width, or tensors of another rank.
 
-    Cost: no parameters of its own; `orders * parameter_count(n)` multiply-adds per value.
+    Cost: no parameters of its own; `num_orders * parameter_count(n)` multiply-adds per value.
 
     Example:
 
@@ -59,7 +59,7 @@ class CoActionUnit(stack.ConditionedLayer):
         super().__init__(**kwargs)
         if not units or any(width < 1 for width in units) or num_orders < 1:
             raise ValueError(
-                "There must be one or more widths of at least 1, and orders of at least 1, got "
+                "There must be one or more widths of at least 1, and num_orders of at least 1, got "
                 f"units={tuple(units)}, num_orders={num_orders}."
             )
         self.units = tuple(int(width) for width in units)

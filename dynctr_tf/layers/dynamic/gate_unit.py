@@ -22,8 +22,8 @@ class GateUnit(stack.ConditionedLayer):
     Use it to personalise a finished network: on embeddings it is EPNet, on hidden layers PPNet or, with features of
     cold-start users as the condition, POSO; on the experts of MMoE, one number each, POSO's form of that.
 
-    `y = delta * x`, `delta = scale * sigmoid(W_2 relu(W_1 c + b_1) + b_2)`, `c = [z; sg(x)]` or z alone, z the
-    condition. W_2 starts at 0, so that at scale 2 the layer starts as the identity.
+    `y = delta * x`, `delta = gate_scale * sigmoid(W_2 relu(W_1 c + b_1) + b_2)`, `c = [z; sg(x)]` or z alone, z the
+    condition. W_2 starts at 0, so that with a `gate_scale` of 2 the layer starts as the identity.
 
     Args:
         include_inputs: Whether the gates see the inputs beside the condition. Default `False`.

@@ -35,13 +35,13 @@ class GroupCondition(stack.Layer):
         `(batch,)` or `(batch, 1)`; with a column, `(batch, columns)`.
 
     Output shape:
-        `(batch, dim)`.
+        `(batch, output_dim)`.
 
     Raises:
         ValueError: A number below 1, or inputs of another shape. A number that no group has is an
             `InvalidArgumentError` while running, except where XLA or TFLite runs the layer.
 
-    Cost: `num_groups * dim` parameters, one look-up per row.
+    Cost: `num_groups * output_dim` parameters, one look-up per row.
 
     Example:
 

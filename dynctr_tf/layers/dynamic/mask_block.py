@@ -44,7 +44,7 @@ class MaskBlock(stack.ConditionedLayer):
     Raises:
         ValueError: Numbers out of range, no condition, or tensors of another rank.
 
-    Cost: `(n + m) * m * reduction_ratio + m * units` parameters and multiply-adds per row.
+    Cost: `(n + m) * m * expansion_ratio + m * units` parameters and multiply-adds per row.
 
     Example:
 

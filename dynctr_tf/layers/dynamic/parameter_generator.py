@@ -22,8 +22,8 @@ class ParameterGenerator(stack.Layer):
     is decided by `output_offset`, `output_scale` and the output activation, since the network itself starts near 0 for
     the small embeddings that it is given: `2 * sigmoid` and `linear + 1` start near 1, softmax near 1 / l.
 
-    `output = scale * a_out(W_d a(... a(W_1 z + b_1) ...) + b_d) + offset`, with z the condition, its gradient
-    stopped where asked. With depth 2 the hidden width is that of the condition divided by the reduction ratio.
+    `output = output_scale * a_out(W_d a(... a(W_1 z + b_1) ...) + b_d) + output_offset`, with z the condition, its
+    gradient stopped where asked. With depth 2 the hidden width is that of the condition divided by the reduction ratio.
 
     Args:
         output_size: Shape of what is generated per instance: a number or a tuple of numbers.
@@ -41,7 +41,7 @@ class ParameterGenerator(stack.Layer):
         kernel_initializer: Start of the kernels, a Keras initializer; each has one of its own.
             Default `"glorot_uniform"`.
         output_initializer: Start of the last kernel, a Keras initializer. With `"zeros"` the generator gives, at the
-            start, exactly `scale * a_out(0) + offset` for every instance. Default `None`: as the others.
+            start, exactly `output_scale * a_out(0) + output_offset` for every instance. Default `None`: as the others.
 
     Call arguments:
         inputs: The condition, float.

@@ -18,9 +18,9 @@ _GRANULARITIES = ("field", "element")
 class EmbeddingGate(stack.Layer):
     """Lets each embedding weigh itself before the fields meet.
 
-    Use it between the embeddings and the rest of any model. With W = 0 and scale 2 it is the identity.
+    Use it between the embeddings and the rest of any model. With W = 0 and a `gate_scale` of 2 it is the identity.
 
-    `g_f = scale * sigmoid(W_f e_f)`, `v_f = g_f * e_f`: one gate per field, or one for each number of it.
+    `g_f = gate_scale * sigmoid(W_f e_f)`, `v_f = g_f * e_f`: one gate per field, or one for each number of it.
 
     Args:
         granularity: `"field"` (the paper's vector-wise), one gate per field; `"element"` (bit-wise), one per number.

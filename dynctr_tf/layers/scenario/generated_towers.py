@@ -71,7 +71,7 @@ class GeneratedTowers(ScenarioTowers):
 
     Reference:
         OptMSM: Optimizing Multi-Scenario Modeling for Click-Through Rate Prediction, arXiv 2306.13382. Only the
-            abstract is public: all equations of the hypernetwork here are our reconstruction.
+        abstract is public: all equations of the hypernetwork here are our reconstruction.
     """
 
     def __init__(

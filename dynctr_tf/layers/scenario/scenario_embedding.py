@@ -39,14 +39,14 @@ class ScenarioEmbedding(stack.Layer):
         `(batch,)` or `(batch, 1)`.
 
     Output shape:
-        `(batch, dim)`.
+        `(batch, output_dim)`.
 
     Raises:
         ValueError: Fewer than three scenarios, a width below 1, an unknown choice or inputs of another shape. A
             scenario that does not exist is an `InvalidArgumentError` while running, except where XLA or TFLite runs the
             layer.
 
-    Cost: `(num_scenarios - 2) * dim` parameters, one look-up per row.
+    Cost: `(num_scenarios - 2) * output_dim` parameters, one look-up per row.
 
     Example:
 

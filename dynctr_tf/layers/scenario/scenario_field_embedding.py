@@ -44,8 +44,8 @@ class ScenarioFieldEmbedding(keras.layers.Layer):
 
     Raises:
         ValueError: Fewer than three scenarios, an unknown choice, inputs of other shapes, or what `FieldEmbedding`
-            refuses. A scenario that does not exist is an
-            `InvalidArgumentError` while running, except where XLA or TFLite runs the layer.
+            refuses. A scenario that does not exist is an `InvalidArgumentError` while running, except where XLA or
+            TFLite runs the layer.
 
     Cost: with S real scenarios `S * num_ids * D` parameters; a row of a real scenario costs what it costs in
     `FieldEmbedding`, one of an unknown scenario S times that.

@@ -52,8 +52,8 @@ class SeparateTowers(ScenarioTowers):
 
     Raises:
         ValueError: Fewer than three scenarios, widths or a rank below 1, no layer at all, an unknown choice, or inputs
-            of another rank. A scenario that does not exist is an
-            `InvalidArgumentError` while running, except where XLA or TFLite runs the layer.
+            of another rank. A scenario that does not exist is an `InvalidArgumentError` while running, except where XLA
+            or TFLite runs the layer.
 
     Cost: with S real scenarios, `S * sum(m * c + c)` parameters, over the layers. Rows are put into blocks of one
     scenario, so that a row costs at most twice the multiply-adds of one tower, and a layer holds at most

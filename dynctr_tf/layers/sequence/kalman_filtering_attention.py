@@ -22,7 +22,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
     Use it in place of target attention where queries are new to a user or clicks crowd on a few keys.
 
     `v = (mu_q p_q + sum_t v_t p_t) / (p_q + sum_t p_t)`, `p_t = exp(q^T k_t)`; mu_q and the precision p_q come from
-    two-layer networks of q. It is computed as a softmax over `[log p_q; q^T k_t]`. In `"freq"` mode
+    two-layer networks of q. It is computed as a softmax over `[log p_q; q^T k_t]`. With `kind="freq"`
     the n_m behaviours of one key m together weigh `1 / (1 / p_m + s_m / n_m)`, s_m from a two-layer network of the
     key, in place of `n_m p_m`: a key that is clicked ever more often weighs no more than p_m.
 
@@ -46,13 +46,13 @@ class KalmanFilteringAttention(stack.MaskedLayer):
         `[(batch, m), (batch, t, n), (batch, t, p)]`, mask and ids `(batch, t)`.
 
     Output shape:
-        `(batch, num_heads * units)`; the prior's mean where a history is empty, 0 without a prior.
+        `(batch, num_heads * value_dim)`; the prior's mean where a history is empty, 0 without a prior.
 
     Raises:
         ValueError: An unknown kind, a number below 1, `"freq"` without ids, widths that do not go together without
             projection, or tensors of other ranks.
 
-    Cost: per row about `t * (n + p) * h * units` multiply-adds for the projections, `2 * t * h * units` for
+    Cost: per row about `t * (n + p) * h * value_dim` multiply-adds for the projections, `2 * t * h * value_dim` for
     attention, and `t ** 2` comparisons of ids for `"freq"`.
 
     Example:
@@ -86,7 +86,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
                 f"num_heads, hidden_dim and value_dim must be at least 1, got {num_heads}, {hidden_dim}, {value_dim}."
             )
         if not project and (num_heads > 1 or value_dim is not None):
-            raise ValueError("Without projection there is one head of the values' width; got num_heads or units.")
+            raise ValueError("Without projection there is one head of the values' width; got num_heads or value_dim.")
         self.value_dim = value_dim
         self.num_heads = int(num_heads)
         self.kind = kind
@@ -111,7 +111,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
         width, rest = divmod(value_width, self.num_heads)
         if self.value_dim is None and rest:
             raise ValueError(
-                f"The width of the values, {value_width}, is no multiple of num_heads={self.num_heads}; give units."
+                f"The width of the values, {value_width}, is no multiple of num_heads={self.num_heads}; give value_dim."
             )
         return self.value_dim or width
 

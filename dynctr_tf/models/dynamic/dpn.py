@@ -47,7 +47,8 @@ def dpn(
     Raises:
         ValueError: An unknown operation, context or other option, or a number of contexts that is not that of layers.
 
-    Cost: that of the operations; `num_kernels / num_heads` times the dense layers of `dnn`, but for what generates.
+    Cost: that of the operations; `operation.num_kernels / operation.num_heads` times the dense layers of `dnn`, but
+    for what generates.
 
     Example:
 

@@ -44,7 +44,7 @@ def dpn_field(
         contexts: `"previous"`, each layer its own inputs; or `"x0"`, all of them the embeddings. Default
             `"previous"`.
         implicit: Whether each operation has its parallel static part. Default `True`.
-        project_contexts: Whether concat is projected to the width of a field. Default `False`.
+        project_contexts: Whether the concatenation is projected to the width of a field. Default `False`.
         num_kernels: Number l of kernels of an operation. Default 4.
         gate_activation: Activation of their weights. Default `"softmax"`.
         bias_kind: `"dynamic"`, `"static"` or `"none"`. Default `"dynamic"`.

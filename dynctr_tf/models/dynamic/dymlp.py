@@ -51,7 +51,7 @@ def dymlp(
     Raises:
         ValueError: An unknown option, or widths that the heads do not divide.
 
-    Cost: `num_kernels / num_heads` times the dense layers of `dnn`, and a field-based operation.
+    Cost: `operation.num_kernels / operation.num_heads` times the dense layers of `dnn`, and a field-based operation.
 
     Example:
 

@@ -49,8 +49,8 @@ def dynint(
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
         kind: `"da"`, `"dgp"` or `"dwp"`. Default `"dgp"`.
-        num_layers: Number L of layers; interactions reach degree L + 1, and 0 leaves a
-            linear model over the embeddings, as in table 3 of DynInt. Default 4.
+        num_layers: Number L of layers; interactions reach degree L + 1, and 0 leaves a linear model over the
+            embeddings, as in table 3 of DynInt. Default 4.
         num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`. Default `None`:
             its greatest common divisor with 16.
         rank: K of dgp or dwp, not used by da. Default `None`: for dgp 64, or the number of stacked fields where

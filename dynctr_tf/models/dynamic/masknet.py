@@ -47,7 +47,7 @@ def masknet(
     Raises:
         ValueError: An unknown structure, or no block.
 
-    Cost: with N embedded numbers and blocks of m inputs, `(N + m) * m * reduction_ratio` multiply-adds for each mask.
+    Cost: with N embedded numbers and blocks of m inputs, `(N + m) * m * expansion_ratio` multiply-adds for each mask.
 
     Example:
 

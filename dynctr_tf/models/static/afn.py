@@ -42,7 +42,7 @@ def afn(
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
-    Cost: `num_neurons * (fields + units[0]) * embedding.dim` multiply-adds per row, beside the DNN's; with the
+    Cost: `num_neurons * (fields + deep.units[0]) * embedding.dim` multiply-adds per row, beside the DNN's; with the
     DNN the table is twice as wide.
 
     Example:

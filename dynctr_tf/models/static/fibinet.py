@@ -45,7 +45,7 @@ def fibinet(
     Raises:
         ValueError: An unknown kind.
 
-    Cost: with P pairs, `2 * P * embedding.dim * units[0]` multiply-adds per row in the first dense layer.
+    Cost: with P pairs, `2 * P * embedding.dim * deep.units[0]` multiply-adds per row in the first dense layer.
 
     Example:
 

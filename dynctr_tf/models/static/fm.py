@@ -33,7 +33,7 @@ def fm(
     Returns:
         A `keras.Model` from an encoded batch to the logit `(batch, 1)`.
 
-    Cost: `num_ids * (embedding.dim + 1) + 1` parameters; `2 * fields * embedding.dim` multiply-adds per row.
+    Cost: `features.num_ids * (embedding.dim + 1) + 1` parameters; `2 * fields * embedding.dim` multiply-adds per row.
 
     Example:
 

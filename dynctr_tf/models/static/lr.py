@@ -35,7 +35,7 @@ def lr(
     Raises:
         ValueError: Embeddings of another size.
 
-    Cost: `num_ids + 1` parameters; one addition per field.
+    Cost: `features.num_ids + 1` parameters; one addition per field.
 
     Example:
 

@@ -36,8 +36,8 @@ def xdeepint(
     Args:
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
-        num_layers: Number L of layers; interactions reach degree L + 1, and 0 leaves a
-            linear model over the embeddings, as in table 3 of DynInt. Default 4.
+        num_layers: Number L of layers; interactions reach degree L + 1, and 0 leaves a linear model over the
+            embeddings, as in table 3 of DynInt. Default 4.
         num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`: 1 crosses vectors,
             `embedding.dim` crosses bits. Cost grows with h. Default `None`: its greatest common divisor with 16.
         residual: Whether layers are residual; if not, all their outputs are joined in front of the output.

@@ -191,15 +191,6 @@ class TimeCounts:
             chosen.append(min(max(nearest, least), self._times.size - (splits - 1 - place)))
         return self._times[chosen]
 
-    def later_than(self, time: float) -> int:
-        """Returns how many rows have a later time."""
-        return int(self._counts[self._times > time].sum())
-
-    @property
-    def first(self) -> float:
-        """The earliest time."""
-        return float(self._times[0]) if self._times.size else np.inf
-
 
 class ColumnSplit(Protocol):
     """What puts rows into splits by the values of a column."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dynctr_tf.datasets.column_splits import TimeCounts, TimeReader, UserSplit, text_hashes
+from dynctr_tf.datasets.column_splits import TimeReader, UserSplit, text_hashes
 from dynctr_tf.datasets.joined_sources import JoinedSources
+from dynctr_tf.datasets.row_checks import Problem
 from dynctr_tf.datasets.row_files import RowFile, RowPaths, list_row_files
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, SplitRule, split_rule
@@ -22,7 +23,8 @@ class GivenSplits(JoinedSources):
 
     When to use: the test rows are given, such as the last day's file. What is not given is cut out of the training file
     as `split_by` says, by the shares that are left. Where `split_by` names a column of times or users, the files must
-    be apart in it: a training row that is later than the first test row, or a user that is in two files, is an error.
+    be apart in it: a training row that is later than the first test row, or a user that is in two files, is an error,
+    and so are times of one file that cannot be compared with those of another.
 
     Args:
         path: The file that trains, or several, as in `TabularFile`.
@@ -110,20 +112,21 @@ class GivenSplits(JoinedSources):
 
     def _cells(self) -> Iterator[tuple[str, Any, Any]]:
         """The column that decides, batch by batch, with the split of a given file or of the training file."""
-        for name, source in self._by_split.items():
+        for name, source in reversed(self._by_split.items()):
             for values, missing in source.cells(str(self._rule.column)):
                 yield name, values, missing
 
 
 def check_splits_apart(cells: Iterator[tuple[str, Any, Any]], rule: SplitRule) -> None:
-    """Refuses splits that are not apart in time, or that share users.
+    """Refuses splits that are not apart in time, or that share users; rows without a time or user are in nobody's way.
 
     Args:
-        cells: For each batch of a file its split, the values of the column, and the texts that mean a missing one.
+        cells: For each batch of a file its split, the values of the column, and the texts that mean a missing one; the
+            rows of the last split come first.
         rule: What must be apart.
 
     Raises:
-        ValueError: Says how many rows or users are where they must not be.
+        ValueError: Says how many rows or users are where they must not be, or that a split has no time to compare.
     """
     if rule.way == "time":
         _check_times(cells, str(rule.column))
@@ -133,28 +136,46 @@ def check_splits_apart(cells: Iterator[tuple[str, Any, Any]], rule: SplitRule) -
 
 def _check_times(cells: Iterator[tuple[str, Any, Any]], column: str) -> None:
     reader = TimeReader(column)
-    counts: dict[str, TimeCounts] = {}
+    begins: dict[str, float] = {}
+    rows: Counter[str] = Counter()
+    leaked: Counter[tuple[str, str]] = Counter()
+    unread: dict[str, Problem] = {}
     for split, values, missing in cells:
-        counts.setdefault(split, TimeCounts()).add(reader.read(values, missing)[0])
-    names = list(counts)
-    for place, earlier in enumerate(names):
-        for later in names[place + 1 :]:
-            begin = counts[later].first
-            leaked = counts[earlier].later_than(begin) if np.isfinite(begin) else 0
-            if leaked:
-                raise ValueError(
-                    f"{leaked:,} of {counts[earlier].total:,} {earlier} rows have a time {column!r} after the first "
-                    f"{later} row, which is of {reader.spelt(begin)}: the model would be judged on the past. Give "
-                    "files that are apart in time, or another data.split_by, which does not ask for it."
-                )
+        times, problems = reader.read(values, missing)
+        known = times[~np.isnan(times)]
+        rows[split] += known.size
+        if problems:
+            unread.setdefault(split, problems[0])
+        for later, begin in begins.items():
+            if later != split:
+                leaked[split, later] += np.count_nonzero(known > begin)
+        begins[split] = min(begins.get(split, np.inf), float(known.min(initial=np.inf)))
+    for split, problem in unread.items():
+        if not rows[split]:
+            raise ValueError(
+                f"No {split} row has a time {column!r} that can be compared with those of the other splits: the first "
+                f"has {problem.given!r}, expected {problem.expected}. Write the times of all files in one way, or give "
+                "another data.split_by, which does not ask for it."
+            )
+    for (earlier, later), number in reversed(leaked.items()):
+        if number:
+            raise ValueError(
+                f"{number:,} of {rows[earlier]:,} {earlier} rows have a time {column!r} after the first {later} row, "
+                f"which is of {reader.spelt(begins[later])}: the model would be judged on the past. Give files that "
+                "are apart in time, or another data.split_by, which does not ask for it."
+            )
 
 
 def _check_users(cells: Iterator[tuple[str, Any, Any]], column: str) -> None:
     split = UserSplit(column, {"train": 1.0})
-    seen: dict[str, np.ndarray] = {}
+    found: dict[str, list[np.ndarray]] = {}
     for name, values, missing in cells:
-        users = split.users(values, missing)[0].drop_null().unique()
-        seen[name] = np.union1d(seen.get(name, np.zeros(0, np.uint64)), text_hashes(users))
+        parts = found.setdefault(name, [])
+        parts.append(text_hashes(split.users(values, missing)[0].drop_null().unique()))
+        # Sorted anew when as many have come as there were, and not at each batch.
+        if sum(map(len, parts[1:])) >= len(parts[0]):
+            parts[:] = [np.unique(np.concatenate(parts))]
+    seen = {name: np.unique(np.concatenate(parts)) for name, parts in reversed(found.items())}
     names = list(seen)
     for place, first in enumerate(names):
         for second in names[place + 1 :]:

@@ -7,6 +7,7 @@ import pytest
 
 from dynctr_tf.datasets import GivenSplits, TabularFile, column_splits, row_source
 from dynctr_tf.datasets.column_splits import TimeCounts, UserSplit
+from dynctr_tf.datasets.given_splits import check_splits_apart
 from dynctr_tf.datasets.splits import split_rule
 from dynctr_tf.schema import Feature, Schema
 
@@ -103,7 +104,7 @@ def test_times_are_counted_in_bounded_memory(monkeypatch):
         counts.add(part)
         assert counts._times.size <= 2048
     begins = counts.begins({"train": 0.7, "validation": 0.1, "test": 0.2}, "ts")
-    assert counts.total == 50_000 and counts.later_than(np.inf) == 0
+    assert counts.total == 50_000
     shares = np.bincount(np.searchsorted(begins, times, side="right")) / 50_000
     assert np.abs(shares - [0.7, 0.1, 0.2]).max() < 0.01
 
@@ -181,3 +182,36 @@ def test_given_files_that_are_not_apart(tmp_path):
     # A row of the moment at which the test begins is no row after it.
     later = write(tmp_path / "later.csv", list(range(99, 120)))
     assert len(splits_of(GivenSplits(train, SCHEMA, test_path=later, split_by="time:ts"))) == 121
+
+
+def test_the_last_row_alone_is_found_among_more_times_than_are_counted_apart():
+    def cells(begin):
+        yield "test", pa.array(np.arange(begin, begin + 10)), None
+        for part in np.array_split(np.arange(1_500_000), 3):
+            yield "train", pa.array(part), None
+
+    with pytest.raises(ValueError, match="1 of 1,500,000 train rows have a time 'ts' after the first test row"):
+        check_splits_apart(cells(1_499_998), split_rule("time:ts"))
+    check_splits_apart(cells(1_499_999), split_rule("time:ts"))
+
+
+def test_given_files_whose_times_are_written_in_two_ways_are_refused(tmp_path):
+    train = write(tmp_path / "train.csv", [20240101 + day for day in range(9)])
+    test = write(tmp_path / "test.csv", ["", *(f"2023-01-0{day}" for day in range(1, 9))])
+    rows = GivenSplits(train, SCHEMA, test_path=test, splits={"train": 1.0}, split_by="time:ts")
+    with pytest.raises(ValueError, match="No train row has a time 'ts' .* the first has '20240101', expected a date"):
+        splits_of(rows)
+    # A row without a time is compared with none.
+    train = write(tmp_path / "train.csv", ["2022-12-31"] * 9)
+    assert splits_of(GivenSplits(train, SCHEMA, test_path=test, splits={"train": 1.0}, split_by="time:ts")).size == 18
+
+
+def test_users_of_many_batches_are_compared_once():
+    def cells(shared):
+        for part in range(20):
+            yield "test", pa.array([f"b{number}" for number in range(5 * part, 5 * part + 30)]), None
+        yield "train", pa.array(["a", "b3", "b124", None][: 1 + shared]), None
+
+    check_splits_apart(cells(0), split_rule("user:u"))
+    with pytest.raises(ValueError, match="2 of the 125 users 'u' of the test rows are among the train rows too"):
+        check_splits_apart(cells(3), split_rule("user:u"))

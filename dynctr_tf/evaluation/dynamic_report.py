@@ -304,7 +304,7 @@ def explain_dynamic_part(
         mean, spread, scores = _standardised(own.values)
         found.append((own, mean, spread, _shares(_directions(scores), columns, seed)))
         distance += (scores**2).mean(axis=1) if scores.shape[1] else 0.0
-    by = by if by is not None else _most_explaining([shares for *_, shares in found])
+    by = by if by is not None else _most_explaining([shares for *_, shares in found], columns)
     tensors = tuple(
         DynamicTensor(
             own.layer,
@@ -364,14 +364,20 @@ def _shares(scores: np.ndarray, columns: Mapping[str, Column], seed: int) -> tup
         return ()
     found = []
     for place, (name, column) in enumerate(columns.items()):
-        _, index = np.unique(column.index, return_inverse=True)
-        index = index.reshape(-1)
-        if not 0 < index.max() < len(index) - 1:
-            continue  # one value, or another in each row
+        index = _groups(column)
+        if index is None:
+            continue
         generator = np.random.default_rng([seed, place])
         shuffled = [_share(scores, total, generator.permutation(index)) for _ in range(_SHUFFLES)]
         found.append(ExplainedShare(name, _share(scores, total, index), float(np.quantile(shuffled, 0.95))))
     return tuple(sorted(found, key=lambda field: -field.share))
+
+
+def _groups(column: Column) -> np.ndarray | None:
+    """For each row the number of its value among those that there are; `None` for one value, or another in each row."""
+    _, index = np.unique(column.index, return_inverse=True)
+    index = index.reshape(-1)
+    return index if 0 < index.max() < len(index) - 1 else None
 
 
 def _share(scores: np.ndarray, total: float, index: np.ndarray) -> float:
@@ -395,11 +401,14 @@ def _by_field(
     return tuple(map(FieldMean, names, means.tolist(), spreads.tolist()))
 
 
-def _most_explaining(shares: Sequence[Sequence[ExplainedShare]]) -> str:
+def _most_explaining(shares: Sequence[Sequence[ExplainedShare]], columns: Mapping[str, Column]) -> str:
+    """The column that accounts for most; the first that groups rows where all rows have the same weights."""
     totals: dict[str, float] = {}
     for own in shares:
         for field in own:
             totals[field.field] = totals.get(field.field, 0.0) + field.share
+    if not totals:
+        totals = {name: 0.0 for name, column in columns.items() if _groups(column) is not None}
     if not totals:
         raise ValueError("No column has several values, each in several rows: there is nothing to compare by.")
     return max(totals, key=lambda name: totals[name])

@@ -100,6 +100,17 @@ def test_what_is_generated_for_each_field():
         assert not explain_dynamic_part([weights], columns, field_names=names).tensors[0].by_field
 
 
+def test_weights_that_are_the_same_for_all_rows_are_said_to_be_so(tmp_path):
+    generated, columns = two_tensors()
+    constant = GeneratedWeights("gate", "weights", (2,), np.ones((ROWS, 2), np.float32))
+    report = explain_dynamic_part([constant], {"row": columns["row"], "page": columns["page"]})
+    assert report.by == "page" and report.tensors[0].relative_spread == 0.0
+    assert "the same for all rows" in report.to_text() and report.unusual[0].same == ROWS - 1
+    plot_dynamic_part(tmp_path / "constant.png", report)
+    with pytest.raises(ValueError, match="there is nothing to compare by"):
+        explain_dynamic_part([constant], {"row": columns["row"]})
+
+
 def test_static_models_and_unknown_columns(tmp_path):
     report = explain_dynamic_part([], {})
     assert report.is_static and "no layer of it generates parameters" in report.to_text()

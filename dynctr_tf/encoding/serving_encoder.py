@@ -240,12 +240,16 @@ class ServingEncoder(tf.Module):
 
     def _entry(self, feature: Feature, texts: tf.Tensor) -> tf.Tensor:
         """Ids of a list, `(batch, max_length)`: the first ones of a set, the last ones of a sequence."""
-        length = feature.max_length
+        length, owner = feature.max_length, self._owner(feature).name
         texts = tf.strings.strip(texts)
-        if self._owner(feature).name in self._respelt:
-            texts = canonical_strings(texts, self._forms[self._owner(feature).name])
-        ids = self._text_ids([feature], texts)  # (batch, values)
-        present = ids != self._blocks[feature.name] + MISSING_OFFSET
+        if owner in self._respelt:
+            # As the layer does: what is missing is told by how it is spelt in the request.
+            texts = without_missing(texts, self._missing)
+            present = texts != ""
+            ids = self._text_ids([feature], canonical_strings(texts, self._forms[owner]))  # (batch, values)
+        else:
+            ids = self._text_ids([feature], texts)
+            present = ids != self._blocks[feature.name] + MISSING_OFFSET
         counted = tf.cast(present, tf.int32)
         places = tf.cumsum(counted, axis=1) - 1
         if feature.kind == "sequence":

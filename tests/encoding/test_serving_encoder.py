@@ -138,6 +138,7 @@ def test_the_ids_are_those_of_the_layer(case: tuple[Schema, dict[str, list[Any]]
     [
         NumericBinning("log_squared", (-(2**53), -3, -1, 0, 1, 2, 3, 4, 7, 9, 100, 2000, 5000, 2**53)),
         NumericBinning("log_squared_plus_one", (0, 1, 2, 3, 4, 7, 9, 100, 177, 2**53)),
+        NumericBinning("log_of_square", (-(2**53), -60, -5, -2, -1, 0, 1, 2, 4, 9, 13, 177, 2**53)),
         NumericBinning("quantile", (0, 1, 2, 4), (-1.5, 0.0, 0.3, 1e5)),
         NumericBinning("quantile", (2,), (-1.5, 0.0, 0.3, 1e5)),
         NumericBinning("log_squared", ()),
@@ -154,6 +155,21 @@ def test_every_number_has_its_bin(layer: NumericBinning) -> None:
     numbers = np.concatenate([bits[~np.isnan(bits)], draw.normal(0, 5, 20_000).astype(np.float32), *beside, special])
     found = ids[np.searchsorted(edges, numbers, side="right")]
     np.testing.assert_array_equal(found, layer(numbers).numpy())
+
+
+def test_bytes_that_are_no_text() -> None:
+    names = [name for name in FEATURES if FEATURES[name]["kind"] != "numeric"]
+    schema = Schema(tuple(Feature(name, **FEATURES[name]) for name in names), label="y", missing_values=("", "NULL"))
+    known = ["12", "7", "-3"]
+    columns: dict[str, list[Any]] = {
+        feature.name: known if feature.kind == "categorical" else [[value, "7"] for value in known]
+        for feature in schema.features
+    }
+    layer = Encoder.fit(Rows(schema, {**columns, "y": [0, 1, 0]}), progress=False).layer()
+    bytes_ = [b"\xff\xfe", b"12\x00", b"\x00", b"\xff12.0", b"\xc3", b"12.0", b"7", b""]
+    lists = [[bytes_[row], bytes_[row - 3], bytes_[row - 5], b""] for row in range(len(bytes_))]
+    asked = {f.name: tf.constant(bytes_ if f.kind == "categorical" else lists) for f in schema.features}
+    same(ServingEncoder(layer)(asked), layer(asked))
 
 
 def one_field(values: list[str]) -> FeatureEncoder:
@@ -186,13 +202,15 @@ def test_texts_that_are_respelt_first(monkeypatch: pytest.MonkeyPatch) -> None:
         Feature("history", "sequence", max_length=3, shares_vocabulary_with="whole"),
         Feature("text", "categorical"),
     )
-    schema = Schema(features, label="y")
+    schema = Schema(features, label="y", missing_values=("", "-1"))
     source = Rows(
         schema, {"whole": ["1", "2.0", "3"], "history": [["1"], ["2"], []], "text": ["1.0", "a", "1"], "y": [0, 1, 0]}
     )
     layer = Encoder.fit(source, progress=False).layer()
     assert layer.look_up_layers[0]._respelt and layer.look_up_layers[1]._respelt
-    asked = request(features, [["1.0", ["2.0", " 3"], "1.0"], ["2", ["9"], "1"], ["", ["1.0", "1", "2", "3.0"], "b"]])
+    rows = [["1.0", ["2.0", " 3"], "1.0"], ["2", ["9"], "1"], ["", ["1.0", "1", "2", "3.0"], "b"]]
+    rows.append(["-1.0", ["3", "-1", "-1.0", "1"], "-1"])  # another spelling of a missing value
+    asked = request(features, rows)
     same(ServingEncoder(layer)(asked), layer(asked))
 
 

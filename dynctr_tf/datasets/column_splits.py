@@ -18,7 +18,7 @@ _BUCKETS = 1 << 17
 _POINT = (
     r"^(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})"
     r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,6})\d*)?)?)?"
-    r"\s*(?:Z|UTC|GMT|(?P<zone>[+-]\d{2}:?\d{2}))?$"
+    r"\s*(?:Z|UTC|GMT|(?P<sign>[+-])(?P<ahead>\d{2})(?::?(?P<further>\d{2}))?)?$"
 )
 _EXPECTED = "a number (seconds, YYYYMMDDHH, ...) or a date such as 2024-01-31 20:15:00"
 _WHOLE = r"^(-?[0-9]+)\.0+$"
@@ -131,9 +131,11 @@ def _points(text: pa.Array) -> np.ndarray:
     dates = months.astype("datetime64[M]").astype("datetime64[D]") + np.where(usable, day - 1, 0)
     # The 31st of a month that has 30 days would be in the next one.
     usable &= dates.astype("datetime64[M]").astype(np.int64) == months
-    zone = pc.replace_substring_regex(pc.struct_field(parts, "zone"), "[+:]", "").fill_null("")
-    offset = pc.if_else(pc.equal(zone, ""), "0", zone).cast(pa.int64()).to_numpy()
-    minutes = np.sign(offset) * (np.abs(offset) // 100 * 60 + np.abs(offset) % 100)
+    # 2024-01-31-05, an hour in the names of folders, is that hour by this rule too: five hours behind, the day begins then.
+    ahead = part("ahead") * 60 + part("further")
+    usable &= ahead < 24 * 60
+    behind = pc.equal(pc.struct_field(parts, "sign"), "-").fill_null(False).to_numpy(zero_copy_only=False)
+    minutes = np.where(behind, -ahead, ahead)
     seconds = dates.astype(np.int64) * 86_400 + hour * 3_600 + (minute - minutes) * 60 + second
     return np.where(usable, (seconds * 1_000_000 + fraction).astype(np.float64), np.nan)
 

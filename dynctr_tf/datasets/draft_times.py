@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 _CLOCK = r"(\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?)"
-_ZONE = r"(\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2}))?"
+_ZONE = r"(\s*(Z|UTC|GMT|[+-]\d{2}(:?\d{2})?))?"
 _MONTH = r"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?"
 _DATE = "|".join(
     (

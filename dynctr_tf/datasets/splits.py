@@ -17,6 +17,8 @@ SPLITS_BY: tuple[str, ...] = ("random", "order")
 """The ways to split that need no column."""
 
 _OF_A_COLUMN = ("time", "user", "partition")
+# A time begins with a digit, which the name in time:@timestamp does not.
+_BEGINS = re.compile(r"(.*)@([-+.\s\d][^@]*|)", re.DOTALL)
 _FORMS = "random, order, time:COLUMN, time:COLUMN@BEGIN,BEGIN, user:COLUMN, file or partition:COLUMN"
 
 DEFAULT_SHARES: Mapping[str, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
@@ -191,9 +193,10 @@ def split_rule(split_by: str) -> SplitRule:
             )
         raise ValueError(unknown_name_message("way to split", way, (*SPLITS_BY, "file", *_OF_A_COLUMN)))
     begins: tuple[str, ...] = ()
-    if way == "time" and "@" in column:
-        column, _, given = column.rpartition("@")
-        begins = tuple(text.strip() for text in given.split(","))
+    given = _BEGINS.fullmatch(column) if way == "time" else None
+    if given is not None:
+        column = given[1]
+        begins = tuple(text.strip() for text in given[2].split(","))
     if not column or not all(begins) or "\0" in column:
         raise ValueError(f"split_by must be {_FORMS}; got {split_by!r}.")
     return SplitRule(way, column, begins)

@@ -45,10 +45,12 @@ def spelt(hours, form):
     if form == "slashes":  # without zeros in front
         days = [text[:10].split("-") for text in texts]
         return [f"{y}/{int(m)}/{int(d)} {text[11:16]}" for (y, m, d), text in zip(days, texts, strict=True)]
-    return [f"{text}+02:00" for text in texts] if form == "zone" else texts
+    if form == "folders":
+        return [text[:13].replace("T", "-") for text in texts]
+    return [f"{text}{form}" for text in texts] if form[0] in "+ " else texts
 
 
-@pytest.mark.parametrize("form", ["unix", "digits", "slashes", "zone", "iso"])
+@pytest.mark.parametrize("form", ["unix", "digits", "slashes", "+02:00", "+02", " +0530", "folders", "iso"])
 @pytest.mark.parametrize("kind", ["csv", "parquet", "json"])
 def test_earliest_times_train_and_no_time_is_in_two_splits(tmp_path, form, kind):
     source = TabularFile(write(tmp_path / "rows", spelt(HOURS, form), form=kind), SCHEMA, split_by="time:ts")
@@ -134,6 +136,12 @@ def test_all_rows_of_a_user_are_in_one_split(tmp_path):
 def test_what_split_by_says():
     assert split_rule("user:a:b@c") == ("user", "a:b@c", ())
     assert split_rule("time:a@b@1, 2") == ("time", "a@b", ("1", "2"))
+    assert split_rule("time:@timestamp") == ("time", "@timestamp", ())
+    assert split_rule("time:@timestamp@2024-01-31 20:00,2024-02-01") == (
+        "time",
+        "@timestamp",
+        ("2024-01-31 20:00", "2024-02-01"),
+    )
     for text, message in (
         ("time", r"must be random, order, time:COLUMN"),
         ("time:@1,2", "must be random"),

@@ -121,7 +121,7 @@ class _AllColumns(TabularFile):
             all_rows = part._raw_rows()
             for rows in all_rows:
                 malformed += len(rows.malformed)
-                if rows.malformed and self._are_many(malformed, num_rows + len(rows.numbers) + malformed):
+                if rows.malformed and self._are_many(malformed, num_rows + taken + len(rows.numbers) + malformed):
                     part._refuse(rows, [])
                 for name, cells in zip(self._wanted, rows.raw, strict=True):
                     if pa.types.is_string(cells.type):

@@ -308,3 +308,12 @@ def test_a_schema_is_drafted_from_files_of_all_days(tmp_path: Path) -> None:
     (tmp_path / "day=2024-01-02" / "part-1.csv").write_text("user,click\nanna,1\n")
     with pytest.raises(ValueError, match=r"part-1.csv: has no column 'age', which the first file, .*part-0.csv, has"):
         draft_schema(tmp_path)
+
+
+def test_a_draft_counts_bad_rows_among_all_that_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._BLOCK_BYTES", 200)
+    for name in "ab":
+        rows = [f"u{row % 7},{row},{row % 3 == 0:d}" if row % 4 else "u1,2" for row in range(200)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["user,age,click", *rows]) + "\n")
+    draft = draft_schema(tmp_path)  # a quarter of the rows is cut off, in each block of them
+    assert draft.num_rows == 300

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from dynctr_tf.durable_files import new_file
 from dynctr_tf.evaluation.dynamic_report import STATIC, DynamicReport
 from dynctr_tf.evaluation.importance import Importance
-from dynctr_tf.evaluation.plots import INK, MODEL_COLOUR, MUTED, label_axes, png_path, style_axes
+from dynctr_tf.evaluation.plots import INK, MODEL_COLOUR, MUTED, label_axes, plain_text, png_path, style_axes
 
 _MOST_FIELDS = 40
 _MOST_NUMBERS = 64
@@ -55,7 +55,7 @@ def plot_importance(path: str | Path, importance: Importance) -> None:
         label_axes(axes, title)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.tick_params(axis="y", length=0)
-    panels[0].set_yticks(range(len(shown)), [field.name[:32] for field in shown], fontsize=8, color=INK)
+    panels[0].set_yticks(range(len(shown)), [plain_text(field.name[:32]) for field in shown], fontsize=8, color=INK)
     panels[0].set_ylim(len(shown) - 0.4, -0.6)
     with new_file(target) as partial:
         figure.savefig(partial, dpi=150, facecolor="white")
@@ -106,16 +106,16 @@ def plot_dynamic_part(path: str | Path, report: DynamicReport) -> None:
             image = right.imshow(
                 deviations, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="none"
             )
-            names = [f"{value.value[:24]} ({value.rows:,})" for value in tensor.values]
+            names = [plain_text(f"{value.value[:24]} ({value.rows:,})") for value in tensor.values]
             right.set_yticks(range(len(names)), names, fontsize=7, color=INK)
             right.set_xticks([])
             if len(tensor.by_field) == tensor.mean.size == len(chosen):
-                names = [own.field[:14] for own in tensor.by_field]
+                names = [plain_text(own.field[:14]) for own in tensor.by_field]
                 right.set_xticks(range(len(names)), names, fontsize=6, rotation=60, ha="right", color=INK)
             right.tick_params(length=0)
             first = next((field for field in tensor.fields if field.field == report.by), None)
             says = "" if first is None else f": {100.0 * first.share:.1f} % of the differences"
-            right.set_title(f"by {report.by}{says}", loc="left", fontsize=8.5, color=MUTED)
+            right.set_title(plain_text(f"by {report.by}{says}"), loc="left", fontsize=8.5, color=MUTED)
         label_axes(panels[-1][0], "generated number", "")
         bar = figure.colorbar(image, ax=panels[:, 1], fraction=0.03, pad=0.01)
         bar.set_label("standard deviations of a row", fontsize=8, color=MUTED)

@@ -179,7 +179,7 @@ def plot_comparison(path: str | Path, comparison: Comparison, metrics: Sequence[
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for index, (axes, metric) in enumerate(zip(panels, metrics, strict=True)):
         _draw_differences(axes, comparison, metric)
-        axes.set_yticks(range(len(shown)), [entry.name for entry in shown], fontsize=10, color=INK)
+        axes.set_yticks(range(len(shown)), [plain_text(entry.name) for entry in shown], fontsize=10, color=INK)
         axes.tick_params(axis="y", length=0, labelleft=index == 0)
         axes.set_ylim(len(shown) - 0.4, -0.6)
     with new_file(target) as partial:
@@ -192,6 +192,11 @@ def png_path(path: str | Path) -> Path:
     if target.suffix.lower() != ".png":
         raise ValueError(f"The picture is a PNG file; its name must end in '.png', got {str(path)!r}.")
     return target
+
+
+def plain_text(text: str) -> str:
+    """Returns a text of the user's, such as a value "$10_$20", that a picture shows as it is and not as a formula."""
+    return text.replace("$", r"\$")
 
 
 def style_axes(axes: Axes) -> None:

@@ -21,6 +21,7 @@ from dynctr_tf.evaluation.plots import (
     MUTED,
     TRAINING_COLOUR,
     WORSE_COLOUR,
+    plain_text,
     png_path,
     style_axes,
 )
@@ -77,7 +78,7 @@ def plot_scenarios(
         _draw_transfer(panels[3], report, chosen, shown)
     for index, axes in enumerate(panels):
         axes.grid(False, axis="y")
-        axes.set_yticks(positions, [scenario.name for scenario in shown], fontsize=9, color=INK)
+        axes.set_yticks(positions, [plain_text(scenario.name) for scenario in shown], fontsize=9, color=INK)
         axes.tick_params(axis="y", length=0, labelleft=index == 0)
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -122,8 +123,9 @@ def plot_transfer(path: str | Path, report: ScenarioReport, *, max_scenarios: in
             if scenario.scores[model].verdict("log_loss", report.confidence) in (BETTER, WORSE):
                 frame = Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, edgecolor=INK, linewidth=1.4)
                 axes.add_patch(frame)
-    axes.set_xticks(range(len(shown)), [s.name for s in shown], fontsize=8, color=INK, rotation=45, ha="right")
-    axes.set_yticks(range(len(models)), models, fontsize=9, color=INK)
+    names = [plain_text(scenario.name) for scenario in shown]
+    axes.set_xticks(range(len(shown)), names, fontsize=8, color=INK, rotation=45, ha="right")
+    axes.set_yticks(range(len(models)), list(map(plain_text, models)), fontsize=9, color=INK)
     axes.tick_params(length=0)
     with new_file(target) as partial:
         figure.savefig(partial, dpi=150, facecolor="white")

@@ -10,7 +10,16 @@ from matplotlib.figure import Figure
 
 from dynctr_tf.durable_files import new_file
 from dynctr_tf.evaluation.calibration_slices import CalibrationSlices
-from dynctr_tf.evaluation.plots import INK, MODEL_COLOUR, MUTED, WORSE_COLOUR, label_axes, png_path, style_axes
+from dynctr_tf.evaluation.plots import (
+    INK,
+    MODEL_COLOUR,
+    MUTED,
+    WORSE_COLOUR,
+    label_axes,
+    plain_text,
+    png_path,
+    style_axes,
+)
 
 _SHOWN = 25
 
@@ -43,12 +52,12 @@ def plot_slices(path: str | Path, report: CalibrationSlices) -> None:
             axes.plot([entry.lower, upper], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
             axes.plot(entry.ratio, place, "o", color=colour, markersize=6, markeredgecolor="white", zorder=3)
         axes.set_xscale("log")
-        axes.set_yticks(range(len(slices)), [f"{entry.value[:30]}  ({entry.rows:,})" for entry in slices], fontsize=8)
+        names = [plain_text(f"{entry.value[:30]}  ({entry.rows:,})") for entry in slices]
+        axes.set_yticks(range(len(slices)), names, fontsize=8)
         axes.set_ylim(len(slices) - 0.4, -0.6)
         off = sum(entry.is_off for entry in report.of(column))
-        axes.set_title(
-            f"{column}: {off} of {len(report.of(column))} slices are off", loc="left", fontsize=10, color=MUTED
-        )
+        title = f"{column}: {off} of {len(report.of(column))} slices are off"
+        axes.set_title(plain_text(title), loc="left", fontsize=10, color=MUTED)
     label_axes(panels[-1], f"predicted over observed clicks, {report.confidence * 100:g} % interval (log scale)")
     with new_file(target) as partial:
         figure.savefig(partial, dpi=150, facecolor="white")

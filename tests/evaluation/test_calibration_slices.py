@@ -63,6 +63,13 @@ def test_intervals_hold_where_rows_without_a_click_stand_for_several():
     assert 0.92 < np.mean(held) < 0.98
 
 
+def test_a_picture_shows_values_as_they_are(tmp_path):
+    # Between two dollars matplotlib reads a formula, and fails at this one.
+    report = calibration_slices([1, 0] * 50, [0.0] * 100, {"price $_$": ["$10_$20", r"$\nothing$"] * 50})
+    plot_slices(tmp_path / "slices.png", report)
+    assert (tmp_path / "slices.png").stat().st_size > 5_000
+
+
 def test_what_is_refused():
     with pytest.raises(ValueError, match="one value for each of 2 rows"):
         calibration_slices([0, 1], [0.0, 0.0], {"c": ["a"]})

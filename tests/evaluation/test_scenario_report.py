@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -258,6 +259,14 @@ def test_rows_without_weight_do_not_count() -> None:
     assert entry.undefined == "no weight" and entry.share == 0.0 and math.isnan(entry.click_rate)
     assert not math.isnan(report.means["shared"].metrics["log_loss"].value)
     assert ScenarioReport.from_json(report.to_json()).to_text() == report.to_text()
+
+
+def test_pictures_show_names_as_they_are(tmp_path: Path, report: ScenarioReport) -> None:
+    # Between two dollars matplotlib reads a formula, and fails at this one.
+    scenarios = tuple(dataclasses.replace(entry, name=f"${entry.name}_$9") for entry in report.scenarios)
+    plot_scenarios(tmp_path / "scenarios.png", dataclasses.replace(report, scenarios=scenarios))
+    plot_transfer(tmp_path / "transfer.png", dataclasses.replace(report, scenarios=scenarios))
+    assert imread(tmp_path / "transfer.png").shape[1] > 600
 
 
 def test_pictures(tmp_path: Path, report: ScenarioReport) -> None:

@@ -82,15 +82,19 @@ def sample_request(loaded: Any, sample: pa.RecordBatch, schema: Schema, name: st
 
     Args:
         loaded: The SavedModel, as `tf.saved_model.load` gives it.
-        sample: Some rows; the first one that has most of its features is taken.
+        sample: Some rows; of those that have most of the numbers the first one that has most of its features is taken.
         schema: The schema.
         name: What the served model is called.
 
     Returns:
         `"json"`, the body of the request; `"curl"`, the command that sends it to a server on this machine; and
-        `"answer"`, the body of the answer.
+        `"answer"`, the body of the answer. Where all rows lack a number, it is NaN in the request, which strict readers
+        of JSON refuse.
     """
-    present = sum(np.asarray(column.is_valid()).astype(np.int64) for column in sample.columns)
+    numbers = {feature.name for feature in schema.features if feature.kind == "numeric"}
+    present = np.zeros(sample.num_rows, np.int64)
+    for key, column in zip(sample.schema.names, sample.columns, strict=True):
+        present += np.asarray(column.is_valid()) * (sample.num_columns if key in numbers else 1)
     row = sample.slice(int(np.argmax(present)), 1)
     instances = json_instances(row, schema)
     tensors = tensors_of_instances(instances, schema)
@@ -106,4 +110,13 @@ def sample_request(loaded: Any, sample: pa.RecordBatch, schema: Schema, name: st
 def curl_line(body: Mapping[str, Any], name: str) -> str:
     """The command that asks TF Serving on this machine for the newest version's answer."""
     text = shlex.quote(json.dumps(body, ensure_ascii=False))
-    return f"curl -d {text} http://localhost:8501/v1/models/{urllib.parse.quote(name, safe='')}:predict"
+    return f"curl -d {text} {_address(name)}"
+
+
+def renamed_curl(line: str, name: str) -> str:
+    """What `curl_line` gave, for a served model that is called otherwise."""
+    return f"{line.rpartition(' ')[0]} {_address(name)}"
+
+
+def _address(name: str) -> str:
+    return f"http://localhost:8501/v1/models/{urllib.parse.quote(name, safe='')}:predict"

@@ -15,7 +15,7 @@ from dynctr_tf.durable_files import check_checksums, read_json, write_json
 from dynctr_tf.evaluation import Comparison, compare
 from dynctr_tf.evaluation.json_records import to_plain
 from dynctr_tf.evaluation.text_table import signed, signed_range
-from dynctr_tf.export.export_card import CARD, curl_line
+from dynctr_tf.export.export_card import CARD, renamed_curl
 from dynctr_tf.export.versions import MODEL_FILE, new_version, newest_version, version_folder, version_numbers
 from dynctr_tf.metrics import holm_adjusted
 from dynctr_tf.metrics.paired import PairedTest
@@ -264,7 +264,7 @@ def _copy_of(
         shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
         request = card.get("sample_request")
         if request is not None:
-            request = {**request, "curl": curl_line(request["json"], name)}
+            request = {**request, "curl": renamed_curl(request["curl"], name)}
         write_json(folder / CARD, {**card, "name": name, "version": number, "sample_request": request, **further})
 
     return fill

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,8 @@ def serialized_examples(columns: pa.RecordBatch, schema: Schema) -> list[bytes]:
 def json_instances(columns: pa.RecordBatch, schema: Schema) -> list[dict[str, Any]]:
     """Turns columns of a row source into the `instances` of a request to TF Serving's REST interface.
 
-    A number that is missing is 0 there: JSON has no NaN. All lists of a feature have the same length.
+    A number that is missing is NaN, for which `json.dumps` writes a word that JSON does not have and TF Serving reads.
+    All lists of a feature have the same length.
 
     Example:
 
@@ -116,7 +118,7 @@ def json_instances(columns: pa.RecordBatch, schema: Schema) -> list[dict[str, An
     for feature in schema.features:
         column = columns.column(columns.schema.get_field_index(feature.name)).to_pylist()
         if feature.kind == "numeric":
-            entries[feature.name] = [0.0 if value is None else float(value) for value in column]
+            entries[feature.name] = [math.nan if value is None else float(value) for value in column]
         elif _is_list(feature):
             lists = [_values(entry, feature) for entry in column]
             length = max([1, *map(len, lists)])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import tensorflow as tf
 from tensorflow import keras
@@ -29,6 +30,7 @@ from dynctr_tf.export import (
     roll_back,
     version_folder,
 )
+from dynctr_tf.export.raw_requests import tensors_of_instances
 from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.schema import Schema
@@ -115,6 +117,26 @@ def test_the_card_has_a_request_that_is_answered_as_it_says(exported: Candidates
     for key, value in expected.items():
         np.testing.assert_allclose(answer[key].numpy(), [value], rtol=1e-6)
     assert 0.0 < expected["ctr"] < 1.0
+
+
+def test_a_request_says_that_a_number_is_missing(rich_data: EncodedDataset, tmp_path: Path) -> None:
+    rows = Rows().columns
+    rows = rows.filter(pc.is_null(rows.column("price"))).slice(0, 20)
+    first = export_model(model_of(rich_data.encoder(), 1), rich_data.encoder(), tmp_path / "export", rows)
+    for path in (first, publish(first, tmp_path / "clicks")):
+        assert path is not None
+        card = read_json(path / CARD)
+        body = shlex.split(card["sample_request"]["curl"])[2]
+        (instance,) = json.loads(body)["instances"]
+        assert '"price": NaN' in body and instance["age"] > 0.0
+        sent = card["sample_request"]["json"]["instances"]
+        assert sent == [{**instance, "price": "NaN"}]  # a card is JSON for every reader
+        (answer,) = card["sample_request"]["answer"]["predictions"]
+        tensors = tensors_of_instances([instance], rich_data.schema)
+        loaded = tf.saved_model.load(str(path))
+        found = loaded.serving_default(tensors)
+        np.testing.assert_allclose(answer["logit"], found["logit"].numpy(), rtol=1e-6)
+        assert np.abs(ServedModel(path).logits(rows) - answer["logit"]).min() < 1e-6
 
 
 def test_a_version_is_published_under_the_next_number(exported: Candidates, tmp_path: Path) -> None:

@@ -360,10 +360,18 @@ def slots_of(optimizer: Any, variable: Any) -> list[tf.Variable]:
     """Returns what an optimizer of any kind, once built, keeps for one of its variables.
 
     An optimizer of optimizers gives the member of the variable, whose state is then returned.
+
+    Raises:
+        ValueError: An optimizer of tensorflow-addons that wraps another one.
     """
     if isinstance(optimizer, RuleOptimizer):
         return list(optimizer.slots_of(variable).values())
     if is_legacy_optimizer(optimizer):
+        if hasattr(optimizer, "_optimizer"):  # Lookahead and the averages of tensorflow-addons
+            raise ValueError(
+                f"{type(optimizer).__name__} keeps copies of the weights around another optimizer; what they are in "
+                "rows that are new is not known. Take the optimizer that it holds."
+            )
         return [optimizer.get_slot(variable, name) for name in optimizer.get_slot_names()]
     index = optimizer._get_variable_index(variable) if KERAS_3 else optimizer._index_dict[optimizer._var_key(variable)]
     count = len(optimizer._trainable_variables if KERAS_3 else optimizer._index_dict)

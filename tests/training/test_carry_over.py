@@ -220,6 +220,38 @@ def test_new_rows_of_ftrl_do_not_jump_at_their_first_step(l21: float) -> None:
     assert np.abs(start[new_id]).min() > 0.01
 
 
+@pytest.mark.parametrize("kind", ["adam", "lamb", "moving_average", "lookahead"])
+def test_optimizers_of_the_old_kind_grow_and_those_that_copy_weights_are_refused(kind: str) -> None:
+    if stack.KERAS_3:
+        pytest.skip("Keras 3 has no legacy optimizers")
+    adam = keras.optimizers.legacy.Adam
+
+    def made() -> Any:
+        if kind == "adam":
+            return adam(0.01)
+        addons = pytest.importorskip("tensorflow_addons", reason="tensorflow-addons needs TensorFlow 2.15").optimizers
+        if kind == "lamb":
+            return addons.LAMB(0.01)
+        return addons.Lookahead(adam(0.01)) if kind == "lookahead" else addons.MovingAverage(adam(0.01))
+
+    before, after = (build_model("deepfm", features, **MODELS["deepfm"]) for features in (BEFORE, AFTER))
+    old, new = (CompositeOptimizer([(".*", made())]) for _ in "ab")
+    for model, one in ((before, old), (after, new)):
+        one.build(model.trainable_variables)
+    step(before, old, batch_before(batch_after()), LABELS)
+    if kind in ("moving_average", "lookahead"):
+        with pytest.raises(ValueError, match="keeps copies of the weights around another optimizer"):
+            carry_over(before, after, IDS, old, new)
+        return
+    carry_over(before, after, IDS, old, new)
+    table, slots = slots_by_row(before, old)
+    grown_table, grown_slots = slots_by_row(after, new)
+    assert len(slots) == 2 and np.array_equal(grown_table, table[IDS.rows])
+    for slot, grown in zip(slots, grown_slots, strict=True):
+        assert np.array_equal(grown[~IDS.is_new], slot[IDS.rows][~IDS.is_new]) and slot.any()
+        assert not grown[IDS.is_new].any()
+
+
 def test_a_model_and_layers_of_ones_own_grow_too() -> None:
     class Bias(keras.layers.Layer):
         """A number for each id."""

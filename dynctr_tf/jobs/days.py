@@ -204,16 +204,24 @@ class Days:
         Raises:
             ValueError: It is of another run.
         """
-        if card.get("run") != self.run.name:
-            raise ValueError(f"{folder} was made by the run {card.get('run')!r}, and not by {self.run.name!r}.")
+        if card.get("fingerprint") != self.record.fingerprint:
+            maker = f"another run, {card['run']!r}" if "run" in card else "something else than a run"
+            raise ValueError(f"{folder} was made by {maker}, and not by the one in {self.run}.")
         return int(card.get("day", 0))
 
     def forget_old_states(self) -> None:
-        """Removes the states of all but the newest days, and of the one that the next day goes on from."""
+        """Removes the states of all but the newest days, and of the one that the next day goes on from.
+
+        Of the others stays what a person wants to know: the record, the settings and the metrics.
+        """
         finished = [number for number in self.numbers() if (day := self.load(number)) is not None and day.finished]
         for number in finished[:-KEPT_STATES]:
-            if number != self.head and (self.folder(number) / "training").is_dir():
-                remove_folder(self.folder(number) / "training")
+            if number != self.head:
+                for name in ("training", "encoder"):
+                    if (self.folder(number) / name).is_dir():
+                        remove_folder(self.folder(number) / name)
+                for file in self.folder(number).glob("train_*.npy"):
+                    file.unlink()
 
 
 def plain(value: Any) -> Any:

@@ -142,11 +142,13 @@ def go_back(days: Days, settings: JobSettings, version: int) -> Path:
     served = served_folder(settings)
     if served is None:
         raise ValueError("export.directory is none, so there are no versions to go back to; give --export.directory.")
+    folder = served / str(version)
     with only_process(make_folder(days.run / "days") / ".lock", f"updates {days.run}"):
-        card = served / str(version) / CARD
-        if card.exists():
+        number = 0
+        if folder.exists():
             # Before anything changes: whether the next day could go on from there.
-            number = days.day_of_version(served / str(version), read_json(card))
+            card = folder / CARD
+            number = days.day_of_version(folder, read_json(card) if card.exists() else {})
             days.training(number)
         path = roll_back(served, version)
         days.go_on_from(number)
@@ -165,7 +167,8 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     if digests and digests == sorted(file["digest"] for file in days.record.rows["files"]):
         print(f"{name}: the run itself was trained on these rows; they are not trained on again")
         return None
-    for earlier in days.chain():
+    chain = days.chain()
+    for earlier in chain:
         if earlier.rows_key == rows_key:
             print(f"{name}: trained on before, as day {earlier.number}; it is not trained on again")
             return None
@@ -174,10 +177,13 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     if source.schema != encoder.schema:
         raise ValueError(f"{name} is read by another schema than that of {days.run}, which its vocabularies follow.")
     training = settings.training
+    of_training = ("batch_size", "epochs", "seed", "deterministic", "mixed_precision")
     asked = {
-        "encoder": encoder.fingerprint,
+        # Model, encoder and tally follow from these two.
+        "run": days.record.fingerprint,
+        "goes_on_from": [earlier.made_of for earlier in chain[-1:]],
         "optimizer": dataclasses.asdict(settings.optimizer),
-        "training": {key: getattr(training, key) for key in ("batch_size", "epochs", "seed", "deterministic")},
+        "training": {key: getattr(training, key) for key in of_training},
         "drop_after": drop_after,
         "rows": fingerprint,
     }
@@ -197,6 +203,8 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     data = _encoded(settings, source, about, encoder, tally, made_of, fixed, drop_after)
     grown = data.encoder()
     print(f"\nday {number}, {name}: {data.num_rows('train'):,} rows")
+    for reason, count in data.skipped.items():
+        print(f"skipped {count:,} rows: {reason}")
     for line in growth_lines(data.about["growth"], grown):
         print(line)
     ids = id_map(encoder, grown)
@@ -240,6 +248,7 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     days.go_on_from(number)
     Checkpoints(folder / "training").keep_only(result.steps)
     days.forget_old_states()
+    remove_folder(data.directory)
     return day
 
 

@@ -94,9 +94,9 @@ def trained(place: Path, model: str, *words: str) -> None:
         ])  # fmt: skip
 
 
-def updated(place: Path, *words: str) -> str:
+def updated(place: Path, *words: str, run: str = "run") -> str:
     with inside(place), contextlib.redirect_stdout(io.StringIO()) as printed:
-        update_job.main(["run", *words])
+        update_job.main([run, *words])
     return printed.getvalue()
 
 
@@ -336,9 +336,21 @@ def test_scenarios_with_weights_of_their_own_stay_and_shared_vocabularies_grow_a
     if model == "star":
         assert after.num_scenarios == before.num_scenarios
         assert "NOTE: 1 values of 'page' are answered as the unknown one" in text
+        _another_model_has_ids_of_its_own(tmp_path)
     else:
         assert after.num_scenarios == before.num_scenarios + 1
     assert state_after(tmp_path, 1)[0].count_params() > state_after(tmp_path, 0)[0].count_params()
+
+
+def _another_model_has_ids_of_its_own(place: Path) -> None:
+    """A run of the same rows with the same settings of the training keeps its encoded day in the same folder."""
+    words = ("--training.epochs", "1", "--model.deep.units", "[8]", "--export.directory", "none")
+    trained(place, "dnn", *words, "--run-directory", "other")
+    assert "page +1" in updated(place, "--data.path", "day1.csv", "--export.directory", "none", run="other")
+    days = [Days(place / run).load(1) for run in ("run", "other")]
+    assert len({day.made_of for day in days if day is not None}) == 2, "neither takes the day of the other for its own"
+    encoded = [path.name for path in (place / "runs" / "data").iterdir() if path.is_dir()]
+    assert len(encoded) == 1, f"the encoded rows of a day that is done are removed, but {encoded}"
 
 
 def test_rows_that_the_project_makes_come_by_their_seed(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ class JoinedSources:
         sources: The sources, which have one schema.
         split_names: The splits of all rows, `"train"` first; each split of a source is one of them.
         renamed: For each source what its splits are called here, where they are called otherwise. Default none.
+        skipped: How many rows of further files were left out, by reason. Default none.
+        files: Further files that all rows are put together from, such as the features of users. Default none.
 
     Raises:
         ValueError: No source, sources of different schemas, or a split that is not in `split_names`.
@@ -40,11 +42,16 @@ class JoinedSources:
         sources: Sequence[RowSource],
         split_names: Sequence[str],
         renamed: Sequence[Mapping[str, str]] = (),
+        *,
+        skipped: Mapping[str, int] | None = None,
+        files: Sequence[Path] = (),
     ) -> None:
         if not sources or any(source.schema != sources[0].schema for source in sources):
             raise ValueError(f"Sources that are joined have one schema, got {len(sources)} sources of different ones.")
         self._sources = tuple(sources)
         self._split_names = tuple(split_names)
+        self._skipped = dict(skipped or {})
+        self._files = tuple(files)
         self._places: list[np.ndarray] = []
         for source, names in zip(sources, renamed or [{} for _ in sources], strict=True):
             called = [names.get(name, name) for name in source.split_names]
@@ -71,7 +78,7 @@ class JoinedSources:
     @property
     def skipped(self) -> Mapping[str, int]:
         """How many rows the last complete reading left out, by reason."""
-        total: Counter[str] = Counter()
+        total = Counter(self._skipped)
         for source in self._sources:
             total.update(source.skipped)
         return dict(total)
@@ -79,7 +86,7 @@ class JoinedSources:
     @property
     def files(self) -> tuple[Path | RowFile, ...]:
         """The files that the rows are read from."""
-        return tuple(file for source in self._sources for file in source.files)
+        return (*(file for source in self._sources for file in source.files), *self._files)
 
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once."""

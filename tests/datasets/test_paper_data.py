@@ -143,7 +143,15 @@ def test_kuairand_joins_users_and_videos(tmp_path: Path) -> None:
             assert row["hour_of_day"] == str(int(meant["hourmin"]) // 100)
             assert [row[name] for name in (*USER, *VIDEO)] == [meant.get(name) for name in (*USER, *VIDEO)]
             assert (row["tag"] or "") == meant.get("tag", "")
-    assert [f.name for f in kuairand_rows(tmp_path).schema.features if f.role == "scenario"] == ["tab"]
+    source = kuairand_rows(tmp_path)
+    assert [f.name for f in source.schema.features if f.role == "scenario"] == ["tab"]
+    # All files count: a run begins anew when the features of users have changed.
+    assert sorted(map(str, source.files)) == sorted(map(str, tmp_path.iterdir()))
+    with (tmp_path / "user_features_pure.csv").open("a", encoding="utf-8") as file:
+        file.write("99\n")
+    with pytest.raises(BadRowError, match=f"line 8: the row has 1 columns, expected {1 + len(USER)}"):
+        kuairand_rows(tmp_path)
+    assert kuairand_rows(tmp_path, on_bad_row="skip").skipped == {"too few columns": 1}
     (tmp_path / "user_features_1k.csv").write_text("user_id\n1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"expected one file user_features_\*.csv, found"):
         kuairand_rows(tmp_path)

@@ -95,8 +95,8 @@ def export_model(
 
     Leaving out: the signature says what stands for an input that is not given (`SignatureDef.defaults`, a tensor
     without rows), which TF Serving fills in for a `Predict` call by gRPC, and so does the graph itself for whoever runs
-    it in a session. TF Serving's REST interface asks for every input of a signature; `[]` is then a feature left out.
-    A Python function of a loaded model takes all arguments, too: give `tf.zeros([0], ...)`.
+    it in a session. TF Serving's REST interface asks for every input of a signature: give `""` or `NaN` for each row.
+    A Python function of a loaded model takes all arguments, too: give `tf.zeros([0], ...)`, for lists of `[0, 0]`.
 
     The inputs are called as the columns are, whatever these are called. In Python the loaded model takes a dict of
     them, `tf.saved_model.load(path).serving_default({"user id": ..., ...})`. The named arguments of
@@ -133,7 +133,8 @@ def export_model(
         group_tables: Whether what group-wise adaptive layers generate is looked up in tables, a row for each group, in
             place of being generated; needs `fold`. Default `False`.
         constant_weights: Whether kernels are constants of the graph, as `dynctr_tf.export.with_constant_weights`
-            makes them: small requests are answered faster, in bfloat16 most of all. Default `True`.
+            makes them: small requests are answered faster, in bfloat16 most of all. Without it `candidates` computes
+            everything for each item. Default `True`.
         tables: How embedding tables are held: without rows that are zero, and in which type of numbers. In fewer bits
             than float32 answers are those of the rounded tables, so that the encoded batch is compared within 0.1 with
             the trained model, as in half precision. Needs `constant_weights`; without it tables stay as they are.

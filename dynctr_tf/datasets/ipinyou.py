@@ -79,11 +79,13 @@ def _derive(cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], list
         bad[problem.rows] = True
     numbers = pc.if_else(pa.array(bad), "0", prices).cast(pa.int64()).to_numpy()
     ranges = pa.array(["0", "1-10", "11-50", "51-100", "101+"])
-    agent = pc.utf8_lower(pc.fill_null(cells["useragent"], ""))
+    # A batch has few agents, which come again and again.
+    agents = pc.fill_null(cells["useragent"], "").dictionary_encode()
+    agent = pc.utf8_lower(agents.dictionary)
     system, browser = _first_named(agent, _SYSTEMS), _first_named(agent, _BROWSERS)
     return {
         "slotprice": ranges.take(pa.array(np.searchsorted([1, 11, 51, 101], numbers, side="right"))),
-        "useragent": pc.binary_join_element_wise(system, browser, "_"),
+        "useragent": pc.binary_join_element_wise(system, browser, "_").take(agents.indices),
         # The log writes null where a user has no tag.
         "usertag": pc.if_else(pc.equal(pc.fill_null(cells["usertag"], "null"), "null"), None, cells["usertag"]),
     }, problems

@@ -17,6 +17,7 @@ from dynctr_tf.evaluation.json_records import to_plain
 from dynctr_tf.evaluation.text_table import signed, signed_range
 from dynctr_tf.export.export_card import CARD, renamed_curl
 from dynctr_tf.export.versions import MODEL_FILE, new_version, newest_version, version_folder, version_numbers
+from dynctr_tf.export.warm_up import rename_warm_up
 from dynctr_tf.metrics import holm_adjusted
 from dynctr_tf.metrics.paired import PairedTest
 
@@ -265,6 +266,7 @@ def _copy_of(
         request = card.get("sample_request")
         if request is not None:
             request = {**request, "curl": renamed_curl(request["curl"], name)}
+        rename_warm_up(folder, name)
         write_json(folder / CARD, {**card, "name": name, "version": number, "sample_request": request, **further})
 
     return fill

@@ -31,6 +31,30 @@ def write_warm_up(path: str | Path, name: str, requests: Mapping[str, list[Mappi
                 writer.write(_field(6, _field(1, request)))  # PredictionLog.predict_log, PredictLog.request
 
 
+def rename_warm_up(path: str | Path, name: str) -> None:
+    """Gives the requests of a version that was copied the name of the served model that it is copied to.
+
+    Args:
+        path: The folder of the version; one without such requests stays as it is.
+        name: What the served model is called.
+    """
+    file = Path(path) / WARM_UP
+    if not file.exists():
+        return
+    records = [_renamed(record.numpy(), name) for record in tf.data.TFRecordDataset(str(file))]
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for record in records:
+            writer.write(record)
+
+
+def _renamed(record: bytes, name: str) -> bytes:
+    """A record of `write_warm_up` for a served model that is called otherwise."""
+    request = _first_field(_first_field(record)[0])[0]
+    model, inputs = _first_field(request)
+    _, signature = _first_field(model)
+    return _field(6, _field(1, _field(1, _field(1, name.encode()) + signature) + inputs))
+
+
 def predict_request(name: str, signature: str, inputs: Mapping[str, tf.Tensor]) -> bytes:
     """A `PredictRequest` as bytes, which gRPC sends and a server reads.
 
@@ -55,6 +79,17 @@ def predict_request(name: str, signature: str, inputs: Mapping[str, tf.Tensor]) 
 def _field(number: int, content: bytes) -> bytes:
     """A field of a message whose content has a length: a text, bytes or another message."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _first_field(message: bytes) -> tuple[bytes, bytes]:
+    """The content of the first field of a message that `_field` made, and what comes after it."""
+    length, place, shift = 0, 1, 0  # the numbers of all fields take one byte
+    while True:
+        byte = message[place]
+        length |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return message[place : place + length], message[place + length :]
 
 
 def _varint(value: int) -> bytes:

@@ -31,6 +31,7 @@ from dynctr_tf.export import (
     version_folder,
 )
 from dynctr_tf.export.raw_requests import tensors_of_instances
+from dynctr_tf.export.warm_up import WARM_UP, rename_warm_up, write_warm_up
 from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.schema import Schema
@@ -149,11 +150,26 @@ def test_a_version_is_published_under_the_next_number(exported: Candidates, tmp_
     assert (card["name"], card["version"], card["note"]) == ("clicks", 2, "better")
     assert card["published_from"] == str(exported.second) and "/models/clicks:predict" in card["sample_request"]["curl"]
     check_checksums(served / "2")
+    requests = [record.numpy() for record in tf.data.TFRecordDataset(str(served / "2" / WARM_UP))]
+    assert requests and all(b"\x06clicks\x1a" in request and b"export" not in request for request in requests)
     np.testing.assert_array_equal(
         ServedModel(served).logits(exported.sample), ServedModel(exported.second).logits(exported.sample)
     )
     with pytest.raises(ValueError, match="is in the served folder already"):
         publish(served / "1", served)
+
+
+def test_warm_up_requests_are_those_of_another_name(tmp_path: Path) -> None:
+    requests = {"encoded": [{"a": tf.constant(["x" * size])} for size in (1, 130, 20_000)], "examples": [{}]}
+    names = ("clicks", "a name of two bytes of length " * 5, "c")
+    for name in names:
+        (tmp_path / name).mkdir()
+        write_warm_up(tmp_path / name, name, requests)
+    for name in names:
+        rename_warm_up(tmp_path / "clicks", name)
+        assert (tmp_path / "clicks" / WARM_UP).read_bytes() == (tmp_path / name / WARM_UP).read_bytes()
+    rename_warm_up(tmp_path, "clicks")
+    assert not (tmp_path / WARM_UP).exists()
 
 
 def test_a_version_that_is_worse_is_not_published(exported: Candidates, tmp_path: Path) -> None:

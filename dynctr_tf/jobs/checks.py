@@ -82,8 +82,11 @@ def check_evaluation(settings: JobSettings, data: EncodedDataset) -> None:
 
 def _check_sampling(data: EncodedDataset, rate: float) -> None:
     sampling_offset(rate)
+    # Of several impressions the weight is their number, which says nothing of what was left out.
+    if data.schema.impressions is not None or rate == 1.0:
+        return
     rows = _labels(data, "train")
-    if rows.weights is None or rate == 1.0:
+    if rows.weights is None:
         return
     clicks, others = rows.labels > 0.5, rows.labels <= 0.5
     if not (clicks.any() and others.any() and rows.weights[clicks].sum() > 0.0):

@@ -196,23 +196,24 @@ class GroupFtrl(SparseOptimizer):
 
         def start_block(first: tf.Tensor) -> tuple[tf.Tensor]:
             rows = tf.minimum(first + tf.range(block), count - 1)
-            linear = self.slots_of_new_rows(tf.gather(variable, rows), rate)["linear"]
+            own = {name: tf.gather(slot, rows) for name, slot in slots.items()}
+            linear = self.slots_that_keep(tf.gather(variable, rows), own, rate)["linear"]
             slots["linear"].scatter_update(tf.IndexedSlices(linear, rows))
             return (first + block,)
 
         tf.while_loop(lambda first: first < count, start_block, (tf.constant(0),), parallel_iterations=1)
         return tf.constant(0)
 
-    def slots_of_new_rows(self, weight: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the z of rows that have had no gradient, for which the formula returns them as they are."""
+    def slots_that_keep(self, weight: tf.Tensor, slots: dict[str, tf.Tensor], rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the z for which the formula gives the weights, with the n that they have and at the given rate."""
         beta, l1, l2, l21 = self._strengths()
-        start = self.slot_values()["accumulator"]
-        numerator = -((beta + start**0.5) / rate + l2) * weight
+        numerator = -((beta + tf.sqrt(slots["accumulator"])) / rate + l2) * weight
         if l21 > 0 and weight.shape.rank >= 2:
             # Longer by the threshold, which the formula takes off again.
-            norm = tf.norm(weight, axis=-1, keepdims=True)
-            numerator -= tf.math.divide_no_nan(weight, norm) * (l21 * float(weight.shape[-1]) ** 0.5)
-        return {"linear": numerator + tf.sign(numerator) * l1}
+            norm = tf.norm(numerator, axis=-1, keepdims=True)
+            numerator += tf.math.divide_no_nan(numerator, norm) * (l21 * float(weight.shape[-1]) ** 0.5)
+        # What a threshold has set to 0 stays as far below it as it is.
+        return {"linear": tf.where(weight == 0, slots["linear"], numerator + tf.sign(numerator) * l1)}
 
     def before_rows_change(self, variable: tf.Variable, noted: tf.Tensor | None) -> None:
         """Sets all rows to 0 at the first step, before the touched ones get their new values."""

@@ -106,12 +106,13 @@ class RuleOptimizer(_KerasOptimizer):
         """Returns for each slot that a variable has the value that it is filled with at the start."""
         raise NotImplementedError
 
-    def slots_of_new_rows(self, weight: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the slots of rows that come into a table with given weights, if they differ from those of the start.
+    def slots_that_keep(self, weight: tf.Tensor, slots: dict[str, tf.Tensor], rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the slots that have to change so that the rule keeps weights which it has not made itself.
 
         Args:
-            weight: The weights of the rows.
-            rate: The learning rate.
+            weight: The weights: of rows that are new in a table, or of all rows where the learning rate was another.
+            slots: Their slots.
+            rate: The learning rate from now on.
         """
         return {}
 

@@ -60,7 +60,8 @@ def carry_over(
         after: The new one; its weights are overwritten.
         ids: What `dynctr_tf.encoding.id_map` says of the two encoders.
         optimizer_before: The optimizer of the trained model, built. Default `None`: weights alone are carried over.
-        optimizer_after: The one of the new model, built, of the same kind; its learning rates stay as they are.
+        optimizer_after: The one of the new model, built, of the same kind; its learning rates stay as they are. Weights
+            that FTRL makes of its state are kept at another rate too.
 
     Raises:
         ValueError: Models or optimizers that are not of one kind, or a weight whose shape differs for another reason
@@ -198,13 +199,33 @@ def _carry_optimizer(model: keras.Model, before: Any, after: Any, rows_of: dict[
             slots.update({id(slot): rows for slot in slots_of(member, variable)})
     for old, new in zip(old_state, new_state, strict=True):
         _assign(old, new, slots.get(id(raw_variable(new))), f"of the optimizer, {variable_path(new)},", keep_new=True)
+    pairs = zip(_members(before), _members(after), strict=True)
+    at_another_rate = {id(new) for old, new in pairs if _rate(old) != _rate(new)}
     for variable in model.trainable_variables:
-        rows = rows_of.get(id(raw_variable(variable)))
         member = after.member_of(variable) if isinstance(after, CompositeOptimizer) else after
-        if rows is None or not rows.is_new.any() or not isinstance(member, RuleOptimizer):
-            continue
-        places = np.flatnonzero(rows.is_new)
-        weight = tf.gather(raw_variable(variable), places)
-        rate = tf.cast(tf.convert_to_tensor(member.learning_rate), weight.dtype)
-        for name, values in member.slots_of_new_rows(weight, rate).items():
-            member.slots_of(variable)[name].scatter_update(tf.IndexedSlices(values, places))
+        rows = rows_of.get(id(raw_variable(variable)))
+        if isinstance(member, RuleOptimizer) and id(member) in at_another_rate:
+            _keep_weights(member, variable, None)
+        elif isinstance(member, RuleOptimizer) and rows is not None and rows.is_new.any():
+            _keep_weights(member, variable, np.flatnonzero(rows.is_new))
+
+
+def _rate(optimizer: Any) -> float | None:
+    rate = _rate_of(optimizer)
+    return None if rate is None else float(tf.convert_to_tensor(rate))
+
+
+def _keep_weights(member: RuleOptimizer, variable: Any, places: np.ndarray | None) -> None:
+    """Gives a variable, or some rows of it, the slots with which its optimizer goes on from the weights that it has."""
+    weights, slots = raw_variable(variable), member.slots_of(variable)
+
+    def read(one: tf.Variable) -> tf.Tensor:
+        return tf.convert_to_tensor(one) if places is None else tf.gather(one, places)
+
+    rate = tf.cast(tf.convert_to_tensor(member.learning_rate), weights.dtype)
+    own = {name: read(slot) for name, slot in slots.items()}
+    for name, values in member.slots_that_keep(read(weights), own, rate).items():
+        if places is None:
+            slots[name].assign(values)
+        else:
+            slots[name].scatter_update(tf.IndexedSlices(values, places))

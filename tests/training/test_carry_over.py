@@ -220,6 +220,31 @@ def test_new_rows_of_ftrl_do_not_jump_at_their_first_step(l21: float) -> None:
     assert np.abs(start[new_id]).min() > 0.01
 
 
+@pytest.mark.parametrize("l21", [0.0, 0.01])
+def test_weights_of_ftrl_do_not_jump_at_another_learning_rate(l21: float) -> None:
+    """Its weights are z over n and the rate: at half the rate a row would shrink to half when it is next touched."""
+    before, after = (build_model("deepfm", features, **MODELS["deepfm"]) for features in (BEFORE, AFTER))
+    randomise(before)
+
+    def made(rate: float) -> CompositeOptimizer:
+        tables = GroupFtrl(rate, beta=1.0, l2=0.5, l21=l21)
+        return CompositeOptimizer(
+            [(".*table", tables), (".*", GroupFtrl(rate, l1=0.02, initial_accumulator_value=0.1))]
+        )
+
+    old, new = made(0.1), made(0.05)
+    for model, one in ((before, old), (after, new)):
+        one.build(model.trainable_variables)
+    for seed in (1, 2):
+        step(before, old, batch_before(batch_after(seed)), LABELS)
+    carry_over(before, after, IDS, old, new)
+    start = after.get_weights()
+    assert any((weights == 0).any() for weights in start) and sum(np.abs(weights).sum() for weights in start) > 1
+    new.apply_gradients([(tf.zeros(weight.shape), weight) for weight in after.trainable_variables])
+    for weights, kept in zip(after.get_weights(), start, strict=True):
+        np.testing.assert_allclose(weights, kept, rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize("kind", ["adam", "lamb", "moving_average", "lookahead"])
 def test_optimizers_of_the_old_kind_grow_and_those_that_copy_weights_are_refused(kind: str) -> None:
     if stack.KERAS_3:

@@ -102,6 +102,8 @@ class _AllColumns(TabularFile):
                     lists.add(name)
         self.names = tuple(name for name in self.names if name not in self._folder_columns)
         self._set_columns()
+        # What is a list in one file is read as lists in those after it too.
+        lists -= {feature.name for feature in self._schema.features}
         features = [Feature(name, "multi_valued") for name in self._file_columns if name in lists]
         self._schema = dataclasses.replace(self._schema, features=(*features, *self._schema.features))
 
@@ -141,10 +143,18 @@ class _AllColumns(TabularFile):
 
 
 def _one_type(cells: list[pa.Array]) -> pa.ChunkedArray:
-    """The cells of several files, as text where their types differ."""
-    if len({cell.type for cell in cells}) > 1 and not any(is_list(cell.type) for cell in cells):
-        cells = [as_text(cell) for cell in cells]
+    """The cells of several files, as text or lists of text where their types differ."""
+    if len({cell.type for cell in cells}) > 1:
+        are_lists = any(is_list(cell.type) for cell in cells)
+        cells = [_lists_of_text(cell) if are_lists else as_text(cell) for cell in cells]
     return pa.chunked_array(cells)
+
+
+def _lists_of_text(cells: pa.Array) -> pa.Array:
+    kind = pa.list_(pa.string())
+    if is_list(cells.type) or pa.types.is_null(cells.type):
+        return cells.cast(kind)
+    return pa.array([None if text is None else [text] for text in as_text(cells).to_pylist()], kind)
 
 
 def read_sample(path: RowPaths, max_rows: int, missing_values: Sequence[str], given: Mapping[str, Any]) -> Sample:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -88,7 +88,21 @@ def first_rows(source: RowSource, split: str, count: int) -> pa.RecordBatch:
         count -= parts[-1].num_rows
         if count <= 0:
             break
-    rows = pa.Table.from_batches(parts).combine_chunks().to_batches() if parts else []
+    rows = pa.Table.from_batches(_of_one_type(parts)).combine_chunks().to_batches() if parts else []
     if not rows:
         raise ValueError(f"The split {split!r} has no row.")
     return rows[0]
+
+
+def _of_one_type(parts: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Gives a column of lists their type also where it has no value, and is text, as in some files of several."""
+    fields = {field.name: field for part in parts for field in part.schema if pa.types.is_list(field.type)}
+    made = []
+    for part in parts:
+        kinds = [fields.get(field.name, field).type for field in part.schema]
+        columns = [
+            column if column.type == kind else pa.nulls(part.num_rows, kind)
+            for column, kind in zip(part.columns, kinds, strict=True)
+        ]
+        made.append(pa.RecordBatch.from_arrays(columns, part.schema.names))
+    return made

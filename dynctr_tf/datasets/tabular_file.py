@@ -284,7 +284,7 @@ class TabularFile:
             )
         for name, kind in part._kinds.items():
             other = self._kinds.get(name, kind)
-            if kind != other and "nothing" not in (kind, other):
+            if not _are_alike(kind, other):
                 raise ValueError(
                     f"{file}: its column {name!r} holds {kind}, and in {self.path} it holds {other}. Write the files "
                     "with one type for each column."
@@ -1040,6 +1040,12 @@ def _kind_of(kind: pa.DataType) -> str:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "numbers"
     return "text" if is_text(kind) else "truth values" if pa.types.is_boolean(kind) else str(kind)
+
+
+def _are_alike(kind: str, other: str) -> bool:
+    """Whether columns of these types may come together; empty lists have no type."""
+    both_lists = kind.startswith("lists of ") and other.startswith("lists of ")
+    return kind == other or "nothing" in (kind, other) or (both_lists and "lists of nothing" in (kind, other))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import pickle
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import pytest
 from dynctr_tf.datasets.draft_schema import draft_schema
 from dynctr_tf.datasets.given_splits import GivenSplits
 from dynctr_tf.datasets.row_checks import BadRowError
+from dynctr_tf.datasets.row_source import first_rows
 from dynctr_tf.datasets.source_files import source_files
 from dynctr_tf.datasets.splits import RandomSplit
 from dynctr_tf.datasets.tabular_file import Findings, TabularFile
@@ -308,6 +310,27 @@ def test_a_schema_is_drafted_from_files_of_all_days(tmp_path: Path) -> None:
     (tmp_path / "day=2024-01-02" / "part-1.csv").write_text("user,click\nanna,1\n")
     with pytest.raises(ValueError, match=r"part-1.csv: has no column 'age', which the first file, .*part-0.csv, has"):
         draft_schema(tmp_path)
+
+
+def test_a_draft_of_files_whose_columns_of_lists_differ_in_type(tmp_path: Path) -> None:
+    for place, tags in enumerate((["x", "y"], ["z"], "one", None)):
+        rows = [{"user": f"u{row % 5}", "click": row % 2, "tags": tags} for row in range(30)]
+        (tmp_path / f"{place}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = {entry.name: (entry.kind, entry.distinct) for entry in draft_schema(tmp_path).columns}
+    assert found["tags"] == ("multi_valued", 4)
+    folder = tmp_path / "parquet"
+    folder.mkdir()
+    for place, kind in enumerate((pa.list_(pa.string()), pa.null(), pa.large_list(pa.string()), pa.list_(pa.null()))):
+        tags = pa.array([None if pa.types.is_null(kind) else [] if place == 3 else ["x", "y"]] * 30, kind)
+        columns = {"user": ["u1", "u2"] * 15, "click": [0, 1] * 15, "tags": tags}
+        pa.parquet.write_table(pa.table(columns), folder / f"{place}.parquet")
+    found = {entry.name: (entry.kind, entry.distinct) for entry in draft_schema(folder).columns}
+    assert found["tags"] == ("multi_valued", 2)
+    schema = Schema((Feature("user", "categorical"), Feature("tags", "multi_valued")), label="click")
+    # A sample may reach over several files, such as the one of the test split that an export is compared on.
+    rows = first_rows(TabularFile(folder, schema, splits={"train": 1.0}), "train", 100)
+    expected = [["x", "y"]] * 30 + [None] * 30 + [["x", "y"]] * 30 + [[]] * 10
+    assert rows.column("tags").to_pylist() == expected
 
 
 def test_a_draft_counts_bad_rows_among_all_that_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

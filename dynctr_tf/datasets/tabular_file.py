@@ -538,7 +538,8 @@ class TabularFile:
             before = sum(part._num_records or 0 for part in self._parts[:number])
             return split.assign(before + rows.numbers), []
         values = rows.raw[self._wanted.index(str(self._rule.column))]
-        return split.assign(values, rows.numbers, self._missing())
+        # Rows without a user have a number of their own over all files.
+        return split.assign(values, (number << 40) + rows.numbers, self._missing())
 
     def cells(self, column: str) -> Iterator[tuple[pa.Array, pa.Array | None]]:
         """Reads one column of the files as it stands there, with the texts that mean a missing value.

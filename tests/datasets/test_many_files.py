@@ -119,6 +119,13 @@ def test_a_user_is_in_one_split_over_all_files(tmp_path: Path) -> None:
     assert rows.group_by("user").aggregate([("split", "count_distinct")]).column(1).to_pylist() == [1] * 7
 
 
+def test_rows_without_a_user_are_not_split_by_their_number_in_the_file_alone(tmp_path: Path) -> None:
+    for place in range(40):
+        (tmp_path / f"{place:02}.csv").write_text(f"user,age,click\n,{place},1\n")
+    rows = table_of(TabularFile(tmp_path, TWO, split_by="user:user"))
+    assert set(rows.column("split").to_pylist()) == {0, 1, 2}
+
+
 def test_splits_that_the_files_do_not_give(tmp_path: Path) -> None:
     write_days(tmp_path)
     with pytest.raises(ValueError, match=r"needs folders called region=...; those of the files give the columns"):

@@ -233,7 +233,7 @@ def whole_splits(values: Sequence[str], shares: Mapping[str, float], what: str) 
     ordered = sorted(
         set(values),
         key=lambda value: [
-            (part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", value)
+            (part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", value)
         ],
     )
     if len(ordered) < len(shares):

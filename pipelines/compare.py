@@ -86,8 +86,12 @@ def settings_of(settings: JobSettings, variant: Variant) -> JobSettings:
     )
 
 
-def _check_options_of_all(settings: JobSettings, variants: Sequence[Variant]) -> None:
+def check_options_of_all(settings: JobSettings, variants: Sequence[Variant]) -> None:
     """Refuses an option of the common settings that no model of the catalogue has, and so would be left out of all.
+
+    Args:
+        settings: The common settings.
+        variants: The models, of whose options the message names the nearest.
 
     Raises:
         ValueError: Such an option, of the models or of their search space, with the nearest one that they have.
@@ -277,7 +281,7 @@ def compare_models(
     variants = {variant.name: variant for variant in map(read_variant, models)}
     if len(variants) < len(models):
         raise ValueError(f"Models of one name: {list(models)}; give each a name of its own: `name=model ...`.")
-    _check_options_of_all(settings, list(variants.values()))
+    check_options_of_all(settings, list(variants.values()))
     own = {name: settings_of(settings, variant) for name, variant in variants.items()}
     comparison = Comparison(own, seeds, trials, output, fuxictr)
     names = comparison.models
@@ -324,7 +328,7 @@ def _report(
         replicates=settings.evaluation.replicates,
     )
     trained = {model: comparison.trained_settings(model) for model in models}
-    paragraphs = [result.to_text(), _costs(runs, peer_runs), _worse(runs, data), _caption(comparison, trained, data)]
+    paragraphs = [result.to_text(), _costs(runs, peer_runs), _worse(runs, data), caption(comparison, trained, data)]
     text = "\n\n".join(paragraph.strip("\n") for paragraph in paragraphs if paragraph) + "\n"
     write_text(output / "comparison.txt", text)
     write_text(output / "comparison.json", result.to_json())
@@ -386,8 +390,14 @@ def _worse(runs: Mapping[str, list[dict[str, Any]]], data: EncodedDataset) -> st
     return "\n\n".join(lines)
 
 
-def _caption(comparison: Comparison, trained: Mapping[str, JobSettings], data: EncodedDataset) -> str:
-    """What the models differ in beside their architecture; empty where they do not."""
+def caption(comparison: Comparison, trained: Mapping[str, JobSettings], data: EncodedDataset) -> str:
+    """What the models differ in beside their architecture; empty where they do not.
+
+    Args:
+        comparison: The comparison, after its run.
+        trained: The settings that each model was trained with.
+        data: The encoded rows.
+    """
     from dynctr_tf.jobs.comparison_caption import differences
     from dynctr_tf.jobs.stages import complete_settings
     from pipelines.tune import search_space

@@ -105,7 +105,7 @@ class Settings:
             ValueError: A group that the settings lack, or a setting that is refused, with the file's name.
         """
         from dynctr_tf.models.catalogue import model_entry
-        from pipelines.compare import Variant, settings_of
+        from pipelines.compare import Variant, check_options_of_all, settings_of
 
         if system.training not in self.training:
             what = f"training of {system.name!r} in {item.name}"
@@ -114,8 +114,11 @@ class Settings:
         searched = {"search": {"space": {"model": dict(system.search)}}} if system.search else {}
         merged = merge(merged, searched)
         merged.setdefault("model", {})["name"] = model
+        variant = Variant(model, model, {})
         try:
-            settings = settings_of(job_settings(_without_foreign(merged, model)), Variant(model, model, {}))
+            given = job_settings(merged)
+            check_options_of_all(given, [variant])
+            settings = settings_of(given, variant)
         except ValueError as error:
             raise ValueError(f"{self.file}, {system.name} of {item.name}: {error}") from error
         known = model_entry(model).defaults
@@ -151,23 +154,6 @@ def merge(*tables: Mapping[str, Any]) -> dict[str, Any]:
             both = isinstance(old, Mapping) and isinstance(value, Mapping)
             merged[key] = merge(old, value) if both and isinstance(old, Mapping) else copy.deepcopy(value)
     return merged
-
-
-def _without_foreign(merged: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """The settings without options of other models: those of the group are for all models that have them."""
-    from dynctr_tf.jobs.settings import paths_of
-    from dynctr_tf.models.catalogue import model_entry
-
-    known = model_entry(model).defaults
-    given = {path: value for path, value in paths_of(merged["model"]).items() if path in known}
-    opened: dict[str, Any] = {"name": model}
-    for path, value in given.items():
-        *outer, last = path.split(".")
-        table = opened
-        for part in outer:
-            table = table.setdefault(part, {})
-        table[last] = value
-    return {**merged, "model": opened}
 
 
 def rows_of(item: Item, settings: Settings, given: Mapping[str, str], folder: Path, *, sample: bool) -> list[Rows]:

@@ -125,6 +125,16 @@ def test_the_papers_ranges() -> None:
     assert dnn.optimizer.name == "adam" and (rates[0], rates[-1]) == (1e-4, 1e-3)
 
 
+def test_an_option_that_no_model_has_is_refused_in_the_settings_of_all() -> None:
+    item = find_item("dynint/table-2")
+    settings = Settings.read("dynint", sample=True)
+    rows = Rows("criteo", {"name": "criteo_display_ads", "path": "train.txt"}, "rows", True)
+    for common in ({"model": {"deep": {"unit": [8]}}}, {"search": {"space": {"model": {"deep": {"unit": [[8]]}}}}}):
+        wrong = dataclasses.replace(settings, common=merge(settings.common, common))
+        with pytest.raises(ValueError, match="PNN of dynint/table-2.*'deep.unit'. Did you mean 'deep.units'"):
+            wrong.of_system(item, item.system("PNN"), "pnn", rows)
+
+
 def test_what_is_given_is_checked() -> None:
     item = find_item("dynint/table-2")
     settings = Settings.read("dynint", sample=False)

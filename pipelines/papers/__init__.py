@@ -93,11 +93,12 @@ def run_item(arguments: argparse.Namespace) -> list[Path]:
         ValueError: What is wrong with the arguments.
         RuntimeError: A training failed.
     """
+    from dynctr_tf.metrics.bootstrap import checked_bootstrap
     from pipelines.compare import FuxiCTR
     from pipelines.papers.descriptions import find_item, read_paper
     from pipelines.papers.experiment import Settings, rows_of
     from pipelines.papers.report import Report, write_report
-    from pipelines.papers.run import Plan, run_command, run_rows, statistics_of
+    from pipelines.papers.run import Plan, check_rows, run_command, run_rows, statistics_of
 
     item = find_item(arguments.item)
     paper = read_paper(item.paper)
@@ -106,6 +107,7 @@ def run_item(arguments: argparse.Namespace) -> list[Path]:
     for name in ("seeds", "workers"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise ValueError(f"--{name} must be at least 1, got {getattr(arguments, name)}.")
+    checked_bootstrap(arguments.replicates, 0.95)
     fuxictr = FuxiCTR(arguments.fuxictr_python, arguments.fuxictr_zoo) if arguments.fuxictr_python else None
     if item.kind == "none":
         print(f"{item.name}: nothing is run: {item.impossible}.")
@@ -119,6 +121,8 @@ def run_item(arguments: argparse.Namespace) -> list[Path]:
     else:
         rows = rows_of(item, settings, _files(arguments.data), plan.output, sample=arguments.sample)
         print(f"{item.name} with {settings.file.name}: {settings.first_line}")
+        for one in rows:
+            check_rows(plan, one)
         measure = statistics_of if item.kind == "statistics" else run_rows
         measured = []
         for one in rows:

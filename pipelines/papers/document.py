@@ -1,4 +1,4 @@
-"""A report as headings, paragraphs, lists, tables and pictures, written as Markdown and as an HTML page."""
+"""A report as headings, paragraphs, lists, printed text, tables and pictures, as Markdown and as an HTML page."""
 
 from __future__ import annotations
 
@@ -45,6 +45,17 @@ class Bullets:
 
 
 @dataclasses.dataclass(frozen=True)
+class Printed:
+    """What a program printed, line by line.
+
+    Args:
+        text: What it printed.
+    """
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Table:
     """A table.
 
@@ -72,7 +83,7 @@ class Picture:
     text: str
 
 
-Block = Heading | Paragraph | Bullets | Table | Picture
+Block = Heading | Paragraph | Bullets | Printed | Table | Picture
 
 
 def to_markdown(blocks: Sequence[Block], folder: Path) -> str:
@@ -99,6 +110,8 @@ def to_markdown(blocks: Sequence[Block], folder: Path) -> str:
             parts.append(block.text)
         elif isinstance(block, Bullets):
             parts.append("\n".join(f"* {item}" for item in block.items))
+        elif isinstance(block, Printed):
+            parts.append(f"```text\n{block.text}\n```")
         elif isinstance(block, Table):
             lines = [_line(block.head), "|" + "---|" * len(block.head)]
             for number, row in enumerate(block.rows):
@@ -119,7 +132,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #24292f; max-width: 1180px; 
 h1 { font-size: 1.6em; }
 h2 { font-size: 1.25em; border-bottom: 1px solid #d0d7de; padding-bottom: .2em; margin-top: 2em; }
 h3 { font-size: 1.05em; }
-.wide { overflow-x: auto; }
+.wide, pre { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92em; margin: .8em 0; }
 th, td { padding: .25em .7em; border-bottom: 1px solid #e6e8eb; text-align: right; white-space: nowrap; }
 th { border-bottom: 2px solid #d0d7de; font-weight: 600; vertical-align: bottom; }
@@ -148,6 +161,8 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
             parts.append(f"<p>{_escaped(block.text)}</p>")
         elif isinstance(block, Bullets):
             parts.append("<ul>" + "".join(f"<li>{_escaped(item)}</li>" for item in block.items) + "</ul>")
+        elif isinstance(block, Printed):
+            parts.append(f"<pre>{_escaped(block.text)}</pre>")
         elif isinstance(block, Table):
             head = "".join(f"<th>{_escaped(cell)}</th>" for cell in block.head)
             rows = []

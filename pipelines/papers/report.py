@@ -14,7 +14,7 @@ from dynctr_tf.evaluation.json_records import to_plain
 from dynctr_tf.evaluation.text_table import TITLES, metric_text, p_value, signed, signed_range
 from dynctr_tf.version import __version__
 from pipelines.papers.descriptions import Column, Item, Paper
-from pipelines.papers.document import Block, Bullets, Heading, Paragraph, Picture, Table, to_html, to_markdown
+from pipelines.papers.document import Block, Bullets, Heading, Paragraph, Picture, Printed, Table, to_html, to_markdown
 from pipelines.papers.measure import Cell, Line, Measured, verdicts
 
 _TITLES = {
@@ -89,7 +89,7 @@ def _difference(cell: Cell) -> str:
     return f"{signed(cell.difference, 4)} {signed_range(cell.difference_lower, cell.difference_upper, 4)}"
 
 
-def _as_printed(item: Item, measured: Sequence[Measured]) -> list[Block]:
+def _as_printed(item: Item) -> list[Block]:
     """The table as the paper prints it, all its data sets side by side."""
     if not item.printed:
         return [Paragraph(f"The paper says: {item.words}")] if item.words else []
@@ -172,13 +172,10 @@ def blocks_of(report: Report, folder: Path) -> list[Block]:
     item = report.item
     blocks: list[Block] = [Heading(f"{item.name}: {item.title}", 1)]
     blocks.append(Paragraph(f"{report.paper.title} ({report.paper.reference}), repeated by dynctr_tf {__version__}."))
-    if item.impossible:
-        return [*blocks, Paragraph(f"Nothing is run for it: {item.impossible}.")]
     if report.output:
-        printed = Bullets([line for line in report.output.splitlines() if line.strip()])
         said = Paragraph(f"python -m {' '.join(item.command)} printed:")
-        return [*blocks, *_as_printed(item, ()), Heading("Ours", 2), said, printed]
-    blocks += _as_printed(item, report.measured)
+        return [*blocks, *_as_printed(item), Heading("Ours", 2), said, Printed(report.output.strip("\n"))]
+    blocks += _as_printed(item)
     blocks += [Heading("What is different here", 2), Bullets(_differences(report))]
     for measured in report.measured:
         counts = ", ".join(f"{rows:,} {split}" for split, rows in measured.counts.items())
@@ -242,7 +239,7 @@ def _plain(report: Report) -> Mapping[str, Any]:
             data: {name: list(numbers) for name, numbers in rows.items()} for data, rows in item.printed.items()
         },
         "words": item.words,
-        "different": _differences(report) if not item.impossible else [],
+        "different": [] if report.output else _differences(report),
         "seeds": report.seeds,
         "absent": list(report.absent),
         "output": report.output,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dynctr_tf.child_processes import child_environment
 from dynctr_tf.durable_files import make_folder, read_array, remove_abandoned
 from dynctr_tf.jobs.settings import JobSettings
-from pipelines.compare import Comparison, FuxiCTR
+from pipelines.compare import Comparison, FuxiCTR, caption
 from pipelines.papers.descriptions import Item
 from pipelines.papers.experiment import Rows, Settings
 from pipelines.papers.measure import Cell, Line, Measured, Runs, measure
@@ -98,6 +100,40 @@ def trials_of(settings: JobSettings, wanted: int | None) -> int:
     return grid_size(space) if settings.search.tuner == "grid" else 0
 
 
+def encoded_rows(plan: Plan, rows: Rows) -> EncodedDataset:
+    """Encodes the rows of a data set, or opens what is encoded of them.
+
+    Args:
+        plan: How the table is run.
+        rows: The rows.
+
+    Raises:
+        ValueError: What is wrong with the rows.
+    """
+    from dynctr_tf.jobs.settings import DataSettings
+    from dynctr_tf.jobs.stages import prepare
+
+    return prepare(DataSettings(**{**rows.data, "directory": str(plan.output / "data")}))
+
+
+def check_rows(plan: Plan, rows: Rows) -> None:
+    """Encodes a data set and checks the settings of its trainings, before the first of all data sets begins.
+
+    Args:
+        plan: How the table is run.
+        rows: The rows.
+
+    Raises:
+        ValueError: What is wrong with the settings or the rows.
+        OSError: A file is not there, or cannot be read.
+    """
+    from dynctr_tf.jobs.stages import check_model
+
+    for own in member_settings(plan, rows, None).values():
+        check_model(own)
+    encoded_rows(plan, rows)
+
+
 def run_rows(plan: Plan, rows: Rows) -> Measured | None:
     """Runs a table on one data set, or goes on with it; `None` where this process trains a part alone.
 
@@ -109,12 +145,11 @@ def run_rows(plan: Plan, rows: Rows) -> Measured | None:
         ValueError: What is wrong with the settings or the rows.
         RuntimeError: A training failed; the end of what it said is in the message.
     """
-    from dynctr_tf.jobs.stages import check_evaluation, complete_settings, prepare
+    from dynctr_tf.jobs.stages import check_evaluation, complete_settings
 
     folder = make_folder(plan.folder / rows.name)
     remove_abandoned(folder)
-    first = next(iter(member_settings(plan, rows, None).values()))
-    data = prepare(first.data)
+    data = encoded_rows(plan, rows)
     counts = {split: data.num_rows(split) for split in data.split_names}
     settings = member_settings(plan, rows, counts["train"])
     number, parts = plan.part
@@ -128,6 +163,7 @@ def run_rows(plan: Plan, rows: Rows) -> Measured | None:
     comparison.run(data, plan.workers)
     if parts > 1:
         return None
+    trained = {name: comparison.trained_settings(name) for name in comparison.models}
     runs = _collected(plan.item, comparison, data)
     printed = plan.item.printed.get(rows.name, {})
     lines, notes = measure(plan.item, data, runs, printed, replicates=plan.replicates)
@@ -138,18 +174,15 @@ def run_rows(plan: Plan, rows: Rows) -> Measured | None:
         float(data.column("test", "label").sum()),
         data.fingerprint,
         lines,
-        (*notes, *_caption(comparison, data)),
-        {name: _in_one_line(comparison.trained_settings(name)) for name in comparison.models},
+        (*notes, *(line.strip() for line in caption(comparison, trained, data).splitlines())),
+        {name: _in_one_line(own) for name, own in trained.items()},
     )
-    return dataclasses.replace(measured, pictures=_pictures(plan, measured, comparison, data))
+    return dataclasses.replace(measured, pictures=_pictures(plan, measured, comparison))
 
 
 def statistics_of(plan: Plan, rows: Rows) -> Measured:
     """Counts the rows, fields and ids of a data set, for a table of data sets."""
-    from dynctr_tf.jobs.settings import DataSettings
-    from dynctr_tf.jobs.stages import prepare
-
-    data = prepare(DataSettings(**{**rows.data, "directory": str(plan.output / "data")}))
+    data = encoded_rows(plan, rows)
     counts = {split: data.num_rows(split) for split in data.split_names}
     found = {"rows": sum(counts.values()), "fields": data.features.num_fields, "ids": data.features.num_ids}
     cells = tuple(Cell(float(found[column.metric])) for column in plan.item.columns)
@@ -160,18 +193,18 @@ def statistics_of(plan: Plan, rows: Rows) -> Measured:
 
 
 def run_command(plan: Plan) -> str:
-    """Runs the job that measures a table, and returns what it printed.
+    """Runs the job that measures a table, and returns what it printed; its files go to the table's folder.
 
     Raises:
         RuntimeError: It failed; the end of what it said is in the message.
     """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **child_environment()}
     done = subprocess.run(
-        [sys.executable, "-m", *plan.item.command],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True, errors="replace",
-        cwd=Path(__file__).parent.parent.parent,
+        [sys.executable, "-m", *plan.item.command, "--output", str(make_folder(plan.folder))],
+        capture_output=True, check=False, text=True, errors="replace", env=environment,
     )  # fmt: skip
     if done.returncode:
-        end = "\n".join(done.stdout.splitlines()[-15:])
+        end = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
         raise RuntimeError(f"{' '.join(plan.item.command)} ended with {done.returncode}; its end says:\n{end}")
     return done.stdout
 
@@ -206,17 +239,6 @@ def _collected(item: Item, comparison: Comparison, data: EncodedDataset) -> Runs
     return Runs(predictions, of_rows, settings)
 
 
-def _caption(comparison: Comparison, data: EncodedDataset) -> list[str]:
-    """What the models differ in beside their architecture."""
-    from dynctr_tf.jobs.comparison_caption import differences
-    from dynctr_tf.jobs.stages import complete_settings
-
-    completed = {
-        name: complete_settings(comparison.trained_settings(name), data, say=False) for name in comparison.models
-    }
-    return [line.strip() for line in differences(completed, comparison.trials).splitlines()]
-
-
 def _in_one_line(settings: JobSettings) -> str:
     options = {**settings.model.options, **{f"optimizer.{k}": v for k, v in settings.optimizer.options.items()}}
     text = ", ".join(f"{path} = {value}" for path, value in sorted(options.items()))
@@ -224,7 +246,7 @@ def _in_one_line(settings: JobSettings) -> str:
     return f"{settings.model.name}, {settings.optimizer.name}, batch {training.batch_size}, {text}"
 
 
-def _pictures(plan: Plan, measured: Measured, comparison: Comparison, data: EncodedDataset) -> dict[str, str]:
+def _pictures(plan: Plan, measured: Measured, comparison: Comparison) -> dict[str, str]:
     from pipelines.papers.pictures import plot_lines, plot_singular_values, values_for_share
 
     found: dict[str, str] = {}
@@ -235,8 +257,7 @@ def _pictures(plan: Plan, measured: Measured, comparison: Comparison, data: Enco
             f"{measured.data}: ours with 95 % intervals, the paper's shape in grey where it prints numbers."
         )
     if plan.item.kind == "singular_values":
-        name = comparison.models[0]
-        values = singular_values(comparison, data, name)
+        values = singular_values(comparison.folders[comparison.models[0]][0])
         path = plan.folder / f"{measured.data}.png"
         plot_singular_values(path, values, f"{measured.data}, {measured.what}")
         needed = {layer: values_for_share(own) for layer, own in values.items()}
@@ -246,27 +267,23 @@ def _pictures(plan: Plan, measured: Measured, comparison: Comparison, data: Enco
     return found
 
 
-def singular_values(comparison: Comparison, data: EncodedDataset, name: str) -> dict[str, np.ndarray]:
+def singular_values(folder: Path) -> dict[str, np.ndarray]:
     """The singular values of the square matrices of a trained model, layer by layer, in descending order.
 
     Args:
-        comparison: The trainings.
-        data: The encoded rows.
-        name: The training.
+        folder: The folder of the training.
 
     Raises:
         ValueError: The model has no square matrix.
     """
-    from dynctr_tf.jobs.stages import fit_model
+    from dynctr_tf.jobs.explain import open_run
 
-    used = comparison.trained_settings(name)
-    used = dataclasses.replace(used, training=dataclasses.replace(used.training, seed=0))
-    model, _ = fit_model(used, data, comparison.folders[name][0])
+    run = open_run(folder)
     found = {}
-    for layer in model.layers:
+    for layer in run.model.layers:
         for weight in layer.trainable_weights:
-            if len(weight.shape) == 2 and weight.shape[0] == weight.shape[1] != data.features.num_ids:
+            if len(weight.shape) == 2 and weight.shape[0] == weight.shape[1] != run.data.features.num_ids:
                 found[layer.name] = np.linalg.svd(np.asarray(weight), compute_uv=False)
     if not found:
-        raise ValueError(f"The model of {name!r} has no square matrix.")
+        raise ValueError(f"The model in {folder} has no square matrix.")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 
@@ -109,6 +110,15 @@ def test_every_row_with_options_of_its_own_is_built(
             build_model(model, features, **settings.of_system(item, system, model, rows).model.options)
 
 
+def test_jobs_of_their_own_are_there_and_write_where_they_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [item.command for item in all_items() if item.kind == "command"]
+    assert ("pipelines.benchmark", "memory") in jobs
+    for name, *words in jobs:
+        with pytest.raises(SystemExit) as ended:
+            importlib.import_module(name).main([*words, "--help"])
+        assert ended.value.code == 0 and "--output OUTPUT" in capsys.readouterr().out
+
+
 def test_the_papers_ranges() -> None:
     item = find_item("dynint/table-1")
     settings = Settings.read("dynint", sample=False)
@@ -133,6 +143,21 @@ def test_an_option_that_no_model_has_is_refused_in_the_settings_of_all() -> None
         wrong = dataclasses.replace(settings, common=merge(settings.common, common))
         with pytest.raises(ValueError, match="PNN of dynint/table-2.*'deep.unit'. Did you mean 'deep.units'"):
             wrong.of_system(item, item.system("PNN"), "pnn", rows)
+
+
+def test_what_is_wrong_is_said_before_the_first_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.papers.run.run_rows", lambda *_: pytest.fail("It trains."))
+    row = "\t".join(["{label}", *["{number}"] * 13, *["a"] * 26])
+    file = tmp_path / "train.txt"
+    file.write_text("".join(row.format(label=n % 2, number=n) + "\n" for n in range(80)), encoding="utf-8")
+    output = ["--output", str(tmp_path / "out")]
+    data = ["--data", f"criteo={file}", f"avazu={tmp_path / 'avazu.gz'}"]
+    for words, message in (([*data], "avazu.gz"), ([*data[:2], "--replicates", "30"], "at least 40")):
+        with pytest.raises(SystemExit):
+            main(["run", "dynint/table-1", *words, *output])
+        assert message in capsys.readouterr().err
 
 
 def test_what_is_given_is_checked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from html.parser import HTMLParser
@@ -11,14 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.compare import Comparison, caption
 from pipelines.papers.descriptions import Item, Paper, PaperData, System, read_column
-from pipelines.papers.document import Bullets, Heading, Paragraph, Table, to_html, to_markdown
+from pipelines.papers.document import Bullets, Heading, Paragraph, Printed, Table, to_html, to_markdown
 from pipelines.papers.experiment import Rows, Settings
 from pipelines.papers.measure import Cell, Line, verdicts
 from pipelines.papers.parts import part_of_rows
 from pipelines.papers.pictures import values_for_share
 from pipelines.papers.report import Report, write_report
-from pipelines.papers.run import Plan, run_rows
+from pipelines.papers.run import Plan, run_command, run_rows
 
 ITEM = Item(
     "dynint",
@@ -152,10 +154,37 @@ def test_what_the_papers_order_is_here(difference: float, p: float, word: str) -
     assert not verdicts(item, Line("a", (auc, loss), (None, None), 1), Line("b", (auc, loss), (0.8, 0.4), 1))
 
 
+def test_the_caption_counts_what_is_searched_and_not_the_trials(small_data: Any, tmp_path: Path) -> None:
+    own = {}
+    for name, space in (("lr", {}), ("fm", {"model": {"embedding": {"dim": [4, 8]}}})):
+        group = SETTINGS.training["all"] | {"search": {"space": space}}
+        settings = dataclasses.replace(SETTINGS, training={"all": group})
+        own[name] = settings.of_system(ITEM, System(name, (name,), "all"), name, ROWS)
+    comparison = Comparison(own, 1, {"lr": 0, "fm": 7}, tmp_path)
+    said = caption(comparison, own, small_data)
+    assert "searched hyper-parameters: 0 (lr), 1 (fm)" in said and "7" not in said
+
+
+def test_a_job_of_its_own_is_reported_as_it_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = "import sys\nprint('a   b\\n1  <2')\nprint('a log', file=sys.stderr)\nopen(sys.argv[2] + '/f', 'w')\n"
+    (tmp_path / "tiny_job.py").write_text(f"{job}sys.exit(len(sys.argv) - 3)\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    item = Item("dynint", "memory", "Memory", "command", words="Less.", command=("tiny_job",))
+    plan = Plan(item, SETTINGS, 1, None, 1, tmp_path / "out", 60)
+    printed = run_command(plan)
+    assert printed == "a   b\n1  <2\n" and (plan.folder / "f").exists()
+    report = Report(Paper("dynint", "A paper", "somebody", {}), item, "", "", 1, "", (), output=printed)
+    markdown, page, plain = (file.read_text(encoding="utf-8") for file in write_report(report, plan.folder))
+    assert "```text\na   b\n1  <2\n```" in markdown and "<pre>a   b\n1  &lt;2</pre>" in page
+    assert json.loads(plain)["output"] == printed and json.loads(plain)["different"] == []
+    with pytest.raises(RuntimeError, match=r"tiny_job more ended with 1; its end says:\na   b\n1  <2\na log"):
+        run_command(dataclasses.replace(plan, item=dataclasses.replace(item, command=("tiny_job", "more"))))
+
+
 def test_what_is_written_is_no_markup() -> None:
     blocks = [Heading("a < b", 1), Paragraph("<script>"), Bullets(["x & y"]), Table(["<h>"], [["|"]], frozenset({0}))]
-    page = to_html("t<", blocks)
-    assert "<script>" not in page and "x &amp; y" in page and "a &lt; b" in page
+    page = to_html("t<", [*blocks, Printed("</pre>")])
+    assert "<script>" not in page and "x &amp; y" in page and "a &lt; b" in page and "&lt;/pre&gt;" in page
     assert "\\|" in to_markdown(blocks, Path())
 
 

@@ -13,7 +13,9 @@ from pipelines.papers.experiment import Rows, Settings
 RATES = Path(__file__).with_name("rates.toml")
 """Rows a second of each model's training, as measured."""
 
-_TRAIN_SHARE = 0.7
+_TRAIN_SHARE, _TEST_SHARE = 0.7, 0.2
+# What `compare` holds of one run, measured: logits, their order, labels and losses.
+_BYTES_OF_A_SCORED_ROW = 64.0
 _PROCESS_MIB = 900.0
 
 
@@ -24,7 +26,7 @@ class Estimate:
     Args:
         trainings: How many trainings there are, those of the search included.
         hours: How long they take one after the other on the machine of the rates.
-        gibibytes: What the largest training needs.
+        gibibytes: What the largest training needs, or the comparison of all runs on the test rows where that is more.
     """
 
     trainings: int
@@ -48,9 +50,13 @@ def estimate(item: Item, paper: Paper, *, sample: bool) -> Estimate:
     rates, samples = given["rows_per_second"], given["sample_rows"]
     usual = statistics.median(rates.values())
     trainings, seconds, most = 0, 0.0, 0.0
+    members = {system.name: len(system.members) for system in item.systems}
+    of_means = sum(members[name] for system in item.systems for name in system.mean_of)
+    runs = settings.seeds * (sum(members.values()) + of_means)
     for name in item.data:
         total = samples.get(f"{item.paper}/{name}", samples["made"]) if sample else paper.data[name].rows
         rows = Rows(name, {key: value for key, value in settings.data[name].items() if key != "sample"}, "", not sample)
+        most = max(most, runs * _TEST_SHARE * total * _BYTES_OF_A_SCORED_ROW / 2**30)
         for system in item.systems:
             for model in system.members.values():
                 own = settings.of_system(item, system, model, rows)

@@ -25,6 +25,7 @@ from pipelines.papers.descriptions import (
     read_item,
     read_paper,
 )
+from pipelines.papers.estimates import estimate
 from pipelines.papers.experiment import Rows, Settings, merge, rows_of
 from pipelines.papers.run import trials_of
 from pipelines.tune import search_space
@@ -133,6 +134,19 @@ def test_the_papers_ranges() -> None:
     dnn = settings.of_system(item, item.system("DNN"), "dnn", rows[0])
     rates = search_space(dnn)[1]["optimizer.learning_rate"].values  # type: ignore[union-attr]
     assert dnn.optimizer.name == "adam" and (rates[0], rates[-1]) == (1e-4, 1e-3)
+
+
+def test_the_comparison_of_all_runs_counts_in_the_memory() -> None:
+    paper = read_paper("dynint")
+    # 16 models of 5 seeds on a fifth of the rows, 64 bytes each; beside it the training is small.
+    expected = 80 * 0.2 * paper.data["criteo"].rows * 64 / 2**30
+    assert estimate(find_item("dynint/table-1"), paper, sample=False).gibibytes == pytest.approx(expected, abs=1.0)
+    assert estimate(find_item("dynint/table-1"), paper, sample=True).gibibytes < 1.5
+    # Rows that are means of others hold the runs of those again.
+    gains = find_item("apg/gains")
+    alone = dataclasses.replace(gains, systems=gains.systems[:-2])
+    whole, less = (estimate(item, read_paper("apg"), sample=False).gibibytes for item in (gains, alone))
+    assert whole > less
 
 
 def test_an_option_that_no_model_has_is_refused_in_the_settings_of_all() -> None:

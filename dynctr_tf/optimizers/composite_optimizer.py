@@ -60,8 +60,8 @@ class CompositeOptimizer(stack.DelegatingOptimizer):
     that have dense weights, a loss scale (`keras.mixed_precision.LossScaleOptimizer`) goes around the composite. A
     warning names a Keras optimizer that would read and write a whole table for one of these, and Keras' Ftrl on a
     table: its first step sets to 0 all rows that the batch does not have. The state of the members is saved with the
-        composite, in `.keras` files and in `tf.train.Checkpoint` (there, as always with legacy optimizers, their slots
-        only together with the model).
+    composite, in `.keras` files and in `tf.train.Checkpoint` (there, as always with legacy optimizers, their slots only
+    together with the model).
 
     Args:
         optimizers: Pairs of pattern and optimizer: regular expressions, first match wins; optimizers as

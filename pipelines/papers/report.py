@@ -198,8 +198,8 @@ def _differences(report: Report) -> list[str]:
     for measured in report.measured:
         paper = report.paper.data.get(measured.data)
         total = sum(measured.counts.values())
-        theirs = "" if paper is None else f"; the paper has {paper.rows:,} rows of {paper.fields} fields ({paper.file})"
-        lines.append(f"{measured.data}: {measured.what}, {total:,} rows{theirs}.")
+        whole = f"; the whole data set has {paper.rows:,} rows of {paper.fields} fields ({paper.file})" if paper else ""
+        lines.append(f"{measured.data}: {measured.what}, {total:,} rows{whole}.")
     lines += [f"{name}: not run; it needs --data {name}=PATH." for name in report.absent]
     lines.append(f"Settings ({report.settings_file}): {report.settings}")
     lines.append(f"{report.seeds} training seed{'s' if report.seeds != 1 else ''} of each model; {report.trials}.")

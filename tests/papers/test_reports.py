@@ -108,7 +108,7 @@ def test_a_table_is_run_goes_on_and_is_reported(tmp_path: Path) -> None:
     report = Report(paper, ITEM, "settings.toml", "Ours, for this test.", 1, "no search", [again], ["other"])
     markdown, page, plain = write_report(report, plan().folder)
     text = markdown.read_text(encoding="utf-8")
-    assert "| FM & co | 0.8000 | 0.4000 |" in text and "the paper has 1,000,000 rows" in text
+    assert "| FM & co | 0.8000 | 0.4000 |" in text and "the whole data set has 1,000,000 rows" in text
     assert "other: not run" in text and "![synthetic" in text
     balance = _Balance()
     balance.feed(page.read_text(encoding="utf-8"))

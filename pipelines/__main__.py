@@ -31,6 +31,7 @@ JOBS = (
     "benchmarks.adaptive_costs",
     "benchmarks.scenario_costs",
     "benchmarks.dynamic_costs",
+    "benchmarks.daily_updates",
     "benchmarks.gain_picture",
     "benchmarks.scoring",
     "benchmarks.serving",

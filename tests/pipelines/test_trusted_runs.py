@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -344,6 +345,9 @@ def test_the_jobs_are_listed_and_started_by_name(capsys: pytest.CaptureFixture[s
     text = capsys.readouterr().out
     for job in overview.JOBS:
         assert any(line.split()[:1] == [job] and len(line.split()) > 5 for line in text.splitlines()), job
+    page = (Path(overview.__file__).parent / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    measured = set(re.findall(r"`python -m pipelines\.(benchmarks\.\w+)", page))
+    assert len(measured) > 4 and measured <= set(overview.JOBS), "each command of the page of measurements is listed"
     assert overview.main(["trian", "--help"]) == 2
     assert "Did you mean `dynctr train`" in capsys.readouterr().err
     assert overview.main(["clicks.csv"]) == 2

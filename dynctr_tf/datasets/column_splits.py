@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dynctr_tf.datasets.row_checks import NUMBER, Problem, as_text, bad_values, is_list, valid_text
+from dynctr_tf.datasets.row_checks import NUMBER, Problem, as_text, bad_values, is_list, refused_rows, valid_text
 from dynctr_tf.datasets.row_hash import hashed_uniform
 from dynctr_tf.datasets.splits import SplitRule, split_edges
 
@@ -74,9 +74,7 @@ class TimeReader:
                 f"The column {self.column!r} cannot split rows by time: it holds {kind}, expected {_EXPECTED}."
             )
         text, problems = valid_text(self.column, as_text(values))
-        refused = np.zeros(len(text), bool)
-        for problem in problems:
-            refused[problem.rows] = True
+        refused = refused_rows(len(text), problems)
         text = pc.utf8_trim_whitespace(text)
         empty = pc.equal(text, "")
         if missing is not None:

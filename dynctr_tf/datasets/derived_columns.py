@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dynctr_tf.datasets.row_checks import Problem, as_text, bad_values, typed_columns, valid_text
+from dynctr_tf.datasets.row_checks import Problem, as_text, bad_values, refused_rows, typed_columns, valid_text
 from dynctr_tf.datasets.row_files import RowPaths
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.schema import Schema
@@ -93,6 +93,20 @@ def refuse_unlike(name: str, cells: pa.Array, pattern: str, expected: str, *, op
         *bad_values(name, f"{name} is missing", expected, bad & missing, cells),
         *bad_values(name, f"{name} is not {expected}", expected, bad & ~missing, cells),
     ]
+
+
+def whole_numbers(name: str, cells: pa.Array, pattern: str, expected: str) -> tuple[np.ndarray, list[Problem]]:
+    """Returns the numbers that cells hold, int64 `(rows,)`, 0 in the rows that are refused as `refuse_unlike` does.
+
+    Args:
+        name: The column.
+        cells: Its cells.
+        pattern: The expression that a cell matches as a whole, of at most 18 digits.
+        expected: What is expected, for the message.
+    """
+    problems = refuse_unlike(name, cells, pattern, expected)
+    bad = pa.array(refused_rows(len(cells), problems))
+    return pc.if_else(bad, "0", cells).cast(pa.int64()).to_numpy(), problems
 
 
 def day_of_week(days: np.ndarray) -> np.ndarray:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow_datasets as tfds
 
-from dynctr_tf.datasets.derived_columns import DerivedTabularFile, refuse_unlike
+from dynctr_tf.datasets.derived_columns import DerivedTabularFile, whole_numbers
 from dynctr_tf.datasets.original_files import find_file
 from dynctr_tf.datasets.row_checks import Problem
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
@@ -63,12 +61,8 @@ def iaac_schema(*, min_count: int = 1, max_length: int = 16) -> Schema:
 
 
 def _derive(cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], list[Problem]]:
-    times = cells["context_timestamp"]
-    problems = refuse_unlike("context_timestamp", times, r"\d{9,10}", "a time in seconds since 1970")
-    bad = np.zeros(len(times), bool)
-    for problem in problems:
-        bad[problem.rows] = True
-    seconds = pc.if_else(pa.array(bad), "0", times).cast(pa.int64()).to_numpy()
+    name = "context_timestamp"
+    seconds, problems = whole_numbers(name, cells[name], r"\d{9,10}", "a time in seconds since 1970")
     hours = (seconds + _BEIJING) // 3600 % 24
     return {"hour_of_day": pa.array(hours).cast(pa.string())}, problems
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow_datasets as tfds
 
-from dynctr_tf.datasets.derived_columns import DerivedTabularFile, refuse_unlike
+from dynctr_tf.datasets.derived_columns import DerivedTabularFile, whole_numbers
 from dynctr_tf.datasets.joined_sources import JoinedSources
 from dynctr_tf.datasets.original_files import find_file, text_lines
 from dynctr_tf.datasets.row_checks import Problem
@@ -72,19 +72,14 @@ def _first_named(text: pa.Array, names: tuple[str, ...]) -> pa.Array:
 
 
 def _derive(cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], list[Problem]]:
-    prices = cells["slotprice"]
-    problems = refuse_unlike("slotprice", prices, r"\d{1,9}", "a whole number")
-    bad = np.zeros(len(prices), bool)
-    for problem in problems:
-        bad[problem.rows] = True
-    numbers = pc.if_else(pa.array(bad), "0", prices).cast(pa.int64()).to_numpy()
+    prices, problems = whole_numbers("slotprice", cells["slotprice"], r"\d{1,9}", "a whole number")
     ranges = pa.array(["0", "1-10", "11-50", "51-100", "101+"])
     # A batch has few agents, which come again and again.
     agents = pc.fill_null(cells["useragent"], "").dictionary_encode()
     agent = pc.utf8_lower(agents.dictionary)
     system, browser = _first_named(agent, _SYSTEMS), _first_named(agent, _BROWSERS)
     return {
-        "slotprice": ranges.take(pa.array(np.searchsorted([1, 11, 51, 101], numbers, side="right"))),
+        "slotprice": ranges.take(pa.array(np.searchsorted([1, 11, 51, 101], prices, side="right"))),
         "useragent": pc.binary_join_element_wise(system, browser, "_").take(agents.indices),
         # The log writes null where a user has no tag.
         "usertag": pc.if_else(pc.equal(pc.fill_null(cells["usertag"], "null"), "null"), None, cells["usertag"]),

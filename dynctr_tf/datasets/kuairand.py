@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow_datasets as tfds
 
-from dynctr_tf.datasets.derived_columns import Derive, DerivedTabularFile, refuse_unlike
+from dynctr_tf.datasets.derived_columns import Derive, DerivedTabularFile, whole_numbers
 from dynctr_tf.datasets.joined_sources import JoinedSources
 from dynctr_tf.datasets.original_files import BadRows, read_columns, text_lines
 from dynctr_tf.datasets.row_checks import Problem
@@ -97,13 +95,9 @@ def _table(path: Path, key: str, names: Sequence[str], bad_rows: BadRows) -> _Ta
 
 def _derive_with(users: _Table, videos: _Table) -> Derive:
     def derive(cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], list[Problem]]:
-        times = cells["hourmin"]
-        problems = refuse_unlike("hourmin", times, r"\d{1,2}|[01]?\d[0-5]\d|2[0-3][0-5]\d", "a time as HHMM")
-        bad = np.zeros(len(times), bool)
-        for problem in problems:
-            bad[problem.rows] = True
-        hours = pc.if_else(pa.array(bad), "0", times).cast(pa.int64()).to_numpy() // 100
-        made = {"hour_of_day": pa.array(hours).cast(pa.string())}
+        pattern = r"\d{1,2}|[01]?\d[0-5]\d|2[0-3][0-5]\d"
+        times, problems = whole_numbers("hourmin", cells["hourmin"], pattern, "a time as HHMM")
+        made = {"hour_of_day": pa.array(times // 100).cast(pa.string())}
         return {**made, **users.of(cells["user_id"]), **videos.of(cells["video_id"])}, problems
 
     return derive

@@ -110,7 +110,8 @@ def _bools(array: pa.Array) -> np.ndarray:
     return filled
 
 
-def _refused(rows: int, problems: Sequence[Problem]) -> np.ndarray:
+def refused_rows(rows: int, problems: Sequence[Problem]) -> np.ndarray:
+    """Marks the rows that have a problem: bool `(rows,)`."""
     refused = np.zeros(rows, bool)
     for problem in problems:
         refused[problem.rows] = True
@@ -221,7 +222,7 @@ def _required(
     expected = f"a number of at least {low:g} and at most {high:g}"
     if high == _LARGEST:
         expected = f"a number of at least {low:g}"
-    refused = _refused(len(values), problems)
+    refused = refused_rows(len(values), problems)
     null = numbers.is_null().to_numpy(zero_copy_only=False) & ~refused
     problems += bad_values(name, f"{name} is missing", expected, null, values)
     outside = _bools(pc.or_(pc.less(numbers, low), pc.greater(numbers, high))) & ~refused
@@ -295,7 +296,7 @@ def _label(name: str, values: pa.Array, missing: pa.Array | None, schema: Schema
         else problem
         for problem in found
     ]
-    refused = _refused(len(values), problems)
+    refused = refused_rows(len(values), problems)
     problems += _empty_label(name, expected, numbers.is_null().to_numpy(zero_copy_only=False) & ~refused, values)
     if schema.soft_label:
         other = pc.or_(pc.less(numbers, 0.0), pc.greater(numbers, 1.0))
@@ -340,7 +341,7 @@ def _compared_label(
             spelt = pc.match_substring_regex(text, NUMBER)
             numbers = pc.if_else(spelt, text, pa.scalar(None, pa.string())).cast(pa.float64())
             labels = pc.or_(labels, pc.fill_null(pc.equal(numbers, rule.number), False))
-    refused = _refused(len(values), problems)
+    refused = refused_rows(len(values), problems)
     null = labels.is_null().to_numpy(zero_copy_only=False) & ~refused
     problems += _empty_label(name, expected, null, values)
     return labels.cast(pa.float32()), problems
@@ -356,7 +357,7 @@ def _clicks_of_impressions(
     impressions, problems = _required(schema.impressions, raw[schema.impressions], missing, 0.0, _LARGEST)
     clicks, found = _numbers(schema.label, values, missing)
     problems += found
-    refused = _refused(len(values), problems)
+    refused = refused_rows(len(values), problems)
     expected = f"the number of clicks, from 0 to that of {schema.impressions!r}"
     null = clicks.is_null().to_numpy(zero_copy_only=False) & ~refused
     problems += _empty_label(schema.label, expected, null, values)
@@ -374,7 +375,7 @@ def _clicks_of_impressions(
         own, found = _required(schema.weight, raw[schema.weight], missing, 0.0, _LARGEST)
         problems += found
         weights = pc.multiply(weights, own)
-        too_large = _bools(pc.greater(weights, _LARGEST)) & ~_refused(len(values), problems)
+        too_large = _bools(pc.greater(weights, _LARGEST)) & ~refused_rows(len(values), problems)
         problems += bad_values(
             schema.weight,
             f"{schema.weight} is out of range",

@@ -30,6 +30,7 @@ from dynctr_tf.datasets.row_checks import (
     is_list,
     is_text,
     label_advice,
+    refused_rows,
     stray_brackets,
     typed_columns,
 )
@@ -607,10 +608,8 @@ class TabularFile:
         """Raises the error of the bad row that comes first in the file."""
         first = min(problems, key=lambda problem: int(problem.rows[0]), default=None)
         number = int(rows.numbers[first.rows[0]]) if first is not None else None
-        bad = np.zeros(len(rows.numbers), bool)
-        for problem in problems:
-            bad[problem.rows] = True
-        num_bad, looked_at = int(bad.sum()) + len(rows.malformed), len(rows.numbers) + len(rows.malformed)
+        num_bad = int(refused_rows(len(rows.numbers), problems).sum()) + len(rows.malformed)
+        looked_at = len(rows.numbers) + len(rows.malformed)
         many = self._are_many(num_bad, looked_at)
 
         def advice(known: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,12 +11,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dynctr_tf.durable_files import new_file
-from dynctr_tf.evaluation.plots import INK, MODEL_COLOUR, MUTED, label_axes, style_axes
+from dynctr_tf.evaluation.plots import INK, MODEL_COLOUR, MUTED, label_axes, plain_text, style_axes
 from dynctr_tf.evaluation.text_table import TITLES
 from pipelines.papers.descriptions import Item
 from pipelines.papers.measure import Line
 
 _COLOURS = (MODEL_COLOUR, "#e16f24", "#1a7f37", "#8250df", "#cf222e")
+
+
+def _put_title(figure: Figure, text: str) -> None:
+    """Puts a title over a figure, in as many lines as its width makes of it."""
+    lines = textwrap.wrap(text, int(9.5 * figure.get_figwidth()))
+    figure.suptitle(plain_text("\n".join(lines)), x=0.012, ha="left", fontsize=12, color=INK, weight="bold")
 
 
 def plot_lines(path: Path, item: Item, lines: Sequence[Line], what: str) -> None:
@@ -37,7 +44,7 @@ def plot_lines(path: Path, item: Item, lines: Sequence[Line], what: str) -> None
     columns = [place for place, column in enumerate(item.columns) if column.metric in ("auc", "log_loss")]
     figure = Figure(figsize=(5.6 * len(columns), 4.2), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{item.title}: {what}", x=0.012, ha="left", fontsize=12, color=INK, weight="bold")
+    _put_title(figure, f"{item.title}: {what}")
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
     every = sorted({x for points in groups.values() for x, _ in points})
     places = {x: number for number, x in enumerate(every)}
@@ -80,7 +87,7 @@ def plot_singular_values(path: Path, values: Mapping[str, np.ndarray], what: str
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     style_axes(axes)
-    figure.suptitle(f"Scaled singular values: {what}", x=0.012, ha="left", fontsize=12, color=INK, weight="bold")
+    _put_title(figure, f"Scaled singular values: {what}")
     size = len(next(iter(values.values())))
     random = np.linalg.svd(np.random.default_rng(0).uniform(-1.0, 1.0, (size, size)), compute_uv=False)
     for number, (name, own) in enumerate(values.items()):

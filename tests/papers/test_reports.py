@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -18,7 +19,7 @@ from pipelines.papers.document import Bullets, Heading, Paragraph, Printed, Tabl
 from pipelines.papers.experiment import Rows, Settings
 from pipelines.papers.measure import Cell, Line, verdicts
 from pipelines.papers.parts import part_of_rows
-from pipelines.papers.pictures import values_for_share
+from pipelines.papers.pictures import plot_singular_values, values_for_share
 from pipelines.papers.report import Report, write_report
 from pipelines.papers.run import Plan, run_command, run_rows
 
@@ -179,6 +180,19 @@ def test_a_job_of_its_own_is_reported_as_it_prints(tmp_path: Path, monkeypatch: 
     assert json.loads(plain)["output"] == printed and json.loads(plain)["different"] == []
     with pytest.raises(RuntimeError, match=r"tiny_job more ended with 1; its end says:\na   b\n1  <2\na log"):
         run_command(dataclasses.replace(plan, item=dataclasses.replace(item, command=("tiny_job", "more"))))
+
+
+def test_a_long_title_is_in_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr("pipelines.papers.pictures.Figure.savefig", lambda figure, *_, **__: drawn.append(figure))
+    what = "avazu, the file clicks $10_$20.gz, and synthetic clicks of known truth, in the place of the data set"
+    with contextlib.suppress(FileNotFoundError):  # nothing is saved
+        plot_singular_values(tmp_path / "x.png", {"pin_1": np.array([2.0, 1.0])}, what)
+    (figure,) = drawn
+    figure.canvas.draw()
+    title = figure.get_suptitle()
+    assert title.replace("\n", " ").replace("\\", "").endswith(what)
+    assert figure.texts[0].get_window_extent().x1 < figure.bbox.x1
 
 
 def test_what_is_written_is_no_markup() -> None:

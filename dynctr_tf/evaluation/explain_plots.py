@@ -85,7 +85,7 @@ def plot_dynamic_part(path: str | Path, report: DynamicReport) -> None:
         FigureCanvasAgg(figure)
         panels = figure.subplots(len(report.tensors), 2, squeeze=False, height_ratios=heights, width_ratios=(1.0, 1.4))
         figure.suptitle(
-            f"What is generated for {report.rows:,} rows, and by {report.by}",
+            plain_text(f"What is generated for {report.rows:,} rows, and by {report.by}"),
             x=0.012,
             ha="left",
             fontsize=11,
@@ -100,7 +100,7 @@ def plot_dynamic_part(path: str | Path, report: DynamicReport) -> None:
                 chosen, mean - spread, mean + spread, color=MODEL_COLOUR, alpha=0.2, linewidth=0, step="mid"
             )
             left.plot(chosen, mean, drawstyle="steps-mid", color=MODEL_COLOUR, linewidth=1.4)
-            left.set_title(tensor.title, loc="left", fontsize=8.5, color=INK)
+            left.set_title(plain_text(tensor.title), loc="left", fontsize=8.5, color=INK)
             scale = np.where(tensor.spread > 0.0, tensor.spread, np.inf)
             deviations = np.stack([(value.mean - tensor.mean) / scale for value in tensor.values])[:, chosen]
             image = right.imshow(

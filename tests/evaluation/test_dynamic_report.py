@@ -103,8 +103,8 @@ def test_what_is_generated_for_each_field():
 def test_weights_that_are_the_same_for_all_rows_are_said_to_be_so(tmp_path):
     generated, columns = two_tensors()
     constant = GeneratedWeights("gate", "weights", (2,), np.ones((ROWS, 2), np.float32))
-    report = explain_dynamic_part([constant], {"row": columns["row"], "page": columns["page"]})
-    assert report.by == "page" and report.tensors[0].relative_spread == 0.0
+    report = explain_dynamic_part([constant], {"row": columns["row"], "$page_$": columns["page"]})
+    assert report.by == "$page_$" and report.tensors[0].relative_spread == 0.0
     assert "the same for all rows" in report.to_text() and report.unusual[0].same == ROWS - 1
     plot_dynamic_part(tmp_path / "constant.png", report)
     with pytest.raises(ValueError, match="there is nothing to compare by"):

@@ -17,6 +17,7 @@ TABLE_TYPES: tuple[str, ...] = get_args(TableType)
 with a scale for each row."""
 
 _LARGEST_INT8 = 127
+_ROWS_AT_A_TIME = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +66,11 @@ class SmallerTable(tf.Module):
         places, kept = None, values
         if storage.without_zero_rows:
             live = np.flatnonzero(values.any(axis=1))
-            kept = np.concatenate([np.zeros((1, values.shape[1]), np.float32), values[live]])
-            if kept.nbytes + 4 * len(values) < values.nbytes:
+            if 4 * (len(live) + 1) * values.shape[1] + 4 * len(values) < values.nbytes:
+                kept = np.zeros((len(live) + 1, values.shape[1]), np.float32)
+                kept[1:] = values[live]
                 places = np.zeros(len(values), np.int32)
                 places[live] = np.arange(1, len(live) + 1, dtype=np.int32)
-            else:
-                kept = values
         rows, scales = in_fewer_bits(kept, storage.numbers)
         parts = [part for part in (rows, scales, places) if part is not None]
         if sum(_bytes(part) for part in parts) >= values.nbytes:
@@ -102,9 +102,15 @@ def in_fewer_bits(rows: np.ndarray, numbers: str) -> tuple[Any, np.ndarray | Non
         return rows, None
     if numbers == "bfloat16":
         return tf.cast(rows, tf.bfloat16), None
-    scales = np.abs(rows).max(axis=1, keepdims=True, initial=0.0) / np.float32(_LARGEST_INT8)
+    highest, lowest = (extreme(rows, axis=1, keepdims=True, initial=0.0) for extreme in (np.max, np.min))
+    largest = np.maximum(highest, 0.0 - lowest)
+    scales = largest / np.float32(_LARGEST_INT8)
     divisors = np.where(scales > 0, scales, np.float32(1))
-    return np.rint(rows / divisors).astype(np.int8), scales.astype(np.float32)
+    values = np.empty(rows.shape, np.int8)
+    for start in range(0, len(rows), _ROWS_AT_A_TIME):  # all quotients at once would take what the table does
+        part = slice(start, start + _ROWS_AT_A_TIME)
+        values[part] = np.rint(rows[part] / divisors[part])
+    return values, scales.astype(np.float32)
 
 
 def _bytes(part: Any) -> int:

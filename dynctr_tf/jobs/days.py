@@ -132,15 +132,23 @@ class Days:
     def begun(self, rows_key: str, made_of: str) -> int:
         """The number of the next day: that of one with the same rows that was interrupted, or a new one.
 
-        A day that was interrupted and is another one is removed.
+        A day that was interrupted and is another one stays for as long as it can go on, which is until the model has
+        gone on with other rows; then it is removed.
         """
         for number in self.numbers():
             day = self.load(number)
             if day is not None and day.finished:
                 continue
-            if day is not None and (day.rows_key, day.made_of, day.goes_on_from) == (rows_key, made_of, self.head):
-                return number
-            print(f"day {number} was interrupted, and this is another one; it is removed")
+            if day is not None and day.goes_on_from == self.head:
+                if (day.rows_key, day.made_of) == (rows_key, made_of):
+                    return number
+                print(f"day {number} was interrupted, and this is another one; it can go on until this one is done")
+                continue
+            print(f"day {number} was interrupted, and the model has gone on without it; it is removed")
+            if day is not None:
+                rows = encoded_rows(self.settings(number), day.made_of)
+                if rows.is_dir():
+                    remove_folder(rows)
             remove_folder(self.folder(number))
         return max(self.numbers(), default=0) + 1
 
@@ -222,6 +230,11 @@ class Days:
                         remove_folder(self.folder(number) / name)
                 for file in self.folder(number).glob("train_*.npy"):
                     file.unlink()
+
+
+def encoded_rows(settings: JobSettings, made_of: str) -> Path:
+    """The folder of the encoded rows of a day, while it is trained on."""
+    return Path(settings.data.directory) / f"{settings.data.name}-day-{made_of}"
 
 
 def plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from dynctr_tf.evaluation import Evaluation, days_text, evaluate, plot_days
 from dynctr_tf.evaluation.json_records import to_plain
 from dynctr_tf.export import TableStorage, check_export_directory, export_model, roll_back
 from dynctr_tf.export.export_card import CARD
-from dynctr_tf.jobs.days import Day, Days, plain
+from dynctr_tf.jobs.days import Day, Days, encoded_rows, plain
 from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits
 from dynctr_tf.jobs.settings import JobSettings
 from dynctr_tf.jobs.settings_file import write_settings
@@ -192,8 +192,9 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     folder = days.folder(number)
     day = Day(number, before, name, rows_key, made_of)
     if days.load(number) is None:
+        # The day has begun when it has a record, and has its settings then.
+        write_settings(make_folder(folder) / "settings.toml", settings)
         days.save(day)
-        write_settings(folder / "settings.toml", settings)
     else:
         print(f"day {number}, {name}, was interrupted; it goes on")
 
@@ -269,7 +270,7 @@ def _encoded(
     drop_after: int | None,
 ) -> EncodedDataset:
     """Lets the vocabularies grow and encodes the rows, or opens what was encoded before the interruption."""
-    directory = Path(settings.data.directory) / f"{settings.data.name}-day-{made_of}"
+    directory = encoded_rows(settings, made_of)
     with only_process(
         make_folder(directory.parent) / f".{directory.name}.lock", "encodes the same rows", wait_seconds=None
     ):

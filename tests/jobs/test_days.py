@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from dynctr_tf.durable_files import make_folder, write_array, write_json
-from dynctr_tf.jobs.days import KEPT_STATES, Day, Days
+from dynctr_tf.jobs.days import KEPT_STATES, Day, Days, encoded_rows
+from dynctr_tf.jobs.settings import job_settings
+from dynctr_tf.jobs.settings_file import write_settings
 from dynctr_tf.training.run_record import RunRecord
 
 
@@ -40,6 +42,25 @@ def test_of_old_days_the_metrics_stay_and_what_is_large_goes(days: Days) -> None
     with pytest.raises(ValueError, match="state of day 1 of .* is not kept any more"):
         days.training(1)
     assert [day.number for day in days.chain()] == [1, 2]
+
+
+def test_an_interrupted_day_stays_until_the_model_has_gone_on_without_it(
+    days: Days, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days.go_on_from(9)
+    settings = job_settings({"data": {"directory": str(tmp_path)}})
+    write_settings(days.folder(10) / "settings.toml", settings)
+    rows = make_folder(encoded_rows(settings, "made"))
+    assert days.begun("rows 10", "made") == 10
+    assert days.begun("rows 10", "by other settings") == days.begun("others", "made") == 11
+    assert days.begun("rows 10", "made") == 10 and rows.is_dir(), "what was computed of it is still there"
+    assert "it can go on until this one is done" in capsys.readouterr().out
+
+    days.save(Day(11, 9, "another", "others", "made", finished=True))
+    days.go_on_from(11)
+    assert days.begun("rows 10", "made") == 12
+    assert not days.folder(10).exists() and not rows.exists()
+    assert "day 10 was interrupted, and the model has gone on without it; it is removed" in capsys.readouterr().out
 
 
 def test_a_version_is_that_of_a_run_by_what_made_it_and_not_by_the_name_of_its_folder(days: Days) -> None:

@@ -116,8 +116,9 @@ class CalibrationSlices:
         plain = parse_object(text, "report")
         slices = []
         for entry in entry_of(plain, "slices", "report"):
-            entry = {**entry, **{key: as_float(entry[key]) for key in ("predicted", "observed", "lower")}}
-            slices.append(build(CalibrationSlice, {**entry, "upper": math.inf} if entry["upper"] is None else entry))
+            upper = entry_of(entry, "upper", "slice")
+            numbers = {key: as_float(entry_of(entry, key, "slice")) for key in ("predicted", "observed", "lower")}
+            slices.append(build(CalibrationSlice, {**entry, **numbers, "upper": math.inf if upper is None else upper}))
         return cls(as_float(entry_of(plain, "confidence", "report")), tuple(slices))
 
     def save(self, path: str | Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from dynctr_tf.datasets import GivenSplits, TabularFile, column_splits, row_source
 from dynctr_tf.datasets.column_splits import TimeCounts, UserSplit
 from dynctr_tf.datasets.given_splits import check_splits_apart
-from dynctr_tf.datasets.splits import split_rule
+from dynctr_tf.datasets.splits import split_rule, whole_splits
 from dynctr_tf.schema import Feature, Schema
 
 SCHEMA = Schema((Feature("user", "categorical", role="user"),), label="click")
@@ -151,6 +151,10 @@ def test_what_split_by_says():
     ):
         with pytest.raises(ValueError, match=message):
             split_rule(text)
+
+
+def test_numbers_in_the_names_of_folders_are_compared_as_numbers():
+    assert whole_splits(["10", "9", "9b", "1²"], {"train": 0.5, "test": 0.5}, "days") == [1, 0, 1, 0]
 
 
 def test_a_column_that_is_not_in_the_file(tmp_path):

@@ -28,6 +28,9 @@ def test_values_with_few_rows_are_one_slice_and_empty_ones_none():
     no_click = calibration_slices([0, 0, 1], [0.0] * 3, {"c": ["x", "x", "y"]})
     assert np.isnan(no_click.of("c")[0].ratio) and no_click.of("c")[0].upper == np.inf
     assert CalibrationSlices.from_json(no_click.to_json()).to_text() == no_click.to_text()
+    for part in ("upper", "predicted"):
+        with pytest.raises(ValueError, match=f"slice lacks '{part}'"):
+            CalibrationSlices.from_json(no_click.to_json().replace(f'"{part}"', '"other"'))
 
 
 def test_true_predictions_are_seldom_off_and_wrong_ones_are_found(tmp_path):

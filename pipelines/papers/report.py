@@ -110,7 +110,7 @@ def _as_printed(item: Item) -> list[Block]:
 
 
 def _ours(item: Item, measured: Measured) -> Table:
-    """One data set: printed and ours side by side, with intervals, differences and tests."""
+    """One data set: printed and ours side by side, with intervals, differences and tests, as far as there are any."""
     head, rows = ["", "runs"], []
     scores = [column.metric in ("auc", "log_loss") for column in item.columns]
     for column, is_score in zip(item.columns, scores, strict=True):
@@ -125,7 +125,8 @@ def _ours(item: Item, measured: Measured) -> Table:
                 row += [_interval(column, cell), _difference(cell), "" if math.isnan(cell.p) else p_value(cell.p)]
         rows.append(row)
     strong = frozenset(number for number, line in enumerate(measured.lines) if line.name == item.reference)
-    return Table(head, rows, strong)
+    kept = [place for place in range(len(head)) if place == 0 or any(row[place] for row in rows)]
+    return Table([head[place] for place in kept], [[row[place] for place in kept] for row in rows], strong)
 
 
 def _claims(item: Item, measured: Measured) -> list[Block]:
@@ -188,8 +189,8 @@ def blocks_of(report: Report, folder: Path) -> list[Block]:
         if measured.notes:
             blocks += [Heading("Notes", 3), Bullets(measured.notes)]
         if measured.settings:
-            found = [[name, text] for name, text in measured.settings.items()]
-            blocks += [Heading("Settings that were used", 3), Table(["training", "settings"], found)]
+            used = [f"{name}: {text}" for name, text in measured.settings.items()]
+            blocks += [Heading("Settings that were used", 3), Bullets(used)]
     return blocks
 
 

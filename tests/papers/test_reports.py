@@ -17,10 +17,10 @@ from pipelines.compare import Comparison, caption
 from pipelines.papers.descriptions import Item, Paper, PaperData, System, read_column
 from pipelines.papers.document import Bullets, Heading, Paragraph, Printed, Table, to_html, to_markdown
 from pipelines.papers.experiment import Rows, Settings
-from pipelines.papers.measure import Cell, Line, verdicts
+from pipelines.papers.measure import Cell, Line, Measured, verdicts
 from pipelines.papers.parts import part_of_rows
 from pipelines.papers.pictures import plot_singular_values, values_for_share
-from pipelines.papers.report import Report, write_report
+from pipelines.papers.report import Report, blocks_of, write_report
 from pipelines.papers.run import Plan, run_command, run_rows
 
 ITEM = Item(
@@ -180,6 +180,17 @@ def test_a_job_of_its_own_is_reported_as_it_prints(tmp_path: Path, monkeypatch: 
     assert json.loads(plain)["output"] == printed and json.loads(plain)["different"] == []
     with pytest.raises(RuntimeError, match=r"tiny_job more ended with 1; its end says:\na   b\n1  <2\na log"):
         run_command(dataclasses.replace(plan, item=dataclasses.replace(item, command=("tiny_job", "more"))))
+
+
+def test_a_page_has_no_empty_columns_and_settings_that_wrap() -> None:
+    item = dataclasses.replace(ITEM, systems=ITEM.systems[:1], columns=ITEM.columns[:1], printed={})
+    line = Line("LR", (Cell(0.7, 0.69, 0.71),), (None,), 1)
+    measured = Measured("d", "rows", {"train": 10, "test": 5}, 2.0, "f", (line,), settings={"lr": "batch 8"})
+    paper = Paper("dynint", "A paper", "somebody", {})
+    blocks = blocks_of(Report(paper, item, "s.toml", "Ours.", 1, "no search", [measured]), Path())
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    assert table == Table(["", "runs", "ours", "95 % interval"], [["LR", "1", "0.7000", "0.6900 to 0.7100"]], {0})
+    assert Bullets(["lr: batch 8"]) in blocks
 
 
 def test_a_long_title_is_in_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

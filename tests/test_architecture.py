@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,9 @@ def test_schema_and_settings_need_no_tensorflow() -> None:
     code = "import sys, dynctr_tf.schema, dynctr_tf.jobs.settings; print('tensorflow' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert shown.stdout.strip() == "False"
+
+
+def test_each_test_file_has_a_name_of_its_own() -> None:
+    """Pytest imports test files by their base names: of two alike it collects one and ends with an error."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not {name: times for name, times in names.items() if times > 1}

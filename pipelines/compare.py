@@ -91,7 +91,7 @@ def check_options_of_all(settings: JobSettings, variants: Sequence[Variant]) -> 
 
     Args:
         settings: The common settings.
-        variants: The models, of whose options the message names the nearest.
+        variants: The models. The message names the nearest option that one of them has.
 
     Raises:
         ValueError: Such an option, of the models or of their search space, with the nearest one that they have.

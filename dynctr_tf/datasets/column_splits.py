@@ -129,7 +129,7 @@ def _points(text: pa.Array) -> np.ndarray:
     dates = months.astype("datetime64[M]").astype("datetime64[D]") + np.where(usable, day - 1, 0)
     # The 31st of a month that has 30 days would be in the next one.
     usable &= dates.astype("datetime64[M]").astype(np.int64) == months
-    # 2024-01-31-05, an hour in names of folders, is read as that hour: five hours behind UTC the day begins then.
+    # 2024-01-31-05, an hour in names of folders, is read as that hour: five hours west of UTC the day begins then.
     ahead = part("ahead") * 60 + part("further")
     usable &= ahead < 24 * 60
     behind = pc.equal(pc.struct_field(parts, "sign"), "-").fill_null(False).to_numpy(zero_copy_only=False)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from equations import Drawn
 from layer_contract import Case
 
 from dynctr_tf.layers import dynamic
 
-RANDOM = np.random.default_rng(8)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
+floats = Drawn(8).floats
 
 
 def of(layer: Any, *args: Any, **options: Any) -> Any:

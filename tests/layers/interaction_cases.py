@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from equations import Drawn
 from layer_contract import Case
 
 from dynctr_tf import layers
 
-RANDOM = np.random.default_rng(7)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
+floats = Drawn(7).floats
 
 
 FIELD_MAP, VECTORS = floats(5, 4, 6), [floats(5, 6), floats(5, 6)]

@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn
 from tensorflow import keras
 
 from dynctr_tf import layers, stack
 
-RANDOM = np.random.default_rng(5)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
+floats = Drawn(5).floats
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from equations import Drawn
 from layer_contract import Case
 
 from dynctr_tf.layers import FieldSelection, dynamic, sequence
 
-RANDOM = np.random.default_rng(6)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
+DRAWN = Drawn(6)
+floats = DRAWN.floats
 
 
 VECTOR, CONDITION, FIELD_MAP, EACH = floats(5, 6), floats(5, 7), floats(5, 4, 6), floats(5, 4, 7)
 
 SEQUENCE = floats(5, 4, 6)
-WEIGHTS = RANDOM.uniform(0.1, 0.9, size=(5, 4)).astype(np.float32)
+WEIGHTS = DRAWN.random.uniform(0.1, 0.9, size=(5, 4)).astype(np.float32)
 IDS = np.array([[3, 4, 3, 3], [1, 0, 0, 0], [0, 0, 0, 0], [7, 7, 0, 0], [5, 6, 5, 0]], np.int32)
 MASK = {"mask": np.arange(4) < np.array([[4], [1], [0], [2], [3]])}
 

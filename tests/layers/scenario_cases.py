@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from equations import Drawn
 from layer_contract import Case
 
 from dynctr_tf import layers
 from dynctr_tf.layers import dense, dynamic, interaction, scenario
 
-RANDOM = np.random.default_rng(12)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
+floats = Drawn(12).floats
 
 
 def of(layer: Any, *args: Any, **options: Any) -> Any:

@@ -7,16 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn
 
 from dynctr_tf.layers import AdaptiveDense
 
-RANDOM = np.random.default_rng(4)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
+floats = Drawn(4).floats
 X, Z = floats(4, 6), floats(4, 5)
 
 

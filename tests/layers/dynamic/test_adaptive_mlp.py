@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from equations import Drawn
 
 from dynctr_tf.layers import AdaptiveMLP
 
-RANDOM = np.random.default_rng(4)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
+floats = Drawn(4).floats
 X, Z = floats(4, 6), floats(4, 5)
 
 

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-import tensorflow as tf
+from equations import Drawn, close
 
-from dynctr_tf.layers import (
-    CoActionUnit,
-)
+from dynctr_tf.layers import CoActionUnit
 
-RANDOM = np.random.default_rng(21)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-def close(found: Any, expected: Any) -> None:
-    np.testing.assert_allclose(tf.convert_to_tensor(found).numpy(), np.asarray(expected), rtol=2e-4, atol=2e-5)
+floats = Drawn(21).floats
 
 
 @pytest.mark.parametrize("independent", [False, True])

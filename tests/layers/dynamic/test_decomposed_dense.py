@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from equations import Drawn, softmax
 
 from dynctr_tf.layers.dynamic import DecomposedDense
 
-RANDOM = np.random.default_rng(7)
-X, Z = RANDOM.normal(size=(3, 6)).astype(np.float32), RANDOM.normal(size=(3, 4)).astype(np.float32)
-
-
-def randomise(layer: Any) -> dict[str, np.ndarray]:
-    """Gives every weight, biases too, a random value; returns them by name."""
-    layer.set_weights([RANDOM.normal(size=weight.shape).astype(np.float32) for weight in layer.weights])
-    return {weight.name.split("/")[-1].split(":")[0]: np.array(weight) for weight in layer.weights}
-
-
-def softmax(v: np.ndarray) -> np.ndarray:
-    e = np.exp(v - v.max())
-    return e / e.sum()
+DRAWN = Drawn(7)
+randomise = DRAWN.randomise
+X, Z = DRAWN.floats(3, 6), DRAWN.floats(3, 4)
 
 
 @pytest.mark.parametrize("static_kernel", [False, True])

@@ -7,26 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn, softmax
 from tensorflow import keras
 
 from dynctr_tf.layers.dynamic import DynamicConvolution, QueryOperation
 from dynctr_tf.layers.sequence import SequenceContext
 
-RANDOM = np.random.default_rng(9)
-X = RANDOM.normal(size=(4, 5, 3)).astype(np.float32)
-Q = RANDOM.normal(size=(4, 6)).astype(np.float32)
+DRAWN = Drawn(9)
+randomise = DRAWN.randomise
+X = DRAWN.floats(4, 5, 3)
+Q = DRAWN.floats(4, 6)
 LENGTHS = np.array([5, 1, 0, 3])
 MASK = np.arange(5) < LENGTHS[:, None]
-
-
-def randomise(layer: Any) -> dict[str, np.ndarray]:
-    layer.set_weights([RANDOM.normal(size=weight.shape).astype(np.float32) for weight in layer.weights])
-    return {weight.name.split("/")[-1].split(":")[0]: np.array(weight) for weight in layer.weights}
-
-
-def softmax(v: np.ndarray) -> np.ndarray:
-    e = np.exp(v - v.max())
-    return e / e.sum()
 
 
 @pytest.mark.parametrize("form", ["full", "depthwise", "separable"])

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from crossed_maps import X0, D, F, N, X, built, output_of
+from equations import Drawn
 
 from dynctr_tf import stack
 from dynctr_tf.layers import (
@@ -20,35 +22,9 @@ from dynctr_tf.layers import (
 )
 from dynctr_tf.stack import variable_path
 
-RANDOM = np.random.default_rng(11)
-N, F, D, Z = 3, 4, 2, 5
+DRAWN = Drawn(12)
+floats = DRAWN.floats
 DYNAMIC = [DynamicActivation, DynamicGeneratedParameters, DynamicWeightedParameters]
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-X, X0, CONDITION = floats(N, F, D), floats(N, F, D), floats(N, Z)
-
-
-def randomised(layer: Any, *arguments: Any) -> dict[str, np.ndarray]:
-    """Builds the layer, gives every weight random values, and returns these by their last name."""
-    layer(*arguments)
-    layer.set_weights([floats(*weight.shape) for weight in layer.get_weights()])
-    names = [getattr(weight, "path", weight.name).split("/")[-1].split(":")[0] for weight in layer.weights]
-    return dict(zip(names, layer.get_weights(), strict=True))
-
-
-def output_of(layer: Any, fields_last: bool) -> np.ndarray:
-    pair = [m.transpose(0, 2, 1) for m in (X, X0)] if fields_last else [X, X0]
-    output = layer([tf.constant(m) for m in pair], tf.constant(CONDITION)).numpy()
-    return output.transpose(0, 2, 1) if fields_last else output
-
-
-def built(layer: Any, fields_last: bool = False) -> dict[str, np.ndarray]:
-    pair = [m.transpose(0, 2, 1) for m in (X, X0)] if fields_last else [X, X0]
-    return randomised(layer, [tf.constant(m) for m in pair], tf.constant(CONDITION))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +39,7 @@ def built(layer: Any, fields_last: bool = False) -> dict[str, np.ndarray]:
     ids=lambda layer: layer.name,
 )
 def test_a_generator_that_gives_zero_leaves_the_static_layer(layer: Any) -> None:
-    weights = built(layer)
+    weights = built(DRAWN, layer)
     silent = [np.zeros_like(w) if "kernel_" in n or "bias_" in n else w for n, w in weights.items()]
     layer.set_weights(silent)
     static = PolynomialInteraction()

@@ -6,25 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from equations import Drawn, softmax
 
 from dynctr_tf.layers.dynamic import FieldOperation
 from dynctr_tf.layers.interaction import FactorizationMachine
 
-RANDOM = np.random.default_rng(8)
-X, Z = RANDOM.normal(size=(3, 4, 5)).astype(np.float32), RANDOM.normal(size=(3, 2, 6)).astype(np.float32)
+DRAWN = Drawn(8)
+randomise = DRAWN.randomise
+X, Z = DRAWN.floats(3, 4, 5), DRAWN.floats(3, 2, 6)
 MASK = np.array([[True, False], [True, True], [False, True]])
-
-
-def randomise(layer: Any) -> dict[str, np.ndarray]:
-    layer.set_weights([RANDOM.normal(size=weight.shape).astype(np.float32) for weight in layer.weights])
-    named = {weight.name.split("/")[-1].split(":")[0]: np.array(weight) for weight in layer.weights}
-    assert len(named) == len(layer.weights)
-    return named
-
-
-def softmax(v: np.ndarray) -> np.ndarray:
-    e = np.exp(v - v.max())
-    return e / e.sum()
 
 
 def in_loops(w: dict[str, np.ndarray], aggregator: str, projected: bool, z: np.ndarray, mask: np.ndarray) -> np.ndarray:

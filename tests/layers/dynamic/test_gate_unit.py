@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn, arrays, close, relu, sigmoid
+from towers import SCENARIO
 
 from dynctr_tf.layers import (
     MLP,
@@ -17,37 +17,9 @@ from dynctr_tf.layers import (
     PersonalizedMLP,
 )
 
-RANDOM = np.random.default_rng(21)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-X, Z, SCENARIO = floats(7, 5), floats(7, 4), np.array([2, 4, 0, 3, 2, 1, 4], np.int32)
-
-
-def arrays(*weights: Any) -> list[np.ndarray]:
-    return [tf.convert_to_tensor(weight).numpy() for weight in weights]
-
-
-def randomised(layer: Any, *inputs: Any) -> Any:
-    """Calls the layer, and gives it random weights."""
-    layer(*inputs)
-    layer.set_weights([0.5 * floats(*weight.shape) for weight in layer.get_weights()])
-    return layer
-
-
-def close(found: Any, expected: Any) -> None:
-    np.testing.assert_allclose(tf.convert_to_tensor(found).numpy(), np.asarray(expected), rtol=2e-4, atol=2e-5)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-def relu(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, 0)
+DRAWN = Drawn(21)
+floats, randomised = DRAWN.floats, DRAWN.randomised
+X, Z = floats(7, 5), floats(7, 4)
 
 
 def test_gates_that_start_at_zero_leave_the_network() -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn
 
 from dynctr_tf.layers.dynamic import HyperDense
 from dynctr_tf.layers.interaction import CrossLayer
 
-RANDOM = np.random.default_rng(7)
-X, Z = RANDOM.normal(size=(3, 6)).astype(np.float32), RANDOM.normal(size=(3, 4)).astype(np.float32)
-
-
-def randomise(layer: Any) -> dict[str, np.ndarray]:
-    """Gives every weight, biases too, a random value; returns them by name."""
-    layer.set_weights([RANDOM.normal(size=weight.shape).astype(np.float32) for weight in layer.weights])
-    return {weight.name.split("/")[-1].split(":")[0]: np.array(weight) for weight in layer.weights}
+DRAWN = Drawn(7)
+randomise = DRAWN.randomise
+X, Z = DRAWN.floats(3, 6), DRAWN.floats(3, 4)
 
 
 @pytest.mark.parametrize("units", [2, 9])  # either order of products
@@ -59,9 +53,9 @@ def test_cross_layer_is_a_hyper_dense() -> None:
     # In float64, so that what remains is no rounding.
     n, x = 6, X.astype(np.float64)
     cross = CrossLayer(rank=1, dtype="float64")
-    x0 = RANDOM.normal(size=(3, n))
+    x0 = DRAWN.random.normal(size=(3, n))
     cross([x, x0])
-    w, bias = RANDOM.normal(size=n), RANDOM.normal(size=n)
+    w, bias = DRAWN.random.normal(size=n), DRAWN.random.normal(size=n)
     # DCN's first version, x_0 (w^T x) + b + x. DCN-V2's layer of rank 1 with U = w and V = 1 has b inside of
     # the product, so that b is added apart.
     cross.set_weights([w[:, None], np.ones((1, n)), np.zeros(n)])

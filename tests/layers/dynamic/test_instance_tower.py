@@ -7,45 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn, arrays, close, relu
+from towers import run_tower
 
-from dynctr_tf.layers import (
-    InstanceTower,
-)
+from dynctr_tf.layers import InstanceTower
 
-RANDOM = np.random.default_rng(21)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-X, Z, SCENARIO = floats(7, 5), floats(7, 4), np.array([2, 4, 0, 3, 2, 1, 4], np.int32)
-
-
-def arrays(*weights: Any) -> list[np.ndarray]:
-    return [tf.convert_to_tensor(weight).numpy() for weight in weights]
-
-
-def randomised(layer: Any, *inputs: Any) -> Any:
-    """Calls the layer, and gives it random weights."""
-    layer(*inputs)
-    layer.set_weights([0.5 * floats(*weight.shape) for weight in layer.get_weights()])
-    return layer
-
-
-def close(found: Any, expected: Any) -> None:
-    np.testing.assert_allclose(tf.convert_to_tensor(found).numpy(), np.asarray(expected), rtol=2e-4, atol=2e-5)
-
-
-def relu(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, 0)
-
-
-def run_tower(x: np.ndarray, tower: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    for index, (kernel, bias) in enumerate(tower):
-        x = x @ kernel + bias
-        x = np.tanh(x) if index < len(tower) - 1 else x
-    return x
+DRAWN = Drawn(21)
+floats, randomised = DRAWN.floats, DRAWN.randomised
+X, Z = floats(7, 5), floats(7, 4)
 
 
 @pytest.mark.parametrize("rank", [None, 1])

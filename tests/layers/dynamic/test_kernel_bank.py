@@ -7,24 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn
 
 from dynctr_tf.layers.dynamic import DecomposedDense, HyperDense, KernelBank, MixtureOfKernels
 
-RANDOM = np.random.default_rng(7)
-X, Z = RANDOM.normal(size=(3, 6)).astype(np.float32), RANDOM.normal(size=(3, 4)).astype(np.float32)
-
-
-def randomise(layer: Any) -> dict[str, np.ndarray]:
-    """Gives every weight, biases too, a random value; returns them by name."""
-    layer.set_weights([RANDOM.normal(size=weight.shape).astype(np.float32) for weight in layer.weights])
-    return {weight.name.split("/")[-1].split(":")[0]: np.array(weight) for weight in layer.weights}
+DRAWN = Drawn(7)
+randomise = DRAWN.randomise
+X, Z = DRAWN.floats(3, 6), DRAWN.floats(3, 4)
 
 
 @pytest.mark.parametrize(("units", "once"), [(5, True), (30, False)])  # below and above 5 positions x 4 kernels
 @pytest.mark.parametrize("static_kernel", [False, True])
 def test_positions_that_share_a_mixture(units: int, once: bool, static_kernel: bool) -> None:
     layer = KernelBank(units, static_kernel=static_kernel)
-    x = RANDOM.normal(size=(3, 5, 6)).astype(np.float32)
+    x = DRAWN.floats(3, 5, 6)
     layer(x, Z)
     w = randomise(layer)
     kinds = {op.type for op in tf.function(layer).get_concrete_function(x, Z).graph.get_operations()}

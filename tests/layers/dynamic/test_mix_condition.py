@@ -6,16 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from equations import Drawn
 
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP, GroupCondition, MixCondition
 
-RANDOM = np.random.default_rng(4)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
+floats = Drawn(4).floats
 X, Z = floats(4, 6), floats(4, 5)
 
 

@@ -7,29 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn, sigmoid, softmax
 from tensorflow import keras
 
 from dynctr_tf.layers.dense import MLP
 from dynctr_tf.layers.dynamic import DecomposedDense, HyperDense, KernelBank, MixtureOfKernels
 from dynctr_tf.stack import raw_variable
 
-RANDOM = np.random.default_rng(7)
-X, Z = RANDOM.normal(size=(3, 6)).astype(np.float32), RANDOM.normal(size=(3, 4)).astype(np.float32)
-
-
-def randomise(layer: Any) -> dict[str, np.ndarray]:
-    """Gives every weight, biases too, a random value; returns them by name."""
-    layer.set_weights([RANDOM.normal(size=weight.shape).astype(np.float32) for weight in layer.weights])
-    return {weight.name.split("/")[-1].split(":")[0]: np.array(weight) for weight in layer.weights}
-
-
-def softmax(v: np.ndarray) -> np.ndarray:
-    e = np.exp(v - v.max())
-    return e / e.sum()
-
-
-def sigmoid(v: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-v))
+DRAWN = Drawn(7)
+randomise = DRAWN.randomise
+X, Z = DRAWN.floats(3, 6), DRAWN.floats(3, 4)
 
 
 @pytest.mark.parametrize("units", [2, 8])

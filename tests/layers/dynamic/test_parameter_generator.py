@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from dynctr_tf.layers import (
-    ParameterGenerator,
-)
+from dynctr_tf.layers import ParameterGenerator
 
 
 def test_generator_by_hand() -> None:

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import tensorflow as tf
+from equations import Drawn, arrays, close, softmax
 
-from dynctr_tf.layers import (
-    PersonalizedAttention,
-)
+from dynctr_tf.layers import PersonalizedAttention
 
-RANDOM = np.random.default_rng(21)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-X, Z, SCENARIO = floats(7, 5), floats(7, 4), np.array([2, 4, 0, 3, 2, 1, 4], np.int32)
-
-
-def arrays(*weights: Any) -> list[np.ndarray]:
-    return [tf.convert_to_tensor(weight).numpy() for weight in weights]
-
-
-def randomised(layer: Any, *inputs: Any) -> Any:
-    """Calls the layer, and gives it random weights."""
-    layer(*inputs)
-    layer.set_weights([0.5 * floats(*weight.shape) for weight in layer.get_weights()])
-    return layer
-
-
-def close(found: Any, expected: Any) -> None:
-    np.testing.assert_allclose(tf.convert_to_tensor(found).numpy(), np.asarray(expected), rtol=2e-4, atol=2e-5)
-
-
-def softmax(x: np.ndarray) -> np.ndarray:
-    return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+DRAWN = Drawn(21)
+floats, randomised = DRAWN.floats, DRAWN.randomised
+Z = floats(7, 4)
 
 
 def test_personalised_attention_follows_its_equation() -> None:

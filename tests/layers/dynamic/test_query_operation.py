@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn
 
 from dynctr_tf.layers.dynamic import MixtureOfKernels, QueryOperation
 
-RANDOM = np.random.default_rng(9)
-X = RANDOM.normal(size=(4, 5, 3)).astype(np.float32)
-Q = RANDOM.normal(size=(4, 6)).astype(np.float32)
+DRAWN = Drawn(9)
+randomise = DRAWN.randomise
+X = DRAWN.floats(4, 5, 3)
+Q = DRAWN.floats(4, 6)
 LENGTHS = np.array([5, 1, 0, 3])
 MASK = np.arange(5) < LENGTHS[:, None]
-
-
-def randomise(layer: Any) -> dict[str, np.ndarray]:
-    layer.set_weights([RANDOM.normal(size=weight.shape).astype(np.float32) for weight in layer.weights])
-    return {weight.name.split("/")[-1].split(":")[0]: np.array(weight) for weight in layer.weights}
 
 
 def test_query_operation_pools_then_generates() -> None:

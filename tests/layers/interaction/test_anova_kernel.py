@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn, close
 
 from dynctr_tf import layers
 
-RANDOM = np.random.default_rng(11)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-def close(actual: Any, expected: Any) -> None:
-    np.testing.assert_allclose(np.asarray(actual), expected, rtol=2e-4, atol=2e-5)
+floats = Drawn(11).floats
 
 
 @pytest.mark.parametrize("order", [2, 3, 4, 5])

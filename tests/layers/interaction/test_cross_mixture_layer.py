@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn, close, set_weights, softmax
 
 from dynctr_tf import layers
 
-RANDOM = np.random.default_rng(11)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-def with_random_weights(layer: Any, *inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Builds the layer on the inputs, gives it random weights and returns these by name."""
-    layer(list(map(tf.constant, inputs)) if len(inputs) > 1 else tf.constant(inputs[0]))
-    layer.set_weights([RANDOM.normal(0, 0.5, weight.shape) for weight in layer.get_weights()])
-    names = [weight.name.split("/")[-1].split(":")[0] for weight in layer.weights]
-    return dict(zip(names, layer.get_weights(), strict=True))
-
-
-def set_weights(layer: Any, *values: Any) -> None:
-    layer.set_weights([np.array(value, np.float32) for value in values])
-
-
-def close(actual: Any, expected: Any) -> None:
-    np.testing.assert_allclose(np.asarray(actual), expected, rtol=2e-4, atol=2e-5)
-
-
-def softmax(x: np.ndarray) -> np.ndarray:
-    powers = np.exp(x - x.max())
-    return powers / powers.sum()
+DRAWN = Drawn(11)
+floats, with_random_weights = DRAWN.floats, DRAWN.with_random_weights
 
 
 @pytest.mark.parametrize("gate", ["softmax", "sigmoid"])

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from equations import Drawn
 
-from dynctr_tf.layers import (
-    FactorizationMachine,
-)
+from dynctr_tf.layers import FactorizationMachine
 
-RANDOM = np.random.default_rng(3)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
+floats = Drawn(3).floats
 
 
 def test_factorization_machine_sums_all_pairs() -> None:

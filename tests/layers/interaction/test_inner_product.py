@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
+from equations import Drawn, close, pairs_of
 
 from dynctr_tf import layers
 
-RANDOM = np.random.default_rng(11)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-def close(actual: Any, expected: Any) -> None:
-    np.testing.assert_allclose(np.asarray(actual), expected, rtol=2e-4, atol=2e-5)
-
-
-def pairs_of(fields: int) -> list[tuple[int, int]]:
-    return list(itertools.combinations(range(fields), 2))
+floats = Drawn(11).floats
 
 
 def test_inner_product_and_its_gradient_are_those_of_loops() -> None:

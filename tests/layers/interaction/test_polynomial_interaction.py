@@ -5,17 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn
 from tensorflow import keras
 
-from dynctr_tf.layers import (
-    PolynomialInteraction,
-)
+from dynctr_tf.layers import PolynomialInteraction
 
-RANDOM = np.random.default_rng(3)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
+floats = Drawn(3).floats
 
 
 def pin_with_loops(x: np.ndarray, x0: np.ndarray, w: np.ndarray, residual: bool) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn
 
 from dynctr_tf.layers import (
     FieldSumOutput,
@@ -13,11 +14,7 @@ from dynctr_tf.layers import (
     SplitSubspaces,
 )
 
-RANDOM = np.random.default_rng(3)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
+floats = Drawn(3).floats
 
 
 @pytest.mark.parametrize("fields_last", [True, False])

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
+from equations import Drawn, close
+from towers import SCENARIO
 
 from dynctr_tf import stack
-from dynctr_tf.layers import (
-    ScenarioEmbedding,
-)
+from dynctr_tf.layers import ScenarioEmbedding
 
-RANDOM = np.random.default_rng(21)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-X, Z, SCENARIO = floats(7, 5), floats(7, 4), np.array([2, 4, 0, 3, 2, 1, 4], np.int32)
-
-
-def close(found: Any, expected: Any) -> None:
-    np.testing.assert_allclose(tf.convert_to_tensor(found).numpy(), np.asarray(expected), rtol=2e-4, atol=2e-5)
+floats = Drawn(21).floats
 
 
 def test_scenario_embedding_of_unknown_scenarios_is_the_mean() -> None:

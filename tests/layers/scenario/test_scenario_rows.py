@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from equations import Drawn
 
 from dynctr_tf.layers.scenario.scenario_rows import scenario_blocks
 
-RANDOM = np.random.default_rng(21)
-
-
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
+DRAWN = Drawn(21)
+floats = DRAWN.floats
 
 
 # ------------------------------------------------------------------------------------------------- rows by scenario
@@ -20,7 +18,7 @@ def floats(*shape: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("batch", "num_rows", "share"), [(0, 3, 1), (1, 50, 1), (40, 1, 1), (64, 6, 5), (100, 50, 2)])
 def test_blocks_hold_one_scenario_each_and_are_few(batch: int, num_rows: int, share: int) -> None:
-    rows = (RANDOM.integers(0, num_rows, batch) // share).astype(np.int32)
+    rows = (DRAWN.random.integers(0, num_rows, batch) // share).astype(np.int32)
     blocks = scenario_blocks(tf.constant(rows, tf.int32), num_rows)
     x = floats(batch, 3)
     arranged = blocks.arrange(tf.constant(x))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from equations import sigmoid
 
 from dynctr_tf.layers.sequence import (
     Dice,
@@ -12,10 +13,6 @@ from dynctr_tf.layers.sequence import (
 RANDOM = np.random.default_rng(10)
 X = RANDOM.normal(size=(4, 5, 4)).astype(np.float32)
 Q = RANDOM.normal(size=(4, 4)).astype(np.float32)
-
-
-def sigmoid(v: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-v))
 
 
 def test_dice_is_its_formula() -> None:

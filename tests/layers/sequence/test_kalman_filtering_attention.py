@@ -6,22 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from equations import Drawn
 from tensorflow import keras
 
-from dynctr_tf.layers.sequence import (
-    KalmanFilteringAttention,
-)
+from dynctr_tf.layers.sequence import KalmanFilteringAttention
 
-RANDOM = np.random.default_rng(10)
-X = RANDOM.normal(size=(4, 5, 4)).astype(np.float32)
-Q = RANDOM.normal(size=(4, 4)).astype(np.float32)
+DRAWN = Drawn(10)
+randomise = DRAWN.randomise
+X = DRAWN.floats(4, 5, 4)
+Q = DRAWN.floats(4, 4)
 IDS = np.array([[1, 2, 1, 1, 3], [4, 0, 0, 0, 0], [0, 0, 0, 0, 0], [5, 5, 5, 0, 0]], np.int32)
 LENGTHS = np.array([5, 1, 0, 3])
 MASK = np.arange(5) < LENGTHS[:, None]
-
-
-def randomise(layer: Any) -> None:
-    layer.set_weights([RANDOM.normal(size=weight.shape).astype(np.float32) for weight in layer.weights])
 
 
 def two_layers(x: np.ndarray, network: Any) -> np.ndarray:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynctr_tf.layers.sequence import (
-    SelfAttentionEncoder,
-)
+from dynctr_tf.layers.sequence import SelfAttentionEncoder
 
 RANDOM = np.random.default_rng(10)
 X = RANDOM.normal(size=(4, 5, 4)).astype(np.float32)

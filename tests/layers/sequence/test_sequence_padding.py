@@ -72,7 +72,7 @@ def test_padding_never_changes_an_output(name: str, training: bool) -> None:
     [
         (lambda: KalmanFilteringAttention(kind="frequency"), "freq"),
         (lambda: KalmanFilteringAttention(kind="freq")([Q, X]), "key_ids"),
-        (lambda: KalmanFilteringAttention(num_heads=3)([Q, X]), "units"),
+        (lambda: KalmanFilteringAttention(num_heads=3)([Q, X]), "value_dim"),
         (lambda: AttentionGRU(kind="aigru"), "augru"),
         (lambda: TargetAttention(()), "hidden_units"),
         (lambda: TargetAttention()([Q[:, :2], X]), "one known width"),

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from equations import Drawn, sigmoid, softmax
 
-from dynctr_tf.layers.sequence import (
-    TargetAttention,
-)
+from dynctr_tf.layers.sequence import TargetAttention
 
-RANDOM = np.random.default_rng(10)
-X = RANDOM.normal(size=(4, 5, 4)).astype(np.float32)
-Q = RANDOM.normal(size=(4, 4)).astype(np.float32)
+DRAWN = Drawn(10)
+randomise = DRAWN.randomise
+X = DRAWN.floats(4, 5, 4)
+Q = DRAWN.floats(4, 4)
 LENGTHS = np.array([5, 1, 0, 3])
 MASK = np.arange(5) < LENGTHS[:, None]
-
-
-def randomise(layer: Any) -> None:
-    layer.set_weights([RANDOM.normal(size=weight.shape).astype(np.float32) for weight in layer.weights])
-
-
-def softmax(v: np.ndarray) -> np.ndarray:
-    e = np.exp(v - v.max())
-    return e / e.sum()
-
-
-def sigmoid(v: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-v))
 
 
 @pytest.mark.parametrize("normalise", [False, True])

@@ -51,6 +51,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dcn_v2_mix": {"embedding.dim": 4, "deep.units": (8, 4), "rank": 3, "num_experts": 2},
     "crossmix": {"embedding.dim": 4, "rank": 3, "num_experts": 2},
     "pnn": {"embedding.dim": 4, "deep.units": (8, 4), "product": "both", "outer_kind": "kernel"},
+    "pnn_both": {"embedding.dim": 4, "deep.units": (8, 4)},
     "xdeepfm": {"embedding.dim": 4, "deep.units": (8, 4), "cin_units": (3, 2)},
     "cin": {"embedding.dim": 4, "cin_units": (3, 2)},
     "autoint": {"embedding.dim": 4, "head_dim": 3},

@@ -69,13 +69,23 @@ def pnn(
     return keras.Model(inputs, deep.logit(keras.layers.Concatenate(name="concatenate")(parts)), name=name)
 
 
+_TITLE = "Product-based Neural Networks for User Response Prediction"
 ENTRIES = (
     ModelEntry(
         "pnn",
         pnn,
-        title="Product-based Neural Networks for User Response Prediction",
+        title=_TITLE,
         paper="arXiv 1611.00144",
         equation="sections III-A to III-C",
         search_space=MappingProxyType({**EMBEDDING, **DENSE, "product": Choice(("inner", "outer", "both"))}),
+    ),
+    ModelEntry(
+        "pnn_both",
+        pnn,
+        title=_TITLE,
+        paper="arXiv 1611.00144",
+        equation="sections III-A to III-C, with both products",
+        fixed=MappingProxyType({"product": "both"}),
+        search_space=MappingProxyType({**EMBEDDING, **DENSE}),
     ),
 )

@@ -108,7 +108,8 @@ class OptimizerSettings:
     name: str = _setting(
         "default",
         "row_wise_adagrad (row-wise Adagrad on embeddings, Adam on the rest), group_ftrl (G-FTRL on embeddings, FTRL "
-        "on the rest), lazy_adam, adam, sparse_adagrad, or Keras' own such as keras.adamw; default: the model's",
+        "on the rest), lazy_adam, adam, sparse_adagrad, Keras' own such as keras.adamw, or on TensorFlow 2.15 those of "
+        "tensorflow-addons such as tfa:LazyAdam; default: the model's",
     )
     options: dict[str, Any] = _setting({}, "options of the optimizer, such as learning_rate")
     schedule: Literal["constant", "cosine", "step"] = _setting(

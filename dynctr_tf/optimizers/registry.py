@@ -112,6 +112,8 @@ OPTIMIZERS: Mapping[str, OptimizerEntry] = MappingProxyType(
 
 # The optimizers themselves say what to use instead of these.
 _REFUSED_WITH_ADVICE = ("weight_decay", "use_ema", "gradient_accumulation_steps", "loss_scale_factor")
+# Those of others that read and write the rows of the batch alone.
+_OF_THE_BATCH = ("addons.lazyadam",)
 _FOREIGN_SPACE: SearchSpace = MappingProxyType({"learning_rate": LogUniform(1e-4, 1e-2)})
 
 
@@ -149,10 +151,11 @@ def optimizer_entry(name: str) -> OptimizerEntry:
 
     Args:
         name: One of the library's names, or `keras.` or `addons.` with the lower-case name of a class of Keras or, on
-            its stack, of tensorflow-addons, such as `keras.adamw`.
+            its stack, of tensorflow-addons, such as `keras.adamw`. `tfa:LazyAdam` stands for `addons.lazyadam`.
 
     Raises:
-        ValueError: There is no optimizer of this name; the message names the nearest.
+        ValueError: There is no optimizer of this name; the message names the nearest, and says so where it is one of
+            tensorflow-addons, which this stack does not have.
 
     Example:
 
@@ -161,10 +164,19 @@ def optimizer_entry(name: str) -> OptimizerEntry:
     """
     if name in OPTIMIZERS:
         return OPTIMIZERS[name]
-    room, _, short = str(name).partition(".")
-    found = _foreign_classes(room).get(short.lower()) if short else None
+    written = str(name)
+    if written.lower().startswith("tfa:"):
+        written = f"addons.{written[len('tfa:') :]}"
+    room, _, short = written.partition(".")
+    classes = _foreign_classes(room) if short else {}
+    if room == "addons" and not classes:
+        raise ValueError(
+            f"The optimizer {name!r} is of tensorflow-addons, which runs on TensorFlow 2.15 alone. Take one that this "
+            f"stack has: {', '.join(OPTIMIZERS)}, or one of Keras, such as keras.adamw."
+        )
+    found = classes.get(short.lower())
     if found is None:
-        raise ValueError(unknown_name_message("optimizer", str(name), optimizer_names()))
+        raise ValueError(unknown_name_message("optimizer", written, optimizer_names()))
     return OptimizerEntry(
         f"{room}.{short.lower()}", found, f"{found.__name__} of {room}", search_space=_FOREIGN_SPACE, foreign=True
     )
@@ -242,7 +254,8 @@ def make_optimizer(
     """Makes an optimizer by its name.
 
     Optimizers of Keras and of tensorflow-addons come inside a `CompositeOptimizer`. It sums the gradients of ids that
-    repeat, because not all of them do so. A warning says that they read and write whole tables.
+    repeat, because not all of them do so. A warning says that they read and write whole tables, which all but
+    `addons.lazyadam` do.
 
     Args:
         name: As in `optimizer_entry`.
@@ -273,11 +286,12 @@ def make_optimizer(
     except TypeError as error:
         raise ValueError(f"Options of the optimizer {entry.name!r}: {error}.") from error
     if entry.foreign:
-        warnings.warn(
-            f"{entry.name} reads and writes the whole embedding table, and its state, in each step; row_wise_adagrad, "
-            "lazy_adam and group_ftrl touch the rows of the batch alone.",
-            stacklevel=2,
-        )
+        if entry.name not in _OF_THE_BATCH:
+            warnings.warn(
+                f"{entry.name} reads and writes the whole embedding table, and its state, in each step; "
+                "row_wise_adagrad, lazy_adam and group_ftrl touch the rows of the batch alone.",
+                stacklevel=2,
+            )
         optimizer = CompositeOptimizer([(".*", optimizer)])
     if schedule is None:
         return optimizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import keras_tuner
 import numpy as np
@@ -95,6 +96,34 @@ def test_addons_own_are_there_on_their_stack():
     assert "addons.lamb" in optimizer_names()
     with pytest.warns(UserWarning, match="addons.lamb reads"):
         assert isinstance(make_optimizer("addons.lamb", batch_size=8), CompositeOptimizer)
+    entry = optimizer_entry("tfa:LazyAdam")
+    assert entry.name == "addons.lazyadam" == optimizer_entry("TFA:lazyadam").name
+    assert entry.make.__module__.startswith("tensorflow_addons.")
+    with pytest.raises(ValueError, match="Unknown optimizer: 'addons.LazyAdm'. Did you mean 'addons.lazyadam'"):
+        optimizer_entry("tfa:LazyAdm")
+
+
+@pytest.mark.skipif(stack.KERAS_3, reason="tensorflow-addons needs TensorFlow 2.15")
+def test_lazy_adam_of_addons_touches_the_rows_of_the_batch_alone():
+    pytest.importorskip("tensorflow_addons")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is none of those that are warned of
+        optimizer = make_optimizer("tfa:LazyAdam", {"learning_rate": 0.1}, batch_size=8)
+    table = tf.Variable(np.ones((4, 2), np.float32), name="embedding/table")
+    ids = ([1, 1], [2])
+    for step in ids:
+        rows = tf.ones((len(step), 2))
+        optimizer.apply_gradients([(tf.IndexedSlices(rows, tf.constant(step), tf.constant([4, 2])), table)])
+    # Adam's first step is as long as the rate; momentum would move row 1 in the second step too.
+    np.testing.assert_allclose(table.numpy()[1], 0.9, rtol=1e-5)
+    assert (table.numpy()[[0, 3]] == 1.0).all() and (table.numpy()[2] < 1.0).all()
+
+
+@pytest.mark.skipif(not stack.KERAS_3, reason="on the other stacks tensorflow-addons may be there")
+@pytest.mark.parametrize("name", ["tfa:LazyAdam", "addons.lazyadam"])
+def test_optimizers_of_addons_say_where_they_run(name):
+    with pytest.raises(ValueError, match=f"'{name}' is of tensorflow-addons, which runs on TensorFlow 2.15 alone"):
+        optimizer_entry(name)
 
 
 def test_a_search_trains_with_what_a_training_trains_with():

@@ -119,7 +119,8 @@ def run_item(arguments: argparse.Namespace) -> list[Path]:
     if item.kind == "command":
         report = Report(paper, item, "", "", 1, "", (), output=run_command(plan))
     else:
-        rows = rows_of(item, settings, _files(arguments.data), plan.output, sample=arguments.sample)
+        given = _files(arguments.data)
+        rows = rows_of(item, settings, given, plan.output, sample=arguments.sample, only=arguments.only)
         print(f"{item.name} with {settings.file.name}: {settings.first_line}")
         for one in rows:
             check_rows(plan, one)
@@ -175,6 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     running.add_argument("item", help="such as dynint/table-1, see list")
     running.add_argument("--data", nargs="+", default=[], metavar="NAME=PATH", help="files of the data sets, see list")
     running.add_argument("--sample", action="store_true", help="small rows, in minutes, with settings of ours")
+    running.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="run these data sets of the table alone (default all)"
+    )
     running.add_argument("--seeds", type=int, help="trainings of each model (default: those of the settings)")
     running.add_argument(
         "--trials", type=int, help="draw so many sets of hyper-parameters in place of the grid; 0: none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,9 @@ def merge(*tables: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def rows_of(item: Item, settings: Settings, given: Mapping[str, str], folder: Path, *, sample: bool) -> list[Rows]:
+def rows_of(
+    item: Item, settings: Settings, given: Mapping[str, str], folder: Path, *, sample: bool, only: Sequence[str] = ()
+) -> list[Rows]:
     """Finds the rows of each data set of a table.
 
     Args:
@@ -165,22 +167,27 @@ def rows_of(item: Item, settings: Settings, given: Mapping[str, str], folder: Pa
         given: Files by data set, as the user gives them; with them, those alone are run.
         folder: Where rows are written that stand in the place of samples.
         sample: Whether samples do, and made rows where there are none, for what is not given.
+        only: The data sets that are run. Default none: all.
 
     Raises:
-        ValueError: A data set that the table does not have; none given, and no samples wanted.
+        ValueError: A data set that the table does not have; none given, and no samples wanted; a file that is given of
+            a data set that is not run.
     """
     from dynctr_tf.datasets.real_rows import real_rows
 
-    for name in given:
+    for name in (*given, *only):
         if name not in item.data:
             raise ValueError(unknown_name_message(f"data set of {item.name}", name, item.data))
+    chosen = [name for name in item.data if name in only] if only else item.data
+    if left := [name for name in given if name not in chosen]:
+        raise ValueError(f"--data gives {', '.join(left)}, but --only runs {', '.join(chosen)} alone.")
     if not given and not sample:
         raise ValueError(
             f"{item.name} needs the files of its data sets: --data {' '.join(f'{name}=PATH' for name in item.data)}; "
             "some of them do, or --sample for small rows. `python -m pipelines.papers list` says which files."
         )
     found = []
-    for name in item.data:
+    for name in chosen:
         section = dict(settings.data[name])
         where = section.pop("sample", "none")
         if name in given:

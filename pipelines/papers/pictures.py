@@ -91,10 +91,11 @@ def plot_singular_values(path: Path, values: Mapping[str, np.ndarray], what: str
     size = len(next(iter(values.values())))
     random = np.linalg.svd(np.random.default_rng(0).uniform(-1.0, 1.0, (size, size)), compute_uv=False)
     for number, (name, own) in enumerate(values.items()):
-        axes.plot(np.arange(1, size + 1), own / own[0], color=_COLOURS[number % len(_COLOURS)], label=name)
+        colour, width = _COLOURS[number % len(_COLOURS)], max(1.2, 4.2 - 1.5 * number)  # so that equal ones show
+        axes.plot(np.arange(1, size + 1), own / own[0], color=colour, linewidth=width, label=name)
     axes.plot(np.arange(1, size + 1), random / random[0], color=MUTED, linestyle="--", label="random start")
     axes.set_ylim(0.0, 1.05)
-    label_axes(axes, "singular value", "share of the largest")
+    label_axes(axes, "number of the singular value", "share of the largest")
     axes.legend(frameon=False, fontsize=9)
     with new_file(path) as partial:
         figure.savefig(partial, dpi=130, facecolor="white")

@@ -113,8 +113,9 @@ def _ours(item: Item, measured: Measured) -> Table:
     """One data set: printed and ours side by side, with intervals, differences and tests, as far as there are any."""
     head, rows = ["", "runs"], []
     scores = [column.metric in ("auc", "log_loss") for column in item.columns]
-    for column, is_score in zip(item.columns, scores, strict=True):
-        head += [f"{_title(column)}, printed", "ours"]
+    for place, (column, is_score) in enumerate(zip(item.columns, scores, strict=True)):
+        has_printed = any(line.printed[place] is not None for line in measured.lines)
+        head += [f"{_title(column)}, printed", "ours" if has_printed else _title(column)]
         head += ["95 % interval", f"difference to {item.reference}", "p"] if is_score else []
     for line in measured.lines:
         row = [line.name, str(line.runs)]
@@ -201,7 +202,7 @@ def _differences(report: Report) -> list[str]:
         total = sum(measured.counts.values())
         whole = f"; the whole data set has {paper.rows:,} rows of {paper.fields} fields ({paper.file})" if paper else ""
         lines.append(f"{measured.data}: {measured.what}, {total:,} rows{whole}.")
-    lines += [f"{name}: not run; it needs --data {name}=PATH." for name in report.absent]
+    lines += [f"{name}: not run here; --data {name}=PATH runs it on the whole data." for name in report.absent]
     lines.append(f"Settings ({report.settings_file}): {report.settings}")
     lines.append(f"{report.seeds} training seed{'s' if report.seeds != 1 else ''} of each model; {report.trials}.")
     lines.append(

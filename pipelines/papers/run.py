@@ -262,8 +262,10 @@ def _pictures(plan: Plan, measured: Measured, comparison: Comparison) -> dict[st
         plot_singular_values(path, values, f"{measured.data}, {measured.what}")
         needed = {layer: values_for_share(own) for layer, own in values.items()}
         size = len(next(iter(values.values())))
-        words = ", ".join(f"{count} of {size} in {layer}" for layer, count in needed.items())
-        found[path.name] = f"{measured.data}: 90 % of the squared sum is held by {words} singular values."
+        words = ", ".join(f"{count} of {layer}" for layer, count in needed.items())
+        found[path.name] = (
+            f"{measured.data}: of {size} singular values the largest hold 90 % of the squared sum; it takes {words}."
+        )
     return found
 
 

@@ -120,6 +120,13 @@ def test_jobs_of_their_own_are_there_and_write_where_they_are_told(capsys: pytes
         assert ended.value.code == 0 and "--output OUTPUT" in capsys.readouterr().out
 
 
+def test_some_data_sets_of_a_table_are_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DYNCTR_DATA", str(tmp_path))  # no samples: rows are made
+    item, settings = find_item("dynint/table-1"), Settings.read("dynint", sample=True)
+    rows = rows_of(item, settings, {}, tmp_path, sample=True, only=["ipinyou", "avazu"])
+    assert [one.name for one in rows] == ["avazu", "ipinyou"]  # in the table's order
+
+
 def test_the_papers_ranges() -> None:
     item = find_item("dynint/table-1")
     settings = Settings.read("dynint", sample=False)
@@ -156,7 +163,7 @@ def test_an_option_that_no_model_has_is_refused_in_the_settings_of_all() -> None
     for common in ({"model": {"deep": {"unit": [8]}}}, {"search": {"space": {"model": {"deep": {"unit": [[8]]}}}}}):
         wrong = dataclasses.replace(settings, common=merge(settings.common, common))
         with pytest.raises(ValueError, match="PNN of dynint/table-2.*'deep.unit'. Did you mean 'deep.units'"):
-            wrong.of_system(item, item.system("PNN"), "pnn", rows)
+            wrong.of_system(item, item.system("PNN"), "pnn_both", rows)
 
 
 def test_what_is_wrong_is_said_before_the_first_training(
@@ -181,6 +188,11 @@ def test_what_is_given_is_checked() -> None:
         rows_of(item, settings, {"crito": "x"}, Path(), sample=False)
     with pytest.raises(ValueError, match="needs the files of its data sets: --data criteo=PATH"):
         rows_of(item, settings, {}, Path(), sample=False)
+    with pytest.raises(ValueError, match="Unknown data set of dynint/table-2: 'avazu'"):
+        rows_of(item, settings, {}, Path(), sample=True, only=["avazu"])
+    wide = find_item("dynint/table-1")
+    with pytest.raises(ValueError, match="--data gives criteo, but --only runs avazu alone"):
+        rows_of(wide, settings, {"criteo": "x"}, Path(), sample=True, only=["avazu"])
     with pytest.raises(ValueError, match="Unknown paper: 'dynit'. Did you mean 'dynint'"):
         find_item("dynit/table-1")
     with pytest.raises(ValueError, match="Unknown table or figure of dynint: 'table-11'. Did you mean 'table-1'"):

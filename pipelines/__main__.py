@@ -17,6 +17,7 @@ from dynctr_tf.nearest import nearest_name
 from dynctr_tf.version import __version__
 
 JOBS = (
+    "prepare",
     "train",
     "tune",
     "compare",
@@ -34,6 +35,7 @@ JOBS = (
     "benchmarks.daily_updates",
     "benchmarks.gain_picture",
     "benchmarks.scoring",
+    "benchmarks.preparation",
     "benchmarks.serving",
     "papers",
     "papers.parameter_counts",

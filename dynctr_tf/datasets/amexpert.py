@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
@@ -89,6 +90,12 @@ def _layout(path: Path) -> AmExpertLayout:
     raise ValueError(f"{path}, line 1: expected the columns {wanted}, got {header}. Give train.csv of AmExpert 2018.")
 
 
+def _derive(time: str, cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], list[Problem]]:
+    problems = refuse_unlike(time, cells[time], r"\S+ ([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?", "a time with HH:MM")
+    hour = pc.struct_field(pc.extract_regex(cells[time], r" (?P<hour>\d{1,2}):"), "hour")
+    return {"hour_of_day": pc.utf8_lpad(hour, 2, "0")}, problems
+
+
 def amexpert_rows(
     path: str | Path | None = None,
     *,
@@ -126,18 +133,12 @@ def amexpert_rows(
     file = real_rows("amexpert_adclick", "day0706_natural_77k.csv.gz") if path is None else Path(path)
     layout = _layout(file)
     time = _TIME[layout]
-
-    def derive(cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], list[Problem]]:
-        problems = refuse_unlike(time, cells[time], r"\S+ ([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?", "a time with HH:MM")
-        hour = pc.struct_field(pc.extract_regex(cells[time], r" (?P<hour>\d{1,2}):"), "hour")
-        return {"hour_of_day": pc.utf8_lpad(hour, 2, "0")}, problems
-
     schema = amexpert_schema(layout=layout, min_count=min_count)
     return DerivedTabularFile(
         file,
         schema,
         read=(schema.label, time, *_FEATURES[layout]),
-        derive=derive,
+        derive=functools.partial(_derive, time),
         splits=shares,
         on_bad_row=on_bad_row,
         split_by=split_by,

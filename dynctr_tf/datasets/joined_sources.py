@@ -91,5 +91,5 @@ class JoinedSources:
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once."""
         for source, places in zip(self._sources, self._places, strict=True):
-            for columns, splits in source.batches():
+            for columns, splits, _ in source.batches():
                 yield RowBatch(columns, places[splits])

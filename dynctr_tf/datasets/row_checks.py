@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +49,11 @@ class BadRowError(ValueError):
         self.line = line
         self.column = column
         self.reason = reason
+        self._given = (path, place, line, column, reason, detail, advice)
+
+    def __reduce__(self) -> tuple[type[BadRowError], tuple[Any, ...]]:
+        # So that a process can send it to another.
+        return type(self), self._given
 
 
 class Problem(NamedTuple):

@@ -24,10 +24,13 @@ class RowBatch(NamedTuple):
             `float32`, 0 or 1, or between where the schema's labels are soft, never null; weight (of several
             impressions: their number) and true probability `float64`, never null.
         splits: int8 `(rows,)`: for each row the index of its split in `RowSource.split_names`.
+        rows: uint64 `(rows,)`: numbers of the rows, which do not depend on how they are read. Default `None`: they are
+            counted from the first.
     """
 
     columns: pa.RecordBatch
     splits: np.ndarray
+    rows: np.ndarray | None = None
 
 
 class RowSource(Protocol):

@@ -60,8 +60,10 @@ ON_BAD_ROW: tuple[str, ...] = get_args(OnBadRow)
 
 _BLOCK_BYTES = 2 << 20
 _PARQUET_ROWS = 65_536
-# So many files are read one by a process; of fewer, parts of each.
+# So many files are read one by a process, those that are small; of fewer or larger ones, parts of each.
 _MANY_FILES = 16
+_WHOLE_BYTES = 32 << 20
+_LABELS_KEPT = 10_000
 _START_BYTES = 1 << 16
 _MANY_BAD = 0.3
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -101,12 +103,14 @@ class Piece(NamedTuple):
         first_row: The number of its first row in the file.
         block: The text that holds the rows. Default `None`.
         groups: The groups of rows of a Parquet file. Default none.
+        nbytes: How large it is about; compressed where the file is and the piece is all of it. Default 0: not known.
     """
 
     part: int
     first_row: int
     block: Block | None = None
     groups: tuple[int, ...] = ()
+    nbytes: int = 0
 
 
 @dataclasses.dataclass
@@ -350,6 +354,26 @@ class TabularFile:
         return tuple(file if file.partitions or file.local is None else file.local for file in self._all_files)
 
     @property
+    def all_files(self) -> tuple[RowFile, ...]:
+        """The files that are read, with the columns that their folders give."""
+        return self._all_files
+
+    @property
+    def options_of_rows(self) -> dict[str, Any]:
+        """All that decides which rows are read of the files, in which splits, as JSON has it."""
+        dialect = [self._dialect.delimiter, self._dialect.quote] if not self._parquet else None
+        return {
+            "schema": self._schema.to_json(),
+            "missing_values": list(self.missing_values),
+            "splits": [dict(self._random.shares), self.split_by, self._random.seed],
+            "on_bad_row": self.on_bad_row,
+            "encoding": self.encoding,
+            "dialect": dialect,
+            "columns": None if self._parquet or self._json else [list(self.column_names), self._given_names],
+            "partitions": [list(file.partitions) for file in self._all_files],
+        }
+
+    @property
     def _name(self) -> str:
         """What messages about all rows call the source."""
         if len(self._parts) == 1:
@@ -374,21 +398,22 @@ class TabularFile:
     def pieces(self) -> Iterator[Piece]:
         """Cuts the rows into pieces that can be read apart, by other processes too, which get a copy of this source.
 
-        Text is cut here, so that numbers and lines of rows are known; a file of several is one piece where there are
-        many, and groups of rows are of a Parquet file. Where rows are split by a column or by their order, that is
-        looked at first; copies of the source are to be made after the first piece has been given.
+        Text is cut here, so that numbers and lines of rows are known; of many files a small one is one piece, and
+        groups of rows are of a Parquet file. Where rows are split by a column or by their order, that is looked at
+        first; copies of the source are to be made after the first piece has been given.
         """
         self._split()
-        whole = len(self._parts) >= _MANY_FILES
+        many = len(self._parts) >= _MANY_FILES
         for number, part in enumerate(self._parts):
-            if part._parquet and not whole:
+            size = self._states[part.path.path].size
+            if many and size <= _WHOLE_BYTES:
+                yield Piece(number, 0, nbytes=size)
+            elif part._parquet:
                 yield from part._groups(number)
-            elif whole:
-                yield Piece(number, 0)
             else:
                 row = 0
                 for block in part._blocks():
-                    yield Piece(number, row, block)
+                    yield Piece(number, row, block, nbytes=len(block.data))
                     row += part._num_rows_of(block)
 
     def read_piece(self, piece: Piece, found: Findings) -> Iterator[RowBatch]:
@@ -411,16 +436,19 @@ class TabularFile:
         """Makes the schema's columns of raw rows and puts each row into its split."""
         part = self._parts[number]
         if found.labels is None and self._schema.label in self._wanted:
-            found.labels = rows.raw[self._wanted.index(self._schema.label)]
+            labels = rows.raw[self._wanted.index(self._schema.label)]
+            # A copy, which does not keep the whole column.
+            found.labels = labels.take(pa.array(np.arange(min(_LABELS_KEPT, len(labels)))))
         columns, problems = self._typed(rows.raw[: len(self._columns_of_file())])
         problems += rows.problems
+        numbers = rows.numbers.astype(np.uint64) + (np.uint64(number) << np.uint64(40))
         splits, unsplit = self._assigned(number, split, rows)
         problems += unsplit
         if problems or rows.malformed:
             if self.on_bad_row == "error":
                 part._refuse(rows, problems)
             kept = self._kept(rows, problems, found.skipped)
-            columns, splits = columns.filter(pa.array(kept)), splits[kept]
+            columns, splits, numbers = columns.filter(pa.array(kept)), splits[kept], numbers[kept]
         if not columns.num_rows:
             return None
         found.rows += columns.num_rows
@@ -428,7 +456,7 @@ class TabularFile:
         if self._schema.row_weight is not None:
             own = columns.column(self._schema.row_weight).to_numpy(zero_copy_only=False)[splits == 0]
             found.weight += float(own.astype(np.float32).sum(dtype=np.float64))
-        return RowBatch(columns, splits)
+        return RowBatch(columns, splits, numbers)
 
     def finish(self, found: Findings) -> None:
         """Ends a reading of all rows: refuses what only all of them show, and keeps how many they are.
@@ -486,14 +514,15 @@ class TabularFile:
     def _groups(self, number: int) -> Iterator[Piece]:
         """Cuts a Parquet file into groups of rows that are about as large as a batch, or larger."""
         with self._opened_parquet() as file:
-            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        first, row, groups = 0, 0, []
-        for group, size in enumerate(sizes):
+            metadata = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
+            sizes = [(group.num_rows, group.total_byte_size) for group in metadata]
+        first, row, groups, nbytes = 0, 0, [], 0
+        for group, (size, size_bytes) in enumerate(sizes):
             groups.append(group)
-            row += size
+            row, nbytes = row + size, nbytes + size_bytes
             if row - first >= _PARQUET_ROWS or group == len(sizes) - 1:
-                yield Piece(number, first, groups=tuple(groups))
-                first, groups = row, []
+                yield Piece(number, first, groups=tuple(groups), nbytes=nbytes)
+                first, groups, nbytes = row, [], 0
 
     def _split(self) -> _Split:
         if self._part_splits is not None or self.split_by == "random":

@@ -34,7 +34,7 @@ def examples(
     schema = source.schema
     scalars = [name for name in (schema.label, schema.row_weight, schema.true_probability) if name is not None]
     start = 0
-    for columns, splits in source.batches():
+    for columns, splits, _ in source.batches():
         rows = np.flatnonzero(splits == wanted)
         if len(rows):
             kept = columns.take(rows)

@@ -8,17 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from dynctr_tf.durable_files import check_file, checksum_of, write_bytes
+from dynctr_tf.durable_files import check_file, file_checksum, new_file
 
 
 def write_arrow(path: Path, table: pa.Table) -> dict[str, Any]:
     """Writes a table and returns what `read_arrow` has to know of the file: its size and its checksum."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    content = sink.getvalue()
-    write_bytes(path, content)
-    return {"bytes": content.size, "checksum": checksum_of(content)}
+    with new_file(path) as partial:
+        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        return {"bytes": partial.stat().st_size, "checksum": file_checksum(partial)}
 
 
 def read_arrow(path: Path, known: Mapping[str, Any], advice: str) -> pa.Table:
@@ -33,8 +31,8 @@ def read_arrow(path: Path, known: Mapping[str, Any], advice: str) -> pa.Table:
         DamagedFileError: The file is absent or not what was written.
     """
     check_file(path, known["bytes"], known["checksum"], advice)
-    with pa.OSFile(str(path)) as stream, pa.ipc.open_file(stream) as reader:
-        return reader.read_all()
+    # Mapped, so that processes which look up the same values have them in memory once.
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def array_of(table: pa.Table, column: str) -> pa.Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,108 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import tensorflow as tf
-from tqdm import tqdm
 
 from dynctr_tf.durable_files import (
     DamagedFileError,
     check_file,
-    checksum_of,
-    make_folder,
-    new_folder,
     read_json,
-    remove_abandoned,
-    write_inside,
-    write_json,
 )
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, feature_key
 from dynctr_tf.encoding.encoder import Encoder
-from dynctr_tf.encoding.read_ahead import read_ahead
+from dynctr_tf.encoding.row_writer import ENCODER, FORMAT, INDEX, ROWS_PER_BLOCK, Column, write_encoded_rows
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Schema
 
 if TYPE_CHECKING:
     from dynctr_tf.datasets.row_source import RowSource
 
-_FORMAT = 2
-_INDEX = "index.json"
-_ENCODER = "encoder"
-_ROWS_PER_BLOCK = 1 << 16
 _BYTES_PER_NUMBER = 4
 _GATHERED_ROWS = 1 << 14
 _KEY_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing: odd, its bits spread
 # Nothing here branches on tensors; the rewriting of functions that do would take longer than tracing them.
 _AS_IT_IS = tf.autograph.experimental.do_not_convert
-
-
-class _Column(NamedTuple):
-    """Where a column stands in the rows of a block."""
-
-    name: str
-    start: int
-    width: int
-    is_float: bool
-
-
-def _layout(encoder: Encoder) -> list[_Column]:
-    schema = encoder.schema
-    floats = ["label"]
-    floats += ["weight"] if schema.row_weight is not None else []
-    floats += ["true_probability"] if schema.true_probability is not None else []
-    columns = [_Column(name, start, 1, True) for start, name in enumerate(floats)]
-    start = len(columns)
-    for name, width in encoder.id_columns:
-        columns.append(_Column(feature_key(name), start, width, False))
-        start += width
-    return columns
-
-
-class _BlockWriter:
-    """Collects the rows of one split and writes them as blocks."""
-
-    def __init__(self, directory: Path, number: int, rows_per_block: int, width: int) -> None:
-        self._directory = directory
-        # The split's number, because its name need not suit a file.
-        self._prefix = f"split{number}"
-        self._buffer = np.empty((rows_per_block, width), "<i4")
-        self._filled = 0
-        self.blocks: list[dict[str, Any]] = []
-
-    def add(self, rows: np.ndarray) -> None:
-        while len(rows):
-            taken = rows[: len(self._buffer) - self._filled]
-            self._buffer[self._filled : self._filled + len(taken)] = taken
-            self._filled += len(taken)
-            rows = rows[len(taken) :]
-            if self._filled == len(self._buffer):
-                self.flush()
-
-    def flush(self) -> None:
-        if self._filled:
-            file = f"{self._prefix}-{len(self.blocks):06d}.block"
-            rows = self._buffer[: self._filled]
-            write_inside(self._directory / file, rows)
-            digest = hashlib.sha256(rows.data).hexdigest()
-            self.blocks.append({
-                "file": file,
-                "rows": self._filled,
-                "sha256": digest,  # for the fingerprint
-                "checksum": checksum_of(rows),  # for each reading, at several times the speed
-            })  # fmt: skip
-            self._filled = 0
-
-
-def _float_columns(columns: pa.RecordBatch, schema: Schema) -> list[np.ndarray]:
-    found = []
-    for name in (schema.label, schema.row_weight, schema.true_probability):
-        if name is None:
-            continue
-        values = columns.column(name)
-        if values.null_count:
-            raise ValueError(f"Column {name!r} has {values.null_count} missing values; a source must refuse them.")
-        found.append(values.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False).view(np.int32))
-    return found
 
 
 def write_encoded_dataset(
@@ -122,7 +40,7 @@ def write_encoded_dataset(
     *,
     about: Mapping[str, Any] | None = None,
     check: Callable[[], None] | None = None,
-    rows_per_block: int = _ROWS_PER_BLOCK,
+    rows_per_block: int = ROWS_PER_BLOCK,
     progress: bool = True,
 ) -> EncodedDataset:
     """Encodes all rows of a source to blocks on disk.
@@ -154,70 +72,8 @@ def write_encoded_dataset(
     Cost:
         Memory for one block per split and one batch of the source, whatever the number of rows.
     """
-    directory = Path(directory)
-    if directory.exists():
-        raise ValueError(f"{directory} exists already; give another directory, or delete it.")
-    if source.schema != encoder.schema:
-        raise ValueError("The source's schema is not the one that the encoder was fitted with; fit it again.")
-    if rows_per_block < 1:
-        raise ValueError(f"rows_per_block must be at least 1, got {rows_per_block}.")
-    make_folder(directory.parent)
-    remove_abandoned(directory.parent)
-    try:
-        with new_folder(directory) as unfinished:
-            _write(source, encoder, unfinished, about, rows_per_block, progress)
-            if check is not None:
-                check()
-    except FileExistsError as error:
-        raise ValueError(f"{directory} has been made by another process meanwhile; open it.") from error
+    write_encoded_rows(source, encoder, directory, about, check, rows_per_block, progress)
     return EncodedDataset.open(directory)
-
-
-def _write(
-    source: RowSource,
-    encoder: Encoder,
-    directory: Path,
-    about: Mapping[str, Any] | None,
-    rows_per_block: int,
-    progress: bool,
-) -> None:
-    layout = _layout(encoder)
-    width = layout[-1].start + layout[-1].width
-    writers = [_BlockWriter(directory, number, rows_per_block, width) for number in range(len(source.split_names))]
-    with tqdm(total=source.num_rows, desc="encoding rows", unit=" rows", unit_scale=True, disable=not progress) as bar:
-        for batch in read_ahead(source.batches()):
-            rows = np.empty((batch.columns.num_rows, width), np.int32)
-            floats = _float_columns(batch.columns, encoder.schema)
-            for place, values in enumerate(floats):
-                rows[:, place] = values
-            rows[:, len(floats) :] = encoder.encode_matrix(batch.columns)
-            for split, writer in enumerate(writers):
-                in_split = batch.splits == split
-                writer.add(rows if in_split.all() else rows[in_split])
-            if len(batch.splits) and not 0 <= batch.splits.min() <= batch.splits.max() < len(writers):
-                raise ValueError(f"The source has rows of a split that is not one of {source.split_names}.")
-            bar.update(len(rows))
-    for writer in writers:
-        writer.flush()
-    encoder.save(directory / _ENCODER)
-    index: dict[str, Any] = {
-        "format": _FORMAT,
-        "encoder_fingerprint": encoder.fingerprint,
-        "schema": json.loads(encoder.schema.to_json()),
-        "features": json.loads(encoder.features.to_json()),
-        "layout": [column._asdict() for column in layout],
-        "rows_per_block": rows_per_block,
-        "splits": [
-            {"name": name, "rows": sum(block["rows"] for block in writer.blocks), "blocks": writer.blocks}
-            for name, writer in zip(source.split_names, writers, strict=True)
-        ],
-    }
-    # What the rows are, whatever they were read from: who trains on them again finds the same numbers.
-    content = json.dumps(index, sort_keys=True, ensure_ascii=False)
-    index["fingerprint"] = hashlib.sha256(content.encode()).hexdigest()[:16]
-    index["skipped"] = dict(source.skipped)
-    index["about"] = dict(about or {})
-    write_json(directory / _INDEX, index, indent=1)
 
 
 class _Block(NamedTuple):
@@ -296,8 +152,8 @@ class EncodedDataset:
         self.encoder_fingerprint: str = index["encoder_fingerprint"]
         self.about: dict[str, Any] = dict(index["about"])
         self.skipped: dict[str, int] = dict(index["skipped"])
-        self._columns = {column["name"]: _Column(**column) for column in index["layout"]}
-        last = _Column(**index["layout"][-1])
+        self._columns = {column["name"]: Column(**column) for column in index["layout"]}
+        last = Column(**index["layout"][-1])
         self._width = last.start + last.width
         self._blocks = {
             split["name"]: [
@@ -323,16 +179,16 @@ class EncodedDataset:
         directory = Path(directory).resolve()
         if not directory.is_dir():
             raise ValueError(f"There is no encoded data set at {directory}; `write_encoded_dataset` makes one.")
-        path = directory / _INDEX
+        path = directory / INDEX
         if not path.is_file():
             raise ValueError(
-                f"{directory} has no {_INDEX}: it is no encoded data set, or an unfinished one. Prepare it again."
+                f"{directory} has no {INDEX}: it is no encoded data set, or an unfinished one. Prepare it again."
             )
         index = read_json(path, f"Delete {directory} and prepare the data set again.")
         found = index.get("format")
-        if found != _FORMAT:
+        if found != FORMAT:
             raise ValueError(
-                f"{directory} has the format {found!r}, this version reads {_FORMAT}; prepare the data set again."
+                f"{directory} has the format {found!r}, this version reads {FORMAT}; prepare the data set again."
             )
         dataset = cls(directory, index)
         for blocks in dataset._blocks.values():
@@ -349,7 +205,7 @@ class EncodedDataset:
         Raises:
             ValueError: An encoder that is not the one of the rows.
         """
-        encoder = Encoder.load(self.directory / _ENCODER)
+        encoder = Encoder.load(self.directory / ENCODER)
         if encoder.fingerprint != self.encoder_fingerprint:
             raise ValueError(f"The encoder in {self.directory} is not the one that its rows were encoded with.")
         return encoder
@@ -383,7 +239,7 @@ class EncodedDataset:
         rows = self.num_rows(split)
         return rows // batch_size if drop_remainder else -(-rows // batch_size)
 
-    def _role_field(self, name: str) -> tuple[_Column, int] | None:
+    def _role_field(self, name: str) -> tuple[Column, int] | None:
         """The column of the scenario or group, and its first id."""
         if name not in ("scenario", "group"):
             return None

@@ -6,30 +6,40 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import tensorflow as tf
 
 from dynctr_tf.durable_files import make_folder, read_json, write_json
 from dynctr_tf.encoding.arrow_file import array_of, read_arrow, write_arrow
-from dynctr_tf.encoding.encoded_features import PADDING_ID, EncodedFeatures, feature_key
-from dynctr_tf.encoding.feature_encoder import FeatureEncoder, describe_encoding
-from dynctr_tf.encoding.raw_columns import KeptValues, kept_values, numbers, strings
+from dynctr_tf.encoding.encoded_features import (
+    FIRST_VALUE_OFFSET,
+    MISSING_OFFSET,
+    PADDING_ID,
+    UNKNOWN_OFFSET,
+    EncodedFeatures,
+    feature_key,
+)
+from dynctr_tf.encoding.id_layout import describe_encoding
+from dynctr_tf.encoding.number_bins import bins_of_numbers
+from dynctr_tf.encoding.raw_columns import KeptValues, is_missing, kept_values, numbers, strings
+from dynctr_tf.encoding.value_index import ValueIndex
 from dynctr_tf.encoding.value_tally import ValueTally
-from dynctr_tf.encoding.value_text import TextForm
-from dynctr_tf.encoding.vocabulary import FittedBins, FittedVocabulary, fit_features
-from dynctr_tf.schema import Schema
+from dynctr_tf.encoding.value_text import TextForm, canonical, looked_up_text
+from dynctr_tf.encoding.vocabulary import FittedBins, FittedFeatures, FittedVocabulary, fit_features
+from dynctr_tf.schema import Feature, Schema
 
 if TYPE_CHECKING:
     from dynctr_tf.datasets.row_source import RowBatch, RowSource
+    from dynctr_tf.encoding.feature_encoder import FeatureEncoder
 
 _FORMAT = 2
 _FILE = "encoder.json"
+_AT_ONCE = 1 << 20
 
 
 class Encoder:
@@ -108,8 +118,17 @@ class Encoder:
         Raises:
             ValueError: As `dynctr_tf.encoding.fit_vocabularies`.
         """
-        fitted = fit_features(source, progress=progress)
-        encoder = cls(source.schema, fitted.vocabularies, fitted.bins, fitted.hashed_forms)
+        return cls.of_fitted(source.schema, fit_features(source, progress=progress))
+
+    @classmethod
+    def of_fitted(cls, schema: Schema, fitted: FittedFeatures) -> Encoder:
+        """Makes the encoder of what was fitted, with its tally.
+
+        Args:
+            schema: The schema.
+            fitted: What `dynctr_tf.encoding.vocabulary.fit_features` returned.
+        """
+        encoder = cls(schema, fitted.vocabularies, fitted.bins, fitted.hashed_forms)
         encoder.tally = ValueTally.of_new(encoder, fitted.left_out)
         return encoder
 
@@ -120,25 +139,62 @@ class Encoder:
             name: The layer's name. Default `None`: chosen by Keras.
         """
         bins = {name: dataclasses.asdict(fitted) for name, fitted in self.bins.items()}
+        from dynctr_tf.encoding.feature_encoder import FeatureEncoder
+
         layer = FeatureEncoder(self.schema, self.features, bins, self.forms, name=name)
         for feature, fitted in self.vocabularies.items():
             layer.set_vocabulary(feature, fitted.values.cast(pa.large_binary()).to_pylist())
         return layer
 
     @functools.cached_property
-    def _look_up(self) -> Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
-        """The look-ups of the layer for all features at once: flat values of each to ids, in one graph."""
-        layer = self.layer()
-        signature = {
-            feature.name: tf.TensorSpec([None], tf.float32 if feature.kind == "numeric" else tf.string)
-            for feature in self.schema.features
+    def _indices(self) -> dict[str, ValueIndex]:
+        """Where the values of each vocabulary are found."""
+        return {name: ValueIndex(fitted.values.cast(pa.large_string())) for name, fitted in self.vocabularies.items()}
+
+    def large_indices(self, least: int) -> Iterator[tuple[str, ValueIndex]]:
+        """Makes the indices of vocabularies of so many values or more, one at a time, for `map_indices`."""
+        for name, fitted in self.vocabularies.items():
+            if len(fitted.values) >= least:
+                yield name, ValueIndex(fitted.values.cast(pa.large_string()))
+
+    def map_indices(self, indices: Mapping[str, ValueIndex]) -> None:
+        """Takes the indices of large vocabularies that another process has made; the others are made here."""
+        self.__dict__["_indices"] = {
+            name: indices[name] if name in indices else ValueIndex(fitted.values.cast(pa.large_string()))
+            for name, fitted in self.vocabularies.items()
         }
 
-        @tf.function(input_signature=[signature])
-        def look_up(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {name: layer.look_up(name, tensor) for name, tensor in values.items()}
+    def _ids_of_texts(self, feature: Feature, texts: pa.Array) -> np.ndarray:
+        """The ids of single values of a feature that is not numeric; none of them is null."""
+        owner = self.schema.feature(feature.shares_vocabulary_with or feature.name)
+        form = self.forms.get(owner.name, "exact")
+        missing = is_missing(texts, self.schema.missing_values).to_numpy(zero_copy_only=False)
+        buckets = owner.vocabulary.hash_buckets
+        if buckets is not None:
+            offsets = _hash_buckets(canonical(texts, form), buckets) + FIRST_VALUE_OFFSET
+        else:
+            # What is not found has the place -1, and so the unknown value's offset.
+            offsets = self._indices[owner.name].find(looked_up_text(texts, form)) + FIRST_VALUE_OFFSET
+        offsets[missing] = MISSING_OFFSET
+        ids: np.ndarray = offsets + self._first_ids[feature.name]
+        return ids
 
-        return look_up
+    def _ids_of_numbers(self, feature: Feature, values: np.ndarray) -> np.ndarray:
+        """The ids of the values of a numeric feature, NaN for a missing one."""
+        fitted = self.bins[feature.name]
+        if fitted.bins:
+            bins = np.asarray(fitted.bins, np.int64)
+            found = bins_of_numbers(values, feature.binning, fitted.boundaries)
+            places = np.minimum(np.searchsorted(bins, found), len(bins) - 1)
+            offsets = np.where(bins[places] == found, places + FIRST_VALUE_OFFSET, UNKNOWN_OFFSET)
+        else:
+            offsets = np.full(len(values), UNKNOWN_OFFSET, np.int64)
+        offsets[np.isnan(values)] = MISSING_OFFSET
+        return offsets + self._first_ids[feature.name]
+
+    @functools.cached_property
+    def _first_ids(self) -> dict[str, int]:
+        return {entry.name: entry.first_id for entry in self.features.entries}
 
     @property
     def id_columns(self) -> tuple[tuple[str, int], ...]:
@@ -157,36 +213,32 @@ class Encoder:
         absent = [f.name for f in self.schema.features if f.name not in columns.schema.names]
         if absent:
             raise ValueError(f"The rows lack the columns {absent}; they have {columns.schema.names}.")
-        values: dict[str, tf.Tensor] = {}
-        indices: dict[str, np.ndarray] = {}
+        ids: dict[str, np.ndarray] = {}
         kept: dict[str, KeptValues] = {}
-        with tf.device("/CPU:0"):
-            for feature in self.schema.features:
-                name, column = feature.name, columns.column(feature.name)
-                if feature.kind == "numeric":
-                    values[name] = tf.constant(numbers(column, name))
-                    continue
-                if feature.kind == "categorical":
-                    column = strings(column, name)
-                else:
-                    kept[name] = kept_values(column, feature, self.schema.missing_values)
-                    column = kept[name].values
-                values[name], indices[name] = _distinct(column)
-            ids = {name: found.numpy() for name, found in self._look_up(values).items()}
+        for feature in self.schema.features:
+            name, column = feature.name, columns.column(feature.name)
+            if feature.kind == "numeric":
+                ids[name] = self._ids_of_numbers(feature, numbers(column, name))
+                continue
+            if feature.kind == "categorical":
+                column = strings(column, name)
+            else:
+                kept[name] = kept_values(column, feature, self.schema.missing_values)
+                column = kept[name].values
+            distinct, places = _distinct(column)
+            ids[name] = self._ids_of_texts(feature, distinct)[places]
 
         matrix = np.empty((columns.num_rows, sum(width for _, width in self.id_columns)), np.int32)
         start = 0
         for name, width in self.id_columns:
-            found = ids[name][indices[name]] if name in indices else ids[name]
             if name in kept:
-                # The missing value is the last of the distinct ones.
-                filler = ids[name][-1] if self.schema.feature(name).kind == "multi_valued" else PADDING_ID
+                several = self.schema.feature(name).kind == "multi_valued"
                 entry = matrix[:, start : start + width]
-                entry[:, 0] = filler
+                entry[:, 0] = self._first_ids[name] + MISSING_OFFSET if several else PADDING_ID
                 entry[:, 1:] = PADDING_ID
-                entry[kept[name].rows, kept[name].positions] = found
+                entry[kept[name].rows, kept[name].positions] = ids[name]
             else:
-                matrix[:, start] = found
+                matrix[:, start] = ids[name]
             start += width
         return matrix
 
@@ -218,8 +270,14 @@ class Encoder:
         digest.update(json.dumps(self._description(), sort_keys=True).encode())
         for name in sorted(self.vocabularies):
             values = self.vocabularies[name].values.cast(pa.large_binary())
-            digest.update(pc.binary_length(values).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
-            digest.update(b"".join(values.to_pylist()))
+            for begin in range(0, len(values), _AT_ONCE):
+                some = values.slice(begin, _AT_ONCE)
+                digest.update(pc.binary_length(some).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+            if len(values):
+                _, places, data = values.buffers()
+                ends = np.frombuffer(places, np.int64)
+                begin, end = int(ends[values.offset]), int(ends[values.offset + len(values)])
+                digest.update(memoryview(data)[begin:end] if end > begin else b"")
         return digest.hexdigest()
 
     def _description(self) -> dict[str, Any]:
@@ -283,12 +341,23 @@ class Encoder:
         return encoder
 
 
-def _distinct(column: pa.Array) -> tuple[tf.Tensor, np.ndarray]:
-    """Returns the distinct strings of a column, after them the missing value, and the place of each row's."""
+def _distinct(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Returns the distinct strings of a column, after them the empty one, and the place of each row's."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    distinct = encoded.dictionary.fill_null("").cast(pa.binary())
-    values = np.append(distinct.to_numpy(zero_copy_only=False), b"")
+    distinct = encoded.dictionary
+    distinct = distinct.cast(pa.string()) if pa.types.is_null(distinct.type) else distinct
+    distinct = pa.concat_arrays([distinct.fill_null(""), pa.array([""], distinct.type)])
     places = encoded.indices.cast(pa.int64())
     if places.null_count:
-        places = places.fill_null(len(distinct))
-    return tf.constant(values, tf.string), places.to_numpy(zero_copy_only=False)
+        places = places.fill_null(len(distinct) - 1)
+    return distinct, places.to_numpy(zero_copy_only=False)
+
+
+def _hash_buckets(texts: pa.Array, buckets: int) -> np.ndarray:
+    """The buckets of hashed texts, as the graph has them; the hash is TensorFlow's, which is imported for it."""
+    import tensorflow as tf
+
+    values = texts.cast(pa.large_binary()).to_numpy(zero_copy_only=False)
+    with tf.device("/CPU:0"):
+        hashed = tf.strings.to_hash_bucket_fast(tf.constant(values, tf.string), buckets)
+    return np.array(hashed.numpy(), np.int64)

@@ -9,78 +9,14 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.encoding.encoded_features import (
-    FIRST_VALUE_OFFSET,
-    MISSING_OFFSET,
-    PADDING_ID,
-    EncodedFeatures,
-    EncodedSequence,
-    Field,
-)
+from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, MISSING_OFFSET, PADDING_ID, EncodedFeatures
+from dynctr_tf.encoding.id_layout import describe_encoding as describe_encoding
+from dynctr_tf.encoding.id_layout import is_wide
 from dynctr_tf.encoding.numeric_binning import NumericBinning
 from dynctr_tf.encoding.value_text import TextForm, canonical_strings, without_missing
 from dynctr_tf.encoding.vocabulary_lookup import VocabularyLookup
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Feature, Schema
-
-
-def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedFeatures:
-    """Lays the blocks of ids of all features one after another.
-
-    Args:
-        schema: The schema.
-        num_values: For each feature with a vocabulary, bins or hash buckets of its own, how many values it has.
-
-    Raises:
-        ValueError: More ids than int32 holds.
-    """
-    single = [f for f in schema.features if f.kind != "sequence" and not _is_wide(f)]
-    wide = [f for f in schema.features if _is_wide(f)]
-    sequences = [f for f in schema.features if f.kind == "sequence"]
-    blocks: dict[str, tuple[int, int]] = {}
-    first = PADDING_ID + 1
-    for feature in (*single, *wide, *sequences):
-        if feature.shares_vocabulary_with is None:
-            size = num_values[feature.name] + FIRST_VALUE_OFFSET
-            blocks[feature.name] = (first, size)
-            first += size
-    if first > 2**31 - 1:
-        raise ValueError(f"The features have {first} ids, more than int32 holds; set max_size or hash_buckets.")
-
-    def block(feature: Feature) -> tuple[int, int]:
-        return blocks[feature.shares_vocabulary_with or feature.name]
-
-    sizes = {f.role: block(f)[1] for f in schema.features if f.role in ("scenario", "group")}
-    return EncodedFeatures(
-        fields=tuple(
-            Field(
-                f.name,
-                f.role,
-                *block(f),
-                max_values=f.max_length if _is_wide(f) else 1,
-                scenario_specific=f.scenario_specific,
-            )
-            for f in (*single, *wide)
-        ),
-        sequences=tuple(
-            EncodedSequence(
-                f.name,
-                f.role,
-                f.max_length,
-                *block(f),
-                field=f.shares_vocabulary_with,
-                scenario_specific=f.scenario_specific,
-            )
-            for f in sequences
-        ),
-        num_scenarios=sizes.get("scenario", 0),
-        num_groups=sizes.get("group", 0),
-    )
-
-
-def _is_wide(feature: Feature) -> bool:
-    """Whether the feature is a field with an entry of its own; a set of one value is a field like others."""
-    return feature.kind == "multi_valued" and feature.max_length > 1
 
 
 @stack.serializable
@@ -265,7 +201,7 @@ class FeatureEncoder(keras.layers.Layer):
             values = tensors[feature.name]
             if feature.kind in ("multi_valued", "sequence"):
                 entry = self._entry(feature, values)
-                ids[feature.name] = entry if _is_wide(feature) or feature.kind == "sequence" else entry[:, 0]
+                ids[feature.name] = entry if is_wide(feature) or feature.kind == "sequence" else entry[:, 0]
             else:
                 ids[feature.name] = self.look_up(feature.name, values)
         encoded = {}

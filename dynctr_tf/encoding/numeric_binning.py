@@ -11,14 +11,9 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, MISSING_OFFSET, UNKNOWN_OFFSET
+from dynctr_tf.encoding.number_bins import FIRST_LOGARITHMIC_BIN, OUTERMOST_BIN
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import BINNINGS
-
-# Bins are whole numbers in float64 until they are looked up; a number beyond them shares the outermost bin.
-_OUTERMOST_BIN = float(2**53)
-
-_FIRST_LOGARITHMIC_BIN = 3
-"""The bin of floor(ln(v)^2) = 0 for v > 2: the bins below are those of v <= 2, the highest of which is 2."""
 
 
 def numeric_bins(values: Any, binning: str, boundaries: Sequence[float] = ()) -> tf.Tensor:
@@ -61,12 +56,12 @@ def numeric_bins(values: Any, binning: str, boundaries: Sequence[float] = ()) ->
     double = tf.cast(single, tf.float64)
     if binning == "log_squared":
         logarithm = tf.math.log(tf.maximum(double, 2.0))
-        bins = tf.where(double > 2.0, _FIRST_LOGARITHMIC_BIN + tf.floor(tf.square(logarithm)), tf.floor(double))
+        bins = tf.where(double > 2.0, FIRST_LOGARITHMIC_BIN + tf.floor(tf.square(logarithm)), tf.floor(double))
     elif binning == "log_squared_plus_one":
         bins = tf.floor(tf.math.log(tf.square(double) + 1.0))
     else:
         bins = tf.floor(tf.math.log(tf.square(double)))
-    return tf.cast(tf.clip_by_value(bins, -_OUTERMOST_BIN, _OUTERMOST_BIN), tf.int64)
+    return tf.cast(tf.clip_by_value(bins, -OUTERMOST_BIN, OUTERMOST_BIN), tf.int64)
 
 
 @stack.serializable

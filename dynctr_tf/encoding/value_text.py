@@ -8,11 +8,13 @@ a version beside 12.1, is told by all the values of a column, so it is fitted wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 TextForm = Literal["exact", "whole", "decimal", "truth", "bit"]
 TEXT_FORMS: tuple[str, ...] = get_args(TextForm)
@@ -69,6 +71,51 @@ def fitted_form(values: pa.Array) -> TextForm:
     return "exact"
 
 
+class ValueForms(NamedTuple):
+    """How parts of the values of a column may be spelt, of which the form of all of them follows.
+
+    A part has all spellings of its numbers: `12` and `12.0` are never in two parts.
+
+    Attributes:
+        truth: Whether all are true or false.
+        bit: Whether all are 0, 1 or the like.
+        whole: Whether all are whole numbers.
+        decimal: Whether all are numbers without needless zeros, none with `.0` and without.
+    """
+
+    truth: bool = True
+    bit: bool = True
+    whole: bool = True
+    decimal: bool = True
+
+    @classmethod
+    def of(cls, values: pa.Array) -> ValueForms:
+        """Returns how some distinct values may be spelt."""
+        if not len(values):
+            return cls()
+        whole = _all_like(values, _WHOLE)
+        decimal = _all_like(values, _DECIMAL)
+        if decimal:
+            decimal = pc.count_distinct(canonical(values, "decimal")).as_py() == len(values)
+        return cls(_all_like(values, _TRUTH), _all_like(values, _BIT), whole, decimal)
+
+    def with_more(self, other: ValueForms) -> ValueForms:
+        """Returns how the values of two parts may be spelt."""
+        return ValueForms(*(mine and theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def form(self, num_values: int) -> TextForm:
+        """Returns the form of so many distinct values, which `fitted_form` would give for all of them together."""
+        if not num_values:
+            return "exact"
+        fits: tuple[tuple[bool, TextForm], ...] = (
+            (self.truth, "truth"),
+            (self.bit, "bit"),
+            (self.whole, "whole"),
+            (self.decimal, "decimal"),
+        )
+        return next((form for fit, form in fits if fit), "exact")
+
+
 def canonical(values: pa.Array, form: TextForm) -> pa.Array:
     """Returns the one text of each value, of the same type.
 
@@ -117,7 +164,9 @@ def looked_up_text(values: pa.Array, form: TextForm) -> pa.Array:
             same = pc.is_in(values, value_set=pa.array([other.decode() for other in others], values.type))
             values = pc.if_else(same, pa.scalar(text.decode(), values.type), values)
         return values
-    return values if form == "exact" else pc.replace_substring_regex(values, _DIGITS_WITH_ZERO, r"\1")
+    if form == "exact" or not pc.any(pc.ends_with(values, ".0")).as_py():
+        return values
+    return pc.replace_substring_regex(values, _DIGITS_WITH_ZERO, r"\1")
 
 
 def canonical_strings(values: tf.Tensor, form: TextForm) -> tf.Tensor:
@@ -125,6 +174,8 @@ def canonical_strings(values: tf.Tensor, form: TextForm) -> tf.Tensor:
 
     Cost: 0.15 microseconds for each string.
     """
+    import tensorflow as tf
+
     if form == "exact":
         return values
     if form in ("truth", "bit"):
@@ -138,6 +189,8 @@ def canonical_strings(values: tf.Tensor, form: TextForm) -> tf.Tensor:
 
 def without_missing(values: tf.Tensor, missing_values: Iterable[str]) -> tf.Tensor:
     """Makes the texts that mean a missing value empty ones, in a graph."""
+    import tensorflow as tf
+
     for text in missing_values:
         if text:
             values = tf.where(values == text.encode(), b"", values)

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from dynctr_tf.datasets.row_hash import hashed_bits
 from dynctr_tf.encoding.arrow_file import array_of
-from dynctr_tf.encoding.numeric_binning import numeric_bins
+from dynctr_tf.encoding.number_bins import bins_of_numbers
 from dynctr_tf.encoding.raw_columns import is_missing, kept_values, numbers, strings
 from dynctr_tf.encoding.read_ahead import read_ahead
+from dynctr_tf.encoding.spilled_counts import Mapper, SpilledTable, sorted_values, sum_buckets, write_counts
 from dynctr_tf.encoding.value_tally import SeenValues
 from dynctr_tf.encoding.value_text import TextForm, canonical, fitted_form, looked_up_text
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 if TYPE_CHECKING:
-    from dynctr_tf.datasets.row_source import RowSource
+    from dynctr_tf.datasets.row_source import RowBatch, RowSource
+
+MEMORY = 1 << 30
+"""How many bytes the counts of values take at most, of all processes together; more of them go to the disk."""
 
 _MERGE_ROWS = 1 << 19
+# So many distinct values are sorted in memory.
+_IN_MEMORY = 1 << 20
 _SAMPLE_SIZE = 1 << 18
 # How values are spelt of which some are spelt in one way, and some in the other.
 _FORMS_OF_BOTH: dict[frozenset[TextForm], TextForm] = {
@@ -86,6 +96,26 @@ class ValueCounter:
         if self._pending_rows > max(_MERGE_ROWS, self._merged.num_rows):
             self._merge()
 
+    def add_counts(self, values: pa.Array, counts: pa.Array) -> None:
+        """Adds counts of values that were made elsewhere."""
+        self._pending.append(self._table(values, counts))
+        self._pending_rows += len(values)
+
+    @property
+    def nbytes(self) -> int:
+        """How large the counts are in memory."""
+        return int(self._merged.nbytes + sum(table.nbytes for table in self._pending))
+
+    def take_out(self) -> pa.Table:
+        """Returns the counts so far, in which a value may be more than once, and begins anew."""
+        table = pa.concat_tables([self._merged, *self._pending])
+        if table.num_rows < _MERGE_ROWS:
+            self._merge()
+            table = self._merged
+        self._merged = self._table(pa.array([], self._type), pa.array([], pa.int64()))
+        self._pending, self._pending_rows = [], 0
+        return table
+
     def respell(self) -> TextForm:
         """Gives each value its one text, by how all of them are spelt, and returns how that is."""
         self._merge()
@@ -140,8 +170,9 @@ class ValueCounter:
 class UniformSample:
     """Keeps a uniform sample without replacement of all the numbers it is given; all of them while they fit.
 
-    Every number draws a random key, and those with the smallest keys stay. The draws depend on the seed and on
-    how many numbers came before, so the sample does not depend on how the numbers are cut into batches.
+    Every number has a random key, and those with the smallest keys stay. A key depends on the seed and on the number of
+    its row, so that the sample is the same in whatever order the rows are read, and samples of parts can be put
+    together.
 
     Args:
         size: How many numbers are kept. Default 262144.
@@ -150,18 +181,37 @@ class UniformSample:
 
     def __init__(self, size: int = _SAMPLE_SIZE, seed: int = 0) -> None:
         self._size = size
-        self._random = np.random.Generator(np.random.PCG64(seed))
+        self._seed = seed
         self._values = np.empty(0, np.float32)
-        self._keys = np.empty(0, np.float64)
+        self._keys = np.empty(0, np.uint64)
+        self._limit = np.uint64(2**64 - 1)
 
-    def add(self, values: np.ndarray) -> None:
-        """Takes some numbers."""
+    def add(self, values: np.ndarray, rows: np.ndarray) -> None:
+        """Takes some numbers, with the numbers of their rows."""
+        self.add_sample(values, hashed_bits(self._seed, rows))
+
+    def add_sample(self, values: np.ndarray, keys: np.ndarray) -> None:
+        """Takes some numbers with their keys, as `sample` gives them."""
+        if len(self._keys) >= self._size:
+            low = keys < self._limit
+            values, keys = values[low], keys[low]
         values = np.concatenate([self._values, values])
-        keys = np.concatenate([self._keys, self._random.random(len(values) - len(self._values))])
+        keys = np.concatenate([self._keys, keys])
         if len(values) > self._size:
             smallest = np.argpartition(keys, self._size - 1)[: self._size]
             values, keys = values[smallest], keys[smallest]
         self._values, self._keys = values, keys
+        if len(keys) >= self._size:
+            self._limit = keys.max()
+
+    def clear(self) -> None:
+        """Forgets all numbers."""
+        self._values, self._keys = np.empty(0, np.float32), np.empty(0, np.uint64)
+
+    @property
+    def sample(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers that are kept, and their keys."""
+        return self._values, self._keys
 
     def boundaries(self, num_bins: int) -> tuple[float, ...]:
         """Returns the distinct numbers of the sample at ranks 1/num_bins, 2/num_bins, ..."""
@@ -184,21 +234,34 @@ def present_values(column: pa.Array, feature: Feature, missing_values: tuple[str
 
 class _StringFit:
     def __init__(self, rule: Vocabulary, missing_values: tuple[str, ...]) -> None:
-        self._rule = rule
+        self.rule = rule
         self._missing_values = missing_values
-        self._counter = ValueCounter(pa.large_string())
+        self.counter = ValueCounter(pa.large_string())
 
-    def add(self, column: pa.Array, feature: Feature) -> None:
-        self._counter.add(present_values(column, feature, self._missing_values))
+    def add(self, column: pa.Array, feature: Feature, rows: np.ndarray) -> None:
+        self.counter.add(present_values(column, feature, self._missing_values))
 
-    def finish(self) -> FittedVocabulary:
-        form = self._counter.respell()
-        return FittedVocabulary(*self._counter.kept(self._rule), form)
+    def finish(self) -> tuple[FittedVocabulary, SeenValues]:
+        form = self.counter.respell()
+        fitted = FittedVocabulary(*self.counter.kept(self.rule), form)
+        values, counts = self.counter.left_out(self.rule)
+        return fitted, SeenValues(values, counts, np.zeros(len(counts), np.int32))
 
-    def left_out(self) -> SeenValues:
-        """The values that got no id, once `finish` has been called."""
-        values, counts = self._counter.left_out(self._rule)
-        return SeenValues(values, counts, np.zeros(len(counts), np.int32))
+    def finish_spilled(
+        self, tables: Sequence[SpilledTable], start: Path, mapper: Mapper
+    ) -> tuple[FittedVocabulary, SeenValues]:
+        """Ends a count of which parts, or all, are on the disk."""
+        files, total, forms = sum_buckets(tables, start.parent, start.name, mapper)
+        if total > _IN_MEMORY:
+            found = sorted_values(files, total, forms, self.rule, start, mapper)
+            fitted = FittedVocabulary(found.values, found.counts, cast(TextForm, found.form))
+            return fitted, SeenValues(found.rest, found.rest_counts, np.zeros(len(found.rest_counts), np.int32))
+        for file in files:
+            with pa.OSFile(file) as stream, pa.ipc.open_file(stream) as reader:
+                table = reader.read_all()
+            self.counter.add_counts(array_of(table, "value"), array_of(table, "count"))
+            Path(file).unlink()
+        return self.finish()
 
 
 class _HashedFit:
@@ -206,49 +269,49 @@ class _HashedFit:
 
     def __init__(self, missing_values: tuple[str, ...]) -> None:
         self._missing_values = missing_values
-        self._form: TextForm | None = None
+        self.forms: set[TextForm] = set()
 
-    def add(self, column: pa.Array, feature: Feature) -> None:
-        if self._form == "exact":
+    def add(self, column: pa.Array, feature: Feature, rows: np.ndarray) -> None:
+        if "exact" in self.forms:
             return
         values = pc.unique(present_values(column, feature, self._missing_values))
         if len(values):
             form = fitted_form(values)
             # That no number occurs with .0 and without cannot be seen without keeping them.
-            form = "exact" if form == "decimal" else form
-            forms = frozenset({form, self._form or form})
-            self._form = form if len(forms) == 1 else _FORMS_OF_BOTH.get(forms, "exact")
+            self.forms.add("exact" if form == "decimal" else form)
 
     def finish(self) -> TextForm:
-        return self._form or "exact"
+        if len(self.forms) <= 1:
+            return next(iter(self.forms), "exact")
+        return _FORMS_OF_BOTH.get(frozenset(self.forms), "exact")
 
 
 class _BinFit:
     def __init__(self, rule: Vocabulary) -> None:
         self._rule = rule
-        self._counter = ValueCounter(pa.int64())
+        self.counter = ValueCounter(pa.int64())
 
-    def add(self, column: pa.Array, feature: Feature) -> None:
+    def add(self, column: pa.Array, feature: Feature, rows: np.ndarray) -> None:
         values = numbers(column, feature.name)
-        bins = numeric_bins(values[~np.isnan(values)], feature.binning)
-        self._counter.add(pa.array(bins.numpy()))
+        self.counter.add(pa.array(bins_of_numbers(values[~np.isnan(values)], feature.binning)))
 
     def finish(self) -> FittedBins:
-        bins, _ = self._counter.kept(self._rule)
+        bins, _ = self.counter.kept(self._rule)
         return FittedBins(tuple(sorted(bins.to_pylist())))
 
 
 class _QuantileFit:
     def __init__(self, feature: Feature) -> None:
         self._num_bins = feature.num_bins
-        self._sample = UniformSample(seed=zlib.crc32(feature.name.encode()))
+        self.sample = UniformSample(seed=zlib.crc32(feature.name.encode()))
 
-    def add(self, column: pa.Array, feature: Feature) -> None:
+    def add(self, column: pa.Array, feature: Feature, rows: np.ndarray) -> None:
         values = numbers(column, feature.name)
-        self._sample.add(values[~np.isnan(values)])
+        present = ~np.isnan(values)
+        self.sample.add(values[present], rows[present])
 
     def finish(self) -> FittedBins:
-        boundaries = self._sample.boundaries(self._num_bins)
+        boundaries = self.sample.boundaries(self._num_bins)
         return FittedBins(tuple(range(len(boundaries) + 1)), boundaries)
 
 
@@ -271,6 +334,130 @@ def _fits(schema: Schema) -> dict[str, _Fit]:
             missing = schema.missing_values
             fits[feature.name] = _HashedFit(missing) if hashed else _StringFit(rule, missing)
     return fits
+
+
+class CountedState(NamedTuple):
+    """What rows have been counted beside the values that are on the disk; parts can be added up.
+
+    Attributes:
+        rows: How many training rows.
+        bins: For each numeric feature of logarithmic bins the bins and their counts.
+        samples: For each numeric feature of quantile bins the numbers and keys of its sample.
+        forms: For each hashed feature the ways in which its values are spelt.
+    """
+
+    rows: int
+    bins: dict[str, tuple[list[int], list[int]]]
+    samples: dict[str, tuple[np.ndarray, np.ndarray]]
+    forms: dict[str, list[TextForm]]
+
+
+class FeatureCounts:
+    """Counts what the vocabularies and bins of a data set are fitted from, batch by batch, in parts that add up.
+
+    When to use: `fit_features` and the processes that fit together; each counts rows of its own.
+
+    Args:
+        schema: What the columns mean.
+
+    Raises:
+        ValueError: A numeric feature that is hashed.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._fits = _fits(schema)
+        self.rows = 0
+        self._seen = 0
+
+    def add(self, batch: RowBatch) -> None:
+        """Counts the training rows of a batch."""
+        rows = batch.rows
+        if rows is None:
+            rows = np.arange(self._seen, self._seen + len(batch.splits), dtype=np.uint64)
+        self._seen += len(batch.splits)
+        train = batch.splits == 0
+        columns = batch.columns
+        if not train.all():
+            columns, rows = columns.filter(pa.array(train)), rows[train]
+        self.rows += columns.num_rows
+        if not columns.num_rows:
+            return
+        for feature in self._schema.features:
+            fit = self._fits.get(feature.shares_vocabulary_with or feature.name)
+            if fit is not None:
+                fit.add(columns.column(feature.name), feature, rows)
+
+    @property
+    def nbytes(self) -> int:
+        """How large the counts of texts are in memory."""
+        return sum(fit.counter.nbytes for fit in self._fits.values() if isinstance(fit, _StringFit))
+
+    def spill(self, path: Path) -> list[SpilledTable]:
+        """Writes the counts of texts so far into a file, and begins anew with them."""
+        tables = {name: fit.counter.take_out() for name, fit in self._fits.items() if isinstance(fit, _StringFit)}
+        return write_counts(path, tables)
+
+    def take_state(self) -> CountedState:
+        """Returns all but the counts of texts, and begins anew."""
+        bins, samples, forms = {}, {}, {}
+        for name, fit in self._fits.items():
+            if isinstance(fit, _BinFit):
+                table = fit.counter.take_out()
+                bins[name] = (table.column("value").to_pylist(), table.column("count").to_pylist())
+            elif isinstance(fit, _QuantileFit):
+                samples[name] = fit.sample.sample
+                fit.sample.clear()
+            elif isinstance(fit, _HashedFit):
+                forms[name] = sorted(fit.forms)
+                fit.forms = set()
+        state = CountedState(self.rows, bins, samples, forms)
+        self.rows = 0
+        return state
+
+    def add_state(self, state: CountedState) -> None:
+        """Adds what `take_state` returned elsewhere."""
+        self.rows += state.rows
+        for name, fit in self._fits.items():
+            if isinstance(fit, _BinFit):
+                values, counts = state.bins[name]
+                fit.counter.add_counts(pa.array(values, pa.int64()), pa.array(counts, pa.int64()))
+            elif isinstance(fit, _QuantileFit):
+                fit.sample.add_sample(*state.samples[name])
+            elif isinstance(fit, _HashedFit):
+                fit.forms.update(state.forms[name])
+
+    def finish(
+        self, spilled: Sequence[SpilledTable] = (), folder: Path | None = None, mapper: Mapper = map
+    ) -> FittedFeatures:
+        """Makes vocabularies and bins of all that was counted.
+
+        Args:
+            spilled: What `spill` returned, here and elsewhere. Default none: all counts are in memory.
+            folder: Where large vocabularies are written; they are mapped from there. Default `None`: not needed.
+            mapper: `map`, or that of several processes. Default `map`.
+
+        Raises:
+            ValueError: No training row.
+        """
+        if not self.rows:
+            raise ValueError("The source has no training row, so no vocabulary can be fitted; check its splits.")
+        if spilled and folder is not None:
+            spilled = [*spilled, *self.spill(folder / "counts-last.arrow")]
+        vocabularies, bins, hashed, left_out = {}, {}, {}, {}
+        for number, (name, fit) in enumerate(self._fits.items()):
+            if isinstance(fit, _StringFit):
+                own = [table for table in spilled if table.feature == name]
+                if own and folder is not None:
+                    found = fit.finish_spilled(own, folder / f"values-{number}", mapper)
+                else:
+                    found = fit.finish()
+                vocabularies[name], left_out[name] = found
+            elif isinstance(fit, _HashedFit):
+                hashed[name] = fit.finish()
+            else:
+                bins[name] = fit.finish()
+        return FittedFeatures(vocabularies, bins, hashed, left_out)
 
 
 def fit_vocabularies(
@@ -300,7 +487,8 @@ def fit_vocabularies(
             a column whose type does not suit its feature.
 
     Cost:
-        Memory is that of the distinct values. 150 000 rows of 13 numbers and 26 strings per second on one core.
+        Memory is bounded: counts that become large go to the disk, see `MEMORY`. 150 000 rows of 13 numbers and 26
+        strings per second on one core.
 
     Example:
 
@@ -333,6 +521,8 @@ class FittedFeatures(NamedTuple):
 def fit_features(source: RowSource, *, progress: bool = True) -> FittedFeatures:
     """Fits as `fit_vocabularies` does, and looks how the values of hashed features are spelt.
 
+    Counts of values that become large go to a temporary folder, see `MEMORY`.
+
     Args:
         source: The rows.
         progress: Whether a progress bar with rows/s is shown. Default `True`.
@@ -340,28 +530,29 @@ def fit_features(source: RowSource, *, progress: bool = True) -> FittedFeatures:
     Raises:
         ValueError: As `fit_vocabularies`.
     """
+    check_first_split(source)
+    counts = FeatureCounts(source.schema)
+    spilled: list[SpilledTable] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="counts-") as place,
+        tqdm(
+            total=source.num_rows, desc="fitting vocabularies", unit=" rows", unit_scale=True, disable=not progress
+        ) as bar,
+    ):
+        for number, batch in enumerate(read_ahead(source.batches())):
+            counts.add(batch)
+            if number % 8 == 7 and counts.nbytes > MEMORY // 4:
+                spilled += counts.spill(Path(place) / f"counts-{number}.arrow")
+            bar.update(batch.columns.num_rows)
+        # What is mapped from the folder stays readable when its names are gone.
+        return counts.finish(spilled, Path(place))
+
+
+def check_first_split(source: RowSource) -> None:
+    """Refuses a source whose first split is not the one that vocabularies are fitted on.
+
+    Raises:
+        ValueError: It is not `"train"`.
+    """
     if not source.split_names or source.split_names[0] != "train":
         raise ValueError(f"The first split of a source must be 'train', got {source.split_names}.")
-    schema = source.schema
-    fits = _fits(schema)
-    train_rows = 0
-    with tqdm(
-        total=source.num_rows, desc="fitting vocabularies", unit=" rows", unit_scale=True, disable=not progress
-    ) as bar:
-        for batch in read_ahead(source.batches()):
-            train = batch.splits == 0
-            columns = batch.columns if train.all() else batch.columns.filter(pa.array(train))
-            train_rows += columns.num_rows
-            for feature in schema.features:
-                fit = fits.get(feature.shares_vocabulary_with or feature.name)
-                if fit is not None and columns.num_rows:
-                    fit.add(columns.column(feature.name), feature)
-            bar.update(batch.columns.num_rows)
-    if not train_rows:
-        raise ValueError("The source has no training row, so no vocabulary can be fitted; check its splits.")
-    fitted = {name: fit.finish() for name, fit in fits.items()}
-    vocabularies = {name: found for name, found in fitted.items() if isinstance(found, FittedVocabulary)}
-    bins = {name: found for name, found in fitted.items() if isinstance(found, FittedBins)}
-    hashed = {name: fit.finish() for name, fit in fits.items() if isinstance(fit, _HashedFit)}
-    left_out = {name: fit.left_out() for name, fit in fits.items() if isinstance(fit, _StringFit)}
-    return FittedFeatures(vocabularies, bins, hashed, left_out)

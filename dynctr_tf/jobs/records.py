@@ -45,7 +45,7 @@ def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[st
     """
     files = source_files(source.files, settings.directory)
     given = dataclasses.asdict(settings)
-    others = ("directory", "path", "validation_path", "test_path", "schema", "negative_sampling_rate")
+    others = ("directory", "path", "validation_path", "test_path", "schema", "negative_sampling_rate", "processes")
     settings_alone = {key: value for key, value in given.items() if key not in others}
     parts = {
         "settings": settings_alone,
@@ -60,7 +60,7 @@ def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[st
     # Values of TOML that JSON has no type for, such as dates, are told apart by how they are written.
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()[:8]
     about = {
-        "settings": json.loads(json.dumps({**given, "directory": None}, default=repr)),
+        "settings": json.loads(json.dumps({**given, "directory": None, "processes": None}, default=repr)),
         "files": [dataclasses.asdict(file) for file in files],
         "dynctr_tf": __version__,
         "code": parts["code"],

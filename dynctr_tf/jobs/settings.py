@@ -89,6 +89,12 @@ class DataSettings:
     seed: int = _setting(0, "seed of the split, and of the rows that the project makes itself", 0, _MOST_SEED)
     options: dict[str, Any] = _setting({}, "further options of the data set, such as num_scenarios")
     directory: str = _setting("runs/data", "where encoded data is kept between runs")
+    processes: int | None = _setting(
+        None,
+        "processes that fit and encode; without it one for each core, or one alone where there are few rows",
+        1,
+        1024,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

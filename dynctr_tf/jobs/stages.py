@@ -18,8 +18,9 @@ from tensorflow import keras
 from dynctr_tf.datasets.registry import check_option_types, row_source, row_source_options
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.durable_files import only_process
-from dynctr_tf.encoding import EncodedDataset, EncodedFeatures, Encoder, write_encoded_dataset
+from dynctr_tf.encoding import EncodedDataset, EncodedFeatures
 from dynctr_tf.encoding.id_names import IdNames
+from dynctr_tf.encoding.preparation import prepare_encoded_dataset
 from dynctr_tf.evaluation import (
     CalibrationSlices,
     Evaluation,
@@ -57,7 +58,7 @@ def open_source(settings: DataSettings) -> RowSource:
     given = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if field.name in ("name", "options", "directory", "negative_sampling_rate"):
+        if field.name in ("name", "options", "directory", "processes", "negative_sampling_rate"):
             continue
         if field.name in accepted:
             if value is not None:
@@ -186,9 +187,12 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
 
 
 def _encode(source: RowSource, settings: DataSettings, directory: Path, about: dict[str, Any]) -> EncodedDataset:
-    encoder = Encoder.fit(source)
-    write_encoded_dataset(
-        source, encoder, directory, about=about, check=lambda: check_unchanged(source, settings, about)
+    prepare_encoded_dataset(
+        source,
+        directory,
+        processes=settings.processes,
+        about=about,
+        check=lambda: check_unchanged(source, settings, about),
     )
     data = EncodedDataset.open(directory)
     rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)

@@ -209,6 +209,25 @@ def test_pieces_hold_the_rows_of_all_files_and_may_be_read_by_a_copy(
     assert copy.num_rows == source.num_rows == 120
 
 
+def test_of_many_files_small_ones_are_read_whole_and_large_ones_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._BLOCK_BYTES", 100)
+    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._WHOLE_BYTES", 200)
+    for place in range(16):
+        text = lines(40 * place)
+        (tmp_path / f"{place:02}.csv").write_text(text if place == 3 else "\n".join(text.splitlines()[:11]) + "\n")
+    source = TabularFile(tmp_path, Schema(SCHEMA.features[:2], label="click"))
+    pieces = list(source.pieces())
+    whole = [piece.part for piece in pieces if piece.block is None]
+    assert whole == [part for part in range(16) if part != 3] and len(pieces) > 17
+    assert all(
+        piece.nbytes == (tmp_path / f"{piece.part:02}.csv").stat().st_size for piece in pieces if not piece.block
+    )
+    rows = [batch.columns for piece in pieces for batch in source.read_piece(piece, Findings())]
+    assert pa.Table.from_batches(rows).equals(table_of(source).drop_columns(["split"]))
+
+
 def write_three(folder: Path, third: str | bytes, name: str = "c.csv") -> Path:
     (folder / "a.csv").write_text(lines(0))
     (folder / "b.csv").write_text(lines(40))

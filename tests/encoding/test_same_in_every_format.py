@@ -271,7 +271,7 @@ def test_hashed_values_are_spelt_as_all_batches_say(batches: tuple[list[str], li
     for order in (batches, batches[::-1]):
         fit = _HashedFit(("",))
         for values in order:
-            fit.add(pa.array(values), feature)
+            fit.add(pa.array(values), feature, np.arange(len(values)))
         assert fit.finish() == form
     # As a vocabulary that keeps the values.
     assert fitted_form(pa.array(sum(batches, []))) == form

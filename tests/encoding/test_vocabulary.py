@@ -89,7 +89,7 @@ def test_the_sample_does_not_depend_on_the_batches_and_keeps_its_size() -> None:
     for cut in (7, 1000, 5000):
         sample = UniformSample(size=300, seed=3)
         for start in range(0, 5000, cut):
-            sample.add(values[start : start + cut])
+            sample.add(values[start : start + cut], np.arange(start, min(start + cut, 5000)))
             assert len(sample._values) <= 300
         samples.append(np.sort(sample._values))
     np.testing.assert_array_equal(samples[0], samples[1])

@@ -146,7 +146,7 @@ class WithNoise:
 
     def batches(self):
         generator = np.random.default_rng(4)
-        for columns, splits in self.source.batches():
+        for columns, splits, _ in self.source.batches():
             noise = pa.array(generator.integers(0, 30, columns.num_rows).astype(str))
             yield RowBatch(columns.append_column("noise", noise), splits)
 

@@ -38,7 +38,7 @@ class ThinnedRows:
 
     def batches(self):
         generator = np.random.default_rng(5)
-        for columns, splits in self.source.batches():
+        for columns, splits, _ in self.source.batches():
             clicks = columns.column(self.schema.label).to_numpy() == 1.0
             kept = clicks | (generator.uniform(size=clicks.size) < RATE)
             yield RowBatch(columns.filter(pa.array(kept)), splits[kept])

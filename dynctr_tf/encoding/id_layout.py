@@ -1,0 +1,67 @@
+"""Which ids the features get: their blocks, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, PADDING_ID, EncodedFeatures, EncodedSequence, Field
+from dynctr_tf.schema import Feature, Schema
+
+
+def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedFeatures:
+    """Lays the blocks of ids of all features one after another.
+
+    Args:
+        schema: The schema.
+        num_values: For each feature with a vocabulary, bins or hash buckets of its own, how many values it has.
+
+    Raises:
+        ValueError: More ids than int32 holds.
+    """
+    single = [f for f in schema.features if f.kind != "sequence" and not is_wide(f)]
+    wide = [f for f in schema.features if is_wide(f)]
+    sequences = [f for f in schema.features if f.kind == "sequence"]
+    blocks: dict[str, tuple[int, int]] = {}
+    first = PADDING_ID + 1
+    for feature in (*single, *wide, *sequences):
+        if feature.shares_vocabulary_with is None:
+            size = num_values[feature.name] + FIRST_VALUE_OFFSET
+            blocks[feature.name] = (first, size)
+            first += size
+    if first > 2**31 - 1:
+        raise ValueError(f"The features have {first} ids, more than int32 holds; set max_size or hash_buckets.")
+
+    def block(feature: Feature) -> tuple[int, int]:
+        return blocks[feature.shares_vocabulary_with or feature.name]
+
+    sizes = {f.role: block(f)[1] for f in schema.features if f.role in ("scenario", "group")}
+    return EncodedFeatures(
+        fields=tuple(
+            Field(
+                f.name,
+                f.role,
+                *block(f),
+                max_values=f.max_length if is_wide(f) else 1,
+                scenario_specific=f.scenario_specific,
+            )
+            for f in (*single, *wide)
+        ),
+        sequences=tuple(
+            EncodedSequence(
+                f.name,
+                f.role,
+                f.max_length,
+                *block(f),
+                field=f.shares_vocabulary_with,
+                scenario_specific=f.scenario_specific,
+            )
+            for f in sequences
+        ),
+        num_scenarios=sizes.get("scenario", 0),
+        num_groups=sizes.get("group", 0),
+    )
+
+
+def is_wide(feature: Feature) -> bool:
+    """Whether the feature is a field with an entry of its own; a set of one value is a field like others."""
+    return feature.kind == "multi_valued" and feature.max_length > 1

@@ -1,0 +1,385 @@
+"""Raw rows to an encoded data set with all cores, in memory that does not grow, going on where it was stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import pickle
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from dynctr_tf.code_digest import code_digest
+from dynctr_tf.datasets.row_checks import as_text
+from dynctr_tf.datasets.row_files import file_states
+from dynctr_tf.datasets.tabular_file import Findings, Piece, TabularFile
+from dynctr_tf.durable_files import (
+    DamagedFileError,
+    make_folder,
+    only_process,
+    read_array,
+    read_json,
+    remove_abandoned,
+    remove_folder,
+    sync_folder,
+    sync_tree,
+    write_array,
+    write_json,
+)
+from dynctr_tf.encoding.encoder import Encoder
+from dynctr_tf.encoding.row_writer import (
+    ENCODER,
+    ROWS_PER_BLOCK,
+    BlockWriter,
+    block_writers,
+    put_into_splits,
+    write_encoded_rows,
+    write_index,
+)
+from dynctr_tf.encoding.shard_work import (
+    CountTask,
+    EncodeTask,
+    begin_counting,
+    begin_encoding,
+    count_piece,
+    encode_piece,
+    take_counts,
+)
+from dynctr_tf.encoding.spilled_counts import SpilledTable
+from dynctr_tf.encoding.vocabulary import MEMORY, CountedState, FeatureCounts, check_first_split
+from dynctr_tf.encoding.worker_pool import WorkerLostError, WorkerPool
+
+if TYPE_CHECKING:
+    from dynctr_tf.datasets.row_source import RowSource
+
+_ALONE_BYTES = 96 << 20  # what one process prepares before others would have started
+# What has been done is kept after so many bytes, or pieces, but not before each process has had some.
+_GROUP_BYTES = 256 << 20
+_GROUP_PIECES = 128
+_PIECES_EACH = 4
+_SHARED_VALUES = 1 << 20  # an index of so many values is made once and mapped by all
+_TRIES = 3
+_LOCK = "lock"
+
+
+def default_processes(source: RowSource) -> int:
+    """Returns how many processes prepare a source: one where that is done soon, else one for each core."""
+    if not _in_pieces(source) or sum(_sizes(source)) < _ALONE_BYTES:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_pieces(source: RowSource) -> bool:
+    """Whether pieces of the rows can be read by other processes."""
+    if not isinstance(source, TabularFile) or any(str(file).startswith("memory://") for file in source.files):
+        return False
+    # Columns may be derived by a function that other processes cannot import: one inside of another, or of a script.
+    try:
+        return b"__main__" not in pickle.dumps(source)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+
+
+def _sizes(source: RowSource) -> Iterator[int]:
+    for file in source.files:
+        path = Path(str(file))
+        yield path.stat().st_size if path.exists() else _ALONE_BYTES
+
+
+def prepare_encoded_dataset(
+    source: RowSource,
+    directory: str | Path,
+    *,
+    processes: int | None = None,
+    about: Mapping[str, Any] | None = None,
+    check: Callable[[], None] | None = None,
+    rows_per_block: int = ROWS_PER_BLOCK,
+    progress: bool = True,
+) -> None:
+    """Fits an encoder on the training rows of a source and encodes all its rows to disk.
+
+    Use it in place of `Encoder.fit` and `write_encoded_dataset`, whose result it gives to the last bit: rows, ids and
+    splits do not depend on the number of processes. With several processes the rows are cut into pieces, which are
+    counted and encoded side by side, and what has been done is kept beside the directory, in `.NAME.preparing`, so that
+    the same call goes on after a stop; a process that is killed is replaced.
+
+    Args:
+        source: The rows; those of a `TabularFile` can be shared by processes.
+        directory: The directory to make.
+        processes: How many processes. Default `None`: one for each core, or one alone where there are few rows.
+        about: As in `write_encoded_dataset`. Default `None`.
+        check: As in `write_encoded_dataset`. Default `None`.
+        rows_per_block: As in `write_encoded_dataset`. Default 65536.
+        progress: Whether progress bars are shown. Default `True`.
+
+    Raises:
+        ValueError: As `Encoder.fit` and `write_encoded_dataset`; less than one process.
+        WorkerLostError: Processes that were killed again and again.
+        BusyError: Another process makes the same directory.
+
+    Cost:
+        Memory is that of the code, of pieces of some megabytes for each process, of counts up to
+        `dynctr_tf.encoding.vocabulary.MEMORY`, and 12 bytes for each value of the vocabularies, which are mapped.
+
+    Example:
+
+    >>> import tempfile
+    >>> from dynctr_tf.datasets import SyntheticCtrRows
+    >>> source = SyntheticCtrRows(num_train=300, num_validation=100, num_test=100)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     prepare_encoded_dataset(source, f"{place}/encoded", progress=False)
+    ...     (Path(place) / "encoded" / "index.json").exists()
+    True
+    """
+    if processes is not None and processes < 1:
+        raise ValueError(f"processes must be at least 1, got {processes}.")
+    directory = Path(directory)
+    if directory.exists():
+        raise ValueError(f"{directory} exists already; give another directory, or delete it.")
+    check_first_split(source)
+    if not isinstance(source, TabularFile) or not _in_pieces(source) or (processes or default_processes(source)) == 1:
+        encoder = Encoder.fit(source, progress=progress)
+        write_encoded_rows(source, encoder, directory, about, check, rows_per_block, progress)
+        return
+    make_folder(directory.parent)
+    remove_abandoned(directory.parent)
+    job = _Preparation(source, directory, processes or default_processes(source), rows_per_block, progress)
+    with only_process(make_folder(job.folder) / _LOCK, f"prepares {directory}"):
+        if directory.exists():
+            raise ValueError(f"{directory} has been made by another process meanwhile; open it.")
+        for turn in range(_TRIES):
+            try:
+                job.run(about)
+                break
+            except WorkerLostError as error:
+                if turn == _TRIES - 1:
+                    raise
+                print(f"{error} Going on with other processes from what has been done.", flush=True)
+        if check is not None:
+            check()
+        job.put_in_place()
+
+
+class _Preparation:
+    """A preparation with several processes, and the folder that keeps what has been done."""
+
+    def __init__(
+        self, source: TabularFile, directory: Path, processes: int, rows_per_block: int, progress: bool
+    ) -> None:
+        self._source = source
+        self._directory = directory
+        self._processes = processes
+        self._rows_per_block = rows_per_block
+        self._progress = progress
+        self.folder = directory.with_name(f".{directory.name}.preparing")
+        self._rows = self.folder / "rows"
+
+    def _key(self) -> str:
+        """What the rows are: what was done for others is done anew."""
+        states = {path: list(state) for path, state in file_states(self._source.all_files).items()}
+        rows = [self._source.options_of_rows, states, self._rows_per_block, code_digest("datasets", "encoding")]
+        return hashlib.sha256(json.dumps(rows, sort_keys=True, default=repr).encode()).hexdigest()
+
+    def run(self, about: Mapping[str, Any] | None) -> None:
+        """Does what has not been done yet."""
+        key = self._key()
+        try:
+            same = read_json(self.folder / "job.json")["key"] == key
+        except (OSError, DamagedFileError):
+            same = False
+        if not same:
+            (self.folder / "job.json").unlink(missing_ok=True)
+            for path in self.folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != _LOCK:
+                    path.unlink()
+            make_folder(self._rows)
+            write_json(self.folder / "job.json", {"key": key})
+        if (self._rows / "index.json").exists():
+            return
+        with WorkerPool(self._processes) as pool:
+            if not (self.folder / ENCODER / "encoder.json").exists():
+                self._fit(pool).save(self.folder / ENCODER)
+            encoder = Encoder.load(self.folder / ENCODER)
+            self._encode(pool, encoder, about)
+
+    def put_in_place(self) -> None:
+        """Gives the finished rows their name."""
+        if (self.folder / ENCODER).exists():  # else a stop came right after this line
+            (self.folder / ENCODER).rename(self._rows / ENCODER)
+        sync_tree(self._rows)
+        self._rows.rename(self._directory)
+        sync_folder(self._directory.parent)
+        remove_folder(self.folder)
+
+    def _groups(self, done: int) -> Iterator[_Group]:
+        """The pieces in groups, without the first ones."""
+        pieces = itertools.islice(self._source.pieces(), done, None)
+        for first in pieces:
+            yield _Group(first, pieces, self._processes * _PIECES_EACH)
+
+    def _bar(self, what: str, done: int) -> tqdm[Any]:
+        return tqdm(
+            total=self._source.num_rows,
+            initial=done,
+            desc=what,
+            unit=" rows",
+            unit_scale=True,
+            disable=not self._progress,
+        )
+
+    # Fitting
+
+    def _fit(self, pool: WorkerPool) -> Encoder:
+        folder = self.folder / "counts"
+        journal = _read(folder / "journal.json") or {
+            "pieces": 0,
+            "tables": [],
+            "states": [],
+            "found": plain_findings(Findings()),
+        }
+        found, tables = findings_of(journal["found"]), [SpilledTable(*table) for table in journal["tables"]]
+        for table in tables:
+            if not Path(table.file).exists():
+                raise DamagedFileError(f"{table.file} is absent. Delete {self.folder}, and start again.")
+        counts = FeatureCounts(self._source.schema)
+        for state in journal["states"]:
+            counts.add_state(state_of(state, folder))
+        make_folder(folder)
+        known = {Path(table.file).name for table in tables}
+        for path in folder.glob("counts-*.arrow"):
+            if path.name not in known:  # of pieces that were not all counted when it was stopped
+                path.unlink()
+        memory = MEMORY // (8 * self._processes)
+        begun = False
+        with self._bar("fitting vocabularies", found.rows) as bar:
+            for group in self._groups(journal["pieces"]):
+                if not begun:  # after the first piece, before which splits are looked for
+                    pool.each(begin_counting, [CountTask(self._source, str(folder), memory)] * self._processes)
+                    begun = True
+                for rows in pool.map(count_piece, group):
+                    bar.update(rows)
+                for place, counted in enumerate(pool.each(take_counts, [None] * self._processes)):
+                    tables += counted.tables
+                    counts.add_state(counted.state)
+                    found.add(counted.found)
+                    name = f"{journal['pieces']}-{place}"
+                    journal["states"].append(saved_state(counted.state, folder, name))
+                journal["pieces"] += group.size
+                journal.update(tables=[list(table) for table in tables], found=plain_findings(found))
+                sync_tree(folder)
+                write_json(folder / "journal.json", journal)
+        self._source.finish(found)
+        return Encoder.of_fitted(self._source.schema, counts.finish(tables, folder, pool.map))
+
+    # Encoding
+
+    def _encode(self, pool: WorkerPool, encoder: Encoder, about: Mapping[str, Any] | None) -> None:
+        journal_file = self.folder / "encoding.json"
+        writers = block_writers(self._source, encoder, self._rows, self._rows_per_block)
+        journal = _read(journal_file) or {"pieces": 0, "splits": [], "found": plain_findings(Findings())}
+        found = findings_of(journal["found"])
+        for writer, split in zip(writers, journal["splits"], strict=False):
+            writer.go_on(split["blocks"], read_array(self.folder / split["rest"]))
+        indices = {}
+        for number, (name, index) in enumerate(encoder.large_indices(_SHARED_VALUES)):
+            place = make_folder(self.folder / f"index-{number}")
+            index.save(place)
+            indices[name] = str(place)
+        task = EncodeTask(self._source, str(self.folder / ENCODER), indices)
+        begun = False
+        with self._bar("encoding rows", found.rows) as bar:
+            for group in self._groups(journal["pieces"]):
+                if not begun:
+                    pool.each(begin_encoding, [task] * self._processes)
+                    begun = True
+                for encoded in pool.map(encode_piece, group):
+                    for rows, splits in zip(encoded.rows, encoded.splits, strict=True):
+                        put_into_splits(rows, splits, writers, self._source.split_names)
+                    found.add(encoded.found)
+                    bar.update(encoded.found.rows)
+                journal["pieces"] += group.size
+                self._keep(journal_file, journal, writers, found)
+        self._source.finish(found)
+        shutil.rmtree(self.folder / "counts", ignore_errors=True)
+        write_index(self._source, encoder, self._rows, writers, about, self._rows_per_block)
+
+    def _keep(self, file: Path, journal: dict[str, Any], writers: list[BlockWriter], found: Findings) -> None:
+        earlier = [split["rest"] for split in journal["splits"]]
+        journal["splits"] = []
+        for number, writer in enumerate(writers):
+            rest = f"rest-{journal['pieces']}-{number}.npy"
+            write_array(self.folder / rest, writer.rest)
+            journal["splits"].append({"blocks": writer.blocks, "rest": rest})
+        journal["found"] = plain_findings(found)
+        sync_tree(self._rows)
+        write_json(file, journal)
+        for rest in earlier:
+            (self.folder / rest).unlink(missing_ok=True)
+
+
+class _Group:
+    """Pieces between two times at which what has been done is kept; they are cut while they are asked for."""
+
+    def __init__(self, first: Piece, others: Iterator[Piece], least: int) -> None:
+        self._first, self._others, self._least = first, others, least
+        self.size = 0
+
+    def __iter__(self) -> Iterator[Piece]:
+        nbytes = 0
+        for piece in itertools.chain([self._first], self._others):
+            yield piece
+            self.size, nbytes = self.size + 1, nbytes + piece.nbytes
+            if self.size >= _GROUP_PIECES or (self.size >= self._least and nbytes >= _GROUP_BYTES):
+                return
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return read_json(path) if path.exists() else None
+
+
+def plain_findings(found: Findings) -> dict[str, Any]:
+    """Returns findings as JSON holds them."""
+    labels = None if found.labels is None else as_text(found.labels.slice(0, 1000)).to_pylist()
+    return {
+        "rows": found.rows,
+        "clicks": found.clicks,
+        "weight": found.weight,
+        "skipped": dict(found.skipped),
+        "labels": labels,
+    }
+
+
+def findings_of(plain: Mapping[str, Any]) -> Findings:
+    """Reads what `plain_findings` returned."""
+    labels = None if plain["labels"] is None else pa.array(plain["labels"], pa.string())
+    return Findings(plain["rows"], plain["clicks"], plain["weight"], Counter(plain["skipped"]), labels)
+
+
+def saved_state(state: CountedState, folder: Path, name: str) -> dict[str, Any]:
+    """Writes the arrays of a state into a folder, and returns the rest as JSON holds it."""
+    samples = {}
+    for number, (feature, (values, keys)) in enumerate(state.samples.items()):
+        samples[feature] = f"sample-{name}-{number}"
+        write_array(folder / f"{samples[feature]}.values.npy", values)
+        write_array(folder / f"{samples[feature]}.keys.npy", keys)
+    bins = {feature: [list(part) for part in parts] for feature, parts in state.bins.items()}
+    return {"rows": state.rows, "bins": bins, "samples": samples, "forms": state.forms}
+
+
+def state_of(plain: Mapping[str, Any], folder: Path) -> CountedState:
+    """Reads what `saved_state` wrote and returned."""
+    samples: dict[str, tuple[np.ndarray, np.ndarray]] = {
+        feature: (read_array(folder / f"{name}.values.npy"), read_array(folder / f"{name}.keys.npy"))
+        for feature, name in plain["samples"].items()
+    }
+    return CountedState(plain["rows"], plain["bins"], samples, plain["forms"])

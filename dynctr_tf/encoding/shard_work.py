@@ -1,0 +1,151 @@
+"""What one process does of a preparation: counts pieces of rows, adds up counts, encodes pieces.
+
+The same functions run in the processes of one machine and in those of a cluster; they send counts by the column and
+encoded rows, never single rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dynctr_tf.datasets.tabular_file import Findings, Piece, TabularFile
+from dynctr_tf.encoding.encoder import Encoder
+from dynctr_tf.encoding.row_writer import encoded_rows
+from dynctr_tf.encoding.spilled_counts import SpilledTable
+from dynctr_tf.encoding.value_index import ValueIndex
+from dynctr_tf.encoding.vocabulary import CountedState, FeatureCounts
+
+
+class CountTask(NamedTuple):
+    """What a process has to know before it counts.
+
+    Attributes:
+        source: The rows.
+        folder: Where counts go that become large.
+        memory: How many bytes they take in this process.
+    """
+
+    source: TabularFile
+    folder: str
+    memory: int
+
+
+class EncodeTask(NamedTuple):
+    """What a process has to know before it encodes.
+
+    Attributes:
+        source: The rows.
+        encoder: The folder of the encoder.
+        indices: For each large vocabulary the folder of its index.
+    """
+
+    source: TabularFile
+    encoder: str
+    indices: dict[str, str]
+
+
+class Counted(NamedTuple):
+    """What a process counted since it was last asked.
+
+    Attributes:
+        tables: The counts of texts, in files.
+        state: The rest.
+        found: What the reading has to know at its end.
+    """
+
+    tables: list[SpilledTable]
+    state: CountedState
+    found: Findings
+
+
+class EncodedPiece(NamedTuple):
+    """The encoded rows of a piece.
+
+    Attributes:
+        rows: int32 `(rows, width)` of each batch.
+        splits: int8 `(rows,)` of each batch.
+        found: What the reading has to know at its end.
+    """
+
+    rows: list[np.ndarray]
+    splits: list[np.ndarray]
+    found: Findings
+
+
+@dataclasses.dataclass
+class _Kept:
+    """What this process keeps between its tasks."""
+
+    counting: CountTask | None = None
+    counts: FeatureCounts | None = None
+    tables: list[SpilledTable] = dataclasses.field(default_factory=list)
+    found: Findings = dataclasses.field(default_factory=Findings)
+    files: int = 0
+    source: TabularFile | None = None
+    encoder: Encoder | None = None
+
+
+_KEPT = _Kept()
+
+
+def begin_counting(task: CountTask) -> None:
+    """Prepares this process for `count_piece`."""
+    _KEPT.counting, _KEPT.counts = task, FeatureCounts(task.source.schema)
+    _KEPT.tables, _KEPT.found = [], Findings()
+
+
+def count_piece(piece: Piece) -> int:
+    """Counts the training rows of a piece, and returns how many usable rows it has in all."""
+    task, counts = _KEPT.counting, _KEPT.counts
+    if task is None or counts is None:
+        raise RuntimeError("A piece is counted after begin_counting.")
+    before = _KEPT.found.rows
+    for batch in task.source.read_piece(piece, _KEPT.found):
+        counts.add(batch)
+        if counts.nbytes > task.memory:
+            _KEPT.tables += counts.spill(_next_file(task))
+    return _KEPT.found.rows - before
+
+
+def _next_file(task: CountTask) -> Path:
+    _KEPT.files += 1
+    # Machines may have processes of one number.
+    return Path(task.folder) / f"counts-{os.getpid()}-{_KEPT.files}-{secrets.token_hex(4)}.arrow"
+
+
+def take_counts(_: None = None) -> Counted:
+    """Returns what was counted since it was last asked, the counts of texts in files."""
+    task, counts = _KEPT.counting, _KEPT.counts
+    if task is None or counts is None:
+        raise RuntimeError("Counts are taken after begin_counting.")
+    tables = [*_KEPT.tables, *counts.spill(_next_file(task))]
+    counted = Counted(tables, counts.take_state(), _KEPT.found)
+    _KEPT.tables, _KEPT.found = [], Findings()
+    return counted
+
+
+def begin_encoding(task: EncodeTask) -> None:
+    """Prepares this process for `encode_piece`."""
+    _KEPT.counting = _KEPT.counts = None
+    encoder = Encoder.load(task.encoder)
+    encoder.map_indices(
+        {name: ValueIndex.load(encoder.vocabularies[name].values, Path(place)) for name, place in task.indices.items()}
+    )
+    _KEPT.source, _KEPT.encoder = task.source, encoder
+
+
+def encode_piece(piece: Piece) -> EncodedPiece:
+    """Encodes the rows of a piece."""
+    if _KEPT.source is None or _KEPT.encoder is None:
+        raise RuntimeError("A piece is encoded after begin_encoding.")
+    encoded = EncodedPiece([], [], Findings())
+    for batch in _KEPT.source.read_piece(piece, encoded.found):
+        encoded.rows.append(encoded_rows(batch, _KEPT.encoder))
+        encoded.splits.append(batch.splits)
+    return encoded

@@ -1,0 +1,306 @@
+"""Counts of values on the disk: written in buckets of hashes, added up bucket by bucket, sorted in pieces.
+
+What is in memory at a time is one bucket, or one piece of the sorted values, whatever the number of distinct values.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dynctr_tf.encoding.arrow_file import array_of
+from dynctr_tf.encoding.text_hash import text_hashes
+from dynctr_tf.encoding.value_text import TextForm, ValueForms, canonical
+from dynctr_tf.schema import Vocabulary
+
+_BUCKETS = 64
+_ALL = -1  # the bucket of tables that are not cut
+_CUT_FROM = 1 << 12
+_AT_ONCE = 1 << 21  # so many counts are added up at once, without buckets
+_PIECE = 1 << 20
+_SORT = [("count", "descending"), ("value", "ascending")]
+_SCHEMA = pa.schema([("value", pa.large_string()), ("count", pa.int64())])
+
+Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+
+
+class SpilledTable(NamedTuple):
+    """A table of values and counts in a file.
+
+    Attributes:
+        file: The file.
+        place: Which of its tables it is.
+        feature: The feature whose values were counted.
+        bucket: The bucket of the values' hashes; -1 where all are in it.
+        rows: How many values it has.
+    """
+
+    file: str
+    place: int
+    feature: str
+    bucket: int
+    rows: int
+
+
+class SortedValues(NamedTuple):
+    """The values of a vocabulary, and those that it leaves out, mapped from files.
+
+    Attributes:
+        values: `large_string`, in the order of their ids.
+        counts: int64, their counts.
+        form: How they are spelt.
+        rest: `large_string`, the values that got no id.
+        rest_counts: int64, their counts.
+    """
+
+    values: pa.Array
+    counts: np.ndarray
+    form: str
+    rest: pa.Array
+    rest_counts: np.ndarray
+
+
+def _buckets(values: pa.Array) -> np.ndarray:
+    # Spellings of one number are in one bucket.
+    return (text_hashes(values, without_zeros=True) >> np.uint64(64 - 6)).astype(np.uint8)
+
+
+def _parts(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Cuts a table into those of its buckets."""
+    values, counts = array_of(table, "value"), array_of(table, "count")
+    buckets = _buckets(values)
+    order = np.argsort(buckets, kind="stable")
+    ends = np.searchsorted(buckets[order], np.arange(_BUCKETS), side="right")
+    taken = pa.table([values.take(pa.array(order)), counts.take(pa.array(order))], schema=_SCHEMA)
+    for bucket in range(_BUCKETS):
+        begin = int(ends[bucket - 1]) if bucket else 0
+        if ends[bucket] > begin:
+            yield bucket, taken.slice(begin, int(ends[bucket]) - begin)
+
+
+def write_counts(path: Path, counts: Mapping[str, pa.Table]) -> list[SpilledTable]:
+    """Writes the counts of some rows into one file.
+
+    Args:
+        path: The file.
+        counts: For each feature a table of `value` and `count`; values may be in it more than once.
+    """
+    tables: list[SpilledTable] = []
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+        for name, table in counts.items():
+            parts = _parts(table) if table.num_rows > _CUT_FROM else iter([(_ALL, table)])
+            for bucket, part in parts:
+                if part.num_rows:
+                    part = part.combine_chunks().cast(_SCHEMA)
+                    writer.write_batch(part.to_batches()[0])
+                    tables.append(SpilledTable(str(path), len(tables), name, bucket, part.num_rows))
+    return tables
+
+
+def _mapped(file: str) -> pa.ipc.RecordBatchFileReader:
+    return pa.ipc.open_file(pa.memory_map(file))
+
+
+def _table_of(part: SpilledTable) -> pa.Table:
+    return pa.Table.from_batches([_mapped(part.file).get_batch(part.place)])
+
+
+def _added(tables: Sequence[pa.Table]) -> pa.Table:
+    grouped = pa.concat_tables(tables).group_by("value", use_threads=False).aggregate([("count", "sum")])
+    return pa.table([grouped.column("value"), grouped.column("count_sum")], schema=_SCHEMA)
+
+
+class _BucketTask(NamedTuple):
+    tables: list[SpilledTable]
+    bucket: int  # -1: all
+    path: str
+
+
+def add_bucket(task: _BucketTask) -> tuple[str, int, ValueForms]:
+    """Adds up the counts of one bucket into a file; returns it, how many values it has and how they are spelt."""
+    parts = []
+    for spilled in task.tables:
+        table = _table_of(spilled)
+        if task.bucket != _ALL and spilled.bucket == _ALL:
+            table = table.filter(pa.array(_buckets(array_of(table, "value")) == task.bucket))
+        parts.append(table)
+    table = _added(parts)
+    with pa.OSFile(task.path, "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+        for batch in table.combine_chunks().to_batches():
+            writer.write_batch(batch)
+    return task.path, table.num_rows, ValueForms.of(array_of(table, "value"))
+
+
+def sum_buckets(
+    tables: Sequence[SpilledTable], folder: Path, name: str, mapper: Mapper
+) -> tuple[list[str], int, ValueForms]:
+    """Adds up all counts of a feature, bucket by bucket.
+
+    Args:
+        tables: The feature's tables.
+        folder: Where the sums are written.
+        name: How their files begin.
+        mapper: `map`, or that of several processes.
+
+    Returns:
+        The files, how many distinct values they have together, and how these are spelt.
+    """
+    whole = [table for table in tables if table.bucket == _ALL]
+    few = sum(table.rows for table in tables) <= _AT_ONCE
+    tasks = []
+    for bucket in [_ALL] if few else range(_BUCKETS):
+        own = list(tables) if few else [table for table in tables if table.bucket == bucket] + whole
+        if own:
+            tasks.append(_BucketTask(own, bucket, str(folder / f"{name}-sum-{bucket}.arrow")))
+    files, total, forms = [], 0, ValueForms()
+    for file, rows, own_forms in mapper(add_bucket, tasks):
+        if rows:
+            files.append(file)
+            total += rows
+            forms = forms.with_more(own_forms)
+    return files, total, forms
+
+
+class _SortTask(NamedTuple):
+    file: str
+    form: str
+    rule: Vocabulary
+
+
+def sort_bucket(task: _SortTask) -> tuple[str, str]:
+    """Spells, filters and sorts the values of one bucket; returns the files of those that are kept, and of the rest."""
+    table = _mapped(task.file).read_all()
+    if task.form != "exact" and pc.any(pc.ends_with(table.column("value"), ".0")).as_py():
+        table = _added(
+            [
+                pa.table(
+                    [canonical(array_of(table, "value"), cast(TextForm, task.form)), table.column("count")],
+                    schema=_SCHEMA,
+                )
+            ]
+        )  # type: ignore[arg-type]
+    kept = (
+        table
+        if task.rule.min_count <= 1
+        else table.filter(pc.greater_equal(table.column("count"), task.rule.min_count))
+    )
+    rest = [table.filter(pc.less(table.column("count"), task.rule.min_count))] if task.rule.min_count > 1 else []
+    kept = kept.sort_by(_SORT)
+    if task.rule.max_size is not None:
+        rest.append(kept.slice(task.rule.max_size))
+        kept = kept.slice(0, task.rule.max_size)
+    files = []
+    for what, found in (("kept", kept), ("rest", pa.concat_tables(rest) if rest else kept.slice(0, 0))):
+        files.append(f"{task.file}.{what}")
+        with pa.OSFile(files[-1], "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+            for batch in found.combine_chunks().to_batches():
+                writer.write_batch(batch)
+    Path(task.file).unlink()
+    return files[0], files[1]
+
+
+class _Columns:
+    """Values and counts that are written piece by piece and then mapped as one array each."""
+
+    def __init__(self, start: Path) -> None:
+        self._paths = [start.with_name(f"{start.name}.{what}") for what in ("bytes", "offsets", "counts")]
+        self._files = [path.open("wb") for path in self._paths]
+        self._files[1].write(np.zeros(1, np.int64).tobytes())
+        self._end = 0
+        self.rows = 0
+
+    def append(self, table: pa.Table) -> None:
+        values, counts = array_of(table, "value"), array_of(table, "count")
+        if not len(values):
+            return
+        _, places, data = values.buffers()
+        offsets = np.frombuffer(places, np.int64)[values.offset : values.offset + len(values) + 1]
+        if data is not None:
+            self._files[0].write(memoryview(data)[int(offsets[0]) : int(offsets[-1])])
+        self._files[1].write((offsets[1:] - offsets[0] + self._end).tobytes())
+        self._files[2].write(counts.to_numpy().tobytes())
+        self._end += int(offsets[-1] - offsets[0])
+        self.rows += len(values)
+
+    def finish(self) -> tuple[pa.Array, np.ndarray]:
+        for file in self._files:
+            file.close()
+        if not self.rows:
+            return pa.array([], pa.large_string()), np.zeros(0, np.int64)
+        data, offsets, counts = (
+            pa.memory_map(str(path)).read_buffer() if path.stat().st_size else pa.py_buffer(b"") for path in self._paths
+        )
+        values = pa.Array.from_buffers(pa.large_string(), self.rows, [None, offsets, data])
+        return values, np.frombuffer(counts, np.int64)
+
+
+def sorted_values(
+    files: Sequence[str], total: int, forms: ValueForms, rule: Vocabulary, start: Path, mapper: Mapper
+) -> SortedValues:
+    """Sorts the values of all buckets, the most frequent first, then by their bytes.
+
+    Args:
+        files: What `sum_buckets` returned.
+        total: How many distinct values they have.
+        forms: How they are spelt.
+        rule: Which of them are kept.
+        start: How the files of the result begin.
+        mapper: `map`, or that of several processes.
+    """
+    form = forms.form(total)
+    runs, rest = [], _Columns(start.with_name(f"{start.name}-rest"))
+    for kept, left in mapper(sort_bucket, [_SortTask(file, form, rule) for file in files]):
+        runs.append(_mapped(kept).read_all())
+        rest.append(_mapped(left).read_all())
+        Path(kept).unlink()
+        Path(left).unlink()
+    result = _Columns(start)
+    for table in _merged(runs):
+        room = table.num_rows if rule.max_size is None else max(0, rule.max_size - result.rows)
+        result.append(table.slice(0, room))
+        rest.append(table.slice(room))
+    return SortedValues(*result.finish(), form, *rest.finish())
+
+
+def _merged(runs: Sequence[pa.Table]) -> Iterator[pa.Table]:
+    """Merges sorted tables piece by piece, between values that are drawn from all of them."""
+    arrays = [(array_of(run, "value"), array_of(run, "count").to_numpy()) for run in runs if run.num_rows]
+    total = sum(len(counts) for _, counts in arrays)
+    pieces = -(-total // _PIECE)
+
+    def key(run: tuple[pa.Array, np.ndarray], place: int) -> tuple[int, bytes]:
+        return -int(run[1][place]), run[0][place].as_buffer().to_pybytes()
+
+    drawn = (
+        sorted(
+            key(run, place) for run in arrays for place in range(0, len(run[1]), max(1, total // (16 * pieces * 16)))
+        )
+        if pieces > 1
+        else []
+    )
+    cuts = [drawn[len(drawn) * piece // pieces] for piece in range(1, pieces)]
+    begins = [0] * len(arrays)
+    for cut in [*cuts, None]:
+        parts = []
+        for number, run in enumerate(arrays):
+            size = len(run[1])
+            end = size
+            if cut is not None:
+                end = bisect.bisect_left(range(size), cut, lo=begins[number], key=functools.partial(key, run))
+            if end > begins[number]:
+                count = end - begins[number]
+                parts.append(
+                    pa.table(
+                        [run[0].slice(begins[number], count), pa.array(run[1][begins[number] : end])], schema=_SCHEMA
+                    )
+                )
+            begins[number] = end
+        if parts:
+            yield pa.concat_tables(parts).sort_by(_SORT)

@@ -1,0 +1,111 @@
+"""CPU seconds and peak memory of preparing rows, by rows, distinct values and processes.
+
+`python -m pipelines.benchmarks.preparation --rows 20000000 --distinct 20000000 --processes 2` writes a Parquet file of
+such rows, prepares it in a process of its own and measures that with all its children.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+_SOURCE = """
+import sys
+from dynctr_tf.datasets.tabular_file import TabularFile
+from dynctr_tf.encoding.preparation import prepare_encoded_dataset
+from dynctr_tf.schema import Feature, Schema
+features = (Feature("user", "categorical"), Feature("page", "categorical"), Feature("age", "numeric"))
+schema = Schema(features, label="click")
+if __name__ == "__main__":
+    path, directory, processes = sys.argv[1:]
+    prepare_encoded_dataset(TabularFile(path, schema), directory, processes=int(processes) or None, progress=False)
+"""
+_CHUNK = 1 << 20
+_INTERVAL = 0.1
+
+
+def write_rows(path: Path, rows: int, distinct: int, seed: int = 0) -> None:
+    """Writes rows of which one column has so many distinct values, as far as there are rows, in random order."""
+    random = np.random.default_rng(seed)
+    schema = pa.schema([("user", pa.string()), ("page", pa.string()), ("age", pa.int64()), ("click", pa.int64())])
+    csv = path.suffix == ".csv"
+    writer = pa.csv.CSVWriter(path, schema) if csv else pa.parquet.ParquetWriter(path, schema)
+    with writer:
+        for begin in range(0, rows, _CHUNK):
+            place = np.arange(begin, min(begin + _CHUNK, rows), dtype=np.uint64)
+            # A permutation of the places, as far as they are below `distinct`.
+            user = place * np.uint64(2654435761) % np.uint64(distinct)
+            columns = [
+                pa.array(user).cast(pa.string()),
+                pa.array(random.integers(0, 5000, len(place))).cast(pa.string()),
+                pa.array(random.integers(0, 90, len(place))),
+                pa.array(random.integers(0, 2, len(place))),
+            ]
+            columns[0] = pa.compute.binary_join_element_wise("u", columns[0], "")
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _memory(pid: int) -> int:
+    """The memory of a process and its children in bytes, what they share counted once."""
+    total = 0
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) << 10
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            total += sum(_memory(int(child)) for child in (task / "children").read_text(encoding="ascii").split())
+    except (OSError, ProcessLookupError):
+        return total  # it has ended meanwhile
+    return total
+
+
+def measure(path: Path, directory: Path, processes: int) -> tuple[float, float, int]:
+    """Prepares a file; returns wall seconds, CPU seconds and the peak of memory in bytes."""
+    before, start, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), 0
+    with subprocess.Popen([sys.executable, "-c", _SOURCE, str(path), str(directory), str(processes)]) as child:
+        while child.poll() is None:
+            peak = max(peak, _memory(child.pid))
+            time.sleep(_INTERVAL)
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if child.returncode:
+        raise RuntimeError(f"The preparation ended with status {child.returncode}.")
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Reads the command line, measures and prints."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.benchmarks.preparation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rows", type=int, default=500_000, help="how many rows (default %(default)s)")
+    parser.add_argument(
+        "--distinct", type=int, default=500_000, help="distinct values of one column (default %(default)s)"
+    )
+    parser.add_argument("--processes", type=int, default=0, help="0: what the library chooses (default %(default)s)")
+    parser.add_argument("--format", choices=("parquet", "csv"), default="parquet", help="of the file that is written")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="preparation-") as place:
+        path = Path(place) / f"rows.{options.format}"
+        write_rows(path, options.rows, options.distinct)
+        wall, cpu, peak = measure(path, Path(place) / "encoded", options.processes)
+    print(
+        f"{options.rows:,} rows, {options.distinct:,} distinct values, {options.processes or 'chosen'} processes: "
+        f"{wall:.1f} s, {cpu:.1f} CPU seconds ({cpu / wall:.2f} cores), peak {peak / 2**20:,.0f} MiB"
+    )
+
+
+if __name__ == "__main__":
+    main()

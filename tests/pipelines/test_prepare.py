@@ -1,0 +1,44 @@
+"""The job that prepares rows makes what the other jobs then find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dynctr_tf.schema import Feature, Schema
+from pipelines import prepare
+from pipelines.benchmarks import preparation
+
+
+def test_prepare_takes_folders_and_is_done_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for day in range(4):
+        Path(f"logs/day={day}").mkdir(parents=True)
+        rows = "".join(f"u{random.integers(50)},{random.integers(2)}\n" for _ in range(300))
+        Path(f"logs/day={day}/part.csv").write_text("user,click\n" + rows)
+    Schema((Feature("user", "categorical"), Feature("day", "categorical")), label="click").save("logs.schema.json")
+    arguments = ["--data.path", "logs", "--data.split_by", "partition:day"]
+    prepare.main(arguments)
+    said = capsys.readouterr().out
+    assert "data.schema: logs.schema.json" in said and "600 train, 300 validation, 300 test rows" in said
+    # The number of processes is no other preparation.
+    prepare.main([*arguments, "--data.processes", "2"])
+    assert "(from an earlier run)" in capsys.readouterr().out
+    prepare.main([*arguments, "--data.processes", "2", "--data.directory", "elsewhere"])
+    made = {path.parent.name: path.read_text() for path in Path().rglob("index.json")}
+    assert len(made) == 1 and len(list(Path().rglob("index.json"))) == 2
+
+
+def test_rows_of_the_benchmark_have_the_distinct_values_that_were_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pyarrow.parquet
+
+    preparation.write_rows(tmp_path / "rows.parquet", 3000, 700)
+    users = pyarrow.parquet.read_table(tmp_path / "rows.parquet").column("user")
+    assert len(users) == 3000 and len(users.unique()) == 700

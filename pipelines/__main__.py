@@ -25,6 +25,7 @@ JOBS = (
     "predict",
     "evaluate",
     "publish",
+    "embeddings",
     "schema",
     "explain",
     "benchmark",

@@ -44,8 +44,8 @@ def unknown_settings(text: str) -> set[str]:
         name
         for name in named
         if name not in SETTINGS
-        # Options of data sets and optimizers are checked by the jobs, which know whose they are.
-        and not re.fullmatch(r"(data|optimizer)\.options\.\w+", name)
+        # Options of data sets and optimizers are checked by the jobs, which know whose they are, and so are fields.
+        and not re.fullmatch(r"((data|optimizer)\.options|pretrained\.vectors)\.\w+", name)
         and name.removeprefix("model.") not in OF_MODELS
     }
 

@@ -43,6 +43,7 @@ from dynctr_tf.datasets.synthetic_ctr import (
     synthetic_ctr_schema,
 )
 from dynctr_tf.datasets.tabular_file import TabularFile
+from dynctr_tf.datasets.value_vectors import ValueVectors, read_value_vectors, write_value_vectors
 
 __all__ = [
     "DEFAULT_SHARES",
@@ -59,6 +60,7 @@ __all__ = [
     "CriteoDisplayAdsConfig",
     "DraftedColumn",
     "Frappe",
+    "GivenSplits",
     "IPinYou",
     "Iaac",
     "JoinedSources",
@@ -67,7 +69,6 @@ __all__ = [
     "MovieLens1MConfig",
     "MovieLensTag",
     "MovieLensTagConfig",
-    "GivenSplits",
     "OrderSplit",
     "RandomSplit",
     "RowBatch",
@@ -79,6 +80,7 @@ __all__ = [
     "SyntheticCtrConfig",
     "SyntheticCtrRows",
     "TabularFile",
+    "ValueVectors",
     "ali_ccp_schema",
     "amazon_reviews_rows",
     "amazon_reviews_schema",
@@ -90,7 +92,6 @@ __all__ = [
     "criteo_schema",
     "draft_schema",
     "first_rows",
-    "list_row_files",
     "frappe_rows",
     "frappe_schema",
     "iaac_rows",
@@ -99,13 +100,16 @@ __all__ = [
     "ipinyou_schema",
     "kuairand_rows",
     "kuairand_schema",
+    "list_row_files",
     "movielens_1m_rows",
     "movielens_1m_schema",
     "movielens_tag_rows",
     "movielens_tag_schema",
+    "read_value_vectors",
     "real_rows",
     "row_source",
     "row_source_options",
     "sample_negatives",
     "synthetic_ctr_schema",
+    "write_value_vectors",
 ]

@@ -11,7 +11,8 @@ import numpy as np
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.evaluation.text_table import align, percent
-from dynctr_tf.layers import FieldEmbedding
+from dynctr_tf.layers import BlockEmbedding, FieldEmbedding
+from dynctr_tf.layers.embedding.block_embedding import FIRST_ORDER
 
 ROWS_AT_A_TIME = 1 << 18
 
@@ -98,9 +99,9 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
         features: The description of the data it was trained on, for the report by field. Default `None`:
             by variable only.
         table: The embedding table of all the fields, a variable of shape (ids, dim), or (n * ids, dim) for n tables
-            one below the other. Default `None`: the tables of the model's `FieldEmbedding` layers, those of a layer
-            of one table for each scenario too; in a model without them the only trainable variable of rank 2 that has
-            as many rows as `features` has ids.
+            one below the other. Default `None`: the tables of the model's `FieldEmbedding` layers, those of some
+            fields each and those for each scenario too; in a model without them the only trainable variable of rank 2
+            that has as many rows as `features` has ids.
 
     Raises:
         ValueError: The model has no trainable variable, the table is not found or not unique, or its number of rows
@@ -124,8 +125,13 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
     shares = tuple(_zero_weights(variable) for variable in variables)
     if features is None:
         return SparsityReport((), shares)
-    tables = _find_tables(model, variables, features) if table is None else [table]
     zero = np.zeros((0, features.num_ids), bool)
+    blocks = _tables_of_blocks(model) if table is None else []
+    if blocks:
+        zero = _zero_rows_of_blocks(blocks, features)
+        tables = []
+    else:
+        tables = _find_tables(model, variables, features) if table is None else [table]
     for found in tables:
         if len(found.shape) != 2 or found.shape[0] % features.num_ids:
             raise ValueError(
@@ -139,6 +145,28 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
         block = zero[:, field.first_id : field.first_id + field.num_ids]
         fields.append(ZeroShare(field.name, block.size, int(block.sum())))
     return SparsityReport(tuple(fields), shares)
+
+
+def _tables_of_blocks(model: Any) -> list[BlockEmbedding]:
+    """The layers that have a table of some fields each; not those of first-order weights beside another table."""
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, BlockEmbedding) and layer.built]
+    return [layer for layer in layers if not layer.name.endswith(FIRST_ORDER)]
+
+
+def _zero_rows_of_blocks(layers: list[BlockEmbedding], features: EncodedFeatures) -> np.ndarray:
+    """Which ids have a row that is zero in the tables of their blocks, `(1, ids)`."""
+    zero = np.ones((1, features.num_ids), bool)
+    found = np.zeros(features.num_ids, bool)
+    for layer in layers:
+        rows = np.concatenate([~piece.any(axis=1) for piece in _pieces(layer.table)])
+        for first, count in layer.blocks:
+            block = slice(first, first + count)
+            found[block] = True
+            zero[0, block] &= rows[layer.rows_of(first, count)]
+    absent = [entry.name for entry in features.entries if not found[entry.first_id]]
+    if absent:
+        raise ValueError(f"No BlockEmbedding of the model has the rows of {absent}; give the argument table.")
+    return zero
 
 
 def _find_tables(model: Any, variables: list[Any], features: EncodedFeatures) -> list[Any]:

@@ -13,7 +13,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.export.rows_alike import repeat_row
-from dynctr_tf.layers import FieldEmbedding, FieldSelection
+from dynctr_tf.layers import BlockEmbedding, FieldEmbedding, FieldProjection, FieldSelection
 from dynctr_tf.models.adaptive.graph_copy import run_graph
 
 
@@ -173,8 +173,13 @@ def answer_for_one_user(
         given = [leaf for leaf in tf.nest.flatten((arguments, keywords)) if isinstance(leaf, (_Once, _Columns))]
         if not given:
             return layer(*arguments, **keywords)
-        if type(layer) is FieldEmbedding and layer.num_ids_per_field is None and not _tensors(keywords):
-            return _embedded(layer, tf.nest.flatten(arguments))
+        parts = tf.nest.flatten(arguments)
+        if isinstance(layer, FieldEmbedding) and layer.num_ids_per_field is None and not _tensors(keywords):
+            return _embedded(layer, parts)
+        if type(layer) is FieldProjection:
+            return _applied(arguments[0], layer)
+        if type(layer) is keras.layers.Concatenate and layer.axis == 1 and _are_field_maps(parts):
+            return _joined(parts)
         if type(layer) is FieldSelection and isinstance(arguments[0], _Columns):
             width = len(arguments[0].order)
             positions = list(range(width)) if layer.positions is None else layer.positions
@@ -200,31 +205,51 @@ def _row(value: Any) -> Any:
 
 
 def _applied(value: Any, function: Any) -> Any:
+    """What a function of each column gives, one or several, for the user's columns and the items' apart."""
     if isinstance(value, _Once):
-        return _Once(function(value.row))
-    if isinstance(value, _Columns):
-        return _Columns(function(value.once), function(value.each), value.order)
-    return function(value)
+        return tf.nest.map_structure(_Once, function(value.row))
+    if not isinstance(value, _Columns):
+        return function(value)
+    found = [function(value.once), function(value.each)]
+    flat = [
+        _Columns(own, other, value.order) for own, other in zip(*(tf.nest.flatten(one) for one in found), strict=True)
+    ]
+    return tf.nest.pack_sequence_as(found[0], flat)
 
 
-def _embedded(layer: Any, parts: Sequence[Any]) -> Any:
-    """The field maps of ids, looked up apart for the user and the items."""
+def _are_field_maps(parts: Sequence[Any]) -> bool:
+    shapes = [(part.once if isinstance(part, _Columns) else _row(part)).shape for part in parts]
+    return all(len(shape) == 3 and shape[1] is not None for shape in shapes)
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """What is of the user and of the items, side by side along the second axis."""
     once: list[tf.Tensor] = []
     each: list[tf.Tensor] = []
     order: list[tuple[bool, int]] = []
     for part in parts:
-        starts = {True: sum(ids.shape[1] for ids in once), False: sum(ids.shape[1] for ids in each)}
+        starts = {True: sum(one.shape[1] for one in once), False: sum(one.shape[1] for one in each)}
         if isinstance(part, _Columns):
             order += [(of_user, starts[of_user] + place) for of_user, place in part.order]
             once.append(part.once)
             each.append(part.each)
         else:
             of_user = isinstance(part, _Once)
-            ids = _row(part)
-            order += [(of_user, starts[of_user] + place) for place in range(ids.shape[1])]
-            (once if of_user else each).append(ids)
+            own = _row(part)
+            order += [(of_user, starts[of_user] + place) for place in range(own.shape[1])]
+            (once if of_user else each).append(own)
     if not each:
-        return tf.nest.map_structure(_Once, layer(tf.concat(once, 1)))
-    found = [layer(tf.concat(once, 1)), layer(tf.concat(each, 1))]
-    flat = [_Columns(own, other, order) for own, other in zip(*(tf.nest.flatten(one) for one in found), strict=True)]
-    return tf.nest.pack_sequence_as(found[0], flat)
+        return _Once(tf.concat(once, 1))
+    return _Columns(tf.concat(once, 1), tf.concat(each, 1), order)
+
+
+def _embedded(layer: FieldEmbedding, parts: Sequence[Any]) -> Any:
+    """The field maps of ids, looked up apart for the user and the items."""
+    ids = _joined(parts)
+    if not isinstance(layer, BlockEmbedding):
+        return _applied(ids, layer)
+    if layer.columns is not None and isinstance(ids, _Once):
+        ids = _Once(tf.gather(ids.row, layer.columns, axis=1))
+    elif layer.columns is not None:
+        ids = ids.selected(layer.columns)
+    return _applied(ids, layer.embed_columns)

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from tensorflow import keras
 
+from dynctr_tf.datasets.value_vectors import vector_size
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.figures import figures_text, share_text
 from dynctr_tf.jobs.option_tables import rate_schedule
@@ -26,7 +27,7 @@ def check_model(settings: JobSettings) -> None:
 
     Raises:
         ValueError: An unknown model, optimizer or option, with the nearest known one; an option of a wrong type or
-            out of its range.
+            out of its range; a file of vectors that cannot be read.
     """
     entry = model_entry(settings.model.name)
     for path in settings.model.options:
@@ -42,6 +43,8 @@ def check_model(settings: JobSettings) -> None:
     known = dict.fromkeys(optimizer.options)
     check_options(f"optimizer {optimizer.name!r}", optimizer.make, settings.optimizer.options, known)
     rate_schedule(settings.optimizer, 1)
+    for path in settings.pretrained.files().values():
+        vector_size(path)
 
 
 def _check_activation(what: str, value: str) -> None:

@@ -15,6 +15,7 @@ from dynctr_tf.code_digest import code_digest
 from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.source_files import SourceFile, source_files
+from dynctr_tf.datasets.value_vectors import keys_file
 from dynctr_tf.durable_files import DamagedFileError, read_array, read_json, write_array, write_json, write_text
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.evaluation import Evaluation
@@ -91,8 +92,23 @@ def training_record(settings: JobSettings, data: EncodedDataset, **further: Any)
     sections = settings.to_mapping()
     training = {key: value for key, value in sections["training"].items() if key not in _NOT_OF_THE_NUMBERS}
     made_of = {"model": sections["model"], "optimizer": sections["optimizer"], "training": training, **further}
+    if settings.pretrained.files():
+        made_of["pretrained"] = {"vectors": vector_digests(settings)}
     files = tuple(SourceFile(**file) for file in data.about.get("files", ()))
     return run_record(made_of, data, files, data.about.get("settings", sections["data"]))
+
+
+def vector_digests(settings: JobSettings) -> dict[str, str]:
+    """What the files of pretrained vectors hold, by field; their keys too where they are in a file of their own.
+
+    Raises:
+        ValueError: A file that is absent.
+    """
+    digests = {}
+    for field, path in settings.pretrained.files().items():
+        files = [file for file in (path, keys_file(path)) if file is not None]
+        digests[field] = "-".join(file.digest[:16] for file in source_files(files, settings.data.directory))
+    return digests
 
 
 def folder_of(wanted: Path | None, name: str, record: RunRecord, *, say: bool = True) -> Path:

@@ -21,7 +21,7 @@ from dynctr_tf.durable_files import refuse_uri
 from dynctr_tf.nearest import either, nearest_full_names, nearest_name, unknown_name_message
 
 # Settings that are tables with keys of their own; each key has an option on the command line.
-TABLES = ("options", "space")
+TABLES = ("options", "space", "vectors")
 # A section whose other keys, and the tables in it, are options of what it names: [model.embedding] dim = 16.
 OPEN_SECTION = "model"
 
@@ -105,6 +105,30 @@ class ModelSettings:
     options: dict[str, Any] = _setting(
         {}, "an option of the model, such as num_layers or embedding.dim; in code, all of them by their paths"
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedSettings:
+    """Embeddings that were trained elsewhere."""
+
+    vectors: dict[str, Any] = _setting(
+        {},
+        "by field, the file of its values' vectors: .npy with .keys.txt beside it, Parquet with key and vector, or the "
+        "text of word2vec; of another size than model.embedding.dim they are projected; model.embedding.frozen names "
+        "the fields that do not train; none takes a field's file away that a settings file names",
+    )
+
+    def files(self) -> dict[str, str]:
+        """Returns the file of each field that has one.
+
+        Raises:
+            ValueError: What is no name of a file.
+        """
+        named = {field: path for field, path in self.vectors.items() if path not in (None, "none")}
+        for field, path in named.items():
+            if not isinstance(path, str):
+                raise ValueError(f"pretrained.vectors.{field} must be the name of a file, or none; got {path!r}.")
+        return named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,6 +267,7 @@ class JobSettings:
 
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
+    pretrained: PretrainedSettings = PretrainedSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

@@ -34,12 +34,14 @@ from dynctr_tf.jobs.checks import check_model as check_model
 from dynctr_tf.jobs.checks import training_click_rate
 from dynctr_tf.jobs.checks import worse_than_base_rate as worse_than_base_rate
 from dynctr_tf.jobs.option_tables import rate_schedule
+from dynctr_tf.jobs.pretrained import load_vectors, sizes_of_vectors
 from dynctr_tf.jobs.records import check_unchanged, data_record
 from dynctr_tf.jobs.settings import DataSettings, JobSettings
 from dynctr_tf.metrics import all_negatives
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_optimizer_options, suited_options
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
+from dynctr_tf.training.checkpoints import Checkpoints
 from dynctr_tf.training.cluster import Cluster, read_cluster
 from dynctr_tf.training.partners import absent_partners
 from dynctr_tf.training.strategies import check_strategy, make_strategy, unreplicated_weights
@@ -258,7 +260,9 @@ def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool 
         settings,
         optimizer=dataclasses.replace(settings.optimizer, options={**rates, **settings.optimizer.options}),
         training=dataclasses.replace(training, **chosen),
-        model=dataclasses.replace(model, options={**suited, **model.options}),
+        model=dataclasses.replace(
+            model, options={**suited, **model.options, **sizes_of_vectors(settings, data.features)}
+        ),
     )
 
 
@@ -326,6 +330,9 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
     training = settings.training
     steps = math.ceil(data.num_rows("train") / (training.batch_size or 1)) * training.epochs
     model, optimizer = build_for_training(settings, data.features, steps)
+    if not Checkpoints(directory).steps():
+        for line in load_vectors(settings, data.encoder(), model):
+            print(line)
     with _xla_clusters() if training.xla else contextlib.nullcontext():
         result = train(
             model,

@@ -20,7 +20,8 @@ from dynctr_tf.evaluation.json_records import to_plain
 from dynctr_tf.export import TableStorage, check_export_directory, export_model, roll_back
 from dynctr_tf.export.export_card import CARD
 from dynctr_tf.jobs.days import Day, Days, encoded_rows, plain
-from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits
+from dynctr_tf.jobs.pretrained import load_vectors
+from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits, vector_digests
 from dynctr_tf.jobs.settings import JobSettings
 from dynctr_tf.jobs.settings_file import write_settings
 from dynctr_tf.jobs.stages import build_for_training, open_source
@@ -186,6 +187,7 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
         "training": {key: getattr(training, key) for key in of_training},
         "drop_after": drop_after,
         "rows": fingerprint,
+        **({"vectors": vector_digests(settings)} if settings.pretrained.files() else {}),
     }
     made_of = hashlib.sha256(json.dumps(asked, sort_keys=True, default=repr).encode()).hexdigest()[:16]
     number = days.begun(rows_key, made_of)
@@ -215,6 +217,9 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     del model, optimizer
 
     evaluation = _progressive(days, day, settings, data, grown_model)
+    # What was served knew no new value, so that their vectors come after its score.
+    for line in load_vectors(settings, grown, grown_model, new=ids, optimizer=grown_optimizer):
+        print(line)
     plan = plan_steps(data.num_rows("train"), batch_size=training.batch_size)
     result = train(
         grown_model,

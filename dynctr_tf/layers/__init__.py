@@ -37,7 +37,9 @@ from dynctr_tf.layers.dynamic import (
     QueryOperation,
 )
 from dynctr_tf.layers.embedding import (
+    BlockEmbedding,
     FieldEmbedding,
+    FieldProjection,
     FieldSelection,
     ValuePooling,
 )
@@ -97,6 +99,7 @@ __all__ = [
     "BiInteraction",
     "BilinearDense",
     "BilinearInteraction",
+    "BlockEmbedding",
     "CoActionUnit",
     "CompressedInteraction",
     "CrossLayer",
@@ -114,6 +117,7 @@ __all__ = [
     "FieldAttention",
     "FieldEmbedding",
     "FieldOperation",
+    "FieldProjection",
     "FieldSelection",
     "FieldSumOutput",
     "GateUnit",

@@ -3,6 +3,7 @@
 from dynctr_tf.training.best_weights import load_best_weights
 from dynctr_tf.training.carry_over import carry_over, indexed_features
 from dynctr_tf.training.cluster import Cluster, read_cluster
+from dynctr_tf.training.field_vectors import LoadedVectors, field_vectors, fields_with_vectors, load_field_vectors
 from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, predict_logits, restore_training, train
 from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.reproducibility import machine_record, set_seed
@@ -17,6 +18,7 @@ __all__ = [
     "STRATEGIES",
     "BytesPerStep",
     "Cluster",
+    "LoadedVectors",
     "NonFiniteLossError",
     "StepPlan",
     "TrainingLog",
@@ -24,8 +26,11 @@ __all__ = [
     "Validation",
     "bytes_per_step",
     "carry_over",
+    "field_vectors",
+    "fields_with_vectors",
     "indexed_features",
     "load_best_weights",
+    "load_field_vectors",
     "machine_record",
     "make_strategy",
     "peak_memory_mib",

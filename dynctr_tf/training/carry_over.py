@@ -12,7 +12,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.encoding.growth import IdMap
-from dynctr_tf.layers import FieldEmbedding, GroupCondition, ScenarioFieldEmbedding
+from dynctr_tf.layers import BlockEmbedding, FieldEmbedding, GroupCondition, ScenarioFieldEmbedding
 from dynctr_tf.optimizers.composite_optimizer import CompositeOptimizer
 from dynctr_tf.stack import (
     RuleOptimizer,
@@ -49,9 +49,9 @@ def carry_over(
     starts from its field's unknown row, so that the model answers as it did, until it trains; its optimizer state is
     that of a row which has had no gradient. The rows of values that have no id any more are left out.
 
-    These have rows by id: the tables of `FieldEmbedding`, `ScenarioFieldEmbedding`, `keras.layers.Embedding`,
-    `GroupCondition` with a field, and the weights of any layer of your own whose attribute `num_ids` is
-    `features.num_ids` and whose first axis is as long. All other weights must have one shape in both models. Layers
+    These have rows by id: the tables of `FieldEmbedding`, `BlockEmbedding`, `ScenarioFieldEmbedding`,
+    `keras.layers.Embedding` and `GroupCondition`, and the weights of any layer of your own whose attribute `num_ids`
+    is `features.num_ids` and whose first axis is as long. All other weights must have one shape in both models. Layers
     with weights for each scenario or group need as many of these as before: keep the vocabularies of
     `indexed_features` as they are.
 
@@ -125,6 +125,8 @@ def _tables(before: keras.Model, after: keras.Model, ids: IdMap) -> Iterator[tup
         elif isinstance(new, GroupCondition) and new.column is not None:
             block = slice(new.first_id, new.first_id + new.num_groups)
             rows, size = _Rows(ids.rows[block] - old.first_id, ids.is_new[block]), new.num_groups
+        elif isinstance(new, BlockEmbedding):
+            rows, size = _rows_of_blocks(old, new, ids), new.num_rows
         elif id(new) in taken:
             continue
         elif isinstance(new, keras.layers.Embedding):
@@ -138,6 +140,20 @@ def _tables(before: keras.Model, after: keras.Model, ids: IdMap) -> Iterator[tup
         for variable in new.weights:
             if variable.shape and variable.shape[0] == size:
                 yield id(raw_variable(variable)), rows
+
+
+def _rows_of_blocks(old: BlockEmbedding, new: BlockEmbedding, ids: IdMap) -> _Rows:
+    """Where the rows of a table of some blocks stood before."""
+    place_before = np.zeros(ids.before.num_ids, np.int64)
+    place_before[_ids_of(old)] = np.arange(1, old.num_rows)
+    own = _ids_of(new)
+    return _Rows(
+        np.concatenate([[0], place_before[ids.rows[own]]]).astype(np.int32), np.concatenate([[False], ids.is_new[own]])
+    )
+
+
+def _ids_of(layer: BlockEmbedding) -> np.ndarray:
+    return np.concatenate([np.arange(first, first + count) for first, count in layer.blocks])
 
 
 def _assign(old: Any, new: Any, rows: _Rows | None, path: str, *, keep_new: bool) -> None:
@@ -208,6 +224,21 @@ def _carry_optimizer(model: keras.Model, before: Any, after: Any, rows_of: dict[
             _keep_weights(member, variable, None)
         elif isinstance(member, RuleOptimizer) and rows is not None and rows.is_new.any():
             _keep_weights(member, variable, np.flatnonzero(rows.is_new))
+
+
+def keep_weights(optimizer: Any, variable: Any, places: np.ndarray) -> None:
+    """Lets an optimizer go on from weights that some rows of a variable were given since it was built.
+
+    Weights that FTRL makes of its state would be what they were before at the next step.
+
+    Args:
+        optimizer: The optimizer, built.
+        variable: A variable that it trains.
+        places: The rows.
+    """
+    member = optimizer.member_of(variable) if isinstance(optimizer, CompositeOptimizer) else optimizer
+    if isinstance(member, RuleOptimizer) and len(places):
+        _keep_weights(member, variable, places)
 
 
 def _rate(optimizer: Any) -> float | None:

@@ -26,6 +26,10 @@ MODELS: dict[str, dict[str, Any]] = {
     "lr": {}, "deepfm": {}, "dcn_v2": {}, "dynint_dgp": {}, "dynint_dwp": {}, "dpn": {}, "dpn_field": {}, "sdpn": {},
     "din": {}, "dien": {}, "star": {}, "pepnet": {}, "m2m": {}, "poso": {}, "lhuc": {}, "optmsm": {}, "apg_deepfm": {},
     "can": {}, "masknet_serial": {}, "gatenet": {},
+    "deepfm, tables of their own": {"embedding": Embedding(8, initial_scale=1.0, sizes=("user=3", "item=12"))},
+    "dien, tables of their own": {
+        "embedding": Embedding(8, initial_scale=1.0, sizes=("tags=4", "age=2"), frozen=("item", "user")),
+    },
 }  # fmt: skip
 
 
@@ -50,7 +54,7 @@ def test_a_model_answers_as_for_the_user_repeated(name: str, encoded: tuple[Enco
     encoder, rows = encoded
     set_seed(4)
     options = {} if name == "lr" else {"embedding": Embedding(8, initial_scale=1.0)}
-    model = build_model(name, encoder.features, **options, **MODELS[name])
+    model = build_model(name.partition(",")[0], encoder.features, **{**options, **MODELS[name]})
     signature, sides = sides_of(model, encoder)
     once, each, repeated = sides.of_rows(rows)
     expected = with_constant_weights(lambda batch: model(batch, training=False), signature)(repeated)

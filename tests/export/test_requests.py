@@ -12,6 +12,7 @@ import tensorflow as tf
 from dynctr_tf.encoding import Encoder
 from dynctr_tf.export import export_model
 from dynctr_tf.export.raw_requests import item_features, raw_tensors
+from dynctr_tf.models import Deep, Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.schema import Feature, Schema
 from dynctr_tf.training import set_seed
@@ -88,6 +89,20 @@ def test_one_user_and_many_items(exported: Exported, client: Client) -> None:
         some = [{name: value for name, value in request.items() if name != left_out} for request in (once, repeated)]
         expected = client.ask("serving_default", some[1])
         np.testing.assert_allclose(client.ask("candidates", some[0]), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_tables_of_their_own_are_served(exported: Exported, tmp_path: Path) -> None:
+    set_seed(0)
+    embedding = Embedding(8, initial_scale=1.0, sizes=("user=3", "item=12"), frozen="tags")
+    model = build_model("deepfm", exported.encoder.features, embedding=embedding, deep=Deep((8,)))
+    # The export compares the signatures with the model, and fails where they differ.
+    client = Client(export_model(model, exported.encoder, tmp_path / "clicks", exported.sample))
+    full = raw(exported, 40)
+    once = {name: value if name in ITEMS else value[:1] for name, value in full.items()}
+    repeated = {name: value if name in ITEMS else np.repeat(value[:1], 40, axis=0) for name, value in full.items()}
+    expected = client.ask("serving_default", repeated)
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(client.ask("candidates", once), expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ CASES: dict[str, Case] = {
     "FieldEmbedding, not de-duplicated": Case(
         lambda **k: layers.FieldEmbedding(10, 6, deduplicate=False, **k), IDS, IDS[0]
     ),
+    "BlockEmbedding": Case(lambda **k: layers.BlockEmbedding([(1, 3), (6, 4)], 6, columns=[2, 0], **k), IDS, IDS[:, 0]),
+    "BlockEmbedding, one block, linear, list": Case(
+        lambda **k: layers.BlockEmbedding([(3, 7)], 6, linear=True, seed=1, **k), [IDS, VALUES], [IDS, VALUES[0]]
+    ),
+    "FieldProjection": Case(lambda **k: layers.FieldProjection(3, **k), FIELD_MAP, FIELD_MAP[0]),
     "ValuePooling": Case(lambda **k: layers.ValuePooling(**k), [POOLED_MAP, VALUES], [POOLED_MAP, VALUES[0]]),
     "ValuePooling, sum": Case(
         lambda **k: layers.ValuePooling("sum", **k), [POOLED_MAP, VALUES], [POOLED_MAP[0], VALUES]

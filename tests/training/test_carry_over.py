@@ -105,6 +105,14 @@ MODELS: dict[str, dict[str, Any]] = {
     "star": {"embedding.dim": 4, "deep.units": (8,), "auxiliary_units": (4,)},
     "optmsm": {"embedding.dim": 4, "encoder_units": (8, 4), "tower_units": (4,), "scenario_dim": 6, "code_dim": 3},
     "per_scenario": {"embedding.dim": 4, "deep.units": (8, 4)},
+    "wide_deep": {"embedding.dim": 4, "deep.units": (8, 4), "embedding.sizes": ("user=2", "item=6")},
+    "dien": {
+        "embedding.dim": 4,
+        "deep.units": (8,),
+        "attention_units": (4,),
+        "embedding.sizes": ("item=3",),
+        "embedding.frozen": ("tags",),
+    },
     "apg_dnn": {"embedding.dim": 4, "deep.units": (8, 4), "condition.kind": "group", "condition.fields": ("user",)},
 }
 

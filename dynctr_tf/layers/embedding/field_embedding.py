@@ -171,7 +171,10 @@ class FieldEmbedding(keras.layers.Layer):
         return values
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        ids = self._joined(inputs)  # (batch, n)
+        return self._embedded(self._joined(inputs), training)
+
+    def _embedded(self, ids: tf.Tensor, training: bool | None = None) -> Any:
+        """The embeddings of rows of the table, `(batch, n)`."""
         flat_ids = tf.reshape(ids, [-1])
         table = stack.raw_variable(self.table)
         trains = training is not None and (tf.is_tensor(training) or bool(training))

@@ -57,6 +57,11 @@ def per_scenario(
         which changes how often each steps, not what it sees.
     """
     check_has_scenarios(features, "per_scenario")
+    if embedding.sizes or embedding.frozen:
+        raise ValueError(
+            "per_scenario has a table for each scenario, in which fields have one size and all train; leave "
+            "embedding.sizes and embedding.frozen out."
+        )
     inputs = encoded_inputs(features)
     ids, pooled = all_ids(inputs, features)
     scenarios = features.num_scenarios

@@ -9,7 +9,7 @@ from typing import Any
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence
+from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
 from dynctr_tf.layers import DynamicConvolution, FieldSelection, QueryOperation
 from dynctr_tf.models.parts.embedding import Embedding
 from dynctr_tf.models.parts.flat import flat
@@ -111,11 +111,13 @@ class History(Part):
             ValueError: No sequence, an unknown one, one that repeats no field, or different lengths.
         """
         chosen = self._chosen_sequences(features)
-        pooled = [inputs[field.key] for field in features.multi_valued]
-        pooled += [inputs[sequence.key] for sequence in features.sequences if sequence not in chosen]
+        others: list[Field | EncodedSequence] = [*features.multi_valued]
+        others += [sequence for sequence in features.sequences if sequence not in chosen]
+        pooled = [inputs[entry.key] for entry in others]
         single = [inputs["fields"]] if features.single_valued else []
         histories = [inputs[sequence.key] for sequence in chosen]
-        rows = embedding.table(features, width=width)([*single, *pooled, *histories])
+        entries: list[Field | EncodedSequence] = [*features.single_valued, *others, *chosen]
+        rows = embedding.table(features, width=width, entries=entries)([*single, *pooled, *histories])
         count = sum(ids.shape[1] for ids in (*single, *pooled))
         field_map = embedding.pool(FieldSelection(list(range(count)), name="select_fields")(rows), pooled)
         parts = []

@@ -50,6 +50,7 @@ def test_there_is_a_notebook_for_each_question() -> None:
         "quick_start",
         "real_rows",
         "served_model",
+        "tomorrow",
         "trusted_metrics",
         "tuning",
         "your_own_data",

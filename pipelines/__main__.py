@@ -35,6 +35,7 @@ JOBS = (
     "benchmarks.dynamic_costs",
     "benchmarks.daily_updates",
     "benchmarks.gain_picture",
+    "benchmarks.gain_conditions",
     "benchmarks.scoring",
     "benchmarks.preparation",
     "benchmarks.serving",

@@ -35,13 +35,18 @@ DYNAMIC: dict[str, dict[str, int]] = {
 """The layers that take the place of the static one, with their options."""
 
 
-def measure(num_rows: int, epochs: int, seeds: Sequence[int]) -> tuple[dict[str, list[float]], float]:
+def measure(
+    num_rows: int, epochs: int, seeds: Sequence[int], strength: float = 1.6, num_test: int | None = None
+) -> tuple[dict[str, list[float]], float]:
     """Trains the model with each layer and each seed.
 
     Args:
-        num_rows: Training rows; there are as many test rows.
+        num_rows: Training rows.
         epochs: Passes over the training rows.
         seeds: Seeds of initial weights and row order.
+        strength: How strong the effect of the context is: the standard deviation, in the logit, of the third-order
+            effect; those of the first and second order have 0.5. Default 1.6.
+        num_test: Test rows. Default `None`: as many as train.
 
     Returns:
         The test AUC of each seed by layer, and that of the true click probability.
@@ -54,8 +59,8 @@ def measure(num_rows: int, epochs: int, seeds: Sequence[int]) -> tuple[dict[str,
     from dynctr_tf.training import predict_logits, set_seed, train
 
     with tempfile.TemporaryDirectory() as directory:
-        sizes = {"num_train": num_rows, "num_validation": max(num_rows // 7, 500), "num_test": num_rows}
-        rows = SyntheticCtrRows(**sizes, first_order=0.5, second_order=0.5, third_order=1.6)
+        sizes = {"num_train": num_rows, "num_validation": max(num_rows // 7, 500), "num_test": num_test or num_rows}
+        rows = SyntheticCtrRows(**sizes, first_order=0.5, second_order=0.5, third_order=strength)
         encoder = Encoder.fit(rows, progress=False)
         data = write_encoded_dataset(rows, encoder, Path(directory) / "encoded", progress=False)
         labels, probability = data.column("test", "label"), data.column("test", "true_probability")

@@ -135,7 +135,7 @@ h3 { font-size: 1.05em; }
 .wide, pre { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92em; margin: .8em 0; }
 th, td { padding: .25em .7em; border-bottom: 1px solid #e6e8eb; text-align: right; white-space: nowrap; }
-th { border-bottom: 2px solid #d0d7de; font-weight: 600; vertical-align: bottom; }
+th { border-bottom: 2px solid #d0d7de; font-weight: 600; vertical-align: bottom; white-space: normal; }
 th:first-child, td:first-child { text-align: left; }
 tr.strong td { background: #f3f6fa; font-weight: 600; }
 img { max-width: 100%; } figure { margin: 1em 0; } figcaption { color: #6e7781; font-size: .92em; }

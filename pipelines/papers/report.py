@@ -109,47 +109,47 @@ def _as_printed(item: Item) -> list[Block]:
     return blocks
 
 
-def _ours(item: Item, measured: Measured) -> Table:
-    """One data set: printed and ours side by side, with intervals, differences and tests, as far as there are any."""
-    head, rows = ["", "runs"], []
-    scores = [column.metric in ("auc", "log_loss") for column in item.columns]
-    for place, (column, is_score) in enumerate(zip(item.columns, scores, strict=True)):
-        has_printed = any(line.printed[place] is not None for line in measured.lines)
-        head += [f"{_title(column)}, printed", "ours" if has_printed else _title(column)]
-        head += ["95 % interval", f"difference to {item.reference}", "p"] if is_score else []
-    for line in measured.lines:
-        row = [line.name, str(line.runs)]
-        for place, (column, is_score) in enumerate(zip(item.columns, scores, strict=True)):
-            cell = line.cells[place]
-            row += [_printed_text(column, line.printed[place]), _value(column, cell.value)]
-            if is_score:
-                row += [_interval(column, cell), _difference(cell), "" if math.isnan(cell.p) else p_value(cell.p)]
-        rows.append(row)
+def _ours(item: Item, measured: Measured) -> list[Block]:
+    """One data set: a table for each score, and one for the other columns; columns without a number are left out."""
+    reference = next((line for line in measured.lines if line.name == item.reference), None)
+    words: dict[tuple[str, Column], tuple[str, str]] = {}
+    for line in measured.lines if reference is not None else ():
+        for column, printed, _, word in verdicts(item, line, reference):
+            words[line.name, column] = signed(printed, 4), word
     strong = frozenset(number for number, line in enumerate(measured.lines) if line.name == item.reference)
+    blocks: list[Block] = []
+    others = []
+    for place, column in enumerate(item.columns):
+        if column.metric not in ("auc", "log_loss"):
+            others.append(place)
+            continue
+        head = ["", "runs", "printed", "ours", "95 % interval", f"printed, minus {item.reference}",
+                f"ours, minus {item.reference}", "p", "the paper's order"]  # fmt: skip
+        rows = []
+        for line in measured.lines:
+            cell = line.cells[place]
+            row = [line.name, str(line.runs), _printed_text(column, line.printed[place]), _value(column, cell.value)]
+            printed, word = words.get((line.name, column), ("", ""))
+            p = "" if math.isnan(cell.p) else p_value(cell.p)
+            rows.append([*row, _interval(column, cell), printed, _difference(cell), p, word])
+        blocks += [Heading(_title(column), 3), _without_empty(head, rows, strong)]
+    if others:
+        head, rows = [""], []
+        for place in others:
+            head += [f"{_title(item.columns[place])}, printed", "ours"]
+        for line in measured.lines:
+            row = [line.name]
+            for place in others:
+                column = item.columns[place]
+                row += [_printed_text(column, line.printed[place]), _value(column, line.cells[place].value)]
+            rows.append(row)
+        blocks.append(_without_empty(head, rows, strong))
+    return blocks
+
+
+def _without_empty(head: Sequence[str], rows: Sequence[Sequence[str]], strong: frozenset[int]) -> Table:
     kept = [place for place in range(len(head)) if place == 0 or any(row[place] for row in rows)]
     return Table([head[place] for place in kept], [[row[place] for place in kept] for row in rows], strong)
-
-
-def _claims(item: Item, measured: Measured) -> list[Block]:
-    """What the paper's differences are here."""
-    reference = next((line for line in measured.lines if line.name == item.reference), None)
-    if reference is None:
-        return []
-    rows = []
-    for line in measured.lines:
-        for column, printed, cell, word in verdicts(item, line, reference):
-            rows.append([line.name, _title(column), signed(printed, 4), _difference(cell), p_value(cell.p), word])
-    if not rows:
-        return []
-    head = [
-        "against " + item.reference,
-        "",
-        "difference printed",
-        "difference here, 95 % interval",
-        "p",
-        "the paper's order",
-    ]
-    return [Heading("Does the paper's order show on these rows?", 3), Table(head, rows)]
 
 
 def _costs(measured: Measured) -> list[Block]:
@@ -183,8 +183,7 @@ def blocks_of(report: Report, folder: Path) -> list[Block]:
         counts = ", ".join(f"{rows:,} {split}" for split, rows in measured.counts.items())
         blocks.append(Heading(f"Ours on {measured.data}", 2))
         blocks.append(Paragraph(f"Rows: {measured.what}; {counts}; {measured.clicks:,.0f} clicks among the test rows."))
-        blocks.append(_ours(item, measured))
-        blocks += _claims(item, measured)
+        blocks += _ours(item, measured)
         blocks += [Picture(folder / name, text) for name, text in measured.pictures.items()]
         blocks += _costs(measured)
         if measured.notes:
@@ -206,7 +205,8 @@ def _differences(report: Report) -> list[str]:
     lines.append(f"Settings ({report.settings_file}): {report.settings}")
     lines.append(f"{report.seeds} training seed{'s' if report.seeds != 1 else ''} of each model; {report.trials}.")
     lines.append(
-        "Intervals are of 95 % over test rows and seeds; p is of a paired test on the same rows, by Holm's rule."
+        "Intervals are of 95 % over test rows and seeds; p is of a paired test on the same rows, by Holm's rule. "
+        "The paper's order shows here where p is below 0.05 and the difference has the printed sign."
     )
     if any(line.name.startswith("FuxiCTR") for measured in report.measured for line in measured.lines):
         lines.append("FuxiCTR trains on the same encoded rows with Adam, our embedding size and hidden units.")

@@ -189,7 +189,8 @@ def test_a_page_has_no_empty_columns_and_settings_that_wrap() -> None:
     paper = Paper("dynint", "A paper", "somebody", {})
     blocks = blocks_of(Report(paper, item, "s.toml", "Ours.", 1, "no search", [measured]), Path())
     (table,) = [block for block in blocks if isinstance(block, Table)]
-    assert table == Table(["", "runs", "AUC", "95 % interval"], [["LR", "1", "0.7000", "0.6900 to 0.7100"]], {0})
+    assert table == Table(["", "runs", "ours", "95 % interval"], [["LR", "1", "0.7000", "0.6900 to 0.7100"]], {0})
+    assert blocks[blocks.index(table) - 1] == Heading("AUC", 3)
     assert Bullets(["lr: batch 8"]) in blocks
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.benchmarks import gain_picture
+from pipelines.benchmarks import gain_conditions, gain_picture
 from pipelines.benchmarks.dynamic_costs import PAIRS, cost_of, example_batch, example_features, ratio
 from pipelines.benchmarks.gain_picture import STATIC, draw, measure
 
@@ -43,3 +43,25 @@ def test_the_picture_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert all(0.3 < values[0] < best for values in found.values())
     draw(found, best, tmp_path / "gain.png")
     assert (tmp_path / "gain.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+def test_the_picture_of_conditions_is_drawn_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gain_picture, "DYNAMIC", {"DynamicGeneratedParameters": {"rank": 2}})
+    words = ["--rows", "500", "1000", "--strengths", "1.6", "--epochs", "1", "--seeds", "1", "--test-rows", "400"]
+    gain_conditions.main([*words, "--output", str(tmp_path)])
+    first = capsys.readouterr().out
+    # Fewer rows are passed over more often.
+    assert (tmp_path / "1.6-500-2-1-400.json").exists() and (tmp_path / "1.6-1000-1-1-400.json").exists()
+    assert (tmp_path / "gain_conditions.png").read_bytes()[:4] == b"\x89PNG"
+    monkeypatch.setattr(gain_conditions, "measure", lambda *_: pytest.fail("It is measured again."))
+    gain_conditions.main([*words, "--output", str(tmp_path)])
+    assert capsys.readouterr().out == first and "1,000" in first
+
+
+def test_conditions_that_are_none_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        gain_conditions.main(["--rows", "0", "--output", str(tmp_path / "out")])
+    assert "--rows must be above 0, got [0]" in capsys.readouterr().err and not (tmp_path / "out").exists()

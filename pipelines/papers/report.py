@@ -111,11 +111,7 @@ def _as_printed(item: Item) -> list[Block]:
 
 def _ours(item: Item, measured: Measured) -> list[Block]:
     """One data set: a table for each score, and one for the other columns; columns without a number are left out."""
-    reference = next((line for line in measured.lines if line.name == item.reference), None)
-    words: dict[tuple[str, Column], tuple[str, str]] = {}
-    for line in measured.lines if reference is not None else ():
-        for column, printed, _, word in verdicts(item, line, reference):
-            words[line.name, column] = signed(printed, 4), word
+    orders = _orders(item, measured)
     strong = frozenset(number for number, line in enumerate(measured.lines) if line.name == item.reference)
     blocks: list[Block] = []
     others = []
@@ -125,13 +121,13 @@ def _ours(item: Item, measured: Measured) -> list[Block]:
             continue
         head = ["", "runs", "printed", "ours", "95 % interval", f"printed, minus {item.reference}",
                 f"ours, minus {item.reference}", "p", "the paper's order"]  # fmt: skip
-        rows = []
+        rows: list[list[str]] = []
         for line in measured.lines:
             cell = line.cells[place]
             row = [line.name, str(line.runs), _printed_text(column, line.printed[place]), _value(column, cell.value)]
-            printed, word = words.get((line.name, column), ("", ""))
+            gain, word = orders.get((line.name, column), ("", ""))
             p = "" if math.isnan(cell.p) else p_value(cell.p)
-            rows.append([*row, _interval(column, cell), printed, _difference(cell), p, word])
+            rows.append([*row, _interval(column, cell), gain, _difference(cell), p, word])
         blocks += [Heading(_title(column), 3), _without_empty(head, rows, strong)]
     if others:
         head, rows = [""], []
@@ -145,6 +141,18 @@ def _ours(item: Item, measured: Measured) -> list[Block]:
             rows.append(row)
         blocks.append(_without_empty(head, rows, strong))
     return blocks
+
+
+def _orders(item: Item, measured: Measured) -> dict[tuple[str, Column], tuple[str, str]]:
+    """By row and column the printed difference to the reference, and whether it shows here."""
+    reference = next((line for line in measured.lines if line.name == item.reference), None)
+    if reference is None:
+        return {}
+    return {
+        (line.name, column): (signed(printed, 4), word)
+        for line in measured.lines
+        for column, printed, _, word in verdicts(item, line, reference)
+    }
 
 
 def _without_empty(head: Sequence[str], rows: Sequence[Sequence[str]], strong: frozenset[int]) -> Table:

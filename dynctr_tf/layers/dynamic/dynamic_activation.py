@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dynamic.dynamic_crossing import DynamicCrossing
@@ -86,22 +85,13 @@ class DynamicActivation(DynamicCrossing):
             reduction_ratio=reduction_ratio,
             depth=depth,
             stop_gradient=stop_gradient,
+            kernel_initializer=kernel_initializer,
+            kernel_regularizer=kernel_regularizer,
             **kwargs,
         )
         if granularity not in _GRANULARITIES:
             raise ValueError(unknown_name_message("granularity", str(granularity), _GRANULARITIES))
         self.granularity = granularity
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-
-    def build_mixture(self, num_fields: int, dim: int) -> None:
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(num_fields, num_fields),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            trainable=True,
-        )
 
     def make_generator(self, num_fields: int, dim: int, **options: Any) -> ParameterGenerator:
         size = (1 if self.granularity == "field" else dim, num_fields)
@@ -115,6 +105,4 @@ class DynamicActivation(DynamicCrossing):
         return {
             **super().get_config(),
             "granularity": self.granularity,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -18,25 +18,20 @@ class DynamicCrossing(FieldCrossing):
     `get_config`. It is `FieldCrossing` with a second call argument.
 
     Args:
-        residual: As `FieldCrossing`. Default `True`.
-        dropout: As `FieldCrossing`. Default 0.0.
-        fields_last: As `FieldCrossing`. Default `False`.
         reduction_ratio: Of the generator. Default 4.0.
         depth: Of the generator. Default 2.
         stop_gradient: Whether the condition is cut off from the gradient. Default `True`.
+        **options: As `FieldCrossing`.
     """
 
     def __init__(
         self,
-        residual: bool = True,
-        dropout: float = 0.0,
-        fields_last: bool = False,
         reduction_ratio: float = 4.0,
         depth: int = 2,
         stop_gradient: bool = True,
-        **kwargs: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(residual=residual, dropout=dropout, fields_last=fields_last, **kwargs)
+        super().__init__(**options)
         self.reduction_ratio = reduction_ratio
         self.depth = depth
         self.stop_gradient = stop_gradient

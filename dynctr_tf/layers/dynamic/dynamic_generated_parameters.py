@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.layers.dense.initializers import distinct_initializer
-from dynctr_tf.layers.dynamic.dynamic_crossing import DynamicCrossing
+from dynctr_tf.layers.dynamic.decomposed_crossing import DecomposedCrossing
 from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.layers.interaction.field_crossing import mix_fields
 from dynctr_tf.losses import KernelOrthogonality
@@ -19,7 +17,7 @@ _SIGMAS = ("two_sigmoid", "linear")
 
 
 @stack.serializable
-class DynamicGeneratedParameters(DynamicCrossing):
+class DynamicGeneratedParameters(DecomposedCrossing):
     """A PIN layer whose matrix is of low rank, with static directions whose weights the instance generates.
 
     Use it in place of `PolynomialInteraction`: with a rank well below the number of (stacked) fields it is
@@ -91,37 +89,25 @@ class DynamicGeneratedParameters(DynamicCrossing):
         **kwargs: Any,
     ) -> None:
         super().__init__(
+            rank=rank,
+            orthogonal_weight=orthogonal_weight,
             residual=residual,
             dropout=dropout,
             fields_last=fields_last,
             reduction_ratio=reduction_ratio,
             depth=depth,
             stop_gradient=stop_gradient,
+            kernel_initializer=kernel_initializer,
+            kernel_regularizer=kernel_regularizer,
             **kwargs,
         )
-        if rank < 1:
-            raise ValueError(f"rank must be at least 1, got {rank}.")
         if sigma_kind not in _SIGMAS:
             raise ValueError(unknown_name_message("sigma", str(sigma_kind), _SIGMAS))
-        if orthogonal_weight < 0:
-            raise ValueError(f"orthogonal_weight must not be negative, got {orthogonal_weight}.")
-        self.rank = int(rank)
         self.sigma_kind = sigma_kind
-        self.orthogonal_weight = orthogonal_weight
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build_mixture(self, num_fields: int, dim: int) -> None:
-        self.u, self.v = (
-            self.add_weight(
-                name=name,
-                shape=(num_fields, self.rank),
-                initializer=distinct_initializer(self.kernel_initializer, index),
-                regularizer=self.kernel_regularizer,
-                trainable=True,
-            )
-            for index, name in enumerate(("u", "v"))
-        )
+        shape = (num_fields, self.rank)
+        self.u, self.v = self.add_kernel("u", shape, 0), self.add_kernel("v", shape, 1)
 
     def make_generator(self, num_fields: int, dim: int, **options: Any) -> ParameterGenerator:
         if self.sigma_kind == "linear":
@@ -140,9 +126,5 @@ class DynamicGeneratedParameters(DynamicCrossing):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "rank": self.rank,
             "sigma_kind": self.sigma_kind,
-            "orthogonal_weight": self.orthogonal_weight,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.layers.dynamic.dynamic_crossing import DynamicCrossing
+from dynctr_tf.layers.dynamic.decomposed_crossing import DecomposedCrossing
 from dynctr_tf.layers.dynamic.parameter_generator import ParameterGenerator
 from dynctr_tf.layers.interaction.field_crossing import mix_fields
 from dynctr_tf.losses import sum_of_cosines
@@ -18,7 +17,7 @@ _OFFSETS = ("unit", "paper")
 
 
 @stack.serializable
-class DynamicWeightedParameters(DynamicCrossing):
+class DynamicWeightedParameters(DecomposedCrossing):
     """A PIN layer whose matrix is multiplied, entry by entry, with a generated matrix of low rank.
 
     Use it in place of `PolynomialInteraction`: it keeps the full static matrix, and each instance weighs its
@@ -90,34 +89,21 @@ class DynamicWeightedParameters(DynamicCrossing):
         **kwargs: Any,
     ) -> None:
         super().__init__(
+            rank=rank,
+            orthogonal_weight=orthogonal_weight,
             residual=residual,
             dropout=dropout,
             fields_last=fields_last,
             reduction_ratio=reduction_ratio,
             depth=depth,
             stop_gradient=stop_gradient,
+            kernel_initializer=kernel_initializer,
+            kernel_regularizer=kernel_regularizer,
             **kwargs,
         )
-        if rank < 1:
-            raise ValueError(f"rank must be at least 1, got {rank}.")
         if offset_kind not in _OFFSETS:
             raise ValueError(unknown_name_message("offset", str(offset_kind), _OFFSETS))
-        if orthogonal_weight < 0:
-            raise ValueError(f"orthogonal_weight must not be negative, got {orthogonal_weight}.")
-        self.rank = int(rank)
         self.offset_kind = offset_kind
-        self.orthogonal_weight = orthogonal_weight
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-
-    def build_mixture(self, num_fields: int, dim: int) -> None:
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(num_fields, num_fields),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            trainable=True,
-        )
 
     def make_generator(self, num_fields: int, dim: int, **options: Any) -> ParameterGenerator:
         offset = self.rank**-0.5 if self.offset_kind == "unit" else 1.0 / self.rank
@@ -137,9 +123,5 @@ class DynamicWeightedParameters(DynamicCrossing):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "rank": self.rank,
             "offset_kind": self.offset_kind,
-            "orthogonal_weight": self.orthogonal_weight,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -12,8 +12,8 @@ from dynctr_tf.layers.dense.dense import add_bias
 from dynctr_tf.layers.dense.initializers import distinct_initializer
 from dynctr_tf.layers.interaction.bilinear_products import (
     BILINEAR_KINDS,
+    add_matrices,
     bilinear_blocks,
-    initial_matrices,
     matrices_of_left_fields,
     number_of_matrices,
 )
@@ -95,18 +95,11 @@ class BilinearDense(stack.Layer):
 
     def build(self, input_shape: Any) -> None:
         fields, dim = field_map_sizes(self.name, input_shape, least_fields=2)
-        count = number_of_matrices(self.kind, fields)
-        self.bilinear_kernel = self.add_weight(
-            name="bilinear_kernel",
-            shape=(dim, count * dim),
-            initializer=lambda shape, dtype=None, **_: initial_matrices(self.kernel_initializer, dim, count),
-            regularizer=self.kernel_regularizer,
-            trainable=True,
-        )
+        self.bilinear_kernel = add_matrices(self, self.kind, fields, dim, name="bilinear_kernel")
         self.kernel = self.add_weight(
             name="kernel",
             shape=(number_of_pairs(fields) * dim, self.units),
-            initializer=distinct_initializer(self.kernel_initializer, count),
+            initializer=distinct_initializer(self.kernel_initializer, number_of_matrices(self.kind, fields)),
             regularizer=self.kernel_regularizer,
             trainable=True,
         )

@@ -10,10 +10,9 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.layers.interaction.bilinear_products import (
     BILINEAR_KINDS,
+    add_matrices,
     bilinear_blocks,
-    initial_matrices,
     matrices_of_left_fields,
-    number_of_matrices,
 )
 from dynctr_tf.layers.interaction.field_map import field_map_sizes, number_of_pairs
 from dynctr_tf.nearest import unknown_name_message
@@ -76,14 +75,7 @@ class BilinearInteraction(stack.Layer):
 
     def build(self, input_shape: Any) -> None:
         fields, dim = field_map_sizes(self.name, input_shape, least_fields=2)
-        count = number_of_matrices(self.kind, fields)
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(dim, count * dim),
-            initializer=lambda shape, dtype=None, **_: initial_matrices(self.kernel_initializer, dim, count),
-            regularizer=self.kernel_regularizer,
-            trainable=True,
-        )
+        self.kernel = add_matrices(self, self.kind, fields, dim)
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

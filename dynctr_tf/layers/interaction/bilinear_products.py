@@ -22,6 +22,26 @@ def initial_matrices(initializer: Any, dim: int, count: int) -> tf.Tensor:
     return tf.concat([distinct_initializer(initializer, index)((dim, dim)) for index in range(count)], axis=1)
 
 
+def add_matrices(layer: Any, kind: str, num_fields: int, dim: int, name: str = "kernel") -> Any:
+    """Makes the weight `(dim, number_of_matrices * dim)` of a layer with a kernel initializer and a regularizer.
+
+    Args:
+        layer: The layer.
+        kind: `"all"`, `"each"` or `"interaction"`.
+        num_fields: Number of fields.
+        dim: Size of an embedding.
+        name: The weight's name.
+    """
+    count = number_of_matrices(kind, num_fields)
+    return layer.add_weight(
+        name=name,
+        shape=(dim, count * dim),
+        initializer=lambda shape, dtype=None, **_: initial_matrices(layer.kernel_initializer, dim, count),
+        regularizer=layer.kernel_regularizer,
+        trainable=True,
+    )
+
+
 def matrices_of_left_fields(kernel: tf.Tensor, kind: str, num_fields: int, dim: int) -> list[tf.Tensor]:
     """Returns for each left field i the matrices of its pairs side by side, `(dim, (fields - 1 - i) * dim)`.
 
@@ -30,6 +50,7 @@ def matrices_of_left_fields(kernel: tf.Tensor, kind: str, num_fields: int, dim: 
         kind: `"all"`, `"each"` or `"interaction"`.
         num_fields: Number of fields.
         dim: Size of an embedding.
+        name: The weight's name.
     """
     counts = range(num_fields - 1, 0, -1)
     if kind == "interaction":

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.dense import add_bias
-from dynctr_tf.layers.dense.initializers import distinct_initializer
+from dynctr_tf.layers.interaction.pair_crossing import PairCrossing
 
 
 @stack.serializable
-class CrossLayer(stack.Layer):
+class CrossLayer(PairCrossing):
     """One cross layer of DCN-V2, with a full matrix or a low-rank one.
 
     Use it in a chain on flattened embeddings: layer l gets the pair of the output of layer l - 1 and of the
@@ -61,41 +60,20 @@ class CrossLayer(stack.Layer):
         kernel_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(kernel_initializer, kernel_regularizer, **kwargs)
         if rank is not None and rank < 1:
             raise ValueError(f"rank must be at least 1, or None for a full matrix; got {rank}.")
         self.rank = rank
         self.use_bias = use_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
-    def build(self, input_shape: Any) -> None:
-        nested = any(isinstance(entry, (list, tuple, tf.TensorShape)) for entry in input_shape)
-        shapes = [tuple(shape) for shape in input_shape] if nested else [tuple(input_shape)]
-        widths = {shape[-1] for shape in shapes}
-        if len(shapes) > 2 or any(len(shape) != 2 for shape in shapes) or len(widths) > 1 or None in widths:
-            raise ValueError(
-                f"{self.name} takes one tensor (batch, n), or the pair [x_(l-1), x_0] of two of one known "
-                f"width; got {shapes}. Flatten a field map first with keras.layers.Flatten()."
-            )
-        n = shapes[0][-1]
-        sizes = {"kernel": (n, n)} if self.rank is None else {"down": (n, self.rank), "up": (self.rank, n)}
-        self.kernels = [
-            self.add_weight(
-                name=name,
-                shape=shape,
-                initializer=distinct_initializer(self.kernel_initializer, index),
-                regularizer=self.kernel_regularizer,
-                trainable=True,
-            )
-            for index, (name, shape) in enumerate(sizes.items())
-        ]
+    def build_kernels(self, width: int) -> None:
+        rank = self.rank
+        sizes = {"kernel": (width, width)} if rank is None else {"down": (width, rank), "up": (rank, width)}
+        self.kernels = [self.add_kernel(name, shape, index) for index, (name, shape) in enumerate(sizes.items())]
         if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=(n,), initializer="zeros", trainable=True)
-        self.built = True
+            self.bias = self.add_weight(name="bias", shape=(width,), initializer="zeros", trainable=True)
 
-    def call(self, inputs: Any) -> tf.Tensor:
-        x, x0 = inputs if isinstance(inputs, (list, tuple)) else (inputs, inputs)
+    def cross(self, x: tf.Tensor, x0: tf.Tensor) -> tf.Tensor:
         crossed = x
         for kernel in self.kernels:
             crossed = tf.matmul(crossed, tf.cast(kernel, crossed.dtype))
@@ -103,15 +81,9 @@ class CrossLayer(stack.Layer):
             crossed = add_bias(crossed, self.bias)
         return x0 * crossed + x
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        first = input_shape[0]
-        return tuple(first if isinstance(first, (list, tuple, tf.TensorShape)) else input_shape)
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "rank": self.rank,
             "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

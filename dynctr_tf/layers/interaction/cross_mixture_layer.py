@@ -9,13 +9,14 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.dense.initializers import distinct_initializer
+from dynctr_tf.layers.interaction.pair_crossing import PairCrossing
 from dynctr_tf.nearest import unknown_name_message
 
 _GATE_ACTIVATIONS = ("softmax", "sigmoid")
 
 
 @stack.serializable
-class CrossMixtureLayer(stack.Layer):
+class CrossMixtureLayer(PairCrossing):
     """One cross layer of DCN-V2 whose matrix is a gated mixture of low-rank experts with a non-linear middle.
 
     Use it in a chain on flattened embeddings like `CrossLayer`, where a full matrix is too expensive: it is the
@@ -70,7 +71,7 @@ class CrossMixtureLayer(stack.Layer):
         kernel_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(kernel_initializer, kernel_regularizer, **kwargs)
         if rank < 1 or num_experts < 1:
             raise ValueError(f"rank and num_experts must be at least 1, got {rank} and {num_experts}.")
         if gate_activation not in _GATE_ACTIVATIONS:
@@ -79,33 +80,13 @@ class CrossMixtureLayer(stack.Layer):
         self.num_experts = int(num_experts)
         self.activation = keras.activations.get(activation)
         self.gate_activation = gate_activation
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
-    def build(self, input_shape: Any) -> None:
-        nested = any(isinstance(entry, (list, tuple, tf.TensorShape)) for entry in input_shape)
-        shapes = [tuple(shape) for shape in input_shape] if nested else [tuple(input_shape)]
-        widths = {shape[-1] for shape in shapes}
-        if len(shapes) > 2 or any(len(shape) != 2 for shape in shapes) or len(widths) > 1 or None in widths:
-            raise ValueError(
-                f"{self.name} takes one tensor (batch, n), or the pair [x_(l-1), x_0] of two of one known "
-                f"width; got {shapes}. Flatten a field map first with keras.layers.Flatten()."
-            )
-        n, r, experts = shapes[0][-1], self.rank, self.num_experts
-
-        def kernel(name: str, shape: tuple[int, int], index: int) -> Any:
-            return self.add_weight(
-                name=name,
-                shape=shape,
-                initializer=distinct_initializer(self.kernel_initializer, index),
-                regularizer=self.kernel_regularizer,
-                trainable=True,
-            )
-
+    def build_kernels(self, width: int) -> None:
+        n, r, experts = width, self.rank, self.num_experts
         # One weight per expert, so that each starts with the fans of its own matrix; the rows of a product.
-        self.down = [kernel(f"down_{k + 1}", (n, r), k) for k in range(experts)]
-        self.middle = [kernel(f"middle_{k + 1}", (r, r), experts + k) for k in range(experts)]
-        self.up = [kernel(f"up_{k + 1}", (r, n), 2 * experts + k) for k in range(experts)]
+        self.down = [self.add_kernel(f"down_{k + 1}", (n, r), k) for k in range(experts)]
+        self.middle = [self.add_kernel(f"middle_{k + 1}", (r, r), experts + k) for k in range(experts)]
+        self.up = [self.add_kernel(f"up_{k + 1}", (r, n), 2 * experts + k) for k in range(experts)]
         self.bias = self.add_weight(name="bias", shape=(n,), initializer="zeros", trainable=True)
         if experts > 1 or self.gate_activation == "sigmoid":  # softmax over one expert is 1
             self.gate_kernel = self.add_weight(
@@ -116,10 +97,8 @@ class CrossMixtureLayer(stack.Layer):
             )
         else:
             self.gate_kernel = None
-        self.built = True
 
-    def call(self, inputs: Any) -> tf.Tensor:
-        x, x0 = inputs if isinstance(inputs, (list, tuple)) else (inputs, inputs)
+    def cross(self, x: tf.Tensor, x0: tf.Tensor) -> tf.Tensor:
         dtype = x.dtype
         hidden = self.activation(tf.matmul(x, _joined(self.down, 1, dtype)))  # (batch, K * r)
         parts = tf.split(hidden, self.num_experts, axis=1)
@@ -138,10 +117,6 @@ class CrossMixtureLayer(stack.Layer):
         mixture = tf.matmul(tf.concat(parts, axis=1), _joined(self.up, 0, dtype))  # (batch, n)
         return x0 * (mixture + bias) + x
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        first = input_shape[0]
-        return tuple(first if isinstance(first, (list, tuple, tf.TensorShape)) else input_shape)
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -149,8 +124,6 @@ class CrossMixtureLayer(stack.Layer):
             "num_experts": self.num_experts,
             "activation": keras.activations.serialize(self.activation),
             "gate_activation": self.gate_activation,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
 
 

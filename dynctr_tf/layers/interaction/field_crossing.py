@@ -8,12 +8,14 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.layers.dense.initializers import distinct_initializer
 
 
 class FieldCrossing(stack.Layer):
     """Base of the layers that multiply field maps by mixtures of the fields of the first one.
 
-    Use it to write a further such layer: override `build_mixture`, `mixture`, `call` and `get_config`. These layers
+    Use it to write a further such layer: override `mixture`, `call` and `get_config`, and
+    `build_mixture` where it takes other weights than one matrix. These layers
     differ in what mixes the fields (a static matrix, one that is generated per instance). The product of X_{l-1} and
     the mixture of X_0, the residual, the dropout and the two layouts are the same and are in this class.
 
@@ -27,20 +29,39 @@ class FieldCrossing(stack.Layer):
         fields_last: The layout of the tensors: `False`, field maps `(batch, fields, dim)`; `True`, transposed
             ones `(batch, dim, fields)`, in which mixing the fields is one plain matrix product. A network
             that works on the second transposes once in place of twice a layer. Default `False`.
+        kernel_initializer: Start of the matrices that mix the fields, a Keras initializer. Default `"glorot_uniform"`.
+        kernel_regularizer: A Keras regularizer of these matrices. Default `None`.
     """
 
-    def __init__(self, residual: bool = True, dropout: float = 0.0, fields_last: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        residual: bool = True,
+        dropout: float = 0.0,
+        fields_last: bool = False,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is a share from 0 up to, not including, 1; got {dropout}.")
         self.residual = residual
         self.dropout = dropout
         self.fields_last = fields_last
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self._dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build_mixture(self, num_fields: int, dim: int) -> None:
-        """Makes the weights that do not depend on the condition."""
-        raise NotImplementedError
+        """Makes the weights that do not depend on the condition: one matrix, if a subclass does not make others."""
+        self.kernel = self.add_kernel("kernel", (num_fields, num_fields))
+
+    def add_kernel(self, name: str, shape: tuple[int, int], index: int | None = None) -> Any:
+        """Makes a matrix; those with an index of their own start with other draws of the initializer."""
+        start = self.kernel_initializer if index is None else distinct_initializer(self.kernel_initializer, index)
+        return self.add_weight(
+            name=name, shape=shape, initializer=start, regularizer=self.kernel_regularizer, trainable=True
+        )
 
     def mixture(self, x0: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         """Mixes the fields: `(batch, dim, fields)` to `(batch, dim, fields)`."""
@@ -92,6 +113,8 @@ class FieldCrossing(stack.Layer):
             "residual": self.residual,
             "dropout": self.dropout,
             "fields_last": self.fields_last,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
 
 

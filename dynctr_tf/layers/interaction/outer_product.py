@@ -9,10 +9,9 @@ from tensorflow import keras
 
 from dynctr_tf import stack
 from dynctr_tf.layers.interaction.bilinear_products import (
+    add_matrices,
     bilinear_blocks,
-    initial_matrices,
     matrices_of_left_fields,
-    number_of_matrices,
 )
 from dynctr_tf.layers.interaction.field_map import field_map_sizes, number_of_pairs
 from dynctr_tf.nearest import unknown_name_message
@@ -77,14 +76,7 @@ class OuterProduct(stack.Layer):
     def build(self, input_shape: Any) -> None:
         fields, dim = field_map_sizes(self.name, input_shape, least_fields=2)
         if self.kind == "kernel":
-            count = number_of_matrices("interaction", fields)
-            self.kernel = self.add_weight(
-                name="kernel",
-                shape=(dim, count * dim),
-                initializer=lambda shape, dtype=None, **_: initial_matrices(self.kernel_initializer, dim, count),
-                regularizer=self.kernel_regularizer,
-                trainable=True,
-            )
+            self.kernel = add_matrices(self, "interaction", fields, dim)
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -69,19 +69,15 @@ class PolynomialInteraction(FieldCrossing):
         kernel_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(residual=residual, dropout=dropout, fields_last=fields_last, **kwargs)
-        self.activation = keras.activations.get(activation)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-
-    def build_mixture(self, num_fields: int, dim: int) -> None:
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(num_fields, num_fields),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            trainable=True,
+        super().__init__(
+            residual=residual,
+            dropout=dropout,
+            fields_last=fields_last,
+            kernel_initializer=kernel_initializer,
+            kernel_regularizer=kernel_regularizer,
+            **kwargs,
         )
+        self.activation = keras.activations.get(activation)
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         return self.cross(inputs, None, training)
@@ -93,6 +89,4 @@ class PolynomialInteraction(FieldCrossing):
         return {
             **super().get_config(),
             "activation": keras.activations.serialize(self.activation),
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -1,62 +1,15 @@
-"""What the catalogue keeps of a model, and how a search space is written."""
+"""What the catalogue keeps of a model."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.models.entry.search_space import SearchSpace
 from dynctr_tf.options import check_options, option_paths, with_parts
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """A hyper-parameter that takes one of some values.
-
-    Args:
-        values: The values.
-    """
-
-    values: tuple[Any, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class LogUniform:
-    """A hyper-parameter that is drawn uniformly on a logarithmic scale, a whole number where both ends are.
-
-    Args:
-        low: Smallest value, above 0.
-        high: Largest value.
-    """
-
-    low: float
-    high: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Uniform:
-    """A hyper-parameter that is drawn uniformly, a whole number where both ends are.
-
-    Args:
-        low: Smallest value.
-        high: Largest value.
-    """
-
-    low: float
-    high: float
-
-
-SearchSpace = Mapping[str, Choice | LogUniform | Uniform]
-"""What a search draws for each option of a model."""
-
-
-FIRST_ORDER_ALONE: Mapping[str, Any] = MappingProxyType({"first_order_factor": 0.5})
-"""For models without a network, whose first-order weights carry most of what a field alone says: they learn at half
-the rate of the factors, where a network beside them wants a tenth. Ours, not a paper's. Test AUC in the order of time,
-one seed: `fm` on Avazu 0.7055 (0.6951 with a tenth), on Criteo 0.7509 (0.7485)."""
 
 
 @dataclasses.dataclass(frozen=True)

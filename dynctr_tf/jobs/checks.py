@@ -31,7 +31,7 @@ def check_model(settings: JobSettings) -> None:
     """
     entry = model_entry(settings.model.name)
     for path in settings.model.options:
-        # What is no option may be a setting of another section.
+        # An unknown option may be a setting of another section.
         elsewhere = nearest_full_names(f"model.{path}", [*full_names(), "optimizer.options.learning_rate"], 1.01)
         if path not in entry.defaults and elsewhere:
             raise ValueError(f"Unknown option of model {entry.name!r}: {path!r}. Did you mean {either(elsewhere)}?")
@@ -59,11 +59,11 @@ def _check_activation(what: str, value: str) -> None:
 def check_evaluation(settings: JobSettings, data: EncodedDataset) -> None:
     """Says what is wrong with the evaluation's settings, and with the rows to be judged, before a model is trained.
 
-    Prints what the rows cannot tell: a split without clicks, with clicks alone, or of one row.
+    Prints a note for a split in which a metric means nothing: one without clicks, with clicks alone, or of one row.
 
     Raises:
-        ValueError: A grouping by what is no single-valued field, with the nearest known one; too few replicates; a
-            split without rows; training rows of one class; weights that are all zero or not finite.
+        ValueError: A grouping by a name that no single-valued field has, with the nearest known one; too few
+            replicates; a split without rows; training rows of one class; weights that are all zero or not finite.
     """
     if settings.evaluation.replicates < _LEAST_REPLICATES:
         raise ValueError(
@@ -85,7 +85,8 @@ def check_evaluation(settings: JobSettings, data: EncodedDataset) -> None:
 
 def _check_sampling(data: EncodedDataset, rate: float) -> None:
     sampling_offset(rate)
-    # Of several impressions the weight is their number, which says nothing of what was left out.
+    # Where a row stands for several impressions, its weight is their number. It says nothing of rows that were left
+    # out.
     if data.schema.impressions is not None or rate == 1.0:
         return
     rows = _labels(data, "train")
@@ -104,7 +105,7 @@ def _check_sampling(data: EncodedDataset, rate: float) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Labels:
-    """The labels of a split and what each row counts."""
+    """The labels of a split and the weight of each row."""
 
     labels: np.ndarray
     weights: np.ndarray | None
@@ -121,19 +122,19 @@ def _labels(data: EncodedDataset, split: str) -> _Labels:
 
 
 def training_click_rate(data: EncodedDataset) -> float:
-    """The share of clicks among the training rows, by weight where rows have one: what a constant model answers."""
+    """The share of clicks among the training rows, by weight where rows have one: the best constant answer."""
     return _labels(data, "train").click_rate
 
 
 def check_splits(data: EncodedDataset, monitor: str = "logloss") -> list[str]:
-    """Looks whether the rows of each split can train, choose and judge a model.
+    """Checks whether the rows of each split can train, choose and judge a model.
 
     Args:
         data: The encoded rows.
         monitor: The validation metric that picks the best checkpoint. Default `"logloss"`.
 
     Returns:
-        What a person should know, in lines.
+        Notes for a person, one line each.
 
     Raises:
         ValueError: As `check_evaluation`.
@@ -180,7 +181,7 @@ def _check_weights(split: str, weights: np.ndarray) -> None:
         )
     if not (weights > 0.0).any():
         raise ValueError(
-            f"All {weights.size:,} {split} rows have the weight 0, so that none counts. Leave the weight out of the "
+            f"All {weights.size:,} {split} rows have the weight 0, so no row counts. Leave the weight out of the "
             "schema, or give weights above 0."
         )
 

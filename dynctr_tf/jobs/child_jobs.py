@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from dynctr_tf.child_processes import child_environment
 
-# So long a job that was asked to end has time to finish its step and to save.
+# Seconds in which a job that was asked to end can finish its step and save.
 _SECONDS_TO_STOP = 30.0
 
 
@@ -31,7 +31,7 @@ class Job(NamedTuple):
     environment: Mapping[str, str] | None = None
 
     def run(self, environment: Mapping[str, str], processes: _Processes) -> None:
-        """Runs it; the process of this interpreter finds this one's packages, and ends with this one.
+        """Runs it. The new process finds the packages of this one, and ends when this one ends.
 
         Raises:
             RuntimeError: It failed; the end of what it said is in the message.
@@ -86,12 +86,13 @@ def run_all(phases: Sequence[Callable[[], Sequence[Job]]], total: int, workers: 
     """Runs the jobs of each phase, some at a time, each with its share of the cores; the first failure ends it.
 
     Args:
-        phases: What gives the jobs of each that are not done yet; a phase begins when the one before has ended.
-        total: How many jobs there are with those that an earlier run has done.
+        phases: Functions, one a phase, that return the jobs which are not done yet; a phase begins when the one before
+            has ended.
+        total: How many jobs there are, those that an earlier run has done included.
         workers: Jobs at a time.
 
     Raises:
-        RuntimeError: A job failed. Those that run then are waited for.
+        RuntimeError: A job failed. The other running jobs are waited for.
     """
     from dynctr_tf.tuning.search import share_of_cores
 

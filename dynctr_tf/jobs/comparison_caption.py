@@ -1,4 +1,4 @@
-"""What compared models differ in beside their architecture, which a table of them has to say."""
+"""Settings in which compared models differ beside their architecture; a table of the models has to name them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def differences(settings: Mapping[str, JobSettings], searched: Mapping[str, int]
 
     Args:
         settings: The settings that each model was trained with, by its name in the comparison.
-        searched: How many hyper-parameters were searched for each of them; 0 where nothing was.
+        searched: How many hyper-parameters were searched for each of them; 0 where none was.
 
     Returns:
         One line for each difference, after a heading; empty where there is none.

@@ -16,7 +16,7 @@ from dynctr_tf.jobs.settings_file import read_file
 from dynctr_tf.training.run_record import RunRecord
 
 KEPT_STATES = 7
-"""Of how many days the state is kept, from which a model can go on: a week."""
+"""Number of the newest days whose state is kept, so that a model can go on from them: a week."""
 
 _DAY = "day.json"
 _HEAD = "head.json"
@@ -30,13 +30,13 @@ class Day:
         number: Its number, from 1 on.
         goes_on_from: The day whose state it began with.
         name: What it is called in tables and pictures: the name of its file.
-        rows_key: What tells whether the same rows come again.
-        made_of: What else makes its numbers; a day that was interrupted goes on only where this is the same.
+        rows_key: A key that is equal for equal rows, so that rows which come again are found.
+        made_of: What else its numbers depend on; a day that was interrupted goes on only where this is the same.
         finished: Whether all of it is done.
         clicks: Weight of the clicks of its rows.
         weight: Weight of all its rows.
         version: The folder of the version that was exported after it; `None` where none was.
-        about: What a person wants to know: files, rows, how vocabularies have grown, steps.
+        about: Notes for a person: files, rows, how vocabularies have grown, steps.
     """
 
     number: int
@@ -90,7 +90,7 @@ class Days:
         return self.run / "days" / f"{number:04d}"
 
     def numbers(self) -> list[int]:
-        """The days that there are, finished or not, ascending."""
+        """The numbers of all days, finished or not, ascending."""
         place = self.run / "days"
         return sorted(int(path.name) for path in place.iterdir() if path.name.isdigit()) if place.is_dir() else []
 
@@ -114,11 +114,11 @@ class Days:
             return 0
 
     def go_on_from(self, number: int) -> None:
-        """Says from which day the next one goes on."""
+        """Sets the day from which the next one goes on."""
         write_json(make_folder(self.run / "days") / _HEAD, {"day": number})
 
     def chain(self) -> list[Day]:
-        """The finished days that have made the present state, the first one first."""
+        """The finished days that led to the present state, the first one first."""
         found: list[Day] = []
         number = self.head
         while number:
@@ -132,8 +132,8 @@ class Days:
     def begun(self, rows_key: str, made_of: str) -> int:
         """The number of the next day: that of one with the same rows that was interrupted, or a new one.
 
-        A day that was interrupted and is another one stays for as long as it can go on, which is until the model has
-        gone on with other rows; then it is removed.
+        An interrupted day with other rows stays as long as it can go on: until the model has gone on with other rows.
+        Then it is removed.
         """
         for number in self.numbers():
             day = self.load(number)
@@ -142,7 +142,9 @@ class Days:
             if day is not None and day.goes_on_from == self.head:
                 if (day.rows_key, day.made_of) == (rows_key, made_of):
                     return number
-                print(f"day {number} was interrupted, and this is another one; it can go on until this one is done")
+                print(
+                    f"day {number} was interrupted, and these are other rows; it can go on until these are trained on"
+                )
                 continue
             print(f"day {number} was interrupted, and the model has gone on without it; it is removed")
             if day is not None:
@@ -175,7 +177,7 @@ class Days:
         """The encoder of a day, and what its vocabularies remember.
 
         Raises:
-            ValueError: The encoded rows of the first training are not there any more, or are others.
+            ValueError: The encoded rows of the first training are gone, or were made anew from other rows.
         """
         if number:
             folder = self.folder(number) / "encoder"
@@ -192,7 +194,7 @@ class Days:
         return data.encoder(), ValueTally.load(folder / "encoder")
 
     def evaluations(self) -> dict[str, Evaluation]:
-        """Of each day of the present state how the model before it scored its rows."""
+        """For each day of the present state, the metrics of its rows under the model of the day before."""
         chain = self.chain()
         names = [day.name for day in chain]
         return {
@@ -214,13 +216,13 @@ class Days:
         """
         if card.get("fingerprint") != self.record.fingerprint:
             maker = f"another run, {card['run']!r}" if "run" in card else "something else than a run"
-            raise ValueError(f"{folder} was made by {maker}, and not by the one in {self.run}.")
+            raise ValueError(f"{folder} was made by {maker}, and not by the run in {self.run}.")
         return int(card.get("day", 0))
 
     def forget_old_states(self) -> None:
         """Removes the states of all but the newest days, and of the one that the next day goes on from.
 
-        Of the others stays what a person wants to know: the record, the settings and the metrics.
+        The other days keep what a person wants to know: the record, the settings and the metrics.
         """
         finished = [number for number in self.numbers() if (day := self.load(number)) is not None and day.finished]
         for number in finished[:-KEPT_STATES]:
@@ -238,5 +240,5 @@ def encoded_rows(settings: JobSettings, made_of: str) -> Path:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON gives it back."""
+    """A value after a round trip through JSON."""
     return json.loads(json.dumps(value, default=repr))

@@ -1,4 +1,4 @@
-"""What a trained run lives on and what its dynamic part does: its model, its rows, and the reports of both."""
+"""Which fields a trained run depends on and what its dynamic part generates: the run's model, rows and reports."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def sampled_rows(run: TrainedRun, split: str, most: int, seed: int = 0) -> Sampl
 
 
 def prediction(run: TrainedRun) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
-    """Returns what answers encoded rows with the run's logits."""
+    """Returns a function from encoded rows to the run's logits."""
 
     @tf.function(reduce_retracing=True)
     def answer(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -158,7 +158,7 @@ def explain_importance(
     Args:
         run: The run.
         rows: The rows.
-        folder: Where what is done is kept.
+        folder: Where finished fields are kept.
         permutations: As in `permutation_importance`. Default 5.
         replicates: As in `permutation_importance`. Default 200.
         seed: As in `permutation_importance`. Default 0.
@@ -212,8 +212,8 @@ def explain_generated(run: TrainedRun, rows: SampledRows, split: str, *, by: str
         run: The run.
         rows: The rows.
         split: The split that they are of.
-        by: The field whose values group the rows. Default `None`: the scenario or group where there is one, else
-            the field that accounts for most of the differences.
+        by: The field whose values group the rows. Default `None`: the scenario or group where there is one, else the
+            field that explains most of the differences.
 
     Raises:
         ValueError: A name that no single-valued field has.

@@ -43,7 +43,7 @@ MISSING = "(missing)"
 
 @dataclasses.dataclass(frozen=True)
 class LabelledScores:
-    """What exports answer on the same labelled rows. Made by `score_labelled`.
+    """The answers of exports to the same labelled rows. Made by `score_labelled`.
 
     Args:
         labels: float64 `(rows,)`.
@@ -67,7 +67,7 @@ class Judgement:
     Args:
         evaluations: The whole report of each export.
         comparison: The tests of the others against the first; `None` where there is one export.
-        by: The report for each column by whose values the rows are taken apart, by its name.
+        by: For each column whose values split the rows, by its name: the report.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -107,7 +107,7 @@ class Judgement:
 
 
 def _plain(name: str) -> str:
-    """A name as part of the name of a file."""
+    """A name in a form that a file's name may contain."""
     return re.sub(r"[^\w.=-]+", "-", name).strip("-") or "column"
 
 
@@ -126,7 +126,7 @@ def names_of(exports: Sequence[ServedModel]) -> list[str]:
 
 
 def own_folder_of(rows: RowPaths, exports: Sequence[ServedModel], columns: Sequence[str]) -> Path:
-    """The folder under `runs/` of an evaluation, named after the exports, the rows and what is carried along."""
+    """The folder under `runs/` of an evaluation, named after the exports, the rows and the columns carried along."""
     files = [(str(file), *file.state()) for file in list_row_files(rows)]
     made_of = [files, [export.fingerprint for export in exports], list(columns)]
     digest = hashlib.sha256(json.dumps(made_of, default=str).encode()).hexdigest()[:8]
@@ -150,9 +150,8 @@ def score_labelled(
         rows: Files, folders, patterns, as `dynctr_tf.datasets.row_files.list_row_files` takes them.
         exports: The exports.
         folder: Where the scores are kept, in a folder for each export.
-        columns: What goes along with each row. Default `()`: nothing.
-        reading: Fields of `FileReading` in which the rows are read otherwise than those of the training. Default
-            `None`: none.
+        columns: Columns that are carried along with each row. Default `()`: none.
+        reading: Fields of `FileReading` that differ from those of the training. Default `None`: none.
         on_bad_row: `"error"`, or `"skip"` to leave bad rows out and count them. Default `"error"`.
         workers: Number of threads. Default `None`: one for each core.
         progress: Whether a progress bar is shown. Default `True`.
@@ -161,7 +160,7 @@ def score_labelled(
         A `LabelledScores`.
 
     Raises:
-        ValueError: As `score_files`; exports of which one reads another label, weight or other rows than the first.
+        ValueError: As `score_files`; an export that reads other labels, weights or rows than the first one.
     """
     found: LabelledScores | None = None
     for name, export in zip(names_of(exports), exports, strict=True):
@@ -207,12 +206,12 @@ def _check_same_rows(first: LabelledScores, other: LabelledScores, name: str) ->
     if not np.array_equal(first.labels, other.labels):
         differ = int((first.labels != other.labels).sum())
         raise ValueError(
-            f"{name} and {of} read {differ:,} of {len(first.labels):,} labels otherwise: their schemas name another "
+            f"{name} and {of} read {differ:,} of {len(first.labels):,} labels differently: their schemas name another "
             "column, or another value as a click. Evaluate them one at a time."
         )
     own, others = (np.ones(len(rows.labels)) if rows.weights is None else rows.weights for rows in (first, other))
     if not np.array_equal(own, others):
-        raise ValueError(f"{name} and {of} weigh the rows otherwise, by their schemas. Evaluate them one at a time.")
+        raise ValueError(f"{name} and {of} weigh the rows differently, by their schemas. Evaluate them one at a time.")
 
 
 def parts_of(values: pa.Array) -> tuple[np.ndarray, list[str]]:
@@ -250,8 +249,8 @@ def judge_exports(
 
     Args:
         scores: The answers, with the columns that are named here.
-        by: The columns by whose values the rows are taken apart. Default `()`: none.
-        by_day: A column of times, by whose days the rows are taken apart too. Default `None`: none.
+        by: The columns whose values split the rows. Default `()`: none.
+        by_day: A column of times whose days split the rows too. Default `None`: none.
         group_by: The column of the groups of the grouped AUC, such as the user. Default `None`: without it.
         replicates: Number of bootstrap resamples. Default 1000.
         progress: Whether progress bars are shown on a terminal. Default `True`.
@@ -261,14 +260,14 @@ def judge_exports(
         exports that are tested, in those by column for the number of the column's values.
 
     Raises:
-        ValueError: As `dynctr_tf.evaluation.evaluate`; a time that tells no day.
+        ValueError: As `dynctr_tf.evaluation.evaluate`; a time that cannot be read as a day.
     """
     first = next(iter(scores.logits))
     groups = None
     if group_by is not None:
         groups = pc.fill_null(scores.columns[group_by].cast(pa.string()), MISSING).to_numpy(zero_copy_only=False)
     options: dict[str, Any] = {"weights": scores.weights, "replicates": replicates, "progress": progress}
-    # What is wrong with the times is said before the work.
+    # Bad times are an error before the work begins.
     days = None if by_day is None else pa.array(days_of(scores.columns[by_day], by_day))
     evaluations = tuple(
         evaluate(scores.labels, logits, name=name, groups=groups, **options) for name, logits in scores.logits.items()
@@ -288,7 +287,7 @@ def judge_exports(
     if days is not None:
         name = f"day of {by_day}"
         report = report_by(days, name)
-        # In the order of time, in which no half is the smaller one.
+        # Ascending in time: a curve by day needs no order by size.
         ordered = tuple(sorted(report.scenarios, key=lambda day: day.name))
         reports[name] = dataclasses.replace(report, scenarios=ordered, small_means={})
     return Judgement(evaluations, comparison, reports)

@@ -1,4 +1,4 @@
-"""What the tables of options take: those of a data set, of a model and of an optimizer."""
+"""The options that data sets, models and optimizers take in the tables of a settings file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dynctr_tf.jobs.settings import DataSettings, OptimizerSettings
 
 
 def rate_schedule(settings: OptimizerSettings, steps: int | None) -> Any:
-    """The factor on all learning rates that the settings ask for; `None` where these stay as they are.
+    """The factor on all learning rates that the settings ask for; `None` where the rates stay as they are.
 
     Args:
         settings: The settings of the optimizer.
         steps: The steps of the whole training; `None` where they are not known.
 
     Raises:
-        ValueError: A schedule without what it needs, or what it needs without a schedule.
+        ValueError: A schedule that lacks a setting it needs, or such a setting without a schedule.
     """
     from dynctr_tf.optimizers.rate_schedule import RateSchedule
 
@@ -32,9 +32,9 @@ def rate_schedule(settings: OptimizerSettings, steps: int | None) -> Any:
 
 
 def table_options(data: str, model: str, optimizer: str) -> Mapping[str, list[str]]:
-    """The options of each table, for the names of a data set, a model and an optimizer; of unknown names those of all.
+    """The options of each table for the names of a data set, a model and an optimizer; all for an unknown name.
 
-    Imports TensorFlow: for messages, when there is one to be written.
+    It imports TensorFlow, so it is for messages, when one has to be written.
     """
     from dynctr_tf.datasets.registry import ROW_SOURCES, row_source_options
     from dynctr_tf.models.catalogue import CATALOGUE

@@ -1,4 +1,4 @@
-"""What a job's folders hold: the run that made them, so that rows, settings or code that differ are another run."""
+"""Records in a job's folders of the run that made them: other rows, settings or code are another run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OF_THE_ROWS = ("batch_size", "evaluate_every", "patience")
 
 
 def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[str, Any]]:
-    """What encoded rows are made of: eight characters that name them, and what an encoded data set notes of it.
+    """What encoded rows depend on: eight characters that name it, and the notes that an encoded data set keeps of it.
 
     The content of the files counts, not their names, places and dates; so do the schema, the settings and the code that
     encodes.
@@ -58,7 +58,7 @@ def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[st
         "partitions": [file.partitions if isinstance(file, RowFile) else () for file in source.files],
         "code": code_digest(*_ENCODING_CODE),
     }
-    # Values of TOML that JSON has no type for, such as dates, are told apart by how they are written.
+    # Values of TOML that JSON has no type for, such as dates, are compared as texts.
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()[:8]
     about = {
         "settings": json.loads(json.dumps({**given, "directory": None, "processes": None}, default=repr)),
@@ -87,7 +87,7 @@ def training_record(settings: JobSettings, data: EncodedDataset, **further: Any)
     Args:
         settings: The settings of the job, as they are used.
         data: The rows.
-        **further: What else makes the numbers, such as the search that a tuning does.
+        **further: What else the numbers depend on, such as the search that a tuning does.
     """
     sections = settings.to_mapping()
     training = {key: value for key, value in sections["training"].items() if key not in _NOT_OF_THE_NUMBERS}
@@ -112,7 +112,7 @@ def vector_digests(settings: JobSettings) -> dict[str, str]:
 
 
 def folder_of(wanted: Path | None, name: str, record: RunRecord, *, say: bool = True) -> Path:
-    """The folder of a run; where the wanted one holds another run, one beside it, and the difference is said.
+    """The folder of a run. Where the wanted one holds another run, it is one beside it, and the difference is printed.
 
     Args:
         wanted: The folder that the user names; `None` for one under `runs/`, named after the record.
@@ -127,7 +127,7 @@ def folder_of(wanted: Path | None, name: str, record: RunRecord, *, say: bool = 
         return folder
     folder = Path("runs") / f"{name}-{record.fingerprint}"
     if say and not (folder / RECORD).exists():
-        # The same command on other rows, or by other code, is worth a word; other settings the user has just given.
+        # Other rows or other code are worth a word. Other settings are not: the user has just given them.
         for path in sorted(folder.parent.glob(f"{name}-*/{RECORD}"), key=lambda path: path.stat().st_mtime)[::-1]:
             earlier = RunRecord.load(path.parent)
             if earlier is None or _given(earlier.settings) != _given(record.settings):
@@ -155,7 +155,7 @@ def save_run(folder: Path, settings: JobSettings, data: EncodedDataset, record: 
     `python -m pipelines.train --config settings.toml` is the same training again; where the rows are the user's own,
     with the schema beside it.
     """
-    # First, for other workers that look whose folder this is.
+    # First, for other workers that check which run the folder belongs to.
     record.save(folder)
     write_text(folder / "schema.json", data.schema.to_json())
     used = settings
@@ -194,7 +194,7 @@ def card_of(
 
 
 def finished(folder: Path, record: RunRecord) -> bool:
-    """Whether a folder holds this very run, with results that are what was written."""
+    """Whether a folder holds this very run, with undamaged results."""
     held = RunRecord.load(folder)
     if held is None or held.fingerprint != record.fingerprint:
         return False
@@ -207,7 +207,7 @@ def finished(folder: Path, record: RunRecord) -> bool:
 
 
 def save_logits(folder: Path, data: EncodedDataset, logits: np.ndarray, split: str = "test") -> None:
-    """Writes the logits of a split, and beside them the keys of the rows that they are of."""
+    """Writes the logits of a split, and beside them the keys of its rows."""
     write_array(folder / f"{split}_rows.npy", data.row_keys(split))
     write_array(folder / f"{split}_logits.npy", logits)
 

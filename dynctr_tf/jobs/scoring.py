@@ -46,7 +46,7 @@ LABEL, WEIGHT, LOGIT, PROBABILITY = "label", "weight", "logit", "probability"
 """The columns that are added to the keys; the first two where rows have labels."""
 
 ROWS_PER_PART = 500_000
-"""How many rows a part has, and so how many are lost at a kill."""
+"""How many rows a part has. As many are computed again after a kill."""
 
 _RECORD = "_record"
 _CODE = ("datasets", "encoding", "export", "jobs", "schema.py")
@@ -63,10 +63,10 @@ def cores() -> int:
 def in_parallel(
     batches: Iterator[_Batch], answer: Callable[[_Batch], _Answer], workers: int
 ) -> Iterator[tuple[_Batch, _Answer]]:
-    """Answers batches in threads and gives them in their order; a few more than the threads are under way at a time.
+    """Answers batches in threads and yields them in their order; a few more batches than threads are in work at a time.
 
-    TensorFlow, pyarrow and NumPy work outside of Python's lock, so that one batch is read while another is encoded and
-    a third is answered.
+    TensorFlow, pyarrow and NumPy release Python's lock: one batch is read while another is encoded and a third
+    answered.
     """
     pending: collections.deque[tuple[_Batch, Future[_Answer]]] = collections.deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="scoring") as pool:
@@ -82,7 +82,7 @@ def in_parallel(
 
 @dataclasses.dataclass(frozen=True)
 class ScoredRows:
-    """What `score_files` has written.
+    """The result of `score_files`.
 
     Args:
         output: The folder or file of the scores.
@@ -105,11 +105,11 @@ class ScoredRows:
 
 
 def reading_of_export(served: ServedModel, **given: Any) -> FileReading:
-    """How files are read for an export: as its training's were, as far as its card says it, unless told otherwise.
+    """How files are read for an export: as those of its training, as far as its card says it, but for what is given.
 
     Args:
         served: The export.
-        **given: Fields of `FileReading` that are told otherwise; `None` where they are not.
+        **given: Fields of `FileReading` that replace those of the training; `None` keeps a field.
     """
     data = served.card.get("settings", {}).get("data", {})
     reading = reading_of(str(data.get("name", "tabular_file")), data.get("options", {}))
@@ -125,12 +125,12 @@ def open_files(
     reading: FileReading | None = None,
     on_bad_row: OnBadRow = "error",
 ) -> list[RowsToScore]:
-    """Opens the files of rows that are to be scored, and looks whether each has the columns.
+    """Opens the files of rows that are to be scored, and checks that each has the columns.
 
     Args:
         rows: Files, folders, patterns, as `list_row_files` takes them.
         served: The export.
-        keys: The columns that go along with each row. Default `()`: none.
+        keys: The columns that are carried along with each row. Default `()`: none.
         labelled: Whether labels and weights are read. Default `False`.
         reading: How they are read. Default `None`: as `reading_of_export` says.
         on_bad_row: `"error"`, or `"skip"` to leave bad rows out and count them. Default `"error"`.
@@ -155,10 +155,11 @@ def score_files(
 ) -> ScoredRows:
     """Answers the rows of files with an export and writes keys, logits and probabilities, in the order of the rows.
 
-    The output is a folder of parts, `part-FILE-PART.parquet` or `.csv`, or one file, where its name ends so. A part is
-    on the disk before it has its name, and is not computed again: started again after a kill, the work goes on with the
-    next part, and a part or file that was deleted is made again. An output belongs to its rows, its export and how they
-    are read: with others it is refused. What another start left of the same work is taken as it is.
+    The output is a folder of parts, `part-FILE-PART.parquet` or `.csv`, or one file, where its name ends with
+    `.parquet` or `.csv`. A part gets its name when it is whole on the disk, and is not computed again: started again
+    after a kill, the work goes on with the next part. A part or file that was deleted is made again. An output belongs
+    to its rows, its export and the way in which they are read: other ones are refused. Parts that an earlier start left
+    of the same work stay.
 
     Args:
         sources: The files, as `open_files` opens them.
@@ -173,8 +174,8 @@ def score_files(
         A `ScoredRows`.
 
     Raises:
-        ValueError: An output of other rows or of another export, or that is something else; a key that is called as a
-            column that is added; a bad row; no row at all; parts of no row.
+        ValueError: An output of other rows or of another export, or something that is not an output; a key with the
+            name of a column that is added; a bad row; no row at all; `rows_per_part` below 1.
         BusyError: Another process writes the output.
 
     Cost: memory for the rows of a part, without their features, and for a few batches, whatever the number of rows.
@@ -186,12 +187,14 @@ def score_files(
     keys = sources[0].carried
     clash = [name for name in keys if name in added_columns(sources[0])]
     if clash:
-        raise ValueError(f"A key cannot be called {clash[0]!r}, as a column of the scores is; rename it.")
+        raise ValueError(
+            f"A key cannot be called {clash[0]!r}, because a column of the scores has this name; rename it."
+        )
     types = _common_types(sources)
     single = output.suffix.lower() in (".parquet", ".csv")
     folder = output.with_name(f".{output.name}.parts") if single else output
     if single and output.exists() and not (folder / _RECORD / "scores.json").exists():
-        raise ValueError(f"{output} exists and is not of this work. Give another --output, or delete it.")
+        raise ValueError(f"{output} exists and was not made by this work. Give another --output, or delete it.")
     if single and output.is_dir():
         raise ValueError(f"{output} is a folder; give a folder's name without an ending, or another name.")
     if not single and folder.exists() and not (folder / _RECORD).is_dir() and any(folder.iterdir()):
@@ -213,7 +216,7 @@ def score_files(
             raise ValueError(f"The files have no usable row; left out: {dict(work.skipped)}.")
         if single:
             parts = sorted(folder.glob(f"part-*.{wanted}"))
-            # Before the file itself, which is the whole work where it is there.
+            # Before the file itself: where the file exists, the work is done.
             write_json(folder / _RECORD / "done.json", {"rows": work.rows, "skipped": dict(work.skipped)})
             _join(parts, output, wanted)
             for part in parts:
@@ -223,7 +226,7 @@ def score_files(
 
 
 class _Answered(NamedTuple):
-    """What became of a piece of a file."""
+    """The result for a piece of a file."""
 
     tables: list[pa.RecordBatch]
     rows: int
@@ -254,7 +257,7 @@ class _Work:
         self._lock = threading.Lock()
 
     def score(self, number: int, source: RowsToScore, bar: Any) -> None:
-        """Writes the parts of a file that are not there."""
+        """Writes the missing parts of a file."""
         done = self.folder / _RECORD / f"file-{number:05d}.json"
         finished = self._parts(number)
         note = read_json(done) if done.exists() else {}
@@ -288,7 +291,7 @@ class _Work:
         write_json(done, {"rows": rows, "skipped": dict(skipped), "parts": self._parts(number)})
 
     def _answered(self, source: RowsToScore, piece: Piece, *, wanted: bool) -> _Answered:
-        """Reads and answers the rows of a piece; where its part is there already, it is read alone, to be counted."""
+        """Reads and answers the rows of a piece; where its part exists already, it only reads and counts them."""
         skipped: collections.Counter[str] = collections.Counter()
         tables: list[pa.RecordBatch] = []
         rows = 0
@@ -303,7 +306,7 @@ class _Work:
         return _Answered(tables, rows, skipped)
 
     def _parts(self, number: int) -> list[str]:
-        """The parts of a file that are there."""
+        """The parts of a file that exist."""
         return sorted(path.name for path in self.folder.glob(f"part-{number:05d}-*.{self.file_format}"))
 
     def _part(self, number: int, part: int) -> Path:
@@ -344,7 +347,9 @@ def _format_of(output: Path, given: OutputFormat | None) -> OutputFormat:
     if ending not in OUTPUT_FORMATS:
         return given or "parquet"
     if given not in (None, ending):
-        raise ValueError(f"The output {output} ends as a {ending} file, and --format says {given}. Give one.")
+        raise ValueError(
+            f"The output {output} has the ending of a {ending} file, and --format is {given}. Give one of the two."
+        )
     return "csv" if ending == "csv" else "parquet"
 
 
@@ -363,7 +368,7 @@ def _record(
     file_format: OutputFormat,
     rows_per_part: int,
 ) -> dict[str, Any]:
-    """What makes an output, without its files of rows."""
+    """What an output depends on, beside its files of rows."""
     first = sources[0]
     made_of = {
         "export": f"{served.name} ({served.fingerprint})",
@@ -382,7 +387,7 @@ def _record(
 
 
 def _check_record(folder: Path, output: Path, record: Mapping[str, Any]) -> None:
-    """Notes what the output is made of, or refuses one that holds parts which are made of something else."""
+    """Notes what the output depends on, or refuses an output whose parts were made of something else."""
     file = folder / _RECORD / "scores.json"
     files = [dataclasses.asdict(entry) for entry in source_files(record["files"], folder / _RECORD)]
     now = {**record["made_of"], "rows": [[entry["path"], entry["digest"]] for entry in files]}
@@ -415,7 +420,7 @@ def _short(value: Any) -> str:
 
 
 def _join(parts: Sequence[Path], output: Path, file_format: OutputFormat) -> None:
-    """Puts parts together to one file."""
+    """Joins parts into one file."""
     with new_file(output) as partial:
         if file_format == "parquet":
             with pa.parquet.ParquetFile(parts[0]) as first:

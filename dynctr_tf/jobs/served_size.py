@@ -1,4 +1,4 @@
-"""What an export takes on the disk, and what fewer bits cost it."""
+"""The size of an export on the disk, and the AUC that fewer bits cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynctr_tf.metrics import auc
 
 
 def served_size(path: str | Path, data: EncodedDataset, logits: np.ndarray) -> str:
-    """The bytes of a version and of its tables, and where these have fewer bits than in training the AUC of both.
+    """The bytes of a version and of its tables; where the tables have fewer bits than in training, the AUC with both.
 
     Args:
         path: The version.

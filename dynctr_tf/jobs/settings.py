@@ -1,4 +1,4 @@
-"""What a job is told: typed settings from a TOML file and from the command line.
+"""The settings of a job: typed values from a TOML file and from the command line.
 
 Each section is a frozen dataclass whose fields carry their type, default and explanation. A file gives some of
 them, the command line others (`--training.batch_size 1024`), and the command line wins. A key or value that
@@ -26,7 +26,7 @@ TABLES = ("options", "space", "vectors")
 OPEN_SECTION = "model"
 
 
-_MOST_SEED = 2**32 - 1  # what NumPy and Keras take
+_MOST_SEED = 2**32 - 1  # the largest seed that NumPy and Keras take
 _MOST_ROWS = 2**31 - 1
 SEVERAL_FILES = ("path", "validation_path", "test_path")
 """Settings of [data] that name a file of rows or several: a list, a folder, a pattern or a URI."""
@@ -82,8 +82,9 @@ class DataSettings:
     )
     negative_sampling_rate: float | None = _setting(
         None,
-        "which share of the rows without a click the rows hold; what is served is corrected for it, and the test split "
-        "is judged both as it is and as if all of them were there",
+        "share of the rows without a click that is in the files; the served model is corrected for it, and the "
+        "test split "
+        "is judged both as it is and as if none had been left out",
     )
     on_bad_row: Literal["error", "skip"] = _setting("error", "stop at a bad row, or skip and count it")
     seed: int = _setting(0, "seed of the split, and of the rows that the project makes itself", 0, _MOST_SEED)
@@ -143,20 +144,20 @@ class OptimizerSettings:
     )
     options: dict[str, Any] = _setting({}, "options of the optimizer, such as learning_rate")
     schedule: Literal["constant", "cosine", "step"] = _setting(
-        "constant", "how all learning rates go on after the warm-up: they stay, fall along a cosine, or in steps"
+        "constant", "how all learning rates go on after the warm-up: they stay, fall along a cosine, or fall in steps"
     )
     warmup_steps: int = _setting(0, "steps in which all learning rates rise from near 0")
     decay_steps: int | None = _setting(
-        None, "steps of the cosine, without it all that are left; or between two steps down, which need it"
+        None, "steps of the cosine, by default all that are left; or steps between two falls, which need this number"
     )
     decay_end: float | None = _setting(
-        None, "share of the rates at the end of the cosine (without it 0), or what a step down multiplies by (0.1)"
+        None, "share of the rates that is left at the end of the cosine (default 0), or after each fall (0.1)"
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """How long, in which steps, with which checks."""
+    """How long a model is trained, in which steps, and with which checks."""
 
     batch_size: int | None = _setting(
         None,
@@ -165,7 +166,7 @@ class TrainingSettings:
         _MOST_ROWS,
     )
     epochs: int = _setting(
-        20, "passes over the training rows at the most; patience ends most trainings after a few", 1, 10**6
+        20, "at most this many passes over the training rows; patience ends most trainings after a few", 1, 10**6
     )
     evaluate_every: int | None = _setting(
         None, "steps between validations (and checkpoints); without it, four times per epoch", 1, _MOST_ROWS
@@ -218,7 +219,7 @@ class ExportSettings:
 
     directory: str | None = _setting("saved_models", "the model goes to <directory>/<name>/<version>/; none: no export")
     name: str | None = _setting(None, "name of the served model; without it <data set>-<model>")
-    fold: bool = _setting(True, "whether factors that adaptive layers have for training alone are multiplied out")
+    fold: bool = _setting(True, "whether factors that adaptive layers need only in training are multiplied out")
     group_tables: bool = _setting(
         False, "whether group-wise adaptive layers look up what they generate, group by group"
     )
@@ -226,14 +227,14 @@ class ExportSettings:
         True, "whether kernels are constants of the served graph, which answers small requests faster"
     )
     without_zero_rows: bool = _setting(
-        True, "whether rows of tables that are zero, as G-FTRL makes them, are held once; needs constant_weights"
+        True, "whether all rows of a table that are zero, as G-FTRL makes them, are held as one; needs constant_weights"
     )
     table_numbers: Literal["float32", "bfloat16", "int8"] = _setting(
         "float32",
         "bits of a number in served tables: 32, 16, or 8 and a scale for each row; the AUC is printed",
     )
     even_if_worse_than_base_rate: bool = _setting(
-        False, "whether a model is exported that is no better on the validation rows than their click rate alone"
+        False, "whether to export a model even if it is no better on the validation rows than their click rate alone"
     )
 
 
@@ -253,11 +254,11 @@ class SearchSettings:
     space: dict[str, Any] = _setting(
         {},
         "what is searched, as model.NAME, optimizer.NAME or training.NAME: a list of values, {low = 1e-4, high = 1e-2}"
-        ' with scale = "log" or "linear" and, for a list of so many between, points = 4; or one value, which is then '
+        ' with scale = "log" or "linear" and, for a list of that many values, points = 4; or one value, which is then '
         "fixed",
     )
     catalogue_space: bool = _setting(
-        True, "whether the model's and the optimizer's own space is searched too; false: what space says alone"
+        True, "whether the model's and the optimizer's own space is searched too; false: only what space says"
     )
 
 
@@ -336,7 +337,7 @@ def full_names() -> list[str]:
 
 
 def _plain_value(name: str, value: Any, depth: int = 0) -> None:
-    """Refuses what an option cannot be: dates, numbers that are not finite or have over 64 bits, deep nesting.
+    """Refuses values that no option can have: dates, numbers that are not finite or have over 64 bits, deep nesting.
 
     Raises:
         ValueError: One of these, with the option's name.
@@ -368,8 +369,8 @@ def _plain_value(name: str, value: Any, depth: int = 0) -> None:
 
 def _unknown_setting(section: str, key: str, known: Iterable[str]) -> str:
     """Says that a section has no such setting, and which one is meant, here or in another section."""
-    # Those of the tables that any job knows; a job knows more of them, see `SettingsParser`. One that is spelt so, in
-    # another section, comes before one here that looks alike.
+    # These are the options that every job knows; `SettingsParser` knows more. An equal name in another section is
+    # suggested before a similar one here.
     names = [*full_names(), *KNOWN_OPTIONS]
     near = nearest_name(key, known, 0.75)
     elsewhere = [] if near else nearest_full_names(f"{section}.{key}", names, 1.01)
@@ -433,7 +434,7 @@ def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str,
         key: None if value == "none" and key in hints and _matches(None, hints[key]) else value
         for key, value in given.items()
     }
-    # Several files are one text, that of a JSON list, which `list_row_files` reads.
+    # Several files are one text, a JSON list, which `list_row_files` reads.
     given = {
         key: json.dumps(list(value), ensure_ascii=False)
         if key in SEVERAL_FILES and isinstance(value, (list, tuple)) and all(isinstance(file, str) for file in value)
@@ -462,7 +463,7 @@ def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str,
 
 
 def job_settings(mapping: Mapping[str, Any]) -> JobSettings:
-    """Checks nested plain settings and makes them typed.
+    """Checks nested plain settings and returns them typed.
 
     Raises:
         ValueError: An unknown section, key or value, or a value of another type; the message names it and the

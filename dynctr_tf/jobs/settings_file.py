@@ -26,8 +26,8 @@ def read_file(path: str | Path) -> dict[str, Any]:
     """Reads a TOML settings file into nested plain settings.
 
     Raises:
-        ValueError: Not TOML, or not there.
-        DamagedFileError: It is empty, or is not what `write_settings` wrote.
+        ValueError: The file is absent, or is not TOML.
+        DamagedFileError: It is empty, or `write_settings` wrote something else.
     """
     try:
         content = Path(path).read_bytes()
@@ -56,7 +56,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
 def write_settings(path: str | Path, settings: JobSettings) -> None:
     """Writes settings as a TOML file whose first line holds a checksum of the others, which `read_file` checks.
 
-    Whoever edits the file deletes that line, which says so.
+    A person who edits the file deletes that line; the line says so.
 
     Raises:
         OSError: It cannot be written, with its name.
@@ -71,7 +71,7 @@ def _first_line(lines: bytes) -> bytes:
 
 def _check_first_line(path: str | Path, content: bytes) -> None:
     begin = _first_line(b"")[: len("# crc32:")]
-    # Also a file that was cut within its first line, or is empty.
+    # This is also a file that was cut within its first line, or is empty.
     if not begin.startswith(content[: len(begin)]):
         return
     first, newline, lines = content.partition(b"\n")
@@ -129,7 +129,7 @@ def _toml_key(key: str) -> str:
 
 
 def _toml_table(name: str, given: Mapping[str, Any]) -> list[str]:
-    """The lines of a table; tables within it follow it, but for `{low = ..., high = ...}`, which stay in one line."""
+    """The lines of a table. Tables within it follow it; only `{low = ..., high = ...}` stays in one line."""
     inner = {key: value for key, value in given.items() if isinstance(value, Mapping) and "low" not in value}
     lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in given.items() if key not in inner]
     lines = [f"[{name}]", *lines, ""] if lines else []

@@ -1,4 +1,4 @@
-"""The stages of a job, from settings to a judged model, which the jobs of this folder string together."""
+"""The stages of a job, from settings to a judged model. The jobs call them one after another."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def training_strategy(settings: JobSettings) -> tf.distribute.Strategy:
     """The strategy that the settings name, made once in a process; a job asks for it before anything else.
 
     Raises:
-        ValueError: What this stack, machine or TF_CONFIG cannot do.
+        ValueError: A strategy that this stack, this machine or TF_CONFIG does not allow.
     """
     training = settings.training
     return _strategy(training.strategy or "none", training.replicas, training.tpu_address)
@@ -113,8 +113,8 @@ def as_part_of_cluster(settings: JobSettings, job: Callable[[], Any], *, grace_s
 
     Args:
         settings: The settings of the job.
-        job: The job; workers and servers of parameter-server training serve the chief in place of it.
-        grace_seconds: How long these wait for a chief that has gone. Default 60.0.
+        job: The job. Workers and servers of parameter-server training do not run it; they serve the chief.
+        grace_seconds: How many seconds they wait for a chief that has gone. Default 60.0.
 
     Raises:
         ValueError: A strategy that this stack cannot do, or a wrong TF_CONFIG.
@@ -140,10 +140,10 @@ def task_of_cluster(settings: JobSettings) -> Cluster | None:
 
 
 def check_one_at_a_time(settings: JobSettings, workers: int) -> None:
-    """Refuses several trainings at a time where each takes a whole cluster.
+    """Refuses several trainings at a time where one training takes the whole cluster.
 
     Raises:
-        ValueError: More than one, with what to do.
+        ValueError: More than one worker; the message says what to do.
     """
     strategy = settings.training.strategy
     if workers > 1 and strategy in ("multi_worker", "parameter_server"):
@@ -154,11 +154,11 @@ def check_one_at_a_time(settings: JobSettings, workers: int) -> None:
 
 
 def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDataset:
-    """Encodes the raw rows to disk, or opens what an earlier job encoded of the same rows by the same rules.
+    """Encodes the raw rows to disk, or opens the rows that an earlier job encoded by the same rules.
 
-    The folder is named after the content of the files, the schema, the settings and the code that encodes. Of the
-    workers of a multi-worker job the chief encodes and the others wait for it; of several jobs that start together the
-    first encodes, and holds the empty file `.NAME.lock` beside the folder while it does; the file stays and means
+    The folder is named after the content of the files, the schema, the settings and the code that encodes. In a
+    multi-worker job the chief encodes and the other workers wait for it. If several jobs start together, the first one
+    encodes, and locks the empty file `.NAME.lock` beside the folder while it does. The file stays afterwards and means
     nothing then.
 
     Raises:
@@ -167,7 +167,7 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
     source = open_source(settings)
     fingerprint, about = data_record(settings, source)
     directory = Path(settings.directory) / f"{settings.name}-{fingerprint}"
-    # A folder has its name when it is whole.
+    # A folder gets its name only when it is whole.
     made = directory / "index.json"
     if cluster is not None and not cluster.is_chief and not made.exists():
         print(f"waiting for the chief to encode {directory.resolve()}, on a file system that all workers share")
@@ -179,7 +179,7 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
                 absent = absent_partners(cluster)
                 silent = f"; nobody answers at {', '.join(absent)}" if absent else ""
                 print(f"still waiting for the chief to encode, {said - start:.0f} s now{silent}", flush=True)
-    if not made.exists():  # what is there is read without a lock, also from a folder of another account
+    if not made.exists():  # An existing folder is read without a lock, also one of another account.
         lock = directory.with_name(f".{directory.name}.lock")
         with only_process(lock, "encodes the same rows", wait_seconds=None):
             if not made.exists():
@@ -207,7 +207,7 @@ def _encode(source: RowSource, settings: DataSettings, directory: Path, about: d
 
 
 def _replicas_in_step(settings: JobSettings) -> int:
-    """How many replicas share a batch; said without making the strategy, which takes the cluster for this process."""
+    """How many replicas share a batch. It does not make the strategy, which would take the cluster for this process."""
     training = settings.training
     if training.strategy is None or training.strategy == "parameter_server":
         return 1
@@ -221,11 +221,11 @@ def _replicas_in_step(settings: JobSettings) -> int:
 
 
 def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool = True) -> JobSettings:
-    """The settings with what they leave open: batch size, steps between validations, patience, suited options.
+    """Completes the settings: batch size, steps between validations, patience, options that suit model and optimizer.
 
     The first three follow from the number of training rows, see `dynctr_tf.training.plan_steps`, the last from the
     model and the optimizer, see `suited_options` and `suited_optimizer_options` of `dynctr_tf.optimizers.registry`.
-    Every job asks here, once its data is prepared; asked again with what came back, nothing changes.
+    Every job calls this once its data is prepared. A second call with the completed settings changes nothing.
 
     Args:
         settings: The settings of the job.
@@ -286,7 +286,7 @@ def build_optimizer(settings: JobSettings, steps: int | None = None) -> Any:
 
 @contextlib.contextmanager
 def _xla_clusters() -> Iterator[None]:
-    """Lets XLA compile what it can, within: functions that make weights take shapes as arguments, which it cannot."""
+    """Lets XLA compile what it can in this context, in which no weight may be made: XLA takes no shape as argument."""
     tf.config.optimizer.set_jit("autoclustering")
     try:
         yield
@@ -307,9 +307,9 @@ def build_for_training(
     training = settings.training
     strategy = training_strategy(settings)
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if training.mixed_precision else "float32")
-    # Updates that reach servers out of step cannot be repeated to the bit.
+    # Updates reach parameter servers in an order that no seed fixes.
     set_seed(training.seed, deterministic=training.deterministic and training.strategy != "parameter_server")
-    # Servers share the weights; what a process holds of them is not what it makes.
+    # Servers share the weights, so the memory of this process is no limit.
     alone = training.strategy != "parameter_server"
     slots = optimizer_of(settings.model.name, settings.optimizer.name).slots
     with strategy.scope(), refuse_weights_that_do_not_fit(slots) if alone else contextlib.nullcontext():
@@ -385,9 +385,9 @@ def judge(settings: JobSettings, data: EncodedDataset, logits: np.ndarray, split
 
 
 def judge_served(settings: JobSettings, data: EncodedDataset, logits: np.ndarray) -> Evaluation | None:
-    """Scores the test split as if no row without a click had been left out; `None` where none was.
+    """Scores the test split as if no row without a click had been left out of the data; `None` where none was.
 
-    The logits are those that are served, and each row without a click counts for those that were left out.
+    The logits are the served ones, and each row without a click also counts for those that were left out.
     """
     rate = settings.data.negative_sampling_rate
     if rate is None or rate == 1.0:
@@ -407,7 +407,7 @@ def judge_served(settings: JobSettings, data: EncodedDataset, logits: np.ndarray
 
 
 def judge_slices(settings: JobSettings, data: EncodedDataset, logits: np.ndarray) -> CalibrationSlices | None:
-    """Calibration of what is served by the values of the fields that the settings name; `None` where they name none."""
+    """Calibration of the served click rates by the fields that the settings name; `None` where they name none."""
     if settings.evaluation.slice_by is None:
         return None
     names = IdNames(data.encoder())

@@ -83,15 +83,14 @@ def run_days(
 ) -> list[Day]:
     """Trains a model on days of new rows, one after another, and exports a version after each.
 
-    Each day's rows are scored before they are trained on, with the weights of the day before: what is measured is what
-    the served model reached on that day. Then vocabularies have grown, and table rows and optimizer state are those of
-    the same values; all rows of the day are trained on, `training.epochs` times; and the next version is exported
-    beside those that there are. A day that was interrupted goes on where it stopped; a day whose rows were trained on
-    before is passed over.
+    Each day's rows are first scored with the weights of the day before: that is what the served model reached on that
+    day. Then the vocabularies grow, and each value keeps its table row and its optimizer state. The model is trained on
+    all rows of the day, `training.epochs` times, and the next version is exported beside the earlier ones. A day that
+    was interrupted goes on where it stopped; a day whose rows were trained on before is skipped.
 
     Args:
         days: The run.
-        settings: The run's settings, with what was asked for otherwise.
+        settings: The run's settings, with the changes that were asked for.
         paths: The files of the days; `None` for rows that the project makes itself.
         drop_after: As in `dynctr_tf.encoding.grow_encoder`. Default `None`: no id is dropped.
 
@@ -129,7 +128,7 @@ def go_back(days: Days, settings: JobSettings, version: int) -> Path:
 
     Args:
         days: The run.
-        settings: The run's settings, with what was asked for otherwise.
+        settings: The run's settings, with the changes that were asked for.
         version: The number of the version.
 
     Returns:
@@ -147,7 +146,7 @@ def go_back(days: Days, settings: JobSettings, version: int) -> Path:
     with only_process(make_folder(days.run / "days") / ".lock", f"updates {days.run}"):
         number = 0
         if folder.exists():
-            # Before anything changes: whether the next day could go on from there.
+            # Checked before anything changes: whether the next day could go on from there.
             card = folder / CARD
             number = days.day_of_version(folder, read_json(card) if card.exists() else {})
             days.training(number)
@@ -176,11 +175,13 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
 
     encoder, tally = days.encoder(before)
     if source.schema != encoder.schema:
-        raise ValueError(f"{name} is read by another schema than that of {days.run}, which its vocabularies follow.")
+        raise ValueError(
+            f"{name} is read by another schema than that of {days.run}, whose vocabularies were fitted by it."
+        )
     training = settings.training
     of_training = ("batch_size", "epochs", "seed", "deterministic", "mixed_precision")
     asked = {
-        # Model, encoder and tally follow from these two.
+        # Model, encoder and tally follow from the run and the day before.
         "run": days.record.fingerprint,
         "goes_on_from": [earlier.made_of for earlier in chain[-1:]],
         "optimizer": dataclasses.asdict(settings.optimizer),
@@ -194,7 +195,7 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     folder = days.folder(number)
     day = Day(number, before, name, rows_key, made_of)
     if days.load(number) is None:
-        # The day has begun when it has a record, and has its settings then.
+        # A day has begun once it has a record; its settings are written by then.
         write_settings(make_folder(folder) / "settings.toml", settings)
         days.save(day)
     else:
@@ -274,7 +275,7 @@ def _encoded(
     fixed: Sequence[str],
     drop_after: int | None,
 ) -> EncodedDataset:
-    """Lets the vocabularies grow and encodes the rows, or opens what was encoded before the interruption."""
+    """Lets the vocabularies grow and encodes the rows, or opens the rows that were encoded before the interruption."""
     directory = encoded_rows(settings, made_of)
     with only_process(
         make_folder(directory.parent) / f".{directory.name}.lock", "encodes the same rows", wait_seconds=None
@@ -286,7 +287,7 @@ def _encoded(
             for feature in encoder.schema.features
         ):
             print(
-                "NOTE: how often values without an id were seen before is not known, for the rows were encoded by an "
+                "NOTE: the counts of values without an id are not known, because the rows were encoded by an "
                 "earlier version; their counts begin with this day"
             )
         grown, growth = grow_encoder(encoder, tally, source, fixed=fixed, drop_after=drop_after)
@@ -319,8 +320,8 @@ def growth_lines(growth: Mapping[str, Mapping[str, Any]], encoder: Encoder) -> l
     if waiting:
         lines.append(f"{waiting:,} values are counted and have no id yet")
     lines += [
-        f"NOTE: {each['left_out']:,} values of {name!r} are answered as the unknown one: the model has weights for "
-        "each of its values, and gets new ones when it is trained anew"
+        f"NOTE: {each['left_out']:,} new values of {name!r} are treated as unknown: the model has weights for "
+        "each value, and gets weights for new ones when it is trained anew"
         for name, each in growth.items()
         if each["fixed"] and each["left_out"]
     ]

@@ -54,7 +54,7 @@ def test_an_interrupted_day_stays_until_the_model_has_gone_on_without_it(
     assert days.begun("rows 10", "made") == 10
     assert days.begun("rows 10", "by other settings") == days.begun("others", "made") == 11
     assert days.begun("rows 10", "made") == 10 and rows.is_dir(), "what was computed of it is still there"
-    assert "it can go on until this one is done" in capsys.readouterr().out
+    assert "it can go on until these are trained on" in capsys.readouterr().out
 
     days.save(Day(11, 9, "another", "others", "made", finished=True))
     days.go_on_from(11)

@@ -142,7 +142,7 @@ def test_exports_that_read_labels_otherwise_are_refused(here: Path, capsys: pyte
     write_json(extra / "about.json", {"made_of": "other"})
     write_checksums(Path(LR) / "1")
     said = refused(evaluate, ["today.csv", "--export", DNN, LR, *FEW], capsys)
-    assert f"read {3 * ROWS:,} of {3 * ROWS:,} labels otherwise" in said
+    assert f"read {3 * ROWS:,} of {3 * ROWS:,} labels differently" in said
 
 
 def test_the_gate_of_publishing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Arrow tables in files of their own, with checksums: Arrow trusts what it reads, and a changed length is a crash."""
+"""Arrow tables in files with checksums. Arrow trusts what it reads: a damaged length would crash the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoded rows on disk in blocks, written once, and read in batches that seed, epoch and step alone determine."""
+"""Encoded rows on disk in blocks, written once, and read in batches that depend on seed, epoch and step alone."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _BYTES_PER_NUMBER = 4
 _GATHERED_ROWS = 1 << 14
-_KEY_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing: odd, its bits spread
-# Nothing here branches on tensors; the rewriting of functions that do would take longer than tracing them.
+_KEY_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # the multiplier of Fibonacci hashing
+# No function here branches on tensors, so AutoGraph would only cost time.
 _AS_IT_IS = tf.autograph.experimental.do_not_convert
 
 
@@ -56,8 +56,8 @@ def write_encoded_dataset(
         directory: The directory to make.
         about: Anything that JSON holds and that a later reader wants to know, such as where the rows came from
             and the seed of their splits. Default `None`: nothing.
-        check: Called when all rows are written and before they count; what it raises ends the preparation. Default
-            `None`: nothing.
+        check: Called when all rows are written, before the directory gets its name; an error in it ends the
+            preparation. Default `None`: nothing.
         rows_per_block: How many rows a block has. Default 65536.
         progress: Whether a progress bar with rows/s is shown. Default `True`.
 
@@ -65,7 +65,7 @@ def write_encoded_dataset(
         The written data set, opened.
 
     Raises:
-        ValueError: A directory that exists, a source whose schema is not the encoder's, a column that does
+        ValueError: A directory that exists, a source with another schema than the encoder, a column that does
             not suit its feature, a missing label, or rows_per_block below 1.
         OSError: A file cannot be written, with its name.
 
@@ -83,12 +83,12 @@ class _Block(NamedTuple):
     checksum: str
 
 
-# The blocks that this process has found to be what was written: path, size, time.
+# The blocks that this process has checked: path, size, time.
 _CHECKED: set[tuple[str, int, int]] = set()
 
 
 def _check_block(block: _Block) -> None:
-    """Refuses a block that is not what was written; the first time that this process reads it.
+    """Refuses a damaged block; it is checked when this process reads it first.
 
     Raises:
         DamagedFileError: It is not.
@@ -123,13 +123,13 @@ class EncodedDataset:
         features: What a model needs to know of them.
         schema: What the columns mean.
         fingerprint: Sixteen characters that change when a row, an id, a label, a split or the schema does: the digest
-            of all that is encoded. What is trained or computed from the rows carries it.
+            of all encoded columns. Whatever is trained on the rows or computed of them carries it.
         encoder_fingerprint: That of the encoder alone.
         about: What the writer noted.
         skipped: How many rows of the source were left out, by reason.
 
     Cost:
-        Reading 39 fields shuffled in batches of 4096 takes one core a microsecond per row, the file's order 0.4.
+        Reading 39 fields in batches of 4096 takes one core a microsecond per row shuffled, and 0.4 in the file's order.
         The first time that a process reads a split it checks the content of its blocks: a second per gigabyte and core.
 
     Example:
@@ -259,7 +259,7 @@ class EncodedDataset:
             name: `"label"`, `"weight"` or `"true_probability"` (float32 `(rows,)`), `"scenario"` or `"group"`
                 (int32 `(rows,)`, as in a batch), or a feature: the ids of a single-valued one (int32 `(rows,)`),
                 or the entry of a multi-valued one or sequence (int32 `(rows, width)`). Default `None`: `feature` says.
-            feature: The feature, in place of `name`: also one that is called like one of the others, such as a feature
+            feature: The feature, in place of `name`. It finds a feature with the name of another column too, such as
                 `"weight"`. Default `None`.
 
         Raises:
@@ -290,8 +290,8 @@ class EncodedDataset:
     def row_keys(self, split: str) -> np.ndarray:
         """A key of each row of a split: uint64 `(rows,)`, in the order of `column`, made of all that is encoded of it.
 
-        What is computed of the rows, such as logits, keeps them beside it, so that it is never read as of others.
-        Rows that are alike in all columns have the same key.
+        Files of numbers computed for the rows, such as logits, keep the keys, so that they are never taken for other
+        rows'. Rows that are alike in all columns have the same key.
 
         Raises:
             ValueError: An unknown split.
@@ -305,7 +305,7 @@ class EncodedDataset:
                 rows = self._read(block)
                 key = np.zeros(block.rows, np.uint64)
                 for place in range(self._width):
-                    # Multiplied between the columns, so that the same numbers in other columns give another key.
+                    # Each column multiplies the key, so that equal numbers in other columns give another key.
                     key = (key ^ rows[:, place].astype(np.uint32)) * _KEY_FACTOR
                     key ^= key >> np.uint64(32)
                 keys.append(key)
@@ -450,9 +450,9 @@ class EncodedDataset:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
         options = tf.data.Options()
         options.deterministic = True
-        # There is nothing to tune, and an iterator that goes away waits for the tuner's sleep of up to a minute.
+        # There is nothing to tune, and an iterator that is deleted would wait for the tuner's sleep of up to a minute.
         options.autotune.enabled = False
-        # A worker's slice must not be cut again; a data set that is whole may be, by rows.
+        # A worker's slice must not be split again. A whole data set may be, by rows.
         policy = tf.data.experimental.AutoShardPolicy
         options.experimental_distribute.auto_shard_policy = policy.OFF if workers > 1 else policy.DATA
         return dataset.with_options(options).prefetch(4)

@@ -22,8 +22,9 @@ _FEATURE = "feature:"
 def feature_key(name: str) -> str:
     """The key of a feature where features stand beside the entries of an encoded batch and the labels.
 
-    It is the feature's name, but for a feature that is called like one of those (`"fields"`, `"scenario"`, `"group"`,
-    `"label"`, `"weight"`, `"true_probability"`): its key is `"feature:label"`. No two names have one key.
+    It is the feature's name. Only a feature that has the name of one of those entries (`"fields"`, `"scenario"`,
+    `"group"`, `"label"`, `"weight"`, `"true_probability"`) has another key, such as `"feature:label"`. Two names never
+    have the same key.
 
     Args:
         name: The feature's name.
@@ -193,14 +194,14 @@ class EncodedFeatures:
         return [i for i, field in enumerate(self.fields) if field.role == role or field.name in wanted]
 
     def scenario_partition(self, specific: Iterable[str] | None = None) -> tuple[list[int], list[int]]:
-        """Parts the entries into scenario-specific and scenario-shared ones.
+        """Splits the entries into scenario-specific and scenario-shared ones.
 
         Args:
             specific: Names of the specific ones. Default `None`: the scenario, and what the schema declares to be so.
 
         Returns:
-            Two lists of places in `entries`, the specific ones first: the rows of a field map in which sequences are
-            pooled after the fields.
+            Two lists of indices in `entries`, the specific ones first. They are also the rows of a field map whose
+            pooled sequences follow the fields.
 
         Raises:
             ValueError: A name that no entry has.

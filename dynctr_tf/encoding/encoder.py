@@ -57,10 +57,10 @@ class Encoder:
 
     Attributes:
         tally: What the vocabularies remember from day to day, where the encoder was just fitted or has grown; `save`
-            writes it, and `ValueTally.load` reads it from an encoder's folder. It does not change what gets which id.
+            writes it, and `ValueTally.load` reads it from an encoder's folder. It changes no id.
 
     Raises:
-        ValueError: A vocabulary or bins that are lacking, or that no feature has.
+        ValueError: Vocabularies or bins of a feature are absent, or belong to no feature.
 
     Cost:
         `fit` reads the rows once. `encode_batch` looks up the distinct strings of a batch only, and encodes
@@ -308,7 +308,7 @@ class Encoder:
             contents[file] = write_arrow(directory / file, table)
         if self.tally is not None:
             self.tally.save(directory)
-        # What makes it an encoder comes last.
+        # The file that makes the folder an encoder comes last.
         write_json(directory / _FILE, {**description, "fingerprint": self.fingerprint, "contents": contents}, indent=1)
 
     @classmethod
@@ -322,7 +322,7 @@ class Encoder:
         path = Path(directory) / _FILE
         if not path.is_file():
             raise ValueError(f"{directory} holds no encoder: it has no {_FILE}. `Encoder.save` writes one.")
-        advice = "Fit the encoder again, or, where it is that of an encoded data set, prepare that again."
+        advice = "Fit the encoder again; if it belongs to an encoded data set, prepare that again."
         mapping = read_json(path, advice)
         if mapping.get("format") != _FORMAT:
             raise ValueError(
@@ -337,7 +337,7 @@ class Encoder:
         hashed_forms = {name: form for name, form in mapping["forms"].items() if name not in vocabularies}
         encoder = cls(Schema.from_json(json.dumps(mapping["schema"])), vocabularies, bins, hashed_forms)
         if encoder.fingerprint != mapping["fingerprint"]:
-            raise ValueError(f"The encoder in {directory} is not what was saved: its files were changed.")
+            raise ValueError(f"The encoder in {directory} was changed after it was saved.")
         return encoder
 
 

@@ -1,4 +1,4 @@
-"""Raw features to the encoded batch, as one Keras layer: the graph that encodes and the graph that serves."""
+"""Raw features to the encoded batch, as one Keras layer, for encoding and for serving."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FeatureEncoder(keras.layers.Layer):
         forms: How the values of a feature are spelt, one of `dynctr_tf.encoding.value_text.TEXT_FORMS`, for those
             where it is not `"exact"`. Default `None`: all are.
         name: The layer's name, string. Default `None`: chosen by Keras.
-        dtype: Taken for Keras' sake; has no effect. Default `None`.
+        dtype: Keras gives it when it loads the layer; it has no effect. Default `None`.
 
     Call arguments:
         inputs: A dict with one entry for each feature of the schema: strings `(batch,)` for a categorical
@@ -53,8 +53,8 @@ class FeatureEncoder(keras.layers.Layer):
 
     Output shape:
         The encoded batch, a dict of int32: `"fields"` `(batch, single-valued fields)`; `(batch, max_values)`
-        for each multi-valued field and `(batch, length)` for each sequence under its key, which is its name
-        unless that is an entry's; `"scenario"` and `"group"` `(batch,)` where the schema has such roles.
+        for each multi-valued field and `(batch, length)` for each sequence, under the key that `feature_key` gives;
+        `"scenario"` and `"group"` `(batch,)` where the schema has such roles.
 
     Raises:
         ValueError: An entry that is absent or unknown, of another rank or dtype, or a numeric feature of
@@ -117,7 +117,7 @@ class FeatureEncoder(keras.layers.Layer):
         return self.forms.get(feature.name, "exact")
 
     def build(self, input_shape: Any) -> None:
-        """Has nothing to make."""
+        """Makes no weights."""
         self.built = True
 
     def set_vocabulary(self, name: str, values: Sequence[str] | Sequence[bytes]) -> None:
@@ -180,7 +180,7 @@ class FeatureEncoder(keras.layers.Layer):
         absent = [name for name in names if name not in inputs]
         if absent:
             raise ValueError(
-                f"The inputs lack the features {absent}; `fill_missing_features` fills in absent ones as missing."
+                f"The inputs lack the features {absent}; `fill_missing_features` adds them as missing values."
             )
         tensors = {}
         for feature in self.schema.features:
@@ -230,7 +230,7 @@ class FeatureEncoder(keras.layers.Layer):
 
 
 def fill_missing_features(inputs: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Completes the features of a request, so that an absent one is missing, and pads ragged ones.
+    """Completes the features of a request: adds absent ones as missing values, and pads ragged ones.
 
     Args:
         inputs: Some of the features of the schema, as `FeatureEncoder` takes them; multi-valued and sequence
@@ -254,7 +254,7 @@ def fill_missing_features(inputs: Mapping[str, Any], schema: Schema) -> dict[str
         if name not in names:
             raise ValueError(unknown_name_message("feature", name, names))
     if not inputs:
-        raise ValueError(f"At least one feature must be given, to tell the number of rows; known are {names}.")
+        raise ValueError(f"Give at least one feature, because the number of rows is taken from it; known are {names}.")
     given = {
         name: values.to_tensor("") if isinstance(values, tf.RaggedTensor) else tf.convert_to_tensor(values)
         for name, values in inputs.items()

@@ -1,4 +1,4 @@
-"""Vocabularies that grow with the rows of a new day, and which row of a table each id has from the day before."""
+"""Vocabularies that grow with the rows of a new day, and a map from the new ids to those of the day before."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class VocabularyGrowth:
     Attributes:
         before: How many values it had.
         added: How many got an id.
-        displaced: How many lost theirs to more frequent ones, because `max_size` holds no more.
-        dropped: How many lost theirs because they have not been seen for long.
+        displaced: How many lost their id to more frequent values, because `max_size` allows no more.
+        dropped: How many lost their id because they have not been seen for long.
         left_out: How many values are counted and have no id.
-        fixed: Whether it was to stay as it is.
+        fixed: Whether it stays as it is.
     """
 
     before: int
@@ -56,28 +56,28 @@ def grow_encoder(
     """Lets the vocabularies of an encoder grow by the rows of a new day, all of them, whatever split they are in.
 
     Use it before a model goes on with rows that came after those it was trained on. Counts go on from day to day: a
-    value gets an id when it has been seen `min_count` times in all. Values that have an id keep it, as far as the order
-    within a vocabulary goes; new ones follow, the most frequent first. Where `max_size` holds no more, the most
-    frequent of all stay, of equally frequent ones those that were there. Numeric bins stay as they were fitted, and so
-    do hashed features and the way in which values are spelt.
+    value gets an id when it has been seen `min_count` times in all. Values that have an id keep their order in the
+    vocabulary; new ones follow, the most frequent first. Where `max_size` allows no more, the most frequent of all
+    values stay; of equally frequent ones, the old ones stay. Numeric bins stay as they were fitted, and so do hashed
+    features and the way in which values are spelt.
 
     Args:
         encoder: The encoder of the day before.
-        tally: What its vocabularies remember, as `ValueTally.load` gives it; without it values that have no id are
+        tally: The tally of its vocabularies, as `ValueTally.load` gives it. Without it, values that have no id are
             counted from these rows on.
         source: The rows of the new day.
-        fixed: Features whose vocabularies stay as they are, such as the scenario of a model that has weights for each.
-            New values are counted, and are the unknown one. Default none.
-        drop_after: Forget values that were not seen on so many days one after another, the new one included: those that
-            have an id lose it, and others are no longer counted. Default `None`: nothing is forgotten.
+        fixed: Features whose vocabularies stay as they are, such as the scenario of a model that has weights for each
+            scenario. New values of them are counted, and get the unknown id. Default none.
+        drop_after: Forget values that were not seen on this many days one after another, the new day included: values
+            with an id lose it, and others are no longer counted. Default `None`: nothing is forgotten.
         progress: Whether a progress bar is shown. Default `True`.
 
     Returns:
         The grown encoder, with its tally, and how each vocabulary has grown.
 
     Raises:
-        ValueError: A source of another schema, a fixed feature that is none, a number of days below 1, or a column
-            whose type does not suit its feature.
+        ValueError: A source of another schema, a fixed feature that does not exist or has no vocabulary, a number of
+            days below 1, or a column whose type does not suit its feature.
 
     Cost:
         Reads the rows once. Memory is that of the distinct values of all days.
@@ -116,7 +116,7 @@ def grow_encoder(
 
 
 def _count(encoder: Encoder, source: RowSource, progress: bool) -> dict[str, tuple[pa.Array, np.ndarray]]:
-    """Counts the values of each vocabulary in all rows, each in the one text that it has there."""
+    """Counts the values of each vocabulary in all rows; other spellings count as the value."""
     schema = encoder.schema
     counters = {name: ValueCounter(pa.large_string()) for name in encoder.vocabularies}
     with tqdm(
@@ -156,7 +156,7 @@ class _Growing:
         )
 
     def grow(self, rule: Vocabulary, fixed: bool, drop_after: int | None) -> VocabularyGrowth:
-        """Drops what has not been seen for long, then lets in what is frequent enough."""
+        """Drops values that have not been seen for long, then gives ids to values that are frequent enough."""
         before, dropped, displaced = len(self.values), 0, 0
         if drop_after is not None:
             self._leave_out(self.left_out.days > self.day - drop_after)
@@ -182,9 +182,9 @@ class _Growing:
         return VocabularyGrowth(before, added, displaced, dropped, len(self.left_out.values), fixed)
 
     def _make_room(self, arrivals: np.ndarray, size: int) -> tuple[int, np.ndarray]:
-        """Takes the ids of rarer values away where arrivals are more frequent; says how many, and who gets in."""
+        """Gives ids of rarer values to new values that are more frequent; returns how many, and which new values."""
         counts = np.concatenate([self.counts, self.left_out.counts[arrivals]])
-        # Stable, so that of equally frequent ones the first stay, which are those that were there.
+        # A stable sort: of equally frequent values the first ones stay, which are the old ones.
         best = np.argsort(-counts, kind="stable")[:size]
         arrivals = arrivals[np.sort(best[best >= len(self.counts)]) - len(self.counts)]
         stays = np.zeros(len(self.counts), bool)
@@ -210,7 +210,7 @@ def _of(mask: np.ndarray, growing: _Growing) -> tuple[np.ndarray, np.ndarray]:
 def _added(
     known: pa.Array, counts: np.ndarray, days: np.ndarray, values: pa.Array, more: np.ndarray, day: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Adds counts to known values; returns counts and days of these, and which of the others are not known."""
+    """Adds counts to known values; returns their counts and days, and which of the given values are not known."""
     places = pc.index_in(values, value_set=known)
     new = places.is_null().to_numpy(zero_copy_only=False)
     found = places.drop_null().to_numpy(zero_copy_only=False)
@@ -222,13 +222,13 @@ def _added(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class IdMap:
-    """Where each id of a grown encoder stood before. Made by `id_map`.
+    """The old id of each id of a grown encoder. Made by `id_map`.
 
     Attributes:
         before: The description of the encoder before.
         after: The description of the grown encoder.
-        rows: int32 `(after.num_ids,)`: for each id the one that its value had before; for a new value its field's
-            unknown one.
+        rows: int32 `(after.num_ids,)`: for each id the one that its value had before; for a new value the unknown id of
+            its field.
         is_new: Boolean `(after.num_ids,)`: which ids are of values that had none before.
     """
 
@@ -239,21 +239,21 @@ class IdMap:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether each id stands for what it stood for."""
+        """Whether every id stands for the same value as before."""
         return self.before.num_ids == self.after.num_ids and bool(np.array_equal(self.rows, np.arange(len(self.rows))))
 
 
 def id_map(before: Encoder, after: Encoder) -> IdMap:
-    """Tells for each id of an encoder which id its value had in another one, by the values themselves.
+    """Finds for each id of an encoder the id that its value had in another encoder.
 
-    Use it to take the rows of embedding tables along, be it from day to day or from one fit to another.
+    Use it to keep the rows of embedding tables, from day to day or from one fit to another.
 
     Args:
         before: The encoder that a model was trained with.
         after: The encoder of the model that goes on.
 
     Raises:
-        ValueError: They are not of the same features, or hash one into other buckets or bin one otherwise.
+        ValueError: They have other features, or hash a feature into another number of buckets, or bin it differently.
 
     Cost:
         One look-up for each value.
@@ -271,7 +271,7 @@ def id_map(before: Encoder, after: Encoder) -> IdMap:
     old_names = [entry.name for entry in before.features.entries]
     new_names = [entry.name for entry in after.features.entries]
     if old_names != new_names:
-        raise ValueError(f"The encoders are not of the same features: {old_names} before, {new_names} after.")
+        raise ValueError(f"The encoders have other features: {old_names} before, {new_names} after.")
     rows = np.zeros(after.features.num_ids, np.int32)
     is_new = np.zeros(after.features.num_ids, bool)
     pairs = zip(before.features.entries, after.features.entries, strict=True)
@@ -288,7 +288,7 @@ def id_map(before: Encoder, after: Encoder) -> IdMap:
 
 
 def _places_before(before: Encoder, after: Encoder, owner: str) -> np.ndarray:
-    """For each value of a feature's block its place in the block before; -1 for a new one."""
+    """For each value of a feature's block its place in the old block; -1 for a new value."""
     if owner in after.vocabularies:
         if before.vocabularies[owner].form != after.vocabularies[owner].form:
             raise ValueError(
@@ -301,7 +301,9 @@ def _places_before(before: Encoder, after: Encoder, owner: str) -> np.ndarray:
     if owner in after.bins:
         old, new = before.bins[owner], after.bins[owner]
         if old.boundaries != new.boundaries or before.schema.feature(owner) != after.schema.feature(owner):
-            raise ValueError(f"The numbers of {owner!r} are binned otherwise than before; keep the bins as they were.")
+            raise ValueError(
+                f"The numbers of {owner!r} are binned by other boundaries than before; keep the bins as they were."
+            )
         places = {number: place for place, number in enumerate(old.bins)}
         return np.array([places.get(number, -1) for number in new.bins], np.int64)
     buckets = [encoder.schema.feature(owner).vocabulary.hash_buckets or 0 for encoder in (before, after)]

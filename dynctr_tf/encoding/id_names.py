@@ -1,4 +1,4 @@
-"""What ids stand for: the values, bins and buckets of a feature by name."""
+"""Names of ids: the values, bins and buckets of a feature."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class IdNames:
     """The names of the ids that an encoder gives.
 
     When to use: to show encoded rows to a person. A number's bin is named by its range, a value that has no id of its
-    own is `(unknown)`, and of a hashed feature only the bucket is known.
+    own is `(unknown)`, and for a hashed feature only the bucket is known.
 
     Args:
         encoder: The encoder.
@@ -60,10 +60,10 @@ class IdNames:
         return values
 
     def shown(self, feature: str, ids: np.ndarray) -> list[str]:
-        """Returns ids of the one id space as texts, one a row; the values of a set or sequence with commas between.
+        """Returns ids of the one id space as texts, one a row, with commas between the values of a set or sequence.
 
         Args:
-            feature: The feature that they are of.
+            feature: Their feature.
             ids: `(rows,)`, or `(rows, width)` with 0 where there is no value.
 
         Raises:

@@ -19,17 +19,17 @@ from dynctr_tf.schema import BINNINGS
 def numeric_bins(values: Any, binning: str, boundaries: Sequence[float] = ()) -> tf.Tensor:
     """Puts numbers into bins.
 
-    The numbers are taken at float32 and the bins computed in float64. The edges of the logarithmic bins are no
-    float32 numbers, and the nearest float32 is farther from them than float64 errs, so NumPy, the CPU and an
-    accelerator agree on every number.
+    The numbers are read as float32, and the bins are computed in float64. No edge of a logarithmic bin is a float32
+    number, and the nearest float32 number is farther from it than the rounding error of float64. So NumPy, the CPU and
+    an accelerator agree on every number.
 
     * `"log_squared"`: floor(v) for v <= 2, and 3 + floor(ln(v)^2) for v > 2.
     * `"log_squared_plus_one"`: floor(ln(v^2 + 1)).
-    * `"log_of_square"`: floor(ln(v^2)); 0, whose logarithm is no number, has the lowest bin alone.
+    * `"log_of_square"`: floor(ln(v^2)); 0, whose logarithm is not a number, has the lowest bin to itself.
     * `"quantile"`: how many boundaries are at or below v.
 
     Args:
-        values: Numbers of any shape; NaN, a missing number, has bin 0 here, and the caller tells it apart.
+        values: Numbers of any shape; NaN, a missing number, has bin 0 here, and the caller finds it.
         binning: One of the above.
         boundaries: The boundaries of quantile bins, ascending. Default none.
 
@@ -68,8 +68,8 @@ def numeric_bins(values: Any, binning: str, boundaries: Sequence[float] = ()) ->
 class NumericBinning(keras.layers.Layer):
     """Turns numbers into ids of bins: 0 missing, 1 a bin not seen when the bins were fitted, 2, 3, ... the bins.
 
-    Use it for numeric features whose effect is not linear, which in click logs is nearly all of them; counts
-    with long tails want the logarithmic rules, anything else `"quantile"`.
+    Use it for numeric features whose effect is not linear, as nearly all are in click logs; counts
+    with long tails need a logarithmic rule, anything else `"quantile"`.
 
     ```
     log_squared            bin(v) = floor(v)              for v <= 2
@@ -82,11 +82,10 @@ class NumericBinning(keras.layers.Layer):
 
     Args:
         binning: The rule, string. Default `"log_squared"`.
-        bins: The fitted bins, distinct whole numbers in ascending order. Default none: every number is of
-            an unseen bin.
+        bins: The fitted bins, distinct whole numbers in ascending order. Default none: every number has an unseen bin.
         boundaries: The boundaries of quantile bins, distinct numbers in ascending order. Default none.
         name: The layer's name, string. Default `None`: chosen by Keras.
-        dtype: Taken for Keras' sake; numbers are always read at float32. Default `None`.
+        dtype: Keras gives it when it loads the layer; numbers are always read as float32. Default `None`.
 
     Call arguments:
         values: Numbers, NaN where missing; any dtype that casts to float32.
@@ -111,9 +110,9 @@ class NumericBinning(keras.layers.Layer):
     [0, 2, 3, 5, 1]
 
     Reference:
-        The first three are readings of the rounding of xDeepInt and DynInt, floor(Log(V^2)) in the papers: the rule of
-        the winners of the 2014 Criteo competition, which they follow; that of the author's code; and the formula as it
-        is printed. The bins of some numbers:
+        The first three are readings of the rounding of xDeepInt and DynInt, which the papers print as floor(Log(V^2)).
+        The first is the rule of the winners of the 2014 Criteo competition, which the papers follow; the second is that
+        of the author's code; the third is the printed formula. The bins of some numbers:
 
         | v                    | -1 | 0      | 0.5 | 1 | 2 | 3 | 10 | 100 | 1000 |
         |----------------------|----|--------|-----|---|---|---|----|-----|------|
@@ -121,8 +120,8 @@ class NumericBinning(keras.layers.Layer):
         | log_squared_plus_one | 0  | 0      | 0   | 0 | 1 | 2 | 4  | 9   | 13   |
         | log_of_square        | 0  | lowest | -2  | 0 | 1 | 2 | 4  | 9   | 13   |
 
-        The winners write the bins of v <= 2 with a prefix, so that none is one with a bin of v > 2; here the latter are
-        numbered from 3 on for the same end. Quantiles, the unseen bin and the id of a missing number are ours.
+        The winners give the bins of v <= 2 a prefix that keeps them apart from those of v > 2; here those of v > 2
+        begin with 3, to the same effect. Quantiles, the unseen bin and the id of a missing number are ours.
     """
 
     def __init__(
@@ -148,7 +147,7 @@ class NumericBinning(keras.layers.Layer):
         self.boundaries = tuple(float(value) for value in boundaries)
 
     def build(self, input_shape: Any) -> None:
-        """Has nothing to make."""
+        """Makes no weights."""
         self.built = True
 
     def call(self, values: Any) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Names for TensorFlow and Keras in place of those of columns, which may be anything."""
+"""Names that TensorFlow and Keras accept, in place of the names of columns, which may be any text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _NOT_FOR_ARGUMENTS = frozenset({"self", "cls", *keyword.kwlist})
 
 
 def plain_names(names: Iterable[str]) -> dict[str, str]:
-    """Gives each name one that TensorFlow and Keras take for an argument, an operation or a layer.
+    """Gives each name one that TensorFlow and Keras accept for an argument, an operation or a layer.
 
-    Use it where a name of a column becomes part of a graph. TensorFlow would replace what it does not take there
-    itself, and fails or mixes columns up where two of them become equal.
+    Use it where a column's name becomes part of a graph. TensorFlow itself would replace characters that it does not
+    accept, and fails or confuses columns where two names become equal.
 
-    A name of ASCII letters, digits and `_` that begins with a letter stays as it is. In others `_` stands for every
-    other character; what is equal then, upper and lower case not told apart, is numbered.
+    A name of ASCII letters, digits and `_` that begins with a letter stays as it is. In other names, `_` replaces every
+    other character. Names that are equal then, apart from upper and lower case, are numbered.
 
     Args:
         names: Distinct names.

@@ -1,4 +1,4 @@
-"""What the raw columns of a batch hold, whatever form pyarrow has them in."""
+"""Reads the raw columns of a batch, whichever Arrow type they have."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def is_missing(values: pa.Array, missing_values: Sequence[str]) -> pa.Array:
 def numbers(column: pa.Array, name: str) -> np.ndarray:
     """Returns a numeric column as float32, NaN where it is null.
 
-    Numbers are taken at float32 because that is what the serving signature takes: one number has one bin.
+    Numbers are read as float32 because the serving signature takes float32: so a number has the same bin in both.
 
     Raises:
         ValueError: A column that does not hold numbers.
@@ -59,7 +59,7 @@ def numbers(column: pa.Array, name: str) -> np.ndarray:
 
 
 class KeptValues(NamedTuple):
-    """The values of a multi-valued or sequence column that are encoded.
+    """The encoded values of a multi-valued or sequence column.
 
     Attributes:
         values: All of them, row after row.
@@ -73,7 +73,7 @@ class KeptValues(NamedTuple):
 
 
 def kept_values(column: pa.Array, feature: Feature, missing_values: Sequence[str] = ()) -> KeptValues:
-    """Takes a multi-valued or sequence column apart and keeps what fits into `feature.max_length`.
+    """Splits a multi-valued or sequence column into values and keeps as many as `feature.max_length`.
 
     White space around values is stripped and missing values are dropped; then the first values of a set, or the last
     ones of a sequence, are kept.
@@ -103,7 +103,7 @@ def kept_values(column: pa.Array, feature: Feature, missing_values: Sequence[str
         )
     values = lists.flatten().cast(pa.string())
     rows = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    # As `tf.strings.strip`, which the layer takes.
+    # As `tf.strings.strip`, which the layer calls.
     values = pc.ascii_trim_whitespace(values)
     present = pc.fill_null(pc.invert(is_missing(values, missing_values)), False)
     values = values.filter(present)

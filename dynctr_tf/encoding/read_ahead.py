@@ -1,4 +1,4 @@
-"""Reading the next batch while this one is worked on."""
+"""Reads the next batch while this one is in work."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _Batch = TypeVar("_Batch")
 
 
 def read_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
-    """Gives the same batches, and reads one ahead in a thread, since reading is done outside of Python's lock.
+    """Yields the same batches, and reads one ahead in a thread; readers release Python's lock.
 
-    An error of the reader comes out where its batch would have.
+    An error of the reader is raised in place of its batch.
 
     Args:
-        batches: What is read; none of its elements is `None`.
+        batches: The batches, none of them `None`.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read_ahead") as reader:
         pending = reader.submit(next, batches, None)

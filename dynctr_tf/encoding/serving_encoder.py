@@ -31,22 +31,22 @@ class ServingEncoder(tf.Module):
     id(field, number) = ids of the field at |{edge in edges(field): edge <= number}|
     ```
 
-    The ids are exactly those of the layer. No two known texts of any fields have one key: salts are tried until it is
-    so. A text that is not known may still have the key of a known one, in one of about 2^63 / (number of texts) cases;
-    so the text at the place that was found is compared with the one that was asked for, and no such case remains. The
-    edges are the float32 numbers at which the layer's own rule changes its bin, found by bisection.
+    The ids are exactly those of the layer. Salts are tried until all known texts of all fields have different keys. An
+    unknown text may still have the key of a known one, with a probability of about (number of texts) / 2^63; so the
+    text at the found place is compared with the given one. The edges are the float32 numbers at which the layer's rule
+    changes its bin; bisection finds them.
 
-    A feature is left out of a request by giving it no row: it is missing in every row then.
+    To leave a feature out of a request, give it no row: it is then missing in every row.
 
     Args:
         layer: The layer, with its vocabularies.
 
     Raises:
-        ValueError: No salt was found that tells all texts apart, which happens where a text is there twice.
+        ValueError: No salt gives all texts different keys, as happens where a text is given twice.
 
     Cost:
-        Memory as the layer: each known text once. A request of a schema without lists and hashed features takes some
-        forty operations, however many features there are.
+        The memory of the layer: each known text once. A request of a schema without lists and hashed features takes
+        some forty operations, however many features there are.
 
     Example:
 
@@ -79,7 +79,7 @@ class ServingEncoder(tf.Module):
             ids.append((offsets + self._blocks[name]).astype(np.int32))
             owner.append(np.full(len(keys), number, np.int64))
         self._owners = owners
-        # Place 0 is that of what is not known: no such text is empty, because each field knows the empty one.
+        # Place 0 is for unknown texts. An unknown text is never empty, because each field knows the empty text.
         all_texts = np.concatenate(texts)
         with tf.init_scope(), tf.device("/CPU:0"):
             strings = tf.constant(all_texts, tf.string)
@@ -108,10 +108,10 @@ class ServingEncoder(tf.Module):
         return self.batch(self.columns(inputs, num_rows=num_rows, complete=complete))
 
     def batch(self, *columns: Columns) -> dict[str, tf.Tensor]:
-        """Puts an encoded batch together, or what of one some features make up.
+        """Joins the ids of features into an encoded batch, or into a part of one.
 
         Args:
-            *columns: The ids of features of the schema, of as many rows each.
+            *columns: The ids of features of the schema, all with the same number of rows.
         """
         encoded = {}
         matrices = [matrix for own in columns for matrix in own.matrices]
@@ -179,7 +179,7 @@ class ServingEncoder(tf.Module):
         for feature, values in zip(lists, others, strict=True):
             entry = self._entry(feature, values)
             if not complete:
-                # Of a list that is left out there is one row, the empty one, which is taken for all.
+                # A list that is left out has one row, the empty list, which stands for all rows.
                 rows = tf.shape(entry)[0]
                 entry = tf.concat([entry, tf.constant([self._empty_entry(feature)])], 0)
                 entry = tf.gather(entry, tf.range(count) * tf.minimum(rows, 1))
@@ -193,13 +193,13 @@ class ServingEncoder(tf.Module):
         return self._schema.feature(feature.shares_vocabulary_with or feature.name)
 
     def _hashing(self, feature: Feature) -> tuple[int, str] | None:
-        """Number of buckets and spelling where values are hashed."""
+        """Number of buckets and spelling of the values, for hashed features."""
         owner = self._owner(feature)
         buckets = owner.vocabulary.hash_buckets
         return None if buckets is None else (buckets, self._forms.get(owner.name, "exact"))
 
     def _text_ids(self, features: Sequence[Feature], texts: tf.Tensor) -> tf.Tensor:
-        """Ids of texts: of each feature a row `(features, batch)`, or of one feature texts of any shape."""
+        """Ids of texts: a row for each feature, `(features, batch)`, or texts of any shape for one feature."""
 
         def of_each(values: Sequence[int], dtype: tf.DType) -> tf.Tensor:
             return tf.constant(values[0] if len(features) == 1 else np.array(values)[:, None], dtype)
@@ -243,7 +243,7 @@ class ServingEncoder(tf.Module):
         length, owner = feature.max_length, self._owner(feature).name
         texts = tf.strings.strip(texts)
         if owner in self._respelt:
-            # As the layer does: what is missing is told by how it is spelt in the request.
+            # As in the layer: whether a value is missing depends on its spelling in the request.
             texts = without_missing(texts, self._missing)
             present = texts != ""
             ids = self._text_ids([feature], canonical_strings(texts, self._forms[owner]))  # (batch, values)
@@ -258,7 +258,7 @@ class ServingEncoder(tf.Module):
         else:
             kept = tf.logical_and(present, places < length)
         rows = tf.shape(ids)[0]
-        # What is not kept is written beyond the last row, and cut off.
+        # Values beyond the length are written after the last row, which is cut off.
         target = tf.where(kept, places + tf.range(rows)[:, None] * length, rows * length)
         flat = tf.scatter_nd(tf.reshape(target, [-1, 1]), tf.reshape(ids, [-1]), [rows * length + 1])
         entry = tf.reshape(flat[:-1], [-1, length])
@@ -274,7 +274,7 @@ class Columns(NamedTuple):
 
     Attributes:
         count: The number of rows, int32.
-        matrices: Of single-valued features, their names and their ids `(features, batch)`.
+        matrices: The names of single-valued features and their ids, `(features, batch)`.
         lists: The ids of each list, `(batch, length)`.
     """
 
@@ -283,7 +283,7 @@ class Columns(NamedTuple):
     lists: dict[str, tf.Tensor]
 
     def repeated(self, count: tf.Tensor) -> Columns:
-        """These columns, which have one row, with as many rows as asked for."""
+        """These columns of one row, repeated to the given number of rows."""
         matrices = [(names, tf.broadcast_to(ids, [len(names), count])) for names, ids in self.matrices]
         lists = {name: tf.broadcast_to(ids, [count, ids.shape[1]]) for name, ids in self.lists.items()}
         return Columns(count, matrices, lists)
@@ -304,7 +304,7 @@ def _stacked(columns: Sequence[tuple[list[str], tf.Tensor]], single: Sequence[st
 
 
 def _rows_given(*groups: list[tf.Tensor]) -> tf.Tensor:
-    """The number of rows of each feature, int32 `(features,)`; the groups are of one type each."""
+    """The number of rows of each feature, int32 `(features,)`; each group has one type."""
     shapes = [shape[:1] if shape.shape != (1,) else shape for group in groups if group for shape in tf.shape_n(group)]
     return tf.concat(shapes, 0) if len(shapes) > 1 else shapes[0]
 
@@ -312,11 +312,11 @@ def _rows_given(*groups: list[tf.Tensor]) -> tf.Tensor:
 def _aligned(
     names: Sequence[str], given: tf.Tensor, count: tf.Tensor, texts: list[tf.Tensor], numbers: list[tf.Tensor]
 ) -> tuple[tf.Tensor | None, tf.Tensor | None, tf.Tensor]:
-    """Texts and numbers as matrices `(features, batch)`, those without rows as missing ones, and the checked count."""
+    """Texts and numbers as matrices `(features, batch)`, missing where a feature has no rows; the checked count."""
     absent = given == 0
     check = tf.debugging.Assert(
         tf.reduce_all(tf.logical_or(absent, given == count)),
-        ["Features must have as many rows as each other, or none where they are left out. Rows expected:", count,
+        ["All features must have the same number of rows, or none where they are left out. Rows expected:", count,
          "given for", list(names), given],
         summarize=1000,
     )  # fmt: skip
@@ -332,7 +332,7 @@ def _aligned(
         end = start + len(columns)
         whole = len(columns) == len(names)
         own, own_absent = (given, absent) if whole else (given[start:end], absent[start:end])
-        # The missing value stands in front: place 0.
+        # The missing value comes first, at place 0.
         first = tf.cumsum(own, exclusive=True) + 1
         places = tf.where(own_absent[:, None], 0, first[:, None] + steps)
         matrices.append(tf.gather(tf.concat([missing, *columns], 0), places))
@@ -349,7 +349,7 @@ def _salted(texts: tf.Tensor, owner: np.ndarray, num_owners: int) -> tuple[list[
         keys = tf.strings.to_hash_bucket_strong(texts, _KEYS, salt).numpy() ^ constants[owner]
         if len(np.unique(keys[1:])) == len(keys) - 1:
             return salt, constants, keys
-    raise ValueError(f"No salt of {_MOST_SALTS} gives {len(owner) - 1} texts different keys; is one there twice?")
+    raise ValueError(f"None of {_MOST_SALTS} salts gives {len(owner) - 1} texts different keys; is a text given twice?")
 
 
 def number_steps(layer: NumericBinning) -> tuple[np.ndarray, np.ndarray]:
@@ -359,8 +359,8 @@ def number_steps(layer: NumericBinning) -> tuple[np.ndarray, np.ndarray]:
         layer: The binning.
 
     Returns:
-        Edges, float32 ascending, and int32 ids, one more: `ids[|{edge <= v}|]` is what the layer gives for `v`, for
-        every float32 `v` but NaN.
+        Edges, float32 ascending, and one int32 id more than edges: for every float32 `v` but NaN the layer's id is
+        `ids[|{edge <= v}|]`.
 
     Cost: some 64 calls of the rule for twice the number of bins.
 
@@ -402,7 +402,7 @@ def number_steps(layer: NumericBinning) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _first_code(least: np.ndarray, first: int, last: int, layer: NumericBinning, sign: int) -> np.ndarray:
-    """The first code of `first ... last` whose bin, times the sign, is at least a number; `last + 1` where none is."""
+    """The first code of `first ... last` whose bin, times the sign, reaches a number; `last + 1` where none does."""
     low = np.full(len(least), first, np.int64)
     high = np.full(len(least), last + 1, np.int64)
     while (low < high).any():

@@ -1,4 +1,4 @@
-"""What vocabularies have to remember from day to day: values without an id, and when each value was last seen."""
+"""Counts that vocabularies need from day to day: values without an id, and when each value was last seen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ADVICE = "Prepare the encoded data set again, or take the encoder of an earlier
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SeenValues:
-    """Values of one feature, how often each was seen, and when last.
+    """Values of one feature, how often each was seen, and the last day on which it was seen.
 
     Args:
         values: Distinct strings.
@@ -42,10 +42,10 @@ class SeenValues:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ValueTally:
-    """What an encoder's vocabularies remember beside their values, so that they can grow from day to day.
+    """Counts and days beside an encoder's vocabularies, so that these can grow from day to day.
 
-    Without it a value that comes twice a day would never reach a minimum count of 10. It lies beside the encoder, in
-    the same folder, and is read by nobody but those who let vocabularies grow: look-ups do not need it.
+    Without it a value that comes twice a day would never reach a minimum count of 10. It is in the encoder's folder,
+    and only growing vocabularies read it: look-ups do not need it.
 
     Args:
         day: How many days came after the first fit.
@@ -63,7 +63,7 @@ class ValueTally:
 
         Args:
             encoder: The encoder.
-            left_out: The values that got no id. Default `None`: they are not known, so that counting begins anew.
+            left_out: The values that got no id. Default `None`: they are not known, and counting begins anew.
         """
         return cls(
             0,

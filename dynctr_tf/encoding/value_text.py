@@ -1,8 +1,8 @@
-"""One text for one value: how the values of a column are spelt, fitted per column, and the other spellings of them.
+"""One text for one value: the spelling of a column's values, fitted for each column, and other spellings of them.
 
 Files spell one value in several ways: a whole number is `12` in one and `12.0` in another, because a column with
-gaps became floats on its way; a boolean is `True` or `true`. Whether `12.0` is the number 12 or a text, such as
-a version beside 12.1, is told by all the values of a column, so it is fitted with its vocabulary.
+gaps became floats on its way; a boolean is `True` or `true`. Whether `12.0` is the number 12 or a text, such as a
+version beside 12.1, depends on all values of the column, so it is fitted with the vocabulary.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ TEXT_FORMS: tuple[str, ...] = get_args(TextForm)
 """How the values of a column are spelt.
 
 * `"whole"`: all are whole numbers; `12.0` is another spelling of `12`.
-* `"decimal"`: all are numbers without needless zeros, and none occurs with `.0` and without; as `"whole"`.
+* `"decimal"`: all are numbers without needless zeros, and none occurs both with `.0` and without it; other spellings as
+  in `"whole"`.
 * `"bit"`: all are 0 or 1; `1.0`, `true`, `True` and `TRUE` are other spellings of `1`.
 * `"truth"`: all are true or false; `True`, `TRUE`, `1` and `1.0` are other spellings of `true`.
-* `"exact"`: anything else; every text stands for itself. `012`, `1e5`, `1.10` and `+1` make a column such a one.
+* `"exact"`: anything else; every text stands for itself. One `012`, `1e5`, `1.10` or `+1` makes a column exact.
 """
 
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)(?:\.0)?$"
@@ -46,12 +47,12 @@ def _all_like(values: pa.Array, pattern: str) -> bool:
 
 
 def fitted_form(values: pa.Array) -> TextForm:
-    """Tells how the values of a column are spelt.
+    """Returns how the values of a column are spelt.
 
     Args:
         values: The distinct texts of the column, none of them null or empty.
 
-    Cost: two regular expressions over the distinct values at the most; texts are told apart by the first of them.
+    Cost: at most two regular expressions over the distinct values; the first one is enough for texts.
 
     Example:
 
@@ -137,7 +138,7 @@ def canonical(values: pa.Array, form: TextForm) -> pa.Array:
 
 
 def other_spellings(value: bytes, form: TextForm) -> Sequence[bytes]:
-    """Returns the texts that stand for a value beside its own."""
+    """Returns the other spellings of a value."""
     if form == "truth":
         return _TRUTHS.get(value, ())
     if form == "bit":
@@ -148,9 +149,9 @@ def other_spellings(value: bytes, form: TextForm) -> Sequence[bytes]:
 
 
 def looked_up_text(values: pa.Array, form: TextForm) -> pa.Array:
-    """Returns for each text the one that a vocabulary of this form would have in its place; others stay as they are.
+    """Returns for each text the spelling that a vocabulary of this form has; texts that are not spellings stay.
 
-    It undoes `other_spellings`: values that come after the form was fitted need not be spelt in it.
+    It undoes `other_spellings`: values that come after the form was fitted may be spelt otherwise.
 
     Example:
 
@@ -170,7 +171,7 @@ def looked_up_text(values: pa.Array, form: TextForm) -> pa.Array:
 
 
 def canonical_strings(values: tf.Tensor, form: TextForm) -> tf.Tensor:
-    """Does in a graph what `canonical` does, where no table of other spellings can.
+    """Does in a graph what `canonical` does, for values that no table of other spellings can list.
 
     Cost: 0.15 microseconds for each string.
     """

@@ -1,4 +1,4 @@
-"""Fits vocabularies and bins in one pass over the training rows, in memory that distinct values bound."""
+"""Fits vocabularies and bins in one pass over the training rows; memory grows with the distinct values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MERGE_ROWS = 1 << 19
 # So many distinct values are sorted in memory.
 _IN_MEMORY = 1 << 20
 _SAMPLE_SIZE = 1 << 18
-# How values are spelt of which some are spelt in one way, and some in the other.
+# The form of a column of which some values have one form and some the other.
 _FORMS_OF_BOTH: dict[frozenset[TextForm], TextForm] = {
     frozenset({"bit", "whole"}): "whole",
     frozenset({"bit", "truth"}): "bit",
@@ -49,8 +49,8 @@ class FittedVocabulary:
         values: Distinct strings, in the order of their ids: the most frequent first, equally frequent ones in the
             order of their bytes. Those that came later, see `grow_encoder`, follow in the order in which they came.
         counts: int64, how often each was seen in the training rows.
-        form: How they are spelt, one of `dynctr_tf.encoding.value_text.TEXT_FORMS`; other spellings of them get
-            their ids. Default `"exact"`.
+        form: How they are spelt, one of `dynctr_tf.encoding.value_text.TEXT_FORMS`; other spellings get the same ids.
+            Default `"exact"`.
     """
 
     values: pa.Array
@@ -92,7 +92,7 @@ class ValueCounter:
         counted = pc.value_counts(values.drop_null())
         self._pending.append(self._table(counted.field("values"), counted.field("counts")))
         self._pending_rows += len(counted)
-        # Merging when as much is pending as is merged keeps the whole work linear.
+        # Merging only when as many are pending as are merged keeps the whole work linear.
         if self._pending_rows > max(_MERGE_ROWS, self._merged.num_rows):
             self._merge()
 
@@ -117,7 +117,7 @@ class ValueCounter:
         return table
 
     def respell(self) -> TextForm:
-        """Gives each value its one text, by how all of them are spelt, and returns how that is."""
+        """Gives each value one spelling, chosen by the spellings of all, and returns the form."""
         self._merge()
         values = array_of(self._merged, "value")
         form = fitted_form(values) if len(values) else "exact"
@@ -129,7 +129,7 @@ class ValueCounter:
         return form
 
     def spelt(self, form: TextForm) -> tuple[pa.Array, np.ndarray]:
-        """Returns all values and their counts, each in the text that it has in a vocabulary of a given form."""
+        """Returns all values and their counts, spelt as in a vocabulary of the given form."""
         self._merge()
         self._pending = [
             self._table(looked_up_text(array_of(self._merged, "value"), form), self._merged.column("count"))
@@ -168,7 +168,7 @@ class ValueCounter:
 
 
 class UniformSample:
-    """Keeps a uniform sample without replacement of all the numbers it is given; all of them while they fit.
+    """Keeps a uniform sample, without replacement, of all numbers that it is given; all of them while they fit.
 
     Every number has a random key, and those with the smallest keys stay. A key depends on the seed and on the number of
     its row, so that the sample is the same in whatever order the rows are read, and samples of parts can be put
@@ -224,7 +224,7 @@ class UniformSample:
 
 
 def present_values(column: pa.Array, feature: Feature, missing_values: tuple[str, ...]) -> pa.Array:
-    """Returns the values of a feature that are there."""
+    """Returns the values of a feature that are not missing."""
     if feature.kind != "categorical":
         return kept_values(column, feature, missing_values).values
     values = strings(column, feature.name)
@@ -265,7 +265,7 @@ class _StringFit:
 
 
 class _HashedFit:
-    """Looks how the values of a hashed feature are spelt, for which it need not keep them."""
+    """Finds how the values of a hashed feature are spelt, without keeping them."""
 
     def __init__(self, missing_values: tuple[str, ...]) -> None:
         self._missing_values = missing_values
@@ -467,13 +467,12 @@ def fit_vocabularies(
 
     Use `Encoder.fit`, which calls this, unless the counts themselves are wanted.
 
-    Strings are counted exactly, per feature, and those that spell one value in two ways as one: see
+    Strings are counted exactly, per feature; two spellings of one value count as one: see
     `dynctr_tf.encoding.value_text.TEXT_FORMS`; a feature that shares a vocabulary is counted into the shared one.
-    Of a multi-valued or sequence feature only what fits into `max_length` counts, because nothing else gets an
-    id. The bins of logarithmic binnings are counted likewise, and `min_count` and `max_size` hold for them too.
-    Quantile boundaries are exact up to 262 144 numbers; beyond, they are those of a uniform sample of that size,
-    whose ranks have a standard error of 0.1 % of the rows; all quantile bins are kept. Hashed features need
-    nothing.
+    Of a multi-valued or sequence feature only the values within `max_length` count, because only they are encoded. The
+    bins of logarithmic binnings are counted likewise, and `min_count` and `max_size` hold for them too. Quantile
+    boundaries are exact up to 262 144 numbers; beyond, they are those of a uniform sample of that size, whose ranks
+    have a standard error of 0.1 % of the rows; all quantile bins are kept. Hashed features need nothing.
 
     Args:
         source: The rows.
@@ -519,7 +518,7 @@ class FittedFeatures(NamedTuple):
 
 
 def fit_features(source: RowSource, *, progress: bool = True) -> FittedFeatures:
-    """Fits as `fit_vocabularies` does, and looks how the values of hashed features are spelt.
+    """Fits as `fit_vocabularies` does, and finds how the values of hashed features are spelt.
 
     Counts of values that become large go to a temporary folder, see `MEMORY`.
 

@@ -21,11 +21,10 @@ _MOST_RESPELT = 1 << 20
 class VocabularyLookup(keras.layers.Layer):
     """Turns strings into ids: 0 the empty string, which is a missing value, 1 an unknown one, 2, 3, ... the rest.
 
-    Use it where `keras.layers.StringLookup` would do, and any string may come: that layer keeps `"[UNK]"` for
-    itself, saves its vocabulary as lines of text, so that a value with a line break comes back as two, and in
-    an exported model puts the values into the graph, which may not exceed 2 GB. Here the values are state like
-    weights: they are set once, saved with the model (`.keras`, weights files and SavedModel), and are not
-    part of the configuration.
+    Use it in place of `keras.layers.StringLookup` where any string may come. That layer reserves `"[UNK]"`, saves its
+    vocabulary as lines of text, so that a value with a line break is loaded as two, and puts the values of an exported
+    model into the graph, which may not exceed 2 GB. Here the values are state like weights: they are set once, saved
+    with the model (`.keras`, weights files and SavedModel), and are not part of the configuration.
 
     ```
     id(v) = 0 for v = "";  2 + place of v in the vocabulary;  1 where it is not there
@@ -40,7 +39,7 @@ class VocabularyLookup(keras.layers.Layer):
             text stands for itself.
         missing_values: Texts that mean a missing value, beside the empty one. Default `()`.
         name: The layer's name, string. Default `None`: chosen by Keras.
-        dtype: Taken for Keras' sake; has no effect. Default `None`.
+        dtype: Keras gives it when it loads the layer; it has no effect. Default `None`.
 
     Call arguments:
         values: Strings.
@@ -85,15 +84,15 @@ class VocabularyLookup(keras.layers.Layer):
         return texts, [MISSING_OFFSET] * len(texts)
 
     def build(self, input_shape: Any) -> None:
-        """Has nothing to make: the table is there from the start, empty."""
+        """Makes no weights: the table exists from the start, empty."""
         self.built = True
 
     def set_vocabulary(self, values: Sequence[str] | Sequence[bytes] | np.ndarray) -> None:
-        """Takes the values in the order of their ids, in place of those that the layer had.
+        """Sets the values, in the order of their ids, in place of those that the layer had.
 
         Raises:
-            ValueError: An empty value, which stands for a missing one, as do `missing_values`, or a value given
-                twice, be it in two spellings.
+            ValueError: An empty value or one of `missing_values`, which stand for a missing value; or a value given
+                twice, also in two spellings.
         """
         keys = np.empty(len(values) + 1, object)
         keys[0] = b""

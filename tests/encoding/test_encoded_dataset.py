@@ -260,7 +260,7 @@ def test_bad_directories_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="There is no encoded data set"):
         EncodedDataset.open(tmp_path / "elsewhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no encoded data set, or an unfinished one"):
+    with pytest.raises(ValueError, match="not an encoded data set, or an unfinished one"):
         EncodedDataset.open(tmp_path / "empty")
 
     path = tmp_path / "data" / "index.json"

@@ -218,7 +218,7 @@ def test_other_numbers_of_rows_are_refused() -> None:
     schema = Schema((Feature("a", "categorical"), Feature("b", "numeric")), label="y")
     source = Rows(schema, {"a": ["x", "y"], "b": [1.0, 2.0], "y": [0, 1]})
     served = ServingEncoder(Encoder.fit(source, progress=False).layer())
-    with pytest.raises(tf.errors.InvalidArgumentError, match="as many rows as each other"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="same number of rows"):
         served({"a": tf.constant(["x"]), "b": tf.constant([1.0, 2.0])})
     with pytest.raises(tf.errors.InvalidArgumentError, match="Rows expected"):
         served.columns({"a": tf.constant(["x", "y"])}, num_rows=1)

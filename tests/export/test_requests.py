@@ -118,7 +118,7 @@ def test_another_number_of_rows_is_refused(
         request = {name: value if name in ITEMS else value[:1] for name, value in request.items()}
     client.ask(signature, request)
     wrong = {**request, feature: np.repeat(request[feature][:1], rows, axis=0)}
-    with pytest.raises(tf.errors.InvalidArgumentError, match="as many rows as each other"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="same number of rows"):
         client.ask(signature, wrong)
 
 

@@ -1,4 +1,4 @@
-"""Serving graphs whose kernels are constants, which TensorFlow prepares for products once and not in each request."""
+"""Serving graphs whose kernels are constants: TensorFlow prepares constants for products once, not in each request."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dynctr_tf.export.rows_alike import with_rows_alike
 from dynctr_tf.export.smaller_tables import SmallerTable, TableStorage, gathered_tables, replace_gathers
 
 LARGEST = 2**26
-"""Bytes of the largest variable that becomes a constant; a graph cannot hold tables, whose rows are gathered anyway."""
+"""Bytes of the largest variable that becomes a constant. A graph cannot hold larger ones, such as tables."""
 
-_LARGEST_GRAPH = 2**29  # Bytes of all constants: a graph of 2 GiB cannot be written.
+_LARGEST_GRAPH = 2**29  # Most bytes of all constants together: a graph of 2 GiB cannot be written.
 
 
 def with_constant_weights(function: Callable[..., Any], *signature: Any) -> Any:
     """Traces a function once, with the weights that it reads as constants of its graph.
 
-    Use it on what a SavedModel answers with. With variables TensorFlow has to expect other numbers in each
-    request: it casts kernels to bfloat16 and lays them out for products anew. Constants it casts, packs and
-    folds once. `export_model` does so.
+    Use it on the functions of a SavedModel. A variable may change between two requests, so TensorFlow casts it to
+    bfloat16 and lays it out for products in each request. It casts, packs and folds constants once. `export_model` does
+    so.
 
-    Variables whose rows are gathered, as those of embedding tables, stay variables, and so does every one of
-    more than `LARGEST` bytes. Where all that would become constants is more than 512 MiB, all stay variables.
+    Variables whose rows are gathered, such as embedding tables, stay variables, and so does every variable of more than
+    `LARGEST` bytes. If all constants together had more than 512 MiB, all would stay variables.
 
     Args:
         function: Answers tensors, or dicts of them, with tensors or a dict of them.
@@ -61,11 +61,11 @@ def constant_function(
     Args:
         function: As there.
         signature: As there.
-        storage: How variables are held of which rows are gathered and nothing else.
-        made: The tables that were made for other functions, by the `id` of the variable's handle; it is filled.
-            Default `None`: none were.
-        one_row_first: Whether the first argument holds one row, and what follows from its rows alone, repeated by
-            `repeat_row`, is computed once. Default `False`.
+        storage: How a variable is held whose rows are gathered and which has no other use.
+        made: The tables that were made for other functions, by the `id` of the variable's handle; new ones are added.
+            Default `None`: none.
+        one_row_first: Whether the first argument holds one row, which `repeat_row` repeats; what depends on this row
+            alone is then computed once. Default `False`.
 
     Returns:
         The concrete function, and the variables that it does not need any more, each with the table in its place.
@@ -114,12 +114,12 @@ def constant_function(
 
     replaced = [(gathered[name], table) for name, table in tables.items()]
     made_constant = tf.function(answer).get_concrete_function(*signature)
-    made_constant.traced_from = traced  # whose branches it calls, which go when it does
+    made_constant.traced_from = traced  # it owns the branches that the graph calls
     return made_constant, replaced
 
 
 def _is_small_kernel(graph: tf.Graph, name: str, variable: tf.Variable | None) -> bool:
-    """Whether a placeholder stands for a variable that is only ever read as a whole, and is not too large."""
+    """Whether a placeholder stands for a variable that is only read as a whole and is not too large."""
     if variable is None or _bytes(variable) > LARGEST:
         return False
     users = graph.get_operation_by_name(name).outputs[0].consumers()
@@ -141,7 +141,7 @@ def _with_constants(definition: Any, constants: dict[str, tf.Variable]) -> Any:
             constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
         else:
             replaced.node.add().CopyFrom(node)
-    # The gradients that `tf.custom_gradient` registered belong to the graph that was traced, and nobody asks for them.
+    # The gradients that `tf.custom_gradient` registered belong to the traced graph, and serving needs none.
     for body in (replaced.node, *(function.node_def for function in attrgetter("library.function")(replaced))):
         for node in body:
             node.attr.pop("_gradient_op_type", None)

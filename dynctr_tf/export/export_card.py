@@ -1,4 +1,4 @@
-"""What a version of a served model notes of itself, and whether a new one would be the same."""
+"""The card of a version of a served model, and whether a new version would be the same."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _CODE = ("encoding", "export", "layers", "models", "schema.py", "stack")
 
 
 def export_digest(model: keras.Model, encoder: Encoder, options: Mapping[str, Any]) -> str:
-    """Sixteen characters that change when what is served would: a weight, the model, the encoder, an option, the code.
+    """Sixteen characters that change with anything served: a weight, the model, the encoder, an option, the code.
 
     Cost:
-        Reads the weights once, at some hundred megabytes a second.
+        It reads the weights once, at some hundred megabytes a second.
     """
     digest = hashlib.sha256()
     made_of = {
@@ -56,7 +56,7 @@ def export_digest(model: keras.Model, encoder: Encoder, options: Mapping[str, An
     }
     digest.update(json.dumps(made_of, sort_keys=True, default=repr).encode())
     for variable in model.weights:
-        # As many bytes in every type of number, one variable at a time.
+        # As bytes, whatever the type of number is, one variable at a time.
         value = np.ascontiguousarray(tf.convert_to_tensor(variable).numpy())
         digest.update(f"{value.dtype} {value.shape} {variable_path(variable).rsplit('/', 1)[-1]}".encode())
         digest.update(value.view(np.uint8).data if value.size else b"")
@@ -82,7 +82,8 @@ def sample_request(loaded: Any, sample: pa.RecordBatch, schema: Schema, name: st
 
     Args:
         loaded: The SavedModel, as `tf.saved_model.load` gives it.
-        sample: Some rows; of those that have most of the numbers the first one that has most of its features is taken.
+        sample: Some rows. Of the rows with the fewest missing numbers, the first one with the fewest missing features
+            is taken.
         schema: The schema.
         name: What the served model is called.
 
@@ -114,7 +115,7 @@ def curl_line(body: Mapping[str, Any], name: str) -> str:
 
 
 def renamed_curl(line: str, name: str) -> str:
-    """What `curl_line` gave, for a served model that is called otherwise."""
+    """The result of `curl_line`, for another name of the served model."""
     return f"{line.rpartition(' ')[0]} {_address(name)}"
 
 

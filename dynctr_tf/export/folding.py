@@ -1,4 +1,4 @@
-"""Serving models without the factors and generators that adaptive layers have for training alone."""
+"""Serving models without the factors and generators that adaptive layers need only in training."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def fold(model: Any, *, group_tables: bool = False, sample: Any = None) -> Any:
     `export_model` does so. With group-wise conditions it can also generate for all groups once, so that serving
     looks up what training generates.
 
-    All other layers are those of the model itself, with whatever they hold: training them changes both. That the new
-    model answers as the given one is checked on a batch.
+    All other layers are those of the model itself, weights included: training them changes both models. A batch checks
+    that both give the same answers.
 
     `U = U^l U^r` and `V = V^l V^r`; with `group_tables`, `T[g] = generator(E[g])` for every group g.
 
@@ -75,7 +75,7 @@ def fold(model: Any, *, group_tables: bool = False, sample: Any = None) -> Any:
 class _Folding:
     """One run of `fold`.
 
-    A layer that is called with conditions of different kinds, or in both ways, becomes one layer of each kind.
+    A layer that is called with several `GroupCondition`s, or with one and without, becomes one layer for each of them.
     """
 
     def __init__(self, group_tables: bool) -> None:
@@ -100,7 +100,7 @@ class _Folding:
         for place, layer in conditions.items():
             old = id(graph.inputs[place])
             inputs[old] = keras.Input((), dtype="int32", name=f"groups_{place}")
-            # For whatever else the condition is used for; where it is not, Keras leaves it out of the model.
+            # Other layers may use the condition too; if none does, Keras leaves it out of the model.
             condition = GroupCondition(layer.num_groups, layer.output_dim, name=f"{layer.name}_{place}")
             values[old] = condition(inputs[old])
             condition.set_weights(layer.get_weights())

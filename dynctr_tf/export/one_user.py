@@ -1,4 +1,4 @@
-"""A model's answer to one user and many items, in which what concerns the user alone is computed once."""
+"""A model's answer to one user and many items, in which everything that depends on the user alone is computed once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dynctr_tf.models.adaptive.graph_copy import run_graph
 
 @dataclasses.dataclass
 class _Once:
-    """A value of the user's: one row."""
+    """A value that depends on the user alone: one row."""
 
     row: tf.Tensor
 
@@ -28,7 +28,7 @@ class _Once:
 class _Columns:
     """Columns along the second axis, of the user `(1, a, ...)` and of the items `(items, b, ...)`.
 
-    `order` says of each column whether it is the user's, and the how manieth of its side.
+    `order` says for each column whether it is the user's, and its index among the columns of its side.
     """
 
     once: tf.Tensor
@@ -54,12 +54,12 @@ class _Columns:
 
 @dataclasses.dataclass
 class TwoSides:
-    """What of an encoded batch is the user's, and what the items'.
+    """The entries of an encoded batch that belong to the user, and those that belong to the items.
 
     Attributes:
         once: The specifications of the user's entries, one row each.
         each: Those of the items' entries.
-        order: For each column of `"fields"` whether it is the user's, and the how manieth of its side.
+        order: For each column of `"fields"` whether it is the user's, and its index among the columns of its side.
     """
 
     once: dict[str, tf.TensorSpec]
@@ -67,7 +67,7 @@ class TwoSides:
     order: list[tuple[bool, int]]
 
     def of_rows(self, rows: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """Takes the user of the first row and the items of all; then the same with the user repeated."""
+        """Takes the user of the first row and the items of all rows; returns both, and the batch with that user."""
         once: dict[str, Any] = {}
         each: dict[str, Any] = {}
         repeated: dict[str, Any] = {}
@@ -89,7 +89,7 @@ class TwoSides:
 def two_sides(
     features: EncodedFeatures, signature: Mapping[str, tf.TensorSpec], items: Container[str]
 ) -> TwoSides | None:
-    """Parts the inputs of a model.
+    """Splits the inputs of a model into the user's and the items'.
 
     Args:
         features: The description of the encoded batch.
@@ -131,9 +131,9 @@ def answer_for_one_user(
 ) -> Any:
     """Runs a functional model on the encoded batch of one user and many items.
 
-    Each layer that takes what is the user's alone runs on one row. Embeddings are looked up apart for the columns of
-    the user and of the items, and columns that are selected are of one side where they can be. For everything else the
-    user's row is repeated by `repeat_row`.
+    Each layer whose inputs depend on the user alone runs on one row. Embeddings are looked up separately for the
+    columns of the user and of the items, and a selection of columns that all belong to one side stays on that side. For
+    everything else `repeat_row` repeats the user's row.
 
     Args:
         model: The model.

@@ -8,17 +8,16 @@ import os
 import tempfile
 from pathlib import Path
 
-# Loading takes the path of a model's variables for a pattern, which finds no folder with these in its name.
+# TensorFlow loads variables by a pattern made of the path; these characters have another meaning in a pattern.
 _UNREADABLE = "[\\"
 
 _LOG = logging.getLogger(__name__)
 
 
 def check_export_directory(directory: str | Path) -> None:
-    """Refuses a folder that cannot be written, by trying it; a job asks before it trains.
+    """Tries to write to a folder and refuses it if that fails; a job calls this before it trains.
 
-    Folders that are not there are made for the trial and removed again. Where TensorFlow will load no model from the
-    path, a warning says so.
+    Absent folders are made for the trial and removed again. A warning names a path from which TensorFlow cannot load.
 
     Args:
         directory: The folder of the served model.

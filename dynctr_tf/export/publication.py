@@ -36,7 +36,7 @@ class PublicationTest:
     Args:
         passed: Whether it may be published.
         reason: Why, in a sentence.
-        margin: By how much log loss may be worse; `None` where being worse has to be shown for a refusal.
+        margin: By how much log loss may be worse; `None` where the version is refused only if it is shown to be worse.
         comparison: Both versions on the rows, the served one as the reference.
     """
 
@@ -76,22 +76,23 @@ def publication_test(
 ) -> PublicationTest:
     """Tests whether a new version is worse than the served one, on rows that neither was trained on.
 
-    Use it before `publish`. Both versions answer the same rows and the same resamples of them, so that differences
-    are seen which are far smaller than the intervals of either.
+    Use it before `publish`. Both versions answer the same rows and the same resamples of them, so the test sees
+    differences that are far smaller than the interval of either version.
 
-    Without `margin` the version passes unless it is shown to be worse: log loss or AUC is worse, and one of the two
-    p-values, adjusted for two tests by Holm's rule, is below `1 - confidence`. A version that is no better and no worse
-    is refused with a probability of at most `1 - confidence`; but few rows show little, so few rows refuse little. With
-    `margin` it has to show that it is not: it passes where the upper end of the interval of the difference in log loss
-    is at most `margin`, and its AUC is not shown to be worse.
+    Without `margin` the version passes unless it is shown to be worse: log loss or AUC is worse, and its p-value,
+    adjusted for two tests by Holm's rule, is below `1 - confidence`. A version that is equally good is refused with a
+    probability of at most `1 - confidence`. Few rows show little, so with few rows few versions are refused. With
+    `margin` the version has to show that it is hardly worse: it passes where the upper end of the interval of the
+    difference in log loss is at most `margin`, and its AUC is not shown to be worse.
 
     Args:
         labels: 0 or 1, `(rows,)`.
         candidate: Logits of the new version.
         served: Logits of the served version, of the same rows.
         weights: How much each row counts. Default `None`: 1 each.
-        margin: By how much log loss may be worse. Default `None`: being worse has to be shown for a refusal.
-        confidence: What share of such intervals hold the truth. Default 0.95.
+        margin: By how much log loss may be worse. Default `None`: the version is refused only if it is shown to be
+            worse.
+        confidence: The share of such intervals that hold the truth. Default 0.95.
         replicates: Number of resamples. Default 1000.
         seed: Seed of the draws. Default 0.
         names: How both are called in the tables. Default `("candidate", "served")`.
@@ -118,7 +119,7 @@ def publication_test(
         raise ValueError(f"margin must be a number of at least 0, such as 0.0005, got {margin!r}.")
     candidate_name, served_name = names
     if candidate_name == served_name:
-        raise ValueError(f"Both versions are called {served_name!r}; give each a name of its own.")
+        raise ValueError(f"Both versions are called {served_name!r}; give them different names.")
     comparison = compare(
         labels,
         {candidate_name: candidate, served_name: served},
@@ -157,7 +158,7 @@ def publication_test(
 
 
 def _adjusted(tests: Mapping[str, PairedTest], margin: float | None) -> dict[str, float]:
-    """The p-values by which a version is refused; how much worse log loss may be, a margin says in its place."""
+    """The p-values by which a version is refused. With a margin, the interval of log loss decides in its place."""
     tested = TESTED if margin is None else ("auc",)
     return dict(zip(tested, holm_adjusted([tests[metric].p_value for metric in tested]), strict=True))
 
@@ -173,24 +174,24 @@ def publish(
     test: PublicationTest | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Path | None:
-    """Copies an exported version into a served model's folder, under the next number, where it passed its test.
+    """Copies an exported version into a served model's folder, under the next number, if it passed its test.
 
-    Use it to keep exports apart from what is served: export to a folder of the run, test, publish. The version appears
-    whole or not at all. TF Serving, which watches the folder, loads the highest number and then unloads the one before.
+    Use it to keep exports apart from served versions: export to a folder of the run, test, publish. The version appears
+    whole or not at all. TF Serving watches the folder, loads the highest number and then unloads the one before.
 
     Args:
         candidate: The exported version's folder, or the one above it for its newest version.
         directory: The served model's folder, such as `saved_models/clicks`.
-        test: What `publication_test` found. Default `None`: published without a test, as the first version is.
-        about: What the card says beside what it says already; plain values. Default `None`: nothing.
+        test: The result of `publication_test`. Default `None`: published without a test, as the first version is.
+        about: Further entries of the card; plain values. Default `None`: none.
 
     Returns:
-        The folder of the published version: the newest one, where that was made of the same already. `None` where the
-        test was not passed; then nothing is written.
+        The folder of the published version; the newest version's, if it was made of the same already. `None` if the
+        version did not pass its test; then nothing is written.
 
     Raises:
         ValueError: There is no export, or it is in the served folder already.
-        DamagedFileError: A file of the candidate is not what was written.
+        DamagedFileError: A file of the candidate is damaged.
 
     Example:
 
@@ -214,19 +215,19 @@ def roll_back(directory: str | Path, version: int) -> Path:
     """Serves an earlier version again, by publishing it once more under the next number.
 
     TF Serving takes the highest number. So the version to go back to becomes the highest: the server loads it beside
-    the one it serves, then changes over, and no request is left without an answer. The version that is left stays on
-    the disk.
+    the served one and then changes over, and every request is answered. The version that was served before stays on the
+    disk.
 
     Args:
         directory: The served model's folder.
         version: The number of the version to go back to.
 
     Returns:
-        The folder of the new version; the newest one, where that was made of the same already.
+        The folder of the new version; the newest version's, if it was made of the same already.
 
     Raises:
         ValueError: There is no such version.
-        DamagedFileError: A file of it is not what was written.
+        DamagedFileError: A file of it is damaged.
     """
     directory = Path(directory)
     source = directory / str(version)
@@ -250,7 +251,7 @@ def _republish(source: Path, directory: Path, further: Mapping[str, Any]) -> Pat
 
 
 def _made_of(version: Path) -> str | None:
-    """What a version was made of, where it is whole."""
+    """What a version was made of; `None` where it is not whole."""
     try:
         check_checksums(version)
         return str(read_json(version / CARD).get("made_of"))

@@ -20,8 +20,8 @@ def raw_signature(schema: Schema) -> dict[str, tf.TensorSpec]:
     A string `(batch,)` for a categorical feature, `""` where it is missing; a float32 `(batch,)` for a numeric
     one, NaN where it is missing; strings `(batch, values)`, padded with `""`, for a multi-valued or sequence one.
 
-    The keys are the names of the columns; those in the specifications are `plain_names` of them, which TensorFlow takes
-    for arguments.
+    The keys are the names of the columns; the names in the specifications are their `plain_names`, which TensorFlow
+    accepts for arguments.
     """
     plain = plain_names(feature.name for feature in schema.features)
     return {
@@ -35,16 +35,16 @@ def raw_signature(schema: Schema) -> dict[str, tf.TensorSpec]:
 
 
 def item_features(schema: Schema) -> frozenset[str]:
-    """The features that have a row for each item where a request is of one user and many items; the others have one.
+    """The features that have a row for each item in a request of one user and many items; the others have one row.
 
-    Those of the role item, where there are others, too; none where there is nothing to tell apart.
+    These are the features of the role item, if there are features of other roles too; else there are none.
     """
     items = {feature.name for feature in schema.features if feature.role == "item"}
     return frozenset(items if len(items) < len(schema.features) else ())
 
 
 def left_out(specification: tf.TensorSpec) -> tf.Tensor:
-    """What stands for a feature that a request leaves out: a tensor without rows."""
+    """The tensor without rows that stands for a feature which a request leaves out."""
     return tf.zeros([0] * specification.shape.rank, specification.dtype)
 
 
@@ -105,7 +105,7 @@ def serialized_examples(columns: pa.RecordBatch, schema: Schema) -> list[bytes]:
 def json_instances(columns: pa.RecordBatch, schema: Schema) -> list[dict[str, Any]]:
     """Turns columns of a row source into the `instances` of a request to TF Serving's REST interface.
 
-    A number that is missing is NaN, for which `json.dumps` writes a word that JSON does not have and TF Serving reads.
+    A missing number is NaN. `json.dumps` writes the word `NaN`, which is not JSON, but which TF Serving reads.
     All lists of a feature have the same length.
 
     Example:
@@ -139,7 +139,7 @@ def _is_list(feature: Feature) -> bool:
 
 
 def _values(entry: str | list[str | None] | None, feature: Feature) -> list[str]:
-    """The values of a row's entry, which a source gives as a list, or as text with the separator between them."""
+    """The values of a row's entry; a source gives a list, or a text with the separator between values."""
     if isinstance(entry, str):
         if feature.list_format != "separated":
             raise ValueError(f"A source reads the lists of {feature.name!r} that are in brackets, got {entry!r}.")

@@ -1,4 +1,4 @@
-"""A graph in which what is the same in all rows is computed for one of them."""
+"""A graph that computes what is the same in all rows for one row only."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import tensorflow as tf
 
 MARK = "one_row_for_all"
-"""How the operations are called that repeat one row; `repeat_row` makes them."""
+"""The name of the operations that repeat one row; `repeat_row` makes them."""
 
-# What an output is: the same whatever the number of rows; rows that are alike, of which one is computed; the sizes of
-# such; or anything else.
+# The kinds of outputs: the same for every number of rows; equal rows, of which one is computed; the sizes of equal
+# rows; anything else.
 _FIXED, _ALIKE, _SIZES, _ANY = "fixed", "alike", "sizes", "any"
 
 _OF_ONE = frozenset((
@@ -36,7 +36,7 @@ _OF_SIZES = frozenset((
 
 
 def repeat_row(row: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Repeats one row, in a way that `with_rows_alike` knows.
+    """Repeats one row by an operation that `with_rows_alike` recognises.
 
     Args:
         row: `(1, ...)`, all sizes but the first known.
@@ -46,13 +46,13 @@ def repeat_row(row: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
 
 def with_rows_alike(graph: Any, outputs: Sequence[tf.Tensor], many: Iterable[str]) -> tuple[Any, list[str]]:
-    """Rewrites a graph so that what follows from repeated rows alone is computed for one row.
+    """Rewrites a graph so that everything which depends on repeated rows alone is computed for one row.
 
     Use it on a graph for one user and many items: weights that are generated from the user's or the scenario's
-    embedding are generated once. An operation is taken for one that treats rows alike only where its kind, its
-    attributes and the ranks of its inputs say so; anything else gets repeated rows, as it had.
+    embedding are generated once. An operation counts as one that treats all rows in the same way only if its kind, its
+    attributes and the ranks of its inputs show it; every other operation gets repeated rows, as before.
 
-    Rows that are alike meet others in sums and products, which repeat one row by themselves, or are repeated there.
+    Where equal rows meet other rows, a sum or product broadcasts one row by itself; elsewhere they are repeated.
 
     Args:
         graph: A traced function's graph, in which `repeat_row` made repeated rows.
@@ -72,7 +72,7 @@ class _Rewriting:
         self.definition = graph.as_graph_def()
         self.nodes = {node.name: node for node in self.definition.node}
         self.state: dict[str, str] = {}
-        # Of rows alike: the tensor of one row, and how much of its first axis that is, more than 1 when flattened.
+        # For equal rows: the tensor of one row, and the size of its first axis, which is above 1 after flattening.
         self.once: dict[str, str] = {}
         self.length: dict[str, int] = {}
         self.repeated: dict[str, str] = {}
@@ -144,7 +144,7 @@ class _Rewriting:
         copy.input.extend([*inputs, *control])
 
     def _twice(self, operation: tf.Operation, node: Any, state: str, length: int) -> None:
-        """One row, or its sizes, under a name of its own; of sizes those of all rows, too."""
+        """One row, or its sizes, under a new name; for sizes also those of all rows."""
         name = f"{node.name}/of_one_row"
         self._emit(node, name, [self.once.get(tensor.name, _reference(tensor)) for tensor in operation.inputs])
         for place, output in enumerate(operation.outputs):
@@ -162,12 +162,12 @@ class _Rewriting:
             if sizes.dtype != tf.int32:
                 factors = self._added("Cast", [factors], SrcT=tf.int32, DstT=sizes.dtype, Truncate=False)
             self.repeated[sizes.name] = self._added("Mul", [self.once[sizes.name], factors], T=sizes.dtype)
-        # Others may wait for the operation by its name.
+        # Other operations may have a control dependency on this name.
         anchor = self.definition.node.add(name=node.name, op="NoOp")
         anchor.input.append(f"^{name}")
 
     def _repeat(self, operation: tf.Operation, node: Any, inputs: Sequence[tf.Tensor]) -> None:
-        """An operation on all rows; sums and products repeat one row by themselves."""
+        """An operation on all rows; sums and products broadcast one row."""
         ranks = [tensor.shape.rank for tensor in inputs]
         spreads = operation.type in _OF_SEVERAL or (operation.type == "BatchMatMulV2" and ranks[0] and ranks[0] >= 3)
         spreads = spreads and None not in ranks and len(set(ranks)) == 1
@@ -223,7 +223,7 @@ class _Rewriting:
     def _length_of_one_row(
         self, operation: tf.Operation, inputs: Sequence[tf.Tensor], states: Sequence[str]
     ) -> int | None:
-        """How much of the output's first axis one row is; `None` where the operation may not treat rows alike."""
+        """The size of one row on the output's first axis; `None` where the operation may treat rows differently."""
         kind = operation.type
         ranks = [tensor.shape.rank for tensor in inputs]
         if None in ranks or operation.outputs[0].shape.rank in (None, 0):
@@ -238,7 +238,7 @@ class _Rewriting:
             return tf.get_static_value(inputs[place]) if states[place] == _FIXED else None
 
         def smaller(place: int) -> bool:
-            """Whether a fixed operand leaves the first axis alone."""
+            """Whether a fixed operand does not change the first axis."""
             return ranks[place] < rank or (ranks[place] == rank and inputs[place].shape[0] == 1)
 
         others = [place for place in range(len(inputs)) if place not in alike]

@@ -48,9 +48,9 @@ TOLERANCE = 1e-5
 """The largest difference of a click probability between trainer and export, and of a logit relative to its size."""
 
 HALF_PRECISION_TOLERANCE = 0.1
-"""The same where layers compute in bfloat16, whose sums differ with the order and the fusion of operations, which are
-others in the export: by 0.002 for a trained DNN, 0.05 for MaskNet with its normalisations between random weights. The
-signatures of the export are then compared with each other within `TOLERANCE`."""
+"""The same where layers compute in bfloat16. Sums in bfloat16 depend on the order and the fusion of operations, and the
+export has other ones: answers differ by 0.002 for a trained DNN, by 0.05 for MaskNet with its normalisations between
+random weights. The signatures of the export are then compared with each other within `TOLERANCE`."""
 
 
 ONE_USER_TOLERANCE = 1e-6
@@ -60,7 +60,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ParityError(RuntimeError):
-    """The exported model does not answer as the trained one does; nothing was left at its place."""
+    """The exported model gives other answers than the trained one; the export was removed."""
 
 
 def export_model(
@@ -82,34 +82,33 @@ def export_model(
     It has four signatures, each with the outputs `ctr` (the click probability) and `logit`, float32 `(batch,)`:
 
     * `serving_default`: the raw features by name, as `raw_signature` describes them. A category that was not
-      in the training data is answered as the field's unknown bucket, `""` and NaN as missing. A feature may be left
+      in the training data gets the field's unknown id; `""` and NaN are missing values. A feature may be left
       out of a request: it is missing in all rows, as in training.
     * `candidates`: the same features for one user and many items: those of the role item have a row for each item,
-      all others one row, which counts for all items. They are sent and looked up once, and what the model makes of them
+      all others have one row, which counts for all items. They are sent and looked up once, and what depends on them
       alone, such as weights that are generated from the user or the scenario, is computed once. Features may be left
-      out.
-      A schema with features of the role item, and others, has this signature.
+      out. A schema with features of the role item, and others, has this signature.
     * `examples`: serialized `tf.Example` messages, `(batch,)`; a feature that a message lacks is missing.
     * `encoded`: the entries of the encoded batch that the model takes, for callers that encode themselves. An index of
       a scenario or group that does not exist is refused.
 
-    Leaving out: the signature says what stands for an input that is not given (`SignatureDef.defaults`, a tensor
-    without rows), which TF Serving fills in for a `Predict` call by gRPC, and so does the graph itself for whoever runs
-    it in a session. TF Serving's REST interface asks for every input of a signature: give `""` or `NaN` for each row.
-    A Python function of a loaded model takes all arguments, too: give `tf.zeros([0], ...)`, for lists of `[0, 0]`.
+    Leaving out: the signature has a default for each input (`SignatureDef.defaults`, a tensor without rows). TF Serving
+    fills it in for a `Predict` call by gRPC, and the graph itself does so when it is run in a session. TF Serving's
+    REST interface asks for every input of a signature: give `""` or `NaN` for each row. A Python function of a loaded
+    model takes all arguments, too: give `tf.zeros([0], ...)`, for lists of `[0, 0]`.
 
-    The inputs are called as the columns are, whatever these are called. In Python the loaded model takes a dict of
-    them, `tf.saved_model.load(path).serving_default({"user id": ..., ...})`. The named arguments of
-    `.signatures["serving_default"]` are those that `assets.extra/names.json` gives for the columns: the same, where a
-    column is called as an argument may be.
+    The inputs have the names of the columns, whatever characters these hold. In Python the loaded model takes a dict of
+    them, `tf.saved_model.load(path).serving_default({"user id": ..., ...})`. `assets.extra/names.json` lists the named
+    arguments of `.signatures["serving_default"]` for the columns: an argument has the name of its column where Python
+    allows it.
 
-    Every account may read the folder and its files, as `dynctr_tf.export.new_version` explains. Before the export
-    counts, it is loaded anew and answers the sample through all signatures; the largest difference from the trained
-    model must not exceed 1e-5. Where layers compute in bfloat16, the encoded batch must be answered within 0.1, and the
-    other signatures as the encoded batch, within 1e-5.
+    Every account may read the folder and its files, as `dynctr_tf.export.new_version` explains. Before the export gets
+    its name, it is loaded anew and answers the sample through all signatures; the largest difference from the trained
+    model must not exceed 1e-5. Where layers compute in bfloat16, the answers to the encoded batch may differ from the
+    trained model's by 0.1, and those of the other signatures from these by 1e-5.
 
-    Where the newest version was made of the same weights, encoder, options and code, and is whole, nothing is written:
-    it is that version.
+    If the newest version was made of the same weights, encoder, options and code, and is whole, nothing is written, and
+    that version is returned.
 
     `assets.extra/tf_serving_warmup_requests` holds rows of the sample, one and several, as requests of each signature;
     TF Serving answers them to itself before it serves the version.
@@ -118,32 +117,32 @@ def export_model(
     as JSON and as a line for `curl`. Beside it is the encoder, with which `dynctr_tf.export.ServedModel` scores rows at
     the speed at which they are encoded for training.
 
-    What adaptive layers have for training alone is folded away first, as `dynctr_tf.export.fold` does; the comparison
-    is with the trained model as it was. Towers of scenarios are computed into tables, as
-    `dynctr_tf.export.with_scenario_tables` does: serving generates none.
+    What adaptive layers need only in training is folded away first, as `dynctr_tf.export.fold` does; the comparison is
+    with the trained model before folding. Towers of scenarios become tables, as `dynctr_tf.export.with_scenario_tables`
+    does: serving does not generate them.
 
     Args:
         model: The trained model.
         encoder: The encoder that its data was encoded with.
         directory: The folder of the served model, such as `saved_models/my_model`.
         sample: Some raw rows for the comparison, columns as in `RowBatch.columns`.
-        version: The version's number. Default `None`: one more than the largest there is, unless that would be the
-            same once more.
+        version: The version's number. Default `None`: one more than the largest one, unless the newest version is the
+            same.
         fold: Whether the factors of over-parameterised adaptive layers are multiplied out. Default `True`.
-        group_tables: Whether what group-wise adaptive layers generate is looked up in tables, a row for each group, in
-            place of being generated; needs `fold`. Default `False`.
+        group_tables: Whether group-wise adaptive layers look up their weights in tables, a row for each group, and
+            generate none; needs `fold`. Default `False`.
         constant_weights: Whether kernels are constants of the graph, as `dynctr_tf.export.with_constant_weights`
             makes them: small requests are answered faster, in bfloat16 most of all. Without it `candidates` computes
             everything for each item. Default `True`.
-        tables: How embedding tables are held: without rows that are zero, and in which type of numbers. In fewer bits
-            than float32 answers are those of the rounded tables, so that the encoded batch is compared within 0.1 with
-            the trained model, as in half precision. Needs `constant_weights`; without it tables stay as they are.
-            Default `TableStorage(without_zero_rows=True, numbers='float32')`.
-        negative_sampling_rate: The share of the rows without a click that the model was trained on. What is served is
-            corrected for it, in the graph: the logit of the trained model plus `log(rate)`, which is the odds times
+        tables: How embedding tables are held: without rows that are zero, and in which type of numbers. With fewer bits
+            than float32 the answers are those of the rounded tables, and may differ from the trained model's by 0.1, as
+            in half precision. Needs `constant_weights`; without it tables stay as they are. Default
+            `TableStorage(without_zero_rows=True, numbers='float32')`.
+        negative_sampling_rate: The share of the rows without a click that the model was trained on. The served answers
+            are corrected for it, in the graph: the logit of the trained model plus `log(rate)`, which is the odds times
             the rate. Default 1.0: all of them, nothing is corrected.
-        about: What the card says beside the versions of the packages, such as the run, its settings and its metrics;
-            plain values. Default `None`: nothing.
+        about: Entries of the card beside the versions of the packages, such as the run, its settings and its metrics;
+            plain values. Default `None`: none.
 
     Returns:
         The folder of this version.
@@ -273,7 +272,7 @@ def _write(
         of_sides, also = constant_function(answer_two_sides, signatures, tables, made, one_row_first=True)
         if _same_for_one_user(traced, of_sides, sides, rows):
             traced_sides = of_sides
-            # A table that one of the two functions needs as it was trained is saved.
+            # A table is saved as it was trained if one of the two functions needs it.
             others = {id(variable) for variable, _ in also}
             replaced = [(variable, table) for variable, table in replaced if id(variable) in others]
 
@@ -292,7 +291,7 @@ def _write(
     counts = {"scenario": encoder.features.num_scenarios, "group": encoder.features.num_groups}
 
     def from_encoded(encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        # Raw features never give an index that does not exist; a caller's own may be one, and layers answer it somehow.
+        # Raw features never give an index that does not exist, but a caller may, and layers would answer it somehow.
         checks = [
             tf.debugging.Assert(
                 tf.reduce_all(tf.logical_and(encoded[role] >= 0, encoded[role] < count)),
@@ -326,7 +325,7 @@ def _write(
         {key: {own: name for name, own in names.items()} for key, names in arguments.items()},
         {key: absent for key in ("serving_default", "candidates") if key in arguments},
     )
-    # TF Serving leaves this folder alone; it tells a person what the numbers of the version are of.
+    # TF Serving ignores this folder; its card tells a person what the version was made of.
     extra = path / "assets.extra"
     extra.mkdir(exist_ok=True)
     encoder.save(path / ENCODER)
@@ -391,7 +390,7 @@ def _compare(
 
 
 def _same_for_one_user(traced: Any, traced_sides: Any, sides: TwoSides, rows: Mapping[str, np.ndarray]) -> bool:
-    """Whether what is computed once for a user is what is computed for each item."""
+    """Whether answers computed once for a user equal those computed for each item."""
     once, each, repeated = sides.of_rows(rows)
     expected, found = (answers["logit"].numpy() for answers in (traced(repeated), traced_sides(once, each)))
     off = float(np.max(np.abs(found - expected) / np.maximum(1.0, np.abs(expected))))
@@ -431,7 +430,7 @@ def _logits(model: keras.Model, inputs: dict[str, tf.Tensor]) -> np.ndarray:
 
 
 def _for_one_user(rows: pa.RecordBatch, items: frozenset[str]) -> pa.RecordBatch:
-    """The rows with all that is not of items as in the first one."""
+    """The rows, with all columns that are not of items as in the first row."""
     first = pa.array([0] * rows.num_rows)
     columns = {name: rows.column(name) for name in rows.schema.names}
     return pa.RecordBatch.from_pydict(

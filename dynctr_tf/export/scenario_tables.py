@@ -1,4 +1,4 @@
-"""Serving models whose scenario-conditioned towers were computed once, into tables."""
+"""Serving models with tables in place of the towers that a scenario conditions."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def has_scenario_towers(model: Any) -> bool:
 
 
 def with_scenario_tables(model: Any, *, sample: Any = None) -> Any:
-    """Computes the towers of all scenarios of a trained functional model, which then generates nothing.
+    """Computes the towers of all scenarios of a trained functional model once, into tables.
 
-    Use it before a model is exported, as `export_model` does: the copy answers the same, up to rounding, by looking the
-    parameters of a row's scenario up.
+    Use it before a model is exported, as `export_model` does: the copy looks up the parameters of a row's scenario and
+    answers the same, up to rounding.
 
-    `GeneratedTowers`, `StarTowers` and `SeparateTowers` become `SeparateTowers` with a row for each real scenario and
-    one in front for missing and unknown ones, the mean. What depends on more than the scenario stays as it is, and all
-    other layers are those of the model itself, with whatever they hold: training them changes both. That the new model
-    answers as the given one is checked on a batch.
+    `GeneratedTowers`, `StarTowers` and `SeparateTowers` become `SeparateTowers` with a row for each real scenario. A
+    first row, the mean, is for missing and unknown scenarios. What depends on more than the scenario stays as it is.
+    All other layers are those of the model itself, weights included: training them changes both models. A batch checks
+    that both give the same answers.
 
     Args:
         model: A functional model, nested ones included; one without such layers gets a model of the same layers.
@@ -61,8 +61,8 @@ def with_scenario_tables(model: Any, *, sample: Any = None) -> Any:
     ['SeparateTowers']
 
     Reference:
-        OptMSM, arXiv 2306.13382; that a hypernetwork of the scenario alone can be evaluated before serving follows from
-        our reconstruction of it.
+        OptMSM, arXiv 2306.13382. In our reconstruction the hypernetwork depends on the scenario alone, so it can be
+        evaluated before serving.
     """
     check_is_graph(model)
     made: dict[int, Any] = {}

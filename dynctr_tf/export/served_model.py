@@ -21,7 +21,7 @@ from dynctr_tf.export.versions import version_folder
 from dynctr_tf.schema import Schema
 
 ROWS_PER_ANSWER = 8192
-"""How many rows are answered at a time; a model of dynamic layers needs some kilobytes for each."""
+"""How many rows are answered at a time; a model of dynamic layers needs some kilobytes for each row."""
 
 _COMPARED_ROWS = 64
 _TOLERANCE = 1e-4
@@ -31,9 +31,9 @@ _ADVICE = "Export the model again, or copy the version again from where it is wh
 class ServedModel:
     """A version of an exported model, loaded to score rows.
 
-    Use it to score many rows with the folder that a server gets, and nothing else: neither the run that trained the
-    model nor the code that built it. The rows are encoded by the encoder that the version holds, hundreds of thousands
-    in a second, and answered through the signature `encoded`.
+    Use it to score many rows with nothing but the folder that a server gets: it needs neither the run that trained the
+    model nor the code that built it. The version's encoder encodes hundreds of thousands of rows in a second, and the
+    signature `encoded` answers them.
 
     Several threads may call `encode` and `answer` at once.
 
@@ -41,7 +41,7 @@ class ServedModel:
         export: A version's folder, such as `saved_models/clicks/3`, or the one above it for the newest version.
 
     Raises:
-        ValueError: There is no export, or one without an encoder, which earlier releases wrote.
+        ValueError: There is no export, or it has no encoder, as those of earlier releases.
         DamagedFileError: A file of the version is not what was written.
 
     Example:
@@ -128,7 +128,7 @@ class ServedModel:
     def check(self, columns: pa.RecordBatch) -> None:
         """Compares the answers to some rows with those that a server gives to the raw features.
 
-        A job calls it with its first rows: code that encodes otherwise than the exported graph would be noticed.
+        A job calls it with its first rows, to notice code that encodes differently from the exported graph.
 
         Raises:
             RuntimeError: They differ.

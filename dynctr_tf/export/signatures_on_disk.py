@@ -1,4 +1,4 @@
-"""Signatures of a SavedModel on disk: inputs called as columns are, which may be anything, and what may be left out."""
+"""Signatures of a SavedModel on disk: inputs with the names of columns, any text, and defaults for absent inputs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def rewrite_signatures(
 ) -> None:
     """Gives the inputs of signatures other names, and values for those that a request leaves out.
 
-    Use it after TensorFlow has written the model under names that it accepts as those of arguments. In a signature a
-    name is a key of a map, which may be any text: what TF Serving, `saved_model_cli` and other clients ask for. In
-    Python `tf.saved_model.load(path).signatures[...]` takes the new names too, unless two of them differ only in what
-    is neither a letter nor a digit; the old ones it takes always.
+    Use it after TensorFlow has written the model under names that it accepts for arguments. In a signature a name is
+    the key of a map, so it may be any text; TF Serving, `saved_model_cli` and other clients use these keys. In Python
+    `tf.saved_model.load(path).signatures[...]` always takes the old names. It takes the new names too, unless two of
+    them differ only in characters that are neither letters nor digits.
 
     A default is written twice: into the signature, where TF Serving reads it, and into the graph as a placeholder with
-    a default, which any session takes. Python functions of the loaded model do not know it.
+    a default, for sessions. Python functions of the loaded model do not know it.
 
     Args:
         path: The SavedModel's folder.
@@ -58,7 +58,7 @@ def rewrite_signatures(
         if defaults:
             _list_operations(graph.meta_info_def.stripped_op_list.op)
     write_bytes(file, saved.SerializeToString(deterministic=True))
-    # A hash of the file as it was; TensorFlow does without.
+    # It holds a hash of the file as it was; TensorFlow does not need it.
     (Path(path) / "fingerprint.pb").unlink(missing_ok=True)
 
 
@@ -71,7 +71,7 @@ def _give_default(graph: Any, placeholder: Any, value: Any) -> None:
 
 
 def _list_operations(listed: Any) -> None:
-    """Adds the operations of defaults to the list of those that the graph has."""
+    """Adds the operations of defaults to the list of the graph's operations."""
     with tf.Graph().as_default():
         default = tf.compat.v1.placeholder_with_default(tf.constant(0), None)
     known = {operation.name for operation in listed}
@@ -81,7 +81,7 @@ def _list_operations(listed: Any) -> None:
 
 
 def _function(objects: Any, signature: str) -> Any:
-    """The function of a signature as Python calls it: `root.signatures[signature]`."""
+    """The function of a signature in Python: `root.signatures[signature]`."""
     node = objects.nodes[0]
     for name in ("signatures", signature):
         node = objects.nodes[next(child.node_id for child in node.children if child.local_name == name)]

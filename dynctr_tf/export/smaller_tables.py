@@ -1,4 +1,4 @@
-"""Embedding tables as a served model holds them: without rows that are zero, in fewer bits."""
+"""Smaller embedding tables for a served model: without rows that are zero, in fewer bits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dynctr_tf.nearest import unknown_name_message
 
 TableType = Literal["float32", "bfloat16", "int8"]
 TABLE_TYPES: tuple[str, ...] = get_args(TableType)
-"""How the numbers of a table are held: as they were trained, in 16 bits of which 8 are the mantissa's, or in 8 bits
-with a scale for each row."""
+"""Types of the numbers of a table: as they were trained; in 16 bits, 8 of them for the mantissa; in 8 bits with a
+scale for each row."""
 
 _LARGEST_INT8 = 127
 _ROWS_AT_A_TIME = 1 << 16
@@ -25,9 +25,9 @@ class TableStorage:
     """How a served model holds its tables.
 
     Args:
-        without_zero_rows: Whether rows that are zero, such as those that G-FTRL gave up, are held as one; a look-up
-            goes through the place of a row then, which takes four bytes for each id. Done where that is smaller; no
-            answer changes. Default `True`.
+        without_zero_rows: Whether all rows that are zero, such as those that G-FTRL set to zero, are held as one row. A
+            look-up then first finds the place of a row, which takes four bytes for each id. It is done where the table
+            becomes smaller; no answer changes. Default `True`.
         numbers: One of `TABLE_TYPES`. Rows are float32 again once they are gathered. Default `"float32"`.
 
     Raises:
@@ -54,7 +54,7 @@ class SmallerTable(tf.Module):
 
     @classmethod
     def of(cls, table: Any, storage: TableStorage) -> SmallerTable | None:
-        """The table in fewer bytes; `None` where there is no such form.
+        """The table in fewer bytes; `None` where no form has fewer.
 
         Args:
             table: A variable `(rows, width)`.
@@ -90,7 +90,7 @@ class SmallerTable(tf.Module):
 
 
 def in_fewer_bits(rows: np.ndarray, numbers: str) -> tuple[Any, np.ndarray | None]:
-    """Rows in a type of numbers, and what each is to be multiplied by, `(rows, 1)`, where the type is int8.
+    """Rows in a type of numbers, and for int8 the factor of each row, `(rows, 1)`.
 
     Example:
 
@@ -118,7 +118,7 @@ def _bytes(part: Any) -> int:
 
 
 def gathered_tables(graph: tf.Graph, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables of a graph of which rows are gathered and nothing else, by the placeholders of their handles."""
+    """The variables of a graph whose only use is that their rows are gathered, by the placeholders of their handles."""
     found = {}
     for name, variable in variables.items():
         users = graph.get_operation_by_name(name).outputs[0].consumers()

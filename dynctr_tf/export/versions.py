@@ -1,4 +1,4 @@
-"""The versions of a served model: `<model>/<number>/`, each whole or not there, of which a server takes the highest."""
+"""The versions of a served model: `<model>/<number>/`, each whole or absent. A server takes the highest number."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ def version_folder(export: str | Path) -> Path:
 def new_version(directory: str | Path, fill: Callable[[Path, int], None], version: int | None = None) -> Path:
     """Makes a version's folder, which has its number when it is whole and on the disk.
 
-    What the folder holds may be read by every account, whatever the umask is, and so may the folders above it that
-    are made for it: a server runs under an account of its own. Folders that are there keep their rights, so a model is
-    private in a folder that is.
+    Every account may read the folder and its files, whatever the umask is, and the folders above it that are made for
+    it: a server runs under its own account. Existing folders keep their permissions, so a model in a private folder is
+    private.
 
     Args:
         directory: The served model's folder.
-        fill: Writes the content into the folder that it is given, for the version of the number that it is given; it
-            is called again where another process has taken the number meanwhile.
-        version: The number. Default `None`: one more than the largest there is.
+        fill: A function of a folder and a version's number that writes the content into the folder. It is called again
+            if another process has taken the number meanwhile.
+        version: The number. Default `None`: one more than the largest one.
 
     Returns:
         The folder.
@@ -94,7 +94,7 @@ def new_version(directory: str | Path, fill: Callable[[Path, int], None], versio
     while True:
         target = directory / str(next_version(directory) if version is None else version)
         try:
-            # Its name is no number until it is whole, so that a server which watches the folder lets it be.
+            # Its name becomes a number when it is whole: until then a server that watches the folder ignores it.
             with new_folder(target) as partial:
                 fill(partial, int(target.name))
                 write_checksums(partial)
@@ -109,9 +109,9 @@ def new_version(directory: str | Path, fill: Callable[[Path, int], None], versio
 
 
 def _give_rights(folder: Path) -> None:
-    """Gives a folder and all in it the rights of the umask, and every account those to read.
+    """Gives a folder and all in it the permissions of the umask, and every account the permission to read.
 
-    TensorFlow makes folders that the group may never write.
+    TensorFlow itself makes folders that the group may not write.
     """
     mode = stat.S_IMODE(folder.stat().st_mode)
     for place in (folder, *folder.rglob("*")):

@@ -8,14 +8,15 @@ from pathlib import Path
 import tensorflow as tf
 
 WARM_UP = Path("assets.extra") / "tf_serving_warmup_requests"
-"""Where TF Serving looks for them; a file elsewhere, or in another form, it ignores without a word."""
+"""Where TF Serving looks for them; it silently ignores a file elsewhere or in another format."""
 
 
 def write_warm_up(path: str | Path, name: str, requests: Mapping[str, list[Mapping[str, tf.Tensor]]]) -> None:
     """Writes the requests that TF Serving sends to a version when it has loaded it.
 
-    A record is a `PredictionLog` of a `PredictRequest`, in the wire format of protocol buffers, whose messages
-    TensorFlow does not bring: `tensorflow_serving/apis/prediction_log.proto`, `predict.proto` and `model.proto`.
+    A record is a `PredictionLog` of a `PredictRequest`, in the wire format of protocol buffers. TensorFlow does not
+    include these messages; they are defined in `tensorflow_serving/apis/prediction_log.proto`, `predict.proto` and
+    `model.proto`.
 
     Args:
         path: The folder of the version.
@@ -32,10 +33,10 @@ def write_warm_up(path: str | Path, name: str, requests: Mapping[str, list[Mappi
 
 
 def rename_warm_up(path: str | Path, name: str) -> None:
-    """Gives the requests of a version that was copied the name of the served model that it is copied to.
+    """Writes the name of another served model into the requests of a copied version.
 
     Args:
-        path: The folder of the version; one without such requests stays as it is.
+        path: The folder of the version; if it has no such requests, nothing happens.
         name: What the served model is called.
     """
     file = Path(path) / WARM_UP
@@ -48,7 +49,7 @@ def rename_warm_up(path: str | Path, name: str) -> None:
 
 
 def _renamed(record: bytes, name: str) -> bytes:
-    """A record of `write_warm_up` for a served model that is called otherwise."""
+    """A record of `write_warm_up` with another name of the served model."""
     request = _first_field(_first_field(record)[0])[0]
     model, inputs = _first_field(request)
     _, signature = _first_field(model)

@@ -99,7 +99,7 @@ def refuse_uri(path: str | Path, what: str = "files") -> None:
     if start and _URI_START.fullmatch(start[0]) and not Path(start[0]).exists():
         scheme = start[0].rstrip(":")
         raise ValueError(
-            f"{path}: {what} go to folders of this machine alone, and {scheme}: is none; only rows are read "
+            f"{path}: {what} go to folders of this machine alone, and {scheme}: is not one; only rows are read "
             "from a URI. Give a folder of this machine, or one that is mounted here, and copy it when the job is done."
         )
 
@@ -143,7 +143,7 @@ def _try_lock(descriptor: int) -> bool | None:
 def plain_path(folder: Path) -> Iterator[Path]:
     """Gives a path by which TensorFlow, which takes those of checkpoints and models for patterns, finds a folder.
 
-    It is the folder itself, or a link to it in the system's folder for temporary files where its path is no plain
+    It is the folder itself, or a link to it in the system's folder for temporary files where its path is not plain
     pattern.
 
     Args:

@@ -250,7 +250,7 @@ class Schema:
         true_probability: The column of the rows' true click probability, which synthetic data has.
             Default `None`.
         positive: What counts as a click, where the label is not 0 or 1: the text of a click (`"yes"`, `"1"` where
-            labels are -1 and 1; every other text is no click), or a comparison with a number (`">= 4"`, `"> 0"`,
+            labels are -1 and 1; every other text is not a click), or a comparison with a number (`">= 4"`, `"> 0"`,
             `"< 3"`, `"== 5"`). Default `None`: the label is 0 or 1.
         impressions: The column of the number of impressions, where a row stands for several; the label's column
             then holds how many of them were clicked. The row becomes the label clicks / impressions with the

@@ -23,7 +23,7 @@ from pipelines import errors_as_messages
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 MODULES = ("dynctr_tf.schema", "dynctr_tf.jobs.settings")
-"""The public modules that are no packages."""
+"""The public modules that are not packages."""
 
 _STYLE = "body {font-family: sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem} img {max-width: 100%}"
 

@@ -48,7 +48,7 @@ def read_variant(text: str) -> Variant:
     """Reads `model`, or `name=model option=value ...`, a model under a name and with options of its own.
 
     Raises:
-        ValueError: Another form, a name that is none of a file, or an unknown model or option.
+        ValueError: Another form, a name that a file cannot have, or an unknown model or option.
     """
     from dynctr_tf.models.catalogue import model_entry
 

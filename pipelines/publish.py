@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Publishes, refuses or goes back, and says so.
 
     Raises:
-        RuntimeError: The version is worse, or not shown to be no worse than by the margin.
+        RuntimeError: The version is worse, or not shown to be at most the margin worse.
     """
     from dynctr_tf.export import (
         ServedModel,

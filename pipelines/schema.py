@@ -117,7 +117,7 @@ def _names(given: str | None) -> list[str] | None:
     """Reads the names of columns.
 
     Raises:
-        ValueError: What starts as a JSON list is none of texts.
+        ValueError: A text that starts as a JSON list is not a list of texts.
     """
     if given is None:
         return None
@@ -126,7 +126,7 @@ def _names(given: str | None) -> list[str] | None:
     try:
         names = json.loads(given)
     except json.JSONDecodeError as error:
-        raise ValueError(f"--column-names is no JSON list: {error}. Got {given!r}.") from error
+        raise ValueError(f"--column-names is not a JSON list: {error}. Got {given!r}.") from error
     if not all(isinstance(name, str) for name in names):
         raise ValueError(f"--column-names must be a JSON list of texts, got {given!r}.")
     return list(names)

@@ -160,7 +160,7 @@ class SettingsParser(argparse.ArgumentParser):
                 )
 
     def _refuse_words(self, words: Sequence[str], namespace: argparse.Namespace) -> NoReturn:
-        """Ends the program for words that are no option, with what each of them was meant to be."""
+        """Ends the program for words that are not options, with what each of them was meant to be."""
         rest, found = list(words), []
         while rest:
             word = rest.pop(0)
@@ -227,7 +227,7 @@ class SettingsParser(argparse.ArgumentParser):
         if suffix == ".toml":
             return f"A settings file is given as --config {word}."
         if suffix == ".json":
-            return f"{word!r} is no option. A schema is given as --data.schema {word}."
+            return f"{word!r} is not an option. A schema is given as --data.schema {word}."
         if suffix in _FILE_SUFFIXES or path.is_file():
             schema = _schema_beside(word)
             drafted = schema or drafted_schema([word])
@@ -238,11 +238,11 @@ class SettingsParser(argparse.ArgumentParser):
             )
         if path.is_dir():
             return f"{word!r} is a folder; give a file or a folder of rows, as --data.path {word}."
-        return f"{word!r} is no option: every setting is given as --SECTION.SETTING VALUE; --help lists them."
+        return f"{word!r} is not an option: every setting is given as --SECTION.SETTING VALUE; --help lists them."
 
     def error(self, message: str) -> NoReturn:
         """Ends the program with exit status 2 and a message."""
-        # Bytes of the command line that are no text would fail in print.
+        # Bytes of the command line that are not text would fail in print.
         super().error(message.encode("utf-8", "backslashreplace").decode("utf-8"))
 
     def _infer_own_file(self, mapping: Mapping[str, Any], namespace: argparse.Namespace) -> None:

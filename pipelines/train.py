@@ -66,7 +66,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     strategy = training_strategy(settings)
     data = prepare(settings.data, task_of_cluster(settings))
     settings = complete_settings(settings, data)
-    if settings.training.strategy != "tpu":  # whose cores are no part of this machine
+    if settings.training.strategy != "tpu":  # whose cores are not part of this machine
         advice = mixed_precision_advice(bfloat16_unit(), settings.training.mixed_precision)
         print(advice, end="\n" if advice else "")
     check_evaluation(settings, data)

@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[bytes, list[str], str]] = {
     "quotes without a meaning": (text().replace("ü1,", '"ü1,', 1).encode(), [], "--quote none"),
     "two few names": (text(header=False).encode(), ["--column-names", "user,click"], "--delimiter"),
     "an unknown encoding": (text().encode(), ["--encoding", "latin-0"], "no encoding of text called 'latin-0'"),
-    "names that are no list": (text().encode(), ["--column-names", "[1"], "no JSON list"),
+    "names that are no list": (text().encode(), ["--column-names", "[1"], "not a JSON list"),
     "names that are no texts": (text().encode(), ["--column-names", "[1]"], "JSON list of texts"),
     "nothing": (b"", [], "the file is empty"),
     "a header alone": (b"user,click\n", [], "no usable row"),

@@ -1,4 +1,4 @@
-"""Ali-CCP (Alibaba click and conversion prediction): skeleton and common features as they are, domain field 301."""
+"""Ali-CCP (Alibaba click and conversion prediction) from its original files; field 301 is the domain."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _COMMON_ROWS = 2000
 
 
 def ali_ccp_schema(*, min_count: int = 1, max_length: int = 32, label: AliCcpLabel = "click") -> Schema:
-    """Describes the columns: `f` and a field's number, `value_` and it for the value of a combination.
+    """Describes the columns: `f` and a field's number; `value_` and the number for the value of a combination.
 
     Args:
         min_count: Values seen fewer times in the training rows share the unknown bucket. Default 1: keep all.
@@ -79,7 +79,7 @@ def ali_ccp_schema(*, min_count: int = 1, max_length: int = 32, label: AliCcpLab
 
 
 class _Parsed(NamedTuple):
-    """Feature lists taken apart: per row and field what it has; and the rows that cannot be read."""
+    """Parsed feature lists: the features of each row and field, and the rows that cannot be read."""
 
     columns: dict[str, pa.Array]
     counts: np.ndarray
@@ -90,7 +90,7 @@ class _Parsed(NamedTuple):
 def _parse(
     texts: pa.Array, single: Sequence[str], several: Sequence[str], valued: Sequence[str], limit: int
 ) -> _Parsed:
-    """Takes `field \\x02 id \\x03 value` lists, separated by `\\x01`, apart: whole columns at a time."""
+    """Parses lists of `field \\x02 id \\x03 value`, separated by `\\x01`, whole columns at a time."""
     rows = len(texts)
     lists = pc.split_pattern(pc.fill_null(texts, ""), _BETWEEN_FEATURES)
     flat, parents = lists.flatten(), pc.list_parent_indices(lists).to_numpy()
@@ -117,7 +117,7 @@ def _parse(
         owners = parents[mine]
         first = np.flatnonzero(np.diff(owners, prepend=-1))
         if field in several:
-            # A row's features stand side by side, and the first ones of each are kept.
+            # The features of a row are neighbours; of each field the first ones are kept.
             rank = np.arange(len(mine)) - np.repeat(first, np.diff(first, append=len(mine)))
             mine, owners = mine[rank < limit], owners[rank < limit]
             offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=rows))])
@@ -183,16 +183,16 @@ class _CommonFeatures:
 class AliCcpRows:
     """Reads the original files of Ali-CCP, plain or gzip-compressed, in columnar batches.
 
-    When to use: multi-scenario models on the data on which most of them are published. Its field 301 is the scenario;
-    the training file is split into train and validation, the test file is the test split.
+    When to use: multi-scenario models, most of which are published with results on this data. Its field 301 is the
+    scenario; the training file is split into train and validation, the test file is the test split.
 
-    A row of the skeleton names its common features by an index and has a list of features of its own. A field that
-    comes twice where one value is expected keeps its first. The values of the multi-valued fields (how often the
-    user did it) are not read; those of the combinations are.
+    A row of the skeleton names its common features by an index and has a list of further features. If a single-valued
+    field comes twice, its first value counts. The values of the multi-valued fields (how often the user did it) are not
+    read; those of the combinations are.
 
-    What is a bad row: too few or too many columns; a label other than 0 and 1, or a purchase without a click; a list
-    of features that cannot be taken apart, or is not as long as said; an index that the common features do not have,
-    or have twice; a combination's value that is no number.
+    What is a bad row: too few or too many columns; a label other than 0 and 1, or a purchase without a click; a list of
+    features that cannot be parsed, or has another length than the row says; an index that the common features do not
+    have, or have twice; a combination's value that is not a number.
 
     Args:
         path: The directory with `sample_skeleton_train.csv`, `common_features_train.csv`, `sample_skeleton_test.csv`
@@ -208,11 +208,11 @@ class AliCcpRows:
         ValueError: A file that is not in the directory, a share out of range, an unknown label, or on reading a bad
             row (`BadRowError`, with its `line` and `column`).
 
-    Cost: the common features of one file are in memory while it is read, about 1 kB for each with 32 values per
-    field, and are read again at each pass.
+    Cost: the common features of a file are in memory while it is read, about 1 kB for each user with 32 values per
+        field, and are read again at each pass.
 
-    Reference: Ma et al., "Entire space multi-task model", SIGIR 2018, whose data it is (42.3 and 43 million rows);
-        field 301 as domain after the Scenario-Wise-Rec benchmark. The share of validation is ours.
+    Reference: the data of Ma et al., "Entire space multi-task model", SIGIR 2018 (42.3 and 43 million rows). The
+        Scenario-Wise-Rec benchmark takes field 301 as the domain. The share of validation is ours.
     """
 
     def __init__(
@@ -267,7 +267,7 @@ class AliCcpRows:
 
     @property
     def num_rows(self) -> int | None:
-        """How many usable rows there are, known after a reading."""
+        """How many usable rows there are; `None` before the first reading."""
         return self._num_rows
 
     @property

@@ -22,7 +22,7 @@ from dynctr_tf.datasets.tfds_examples import examples
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 SPLIT_NAMES: tuple[str, ...] = ("train", "validation", "test")
-"""Of each user the last review tests, the one before it validates, the others train."""
+"""The last review of each user is in the test split, the one before it in validation, the others in train."""
 
 NO_CATEGORY = "(none)"
 """The category of an item that has none: a history needs a value in each of its places."""
@@ -69,7 +69,7 @@ def amazon_reviews_schema(*, history_length: int = 50, user_ids: bool = False, m
 
 
 def _mapping(text: bytes) -> dict[str, Any] | None:
-    """Reads a line: JSON, or the Python literal that the files of 2014 have in its place."""
+    """Reads a line: JSON, or a Python literal, as in the files of 2014."""
     for parse in (json.loads, ast.literal_eval):
         try:
             found = parse(text.decode())
@@ -87,7 +87,7 @@ def _reviews(path: Path, bad_rows: BadRows) -> tuple[list[str], list[str], np.nd
     for line, text in text_lines(path):
         review = _mapping(text)
         if review is None:
-            bad_rows.add(path, line, None, "the row is no JSON object", f"expected a JSON object, got {text[:60]!r}")
+            bad_rows.add(path, line, None, "the row is not a JSON object", f"expected a JSON object, got {text[:60]!r}")
             continue
         for name, kind in (("reviewerID", str), ("asin", str), ("unixReviewTime", int)):
             value = review.get(name)
@@ -144,7 +144,7 @@ def _categories(path: Path, items: list[str], bad_rows: BadRows) -> list[str]:
             entry = _mapping(text)
             if entry is None or not isinstance(entry.get("asin"), str):
                 detail = f"expected an object with the text 'asin', got {text[:60]!r}"
-                bad_rows.add(path, line, "asin", "the metadata is no object with asin", detail)
+                bad_rows.add(path, line, "asin", "the metadata is not an object with asin", detail)
                 continue
             values = entry.get("categories", entry.get("category"))
             while isinstance(values, list) and values:
@@ -177,13 +177,13 @@ def amazon_reviews_rows(
     Args:
         path: The reviews of one domain, plain or gzip-compressed: one JSON object a line with `reviewerID`, `asin` and
             `unixReviewTime` (`reviews_Electronics_5.json`); or one user a line with the items in the order of time,
-            separated by blanks (`Beauty.txt`, as the S3-Rec authors prepare it). Told apart by the first character.
-            Reviews of one user and time, which has days, are in the file's order.
+            separated by blanks (`Beauty.txt`, as the S3-Rec authors prepare it). The first character decides.
+            Times are days; reviews of one user and day stay in the file's order.
         metadata: The items' categories: `meta_Electronics.json`, an item a line, whose last category counts; or
             `Beauty_item2attributes.json`, item to attributes, whose first attribute counts. Items that are not in it
-            have the category `"(none)"`. Default `None`: the file of such a name beside the reviews.
+            have the category `"(none)"`. Default `None`: the file with this name beside the reviews.
         num_negatives: Negative rows for each positive one. Default 1.
-        negatives_by: `"uniform"`, every item alike; or `"frequency"`, as often as it was reviewed.
+        negatives_by: `"uniform"`, each item equally often; or `"frequency"`, each as often as it was reviewed.
             Default `"uniform"`.
         history_length: The newest items of a history that are kept. Default 50.
         max_targets: How many of each user's newest reviews are targets, where long sequences would make too many
@@ -194,14 +194,14 @@ def amazon_reviews_rows(
         on_bad_row: `"error"`, or `"skip"` to leave bad rows out and count them. Default `"error"`.
 
     Raises:
-        ValueError: An unknown argument value; no such file; metadata that is not what it should be.
-        BadRowError: A line that is no JSON object, lacks a key or has a wrong value, or a user without an item.
+        ValueError: An unknown argument value; no such file; metadata of another form.
+        BadRowError: A line that is not a JSON object, lacks a key or has a wrong value, or a user without an item.
 
     Cost: ten microseconds per review, and twenty for JSON; all reviews are kept in memory, about 100 bytes each.
 
     Reference: papers.md 6.13 and 1.8: Amazon Electronics with 192 403 users, 63 001 items and 801 categories, as Zhou
-    et al., Deep Interest Network for Click-Through Rate Prediction, arXiv 1706.06978, prepare it, who train on all
-    reviews but the last. That the one before it validates is ours.
+    et al., Deep Interest Network for Click-Through Rate Prediction, arXiv 1706.06978, prepare it. They train on all
+    reviews but the last; that the one before the last validates is ours.
     """
     if max_targets is not None and (isinstance(max_targets, bool) or max_targets < 3):
         raise ValueError(f"max_targets must be at least 3, one for each split, or None for all; got {max_targets!r}.")
@@ -232,7 +232,7 @@ def amazon_reviews_rows(
     behind = starts + counts[user] - 1 - places
     targets = np.flatnonzero((places > starts) & (behind < (len(user) if max_targets is None else max_targets)))
     if not len(targets):
-        raise ValueError(f"{path}: no user has two reviews, so that there is no history.")
+        raise ValueError(f"{path}: no user has two reviews, so there is no history.")
     negatives = sample_negatives(
         user, item, len(items), num_negatives=num_negatives, by=negatives_by, seed=seed
     )  # (reviews, num_negatives)
@@ -262,7 +262,7 @@ class AmazonReviewsConfig(tfds.core.BuilderConfig):
 
     Args:
         name: The configuration's name.
-        domain: The domain as the files' names have it, such as `"Sports_and_Outdoors"`.
+        domain: The domain as in the files' names, such as `"Sports_and_Outdoors"`.
         arguments: Arguments of `amazon_reviews_rows` that differ from their defaults. Default none.
         **kwargs: Of `tfds.core.BuilderConfig`.
     """

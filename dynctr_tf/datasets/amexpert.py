@@ -81,7 +81,7 @@ def amexpert_schema(*, layout: AmExpertLayout = "original", min_count: int = 1) 
 
 
 def _layout(path: Path) -> AmExpertLayout:
-    """Tells the edition by the header."""
+    """Recognises the edition by the header."""
     header = next(text_lines(path), (1, b""))[1].decode("utf-8", "replace").removeprefix("\ufeff").split(",")
     for layout in get_args(AmExpertLayout):
         if _TIME[layout] in header and _LABEL[layout] in header:
@@ -113,7 +113,7 @@ def amexpert_rows(
     features.
 
     Args:
-        path: The file with its header; which edition it is, the header tells. Default `None`: the sample that
+        path: The file with its header, by which the edition is recognised. Default `None`: the sample that
             `dynctr_tf.datasets.real_rows` finds as `amexpert_adclick/day0706_natural_77k.csv.gz`.
         split_by: `"random"`, `"order"`, or by a column as in `TabularFile`. Default `"random"`.
         seed: Of the random split. Default 0.
@@ -127,8 +127,8 @@ def amexpert_rows(
 
     Cost: 200 000 rows/s on one core, from gzip.
 
-    Reference: American Express AmExpert 2018 on Analytics Vidhya, 463 291 training rows of July 2017. That the page
-        is a scenario is our reading.
+    Reference: American Express AmExpert 2018 on Analytics Vidhya, 463 291 training rows of July 2017. The page as
+        scenario is our choice.
     """
     file = real_rows("amexpert_adclick", "day0706_natural_77k.csv.gz") if path is None else Path(path)
     layout = _layout(file)

@@ -1,4 +1,4 @@
-"""Avazu click-through rate prediction (Kaggle, 2014): `train.csv` as it is, its two kinds of inventory as scenarios."""
+"""Avazu click-through rate prediction (Kaggle, 2014) from `train.csv`; its two kinds of inventory are scenarios."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CATEGORICAL: tuple[str, ...] = (
     "device_conn_type",
     *(f"C{number}" for number in range(14, 22)),
 )
-"""The features that the file has as columns; all categorical."""
+"""The features that are columns of the file; all are categorical."""
 
 NO_APP = "ecad2386"
 """The `app_id` of an impression on a web site: the value that stands for no app."""
@@ -56,15 +56,15 @@ _USER = frozenset({"device_id", "device_ip", "device_model", "device_type", "dev
 def avazu_schema(
     *, min_count: int = 20, scenario: AvazuScenario = "inventory", times: AvazuTimes = "hour_and_weekday"
 ) -> Schema:
-    """Describes the columns: the 21 of the file, `hour_of_day` and `weekday` made of its `hour`, and the scenario.
+    """Describes the columns: the 21 of the file; `hour_of_day` and `weekday`, made of `hour`; and the scenario.
 
     Args:
         min_count: Values seen fewer times in the training rows share the unknown bucket. Default 20, as in the
             DynInt paper; use fewer on a sample of the file.
         scenario: `"inventory"` adds the feature `inventory`, `site` or `app`; `"banner_pos"` gives that column
             the role; `"none"` leaves the data without a scenario. Default `"inventory"`.
-        times: `"hour_and_weekday"`; `"hour"`; or `"none"`, which leaves the 21 features of the DynInt paper where there
-            is no scenario either. Default `"hour_and_weekday"`.
+        times: `"hour_and_weekday"`; `"hour"`; or `"none"`. With `"none"` here and for the scenario, the features are
+            the 21 of the DynInt paper. Default `"hour_and_weekday"`.
 
     Raises:
         ValueError: An unknown scenario or value of times.
@@ -96,7 +96,7 @@ def derive_avazu_columns(cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa
     months = pc.binary_join_element_wise("20", parts[0], "").to_numpy(zero_copy_only=False).astype("U4")
     month = (months.astype("datetime64[Y]").astype("datetime64[M]")) + (_whole(parts[1]) - 1)
     days = month.astype("datetime64[D]") + (_whole(parts[2]) - 1)
-    # The 31st of a month that has 30 days would be in the next one.
+    # NumPy would move the 31st of a month of 30 days into the next month.
     problems += bad_values("hour", f"hour is not {expected}", expected, days.astype("datetime64[M]") != month, hours)
     return {
         "hour_of_day": parts[3],
@@ -123,11 +123,11 @@ def avazu_rows(
 ) -> DerivedTabularFile:
     """Reads the original `train.csv`, plain or gzip-compressed, in columnar batches.
 
-    When to use: training on the Kaggle file; of two scenarios. The TFDS builder `avazu` gives the same rows in the
-    same splits, many times slower.
+    When to use: training on the Kaggle file, which has two scenarios. The TFDS builder `avazu` gives the same rows in
+    the same splits, many times slower.
 
     The scenario `inventory` is `site` where `app_id` is `ecad2386`, the value that stands for no app, and `app`
-    elsewhere. The day is not among the features, for a day of the past never comes again; hour and weekday are.
+    elsewhere. The day is not a feature, because a past day never comes again; hour and weekday are.
 
     Args:
         path: The file: header, comma-separated, in the order of the hours. Default `None`: the sample that
@@ -139,7 +139,7 @@ def avazu_rows(
         seed: Of the random split. Default 0.
         min_count: As in `avazu_schema`. Default 20.
         shares: Share of each split. Default: 70 % train, 10 % validation, 20 % test.
-        on_bad_row: `"error"` or `"skip"`, see `TabularFile`; an hour that is no time is a bad row too.
+        on_bad_row: `"error"` or `"skip"`, see `TabularFile`; an hour that is not a time is a bad row too.
             Default `"error"`.
 
     Raises:
@@ -148,7 +148,7 @@ def avazu_rows(
     Cost: 160 000 rows/s on one core, from gzip.
 
     Reference: the data of the DynInt and DPN papers' experiments. DynInt counts 21 features, those of the file (`times`
-        and `scenario` `"none"`), DPN 22. Which scenarios there are is our reading; the papers train on all rows as one.
+        and `scenario` `"none"`), DPN 22. The scenarios are our choice; the papers have none.
     """
     return DerivedTabularFile(
         real_rows("avazu", "train.gz") if path is None else path,

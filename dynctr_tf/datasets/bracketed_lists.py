@@ -1,4 +1,4 @@
-"""Lists that went through a CSV file: `["news", "food"]`, `['a', 'b']`, `[1, 2]`, `[]`."""
+"""Lists that were written into a CSV file: `["news", "food"]`, `['a', 'b']`, `[1, 2]`, `[]`."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def _unescaped(text: str) -> str:
         if number is None:
             return _ESCAPED.get(match[4], match[4])
         if int(number, 16) > 0x10FFFF:
-            raise ValueError(f"{match[0]} is no letter")
+            raise ValueError(f"{match[0]} is not a letter")
         return chr(int(number, 16))
 
-    # JSON writes a letter beyond the first plane as two halves.
+    # JSON writes a character beyond U+FFFF as two halves.
     return _ESCAPE.sub(letter, text).encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def parse_list(text: str) -> list[str]:
     """Returns the values of a list as JSON, Python or NumPy writes it, each as text; missing ones are left out.
 
-    Nothing is executed: the text is cut into its values by a regular expression.
+    Nothing is executed: a regular expression splits the text into its values.
 
     Raises:
-        ValueError: The text is no such list.
+        ValueError: The text is not such a list.
 
     Example:
 
@@ -72,7 +72,8 @@ def parse_lists(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
         texts: Strings; null is null.
 
     Returns:
-        `list<string>`, null where there is none or it cannot be read; bool `(rows,)`, the latter rows.
+        `list<string>`, null where there is no list or it cannot be read; and bool `(rows,)`, the rows that cannot be
+        read.
 
     Cost: each distinct text is read once, at about 2 microseconds for each of its values.
 

@@ -1,4 +1,4 @@
-"""A row source whose rows are known as numbers in memory and become columns some at a time."""
+"""A row source that keeps rows as numbers in memory and makes columns of some rows at a time."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _ROWS_PER_BATCH = 16_384
 class ColumnRows:
     """Rows that a function makes from their positions.
 
-    When to use: data sets whose rows are put together from several files, or drawn, and not read line by line.
+    When to use: data sets whose rows are joined from several files, or drawn, and are not lines of one file.
 
     Args:
         schema: What the columns mean.
         split_names: The splits, `"train"` first.
         splits: int8 `(rows,)`, the index of each row's split.
-        columns: From int64 row numbers to a dict of arrays, one per name in `schema.columns`.
+        columns: A function from int64 row numbers to a dict of arrays, one per name in `schema.columns`.
         skipped: How many rows of the files were left out, by reason. Default none.
-        files: The files that the rows were put together from. Default none.
+        files: The files that the rows were joined from. Default none.
 
     Raises:
         ValueError: No row at all.
@@ -81,7 +81,7 @@ class ColumnRows:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that the rows were put together from."""
+        """The files that the rows were joined from."""
         return self._files
 
     def batches(self) -> Iterator[RowBatch]:
@@ -103,7 +103,7 @@ def history_column(values: np.ndarray, texts: pa.Array, starts: np.ndarray, stop
     """Makes a sequence column: for each row the last `length` of the values from `starts` to before `stops`.
 
     Args:
-        values: int64, the numbers of the texts, those of one history side by side in time order.
+        values: int64, the numbers of the texts; those of one history are neighbours in time order.
         texts: The texts.
         starts: int64 `(rows,)`, where each row's history starts.
         stops: int64 `(rows,)`, the place after its last value.

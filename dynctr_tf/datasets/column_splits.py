@@ -1,4 +1,4 @@
-"""Splits that a column decides: by points in time, so that later rows are judged, or by user."""
+"""Splits by the values of a column: by time, so that the test rows are the latest, or by user."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TimeReader:
 
     When to use: to put rows in the order of a column. A column holds either numbers (seconds or milliseconds since
     1970, `YYYYMMDDHH`, `YYMMDDHH`, a day's number) or dates with the year first, with a time of day or without; a
-    time without a zone is taken as UTC. The first value of a column tells which.
+    time without a zone is taken as UTC. The first value of a column decides the form.
 
     Args:
         column: The column's name, for messages.
@@ -48,7 +48,7 @@ class TimeReader:
 
     @property
     def reads_numbers(self) -> bool:
-        """Whether the times are numbers as they stand in the column, and not microseconds since 1970."""
+        """Whether the times are the numbers of the column, and not microseconds since 1970."""
         return bool(self._as_numbers)
 
     def read(self, values: pa.Array, missing: pa.Array | None = None) -> tuple[np.ndarray, list[Problem]]:
@@ -92,7 +92,7 @@ class TimeReader:
         expected = others[self._as_numbers]
         return [
             *bad_values(name, f"{name} is missing", expected, bad & null, values),
-            *bad_values(name, f"{name} is no point in time", expected, bad & ~null, values),
+            *bad_values(name, f"{name} is not a point in time", expected, bad & ~null, values),
         ]
 
     @staticmethod
@@ -103,14 +103,14 @@ class TimeReader:
         return np.where(np.isfinite(found), found, np.nan)
 
     def spelt(self, time: float) -> str:
-        """Returns a time as a person reads it."""
+        """Returns a time in a form for people."""
         if self._as_numbers:
             return f"{time:.0f}" if float(time).is_integer() else repr(float(time))
         return str(np.datetime64(int(time), "us")).replace("T", " ").removesuffix(".000000").removesuffix(" 00:00:00")
 
 
 def _points(text: pa.Array) -> np.ndarray:
-    """Microseconds since 1970 of dates as text; NaN where a text is none."""
+    """Microseconds since 1970 of dates as text; NaN where a text is not a date."""
     parts = pc.extract_regex(text, _POINT)
     present = parts.is_valid().to_numpy(zero_copy_only=False)
 
@@ -127,9 +127,9 @@ def _points(text: pa.Array) -> np.ndarray:
     usable = present & (month >= 1) & (month <= 12) & (day >= 1) & (hour <= 23) & (minute <= 59) & (second <= 60)
     months = (np.where(usable, year, 1970) - 1970) * 12 + np.where(usable, month, 1) - 1
     dates = months.astype("datetime64[M]").astype("datetime64[D]") + np.where(usable, day - 1, 0)
-    # The 31st of a month that has 30 days would be in the next one.
+    # NumPy would move the 31st of a month of 30 days into the next month.
     usable &= dates.astype("datetime64[M]").astype(np.int64) == months
-    # 2024-01-31-05, an hour in names of folders, is read as that hour: five hours west of UTC the day begins then.
+    # 2024-01-31-05, an hour in names of folders, is parsed as the day at UTC-5, which is that hour in UTC.
     ahead = part("ahead") * 60 + part("further")
     usable &= ahead < 24 * 60
     behind = pc.equal(pc.struct_field(parts, "sign"), "-").fill_null(False).to_numpy(zero_copy_only=False)
@@ -141,8 +141,8 @@ def _points(text: pa.Array) -> np.ndarray:
 class TimeCounts:
     """How many rows there are at each time, in memory that does not depend on how many times there are.
 
-    Up to a million distinct times are counted exactly. Where there are more, neighbours are counted together, so that a
-    cut is off by at most a few rows in 100,000; it still falls between two times.
+    Up to a million distinct times are counted exactly. If there are more, neighbours are counted together. A split then
+    begins at most a few rows in 100,000 too early or too late, still between two times.
     """
 
     def __init__(self) -> None:
@@ -165,14 +165,14 @@ class TimeCounts:
         self._counts = np.add.reduceat(counts, starts) if starts.size else counts
         if self._times.size > 8 * _BUCKETS:
             bucket = (np.cumsum(self._counts) - self._counts) * _BUCKETS // self.total
-            # One that is full stays as it is: merged again and again, its rows would move to ever earlier times.
+            # A full count stays as it is: merged repeatedly, its rows would move to ever earlier times.
             full = self._counts * 2 * _BUCKETS > self.total
             begins = (bucket[1:] != bucket[:-1]) | full[1:] | full[:-1]
             starts = np.flatnonzero(np.append(True, begins))
             self._times, self._counts = self._times[starts], np.add.reduceat(self._counts, starts)
 
     def begins(self, shares: Mapping[str, float], column: str) -> np.ndarray:
-        """Returns the times at which all splits but the first begin, as near to the shares as whole times allow.
+        """Returns the times at which all splits but the first begin; rows of one time stay in one split.
 
         Raises:
             ValueError: Fewer distinct times than splits.
@@ -193,16 +193,16 @@ class TimeCounts:
 
 
 class ColumnSplit(Protocol):
-    """What puts rows into splits by the values of a column."""
+    """A rule that assigns rows to splits by the values of a column."""
 
     def assign(self, values: pa.Array, rows: np.ndarray, missing: pa.Array | None) -> tuple[np.ndarray, list[Problem]]:
-        """Returns for each row the index of its split, int8, and the rows that belong to none."""
+        """Returns for each row the index of its split, int8, and the rows without a split."""
 
 
 class TimeSplit:
-    """Puts rows into splits by time: the earliest train, the latest test; rows of one time stay together.
+    """Assigns rows to splits by time: the earliest rows train, the latest test; rows of one time stay together.
 
-    When to use: a model will answer tomorrow's requests, so judge it on rows that come after those it is trained on.
+    When to use: a model will answer tomorrow's requests, so judge it on rows later than its training rows.
 
     Args:
         reader: Reads the column.
@@ -226,10 +226,10 @@ class TimeSplit:
 
 
 class UserSplit:
-    """Puts all rows of a user into one split, at random, from the seed and the user's text alone.
+    """Assigns all rows of a user to one split, at random, from the seed and the user's text alone.
 
-    When to use: the model will meet users that it has never seen. Shares are those of users; where a few users have
-    most of the rows, those of rows differ. Rows without a user are put into splits one by one.
+    When to use: the model will meet users that it has never seen. The shares are shares of the users; where a few users
+    have most of the rows, the shares of the rows differ. Rows without a user are assigned one by one.
 
     Args:
         column: The column's name, for messages.
@@ -250,7 +250,7 @@ class UserSplit:
         self._seed = seed
 
     def assign(self, values: pa.Array, rows: np.ndarray, missing: pa.Array | None) -> tuple[np.ndarray, list[Problem]]:
-        """Returns for each row the index of its split, int8, and the rows whose user is no text."""
+        """Returns for each row the index of its split, int8, and the rows whose user is not text."""
         users, problems = self.users(values, missing)
         encoded = users.dictionary_encode()
         drawn = np.append(text_hashes(encoded.dictionary, self._seed) * 2.0**-64, 0.0)
@@ -282,11 +282,11 @@ def text_hashes(texts: pa.Array, seed: int = 0) -> np.ndarray:
 
 
 def given_begins(rule: SplitRule, reader: TimeReader, names: Sequence[str]) -> np.ndarray:
-    """Reads the times at which splits begin, as the user gave them.
+    """Reads the times at which splits begin, from the user's texts.
 
     Raises:
-        ValueError: Another number of times than there are splits after the first, a text that is no time or of another
-            form than the column's, or times that do not ascend.
+        ValueError: Another number of times than there are splits after the first, a text that is not a time in the
+            column's form, or times that do not ascend.
     """
     later = names[1:]
     if len(rule.begins) != len(later):
@@ -297,7 +297,7 @@ def given_begins(rule: SplitRule, reader: TimeReader, names: Sequence[str]) -> n
     times, problems = reader.read(pa.array(list(rule.begins)))
     if problems:
         raise ValueError(
-            f"split_by: {problems[0].given!r} is no time like those of column {rule.column!r}; expected "
+            f"split_by: {problems[0].given!r} is not a time like those of column {rule.column!r}; expected "
             f"{problems[0].expected}."
         )
     if (np.diff(times) <= 0).any():

@@ -1,4 +1,4 @@
-"""Criteo display advertising challenge (Kaggle, 2014): `train.txt` as it is."""
+"""Criteo display advertising challenge (Kaggle, 2014) from `train.txt`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SPLIT_BY: dict[str, str] = {"random": "random", "time": "order"}
 def criteo_schema(*, min_count: int = 20, binning: Binning = "log_squared", num_bins: int = 64) -> Schema:
     """Describes the columns of the file: `I1` ... `I13` numeric, `C1` ... `C26` categorical, all context.
 
-    What the features stand for was never published, so that none is a user's or an item's.
+    The meaning of the features was never published, so none has the role user or item.
 
     Args:
         min_count: Categorical values seen fewer times in the training rows share the unknown bucket.

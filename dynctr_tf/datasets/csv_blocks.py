@@ -1,8 +1,8 @@
-"""Cutting delimited text into blocks of whole rows, and finding any row's line again.
+"""Cuts delimited text into blocks of whole rows, and finds the line of any row.
 
-pyarrow parses a block at full speed, but says neither on which line a bad row stands (with blank lines and
-line breaks inside quotes) nor that a quote was never closed. So the text is cut here, where both are known,
-and a block in which something is wrong is read a second time, row by row.
+pyarrow parses a block at full speed. But it does not say on which line a bad row is (blank lines and line breaks inside
+quotes count), nor that a quote was never closed. So the text is cut here, where both are known, and a block with an
+error is read a second time, row by row.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.text_streams import TextStream
 
 DELIMITERS: tuple[str, ...] = (",", "\t", ";", "|", "\x01", "^", "~", ":", " ")
-"""What is tried as a delimiter, the usual ones first."""
+"""The characters that are tried as a delimiter, the usual ones first."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LONGEST_ROW = 64 << 20
@@ -59,15 +59,15 @@ def _num_lines(data: bytes) -> int:
 
 
 class Dialect:
-    """How rows and values are told apart in a text, as pyarrow does it.
+    """How rows and values are separated in a text, as pyarrow does it.
 
     A quote has a meaning only at the start of a value; inside a quoted value it is doubled. `\\n`, `\\r\\n`
-    and `\\r` end a row. A blank line is no row.
+    and `\\r` end a row. A blank line is not a row.
 
     Args:
         delimiter: What separates values, one ASCII character.
-        quote: What encloses a value that has delimiters or line ends in it, one ASCII character; `None`
-            where it has no meaning.
+        quote: What encloses a value that has delimiters or line ends in it, one ASCII character; `None` where no
+            character does.
 
     Raises:
         ValueError: Not one ASCII character, or both the same.
@@ -89,7 +89,7 @@ class Dialect:
         value = rb"[^" + d + rb"\r\n]*"
         if self._quote is not None:
             q = re.escape(self._quote)
-            # An opened quote that is never closed takes all that follows, as it does in pyarrow.
+            # A quote that is never closed encloses all that follows, as in pyarrow.
             quoted = q + rb"[^" + q + rb"]*(?:" + q + q + rb"[^" + q + rb"]*)*(?:" + q + rb"|\Z)"
             value = rb"(?:" + quoted + rb")?" + value
         self._value = re.compile(value)
@@ -141,7 +141,7 @@ class Dialect:
         return match.end() if match is not None else start
 
     def values(self, record: bytes) -> list[str]:
-        """Returns the values of one row, the quotes taken away.
+        """Returns the values of one row, without the quotes.
 
         Raises:
             UnicodeDecodeError: They are not UTF-8.
@@ -164,7 +164,7 @@ class Dialect:
         if not np.isin(text[closing[closing < len(text) - 1] + 1], before).all():
             return None
         ends = np.flatnonzero(text == 10)
-        # A line end belongs to a value where an odd number of quotes stand before it.
+        # A line end is inside a value if the number of quotes before it is odd.
         return ends[np.searchsorted(quotes, ends) % 2 == 0]
 
     def end_of_last_row(self, data: bytes) -> int:
@@ -209,7 +209,7 @@ class Dialect:
             end = self._end_of_value(text, start)
             value = text[start:end]
             if value.startswith(self._quote):
-                # Every quote inside is doubled, and the closing one stands alone.
+                # Every quote inside is doubled, and the closing one is single.
                 body = value[1:].replace(self._quote * 2, b"")
                 if self._quote not in body:
                     return last.line
@@ -219,18 +219,18 @@ class Dialect:
 
 
 def opened(path: Path | RowFile, encoding: str | None = None) -> TextStream:
-    """Opens a file of text as UTF-8, decompressed by what its content is; see `TextStream`."""
+    """Opens a file of text as UTF-8 and decompresses it as its content requires; see `TextStream`."""
     return TextStream(path, encoding)
 
 
 def recognised_delimiter(start: bytes, quote: str | None, wanted: Collection[str] = (), first: str = ",") -> str:
-    """Tells from the first row of a text what separates its values.
+    """Finds in the first row of a text what separates its values.
 
     Args:
         start: The start of the text, UTF-8.
         quote: As in `Dialect`.
-        wanted: Names of columns, of which the right delimiter finds the most in the first row. Default `()`: the one
-            that gives the most values.
+        wanted: Names of columns. The delimiter that finds most of them in the first row is chosen. Default `()`: the
+            one that gives the most values.
         first: The delimiter that is taken where others do no better. Default `","`.
 
     Example:
@@ -249,7 +249,7 @@ def recognised_delimiter(start: bytes, quote: str | None, wanted: Collection[str
         text = start[record.start : record.end].decode(errors="replace")
         names = [name.strip() for name in dialect.values(text.encode())]
         found = len(set(wanted).intersection(names))
-        # A blank stands inside of names too, so it must find more of those that are wanted.
+        # Names may contain blanks too, so a blank has to find more of the wanted names.
         score = (found, len(names) if delimiter != " " else 0)
         if score > most:
             best, most = delimiter, score
@@ -261,7 +261,7 @@ def blocks(path: Path | RowFile, dialect: Dialect, block_bytes: int, encoding: s
 
     Args:
         path: Text, plain or compressed, with a byte order mark or without.
-        dialect: How rows are told apart.
+        dialect: How rows and values are separated.
         block_bytes: About how large a block is.
         encoding: The encoding of the text, as in `TextStream`. Default `None`.
 
@@ -274,12 +274,12 @@ def blocks(path: Path | RowFile, dialect: Dialect, block_bytes: int, encoding: s
         first = True
         while True:
             try:
-                # Growing with what has no row end yet, so that a long row is not looked through again and again.
+                # The size grows with text without a row end, so that a long row is not searched again and again.
                 read = stream.read(max(block_bytes, len(rest)))
             except OSError as error:
                 raise ValueError(
-                    f"{path}: cannot be read on after line {line + _num_lines(rest)}: {error}. "
-                    "The file is cut off or damaged; fetch it again."
+                    f"{path}: cannot be read after line {line + _num_lines(rest)}: {error}. "
+                    "The file is truncated or damaged; fetch it again."
                 ) from error
             if first:
                 read, first = read.removeprefix(_BYTE_ORDER_MARK), False
@@ -296,7 +296,7 @@ def blocks(path: Path | RowFile, dialect: Dialect, block_bytes: int, encoding: s
                 if unclosed is not None:
                     raise ValueError(
                         f"{path}, line {unclosed}: a quote {dialect.quote!r} is opened in this row and never "
-                        "closed, so that the rest of the file would be one value. Close it, or give quote=None where "
+                        "closed, so the rest of the file would be one value. Close it, or give quote=None where "
                         "quotes have no meaning."
                     )
             if end:

@@ -21,7 +21,7 @@ def days_of(values: pa.Array, column: str) -> list[str]:
         column: The column's name, for messages.
 
     Raises:
-        ValueError: A value that is no point in time, or numbers that tell no day.
+        ValueError: A value that is not a point in time, or numbers that cannot be read as days.
 
     Example:
 
@@ -35,7 +35,7 @@ def days_of(values: pa.Array, column: str) -> list[str]:
     times, problems = reader.read(values, missing)
     for problem in problems:
         if problem.reason != f"{column} is missing":
-            raise ValueError(f"The column {column!r} holds {problem.given!r}, which is no point in time; {_ADVICE}.")
+            raise ValueError(f"The column {column!r} holds {problem.given!r}, which is not a point in time; {_ADVICE}.")
     present = ~np.isnan(times)
     days = np.full(len(times), np.datetime64("NaT"), "datetime64[D]")
     if present.any():
@@ -58,12 +58,12 @@ def _days(times: np.ndarray, column: str, *, numbers: bool) -> np.ndarray:
         if times.min() >= _SECONDS[0] * unit and times.max() < _SECONDS[1] * unit:
             return np.floor(times / (86_400.0 * unit)).astype("datetime64[D]")
     raise ValueError(
-        f"The column {column!r} holds numbers from {times.min():g} to {times.max():g}, which tell no day; {_ADVICE}."
+        f"The column {column!r} holds numbers from {times.min():g} to {times.max():g}, which are not days; {_ADVICE}."
     )
 
 
 def _calendar(numbers: np.ndarray) -> np.ndarray | None:
-    """The days of numbers YYYYMMDD; `None` where one of them is no day."""
+    """The days of numbers YYYYMMDD; `None` where one of them is not a day."""
     whole = numbers.astype(np.int64)
     year, month, day = whole // 10_000, whole // 100 % 100, whole % 100
     if year.min() < _YEARS[0] or year.max() >= _YEARS[1] or month.min() < 1 or month.max() > 12 or day.min() < 1:

@@ -1,4 +1,4 @@
-"""Delimited files whose cells are not yet the features: times to be taken apart, scenarios to be told."""
+"""Delimited files whose features are made of cells, such as the hour of a time, or a scenario."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.schema import Schema
 
 Derive = Callable[[Mapping[str, pa.Array]], tuple[Mapping[str, pa.Array], list[Problem]]]
-"""From the cells of the file, as text with null where one is missing, to further columns and the rows refused."""
+"""A function from the cells of the file, text with null where missing, to further columns and the bad rows."""
 
 
 class DerivedTabularFile(TabularFile):
     """Reads a file as `TabularFile` does, and makes columns of the schema from other columns of the file.
 
-    When to use: an original file in which a feature hides in a cell, such as the hour in a time. A row that the
-    derivation refuses is a bad row like others: named by line and column, or left out and counted.
+    When to use: an original file in which a feature is a part of a cell, such as the hour in a time. A row that the
+    function refuses is a bad row like others: an error names line and column, or it is left out and counted.
 
     Args:
         path: As in `TabularFile`.
@@ -34,7 +34,7 @@ class DerivedTabularFile(TabularFile):
     Raises:
         ValueError: As `TabularFile`.
 
-    Cost: as `TabularFile`, and the derivation, which works on whole columns.
+    Cost: as `TabularFile`, and the function, which works on whole columns.
 
     Example:
 
@@ -84,7 +84,7 @@ def refuse_unlike(name: str, cells: pa.Array, pattern: str, expected: str, *, op
         cells: Its cells.
         pattern: The expression.
         expected: What is expected, for the message.
-        optional: Whether a missing cell is no fault. Default `False`.
+        optional: Whether a cell may be missing. Default `False`.
     """
     like = pc.match_substring_regex(cells, f"^(?:{pattern})$")
     bad = ~pc.fill_null(like, optional).to_numpy(zero_copy_only=False)

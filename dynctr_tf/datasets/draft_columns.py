@@ -1,4 +1,4 @@
-"""What the cells of a column look like."""
+"""The cells of a column: types, distinct values and how they are written."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 def _decoded(values: pa.Array) -> pa.Array:
     """Values of a plain type without a dictionary, text as `string`."""
     if pa.types.is_dictionary(values.type):
-        # Some kinds of text cannot be taken by an index before they are made the common one.
+        # pyarrow cannot index some types of text before they are cast to `string`.
         return pc.take(_decoded(values.dictionary), values.indices)
     if pa.types.is_fixed_size_binary(values.type):
         values = values.cast(pa.binary())
@@ -108,11 +108,11 @@ class Column:
             try:
                 values = self._flat(_one_array(cells, kind)) if self.is_list else _decoded(_one_array(cells, kind))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
-                self.unusable = f"holds {self.type} that is no UTF-8 text"
+                self.unusable = f"holds {self.type} that is not UTF-8 text"
         self._index(values, missing)
 
     def _flat(self, cells: pa.Array) -> pa.Array:
-        """The elements of all lists, whose lengths are kept."""
+        """The elements of all lists; it also sets the lengths of the lists."""
         self.lengths = pc.fill_null(pc.list_value_length(cells), 0).to_numpy(zero_copy_only=False).astype(np.int64)
         self.null_lists = pc.is_null(cells).to_numpy(zero_copy_only=False)
         self.lengths[self.null_lists] = 0
@@ -144,7 +144,7 @@ class Column:
         elif not number.all():
             total = counts.sum()
             listed = text.to_pylist()
-            # Beside lists in brackets no mark is a value.
+            # Where lists are in brackets, no mark can be a value.
             lists = np.mean([value.startswith(("[", "(", "{")) for value in listed]) > 0.5
             two_letters = np.mean([len(value) == 2 and value.isupper() for value in listed])
             for row, value in enumerate(listed):
@@ -154,7 +154,7 @@ class Column:
                     found[row] = counts[row] >= 0.001 * total
                 elif value in _LIKELY_MARKS and not (value == "NA" and two_letters > 0.3):
                     found[row] = counts[row] >= 0.05 * total and value not in ("none", "NONE", ".")
-        # As they stand in cells, and without the blanks around them, which numbers are read without.
+        # As written in cells, and without the blanks around them, because numbers are read without blanks.
         marks = pa.array(found)
         self.marks = tuple(sorted({*distinct.filter(marks).to_pylist(), *text.filter(marks).to_pylist()}))
         return found
@@ -190,7 +190,7 @@ class Column:
 
     @functools.cached_property
     def numbers(self) -> np.ndarray | None:
-        """float64 `(rows,)`; NaN where missing; `None` where cells are no single numbers."""
+        """float64 `(rows,)`; NaN where missing; `None` where cells are not single numbers."""
         if self.is_list or self.number_values is None:
             return None
         return np.where(self.codes >= 0, self.number_values[self.codes], np.nan)
@@ -263,13 +263,13 @@ def _one_array(cells: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     if not chunks:
         return pa.array([], kind)
     if pa.types.is_dictionary(kind):
-        # Chunks have dictionaries of their own.
+        # Each chunk has its own dictionary.
         return pa.concat_arrays([_decoded(chunk) for chunk in chunks])
     return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
 
 
 def _without(codes: np.ndarray, values: pa.Array, gone: np.ndarray) -> tuple[np.ndarray, pa.Array]:
-    """Takes values away; their rows become missing."""
+    """Removes values; their rows become missing."""
     if not gone.any():
         return codes, values
     place = np.where(gone, -1, np.cumsum(~gone) - 1)

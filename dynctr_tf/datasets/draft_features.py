@@ -1,4 +1,4 @@
-"""What kind of feature a column makes, or why it makes none."""
+"""The kind of feature that a column becomes, or why it becomes none."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def kind_of(column: Column, num_rows: int) -> tuple[Kind, dict[str, Any], str]:
         return "categorical", vocabulary, "infinite numbers alone"
     low, high = column.known_numbers[finite].min(), column.known_numbers[finite].max()
     if column.is_whole and max(-low, high) > 2**53:
-        return "categorical", vocabulary, f"whole numbers too large to count something{rare}"
-    # Large amounts are few only where each comes often: other rows have other ones.
+        return "categorical", vocabulary, f"whole numbers too large to be counts{rare}"
+    # Large amounts that come often have few distinct values; other rows have other amounts.
     often = high <= 1000 or num_rows >= _OFTEN * column.distinct
     measured = is_quantity(column.words) and not (column.distinct <= _MANY_AMOUNTS and often)
     if column.is_whole and column.distinct <= _MANY_INTEGERS and not measured:
@@ -77,12 +77,12 @@ def kind_of(column: Column, num_rows: int) -> tuple[Kind, dict[str, Any], str]:
     binning: Binning = "log_squared" if has_tail else "quantile"
     text = f"{'whole ' if column.is_whole else ''}numbers from {low:g} to {high:g}, bins: {binning}"
     if not finite.all():
-        text += "; HAS INFINITE NUMBERS, AT WHICH TRAINING STOPS: leave these cells empty"
+        text += "; HAS INFINITE NUMBERS, WHICH STOP THE TRAINING: leave these cells empty"
     return "numeric", {"binning": binning}, text
 
 
 def _lie_together(numbers: np.ndarray) -> bool:
-    """Whether a fifth of the numbers or more, and different ones, share one bin of `log_squared`, as years do."""
+    """Whether at least a fifth of the numbers, and different ones, share one bin of `log_squared`, as years do."""
     large = numbers[numbers > 2]
     bins = np.floor(np.log(large) ** 2).astype(np.int64)
     _, place, counts = np.unique(bins, return_inverse=True, return_counts=True)
@@ -91,10 +91,10 @@ def _lie_together(numbers: np.ndarray) -> bool:
 
 
 def _doubt(column: Column, form: Doubt | None) -> str:
-    """What a text may be beside one category."""
+    """What a text may be, other than one category."""
     if form is not None:
         return (
-            f", one category per combination: {form.separator!r} stands in {form.share:.0%} of the cells; if they are "
+            f", one category per combination: {form.share:.0%} of the cells contain {form.separator!r}; if they are "
             f'lists, make it "multi_valued" with the separator {form.separator!r}'
         )
     number = column.dressed_numbers
@@ -104,13 +104,13 @@ def _doubt(column: Column, form: Doubt | None) -> str:
 
 
 def splits_rows(column: Column) -> bool:
-    """Whether every value of a column of times is one that `split_by` reads, and none is missing."""
+    """Whether `split_by` can read every value of a column of times, and no value is missing."""
     readable = not column.missing and not column.is_list and not pa.types.is_time(column.values.type)
     return readable and not TimeReader(column.name).read(column.values)[1]
 
 
 def left_out(column: Column, num_rows: int) -> str | None:
-    """Says why a column makes no feature; `None` where it makes one."""
+    """Says why a column becomes no feature; `None` where it becomes one."""
     if column.unusable is not None:
         return column.unusable
     if is_index_name(column.name) and _is_index(column):
@@ -123,12 +123,12 @@ def left_out(column: Column, num_rows: int) -> str | None:
     if column.are_objects:
         return "holds JSON objects; make columns of their entries"
     if _are_fractions(column):
-        return "lists of fractional numbers, such as embeddings, which are no ids"
+        return "lists of fractional numbers, such as embeddings, which are not ids"
     if len(column.values) == 1 and not column.missing and not column.is_list:
         return "the same value in every row"
     if column.is_time:
         if pa.types.is_duration(column.values.type):
-            return "a length of time; write it as a number to use it"
+            return "a duration; write it as a number to use it"
         return f"{POINT_IN_TIME}, new in every later row; make an hour or a weekday of it"
     if column.texts_are_times:
         return f"{POINT_IN_TIME} ({column.texts[0]!r}), new in every later row; make an hour or a weekday of it"
@@ -170,10 +170,10 @@ def _counts_the_rows(column: Column) -> bool:
 
 
 def leak_of(column: Column, auc: float | None) -> str | None:
-    """Says why a column tells what was not known when the row was shown; `None` where it may have been known."""
+    """Says why a column was not known yet when the row was shown; `None` where it may have been known."""
     figure = f"; its own AUC is {auc:.4f}" if auc is not None else ""
     if after_the_click(column.name):
-        return f"its name tells of what happens after the impression{figure}; add it if it is known before"
+        return f"its name is that of something after the impression{figure}; add it if it is known before"
     if len(column.values) == 2 and column.numbers is not None and plain(column.name) in LABEL_NAMES:
         return f"is named and looks like a label{figure}; add it if it is known before the impression"
     if auc is not None and auc >= _LEAK:
@@ -185,12 +185,12 @@ def leak_of(column: Column, auc: float | None) -> str | None:
 
 
 def high_auc(auc: float | None) -> str:
-    """A remark on a column that tells the label well, and not nearly always."""
+    """A note on a column that predicts the label well, but not almost perfectly."""
     return f"own AUC {auc:.3f}: is it known before the click?" if auc is not None and auc >= _HIGH_AUC else ""
 
 
 def sharing(feature: Feature, features: Sequence[Feature]) -> Feature:
-    """Lets a history of items use the item's vocabulary, where the names say that it is one."""
+    """Lets a history of items share the item's vocabulary, if its name says that it is one."""
     if feature.kind != "sequence":
         return feature
     rest = [word for word in words(feature.name) if word not in SEQUENCE_WORDS | {"list"}]

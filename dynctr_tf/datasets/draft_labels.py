@@ -1,4 +1,4 @@
-"""Which column is the label, and what in it counts as a click."""
+"""Finds the column of the label, and the values that count as a click."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Label(NamedTuple):
         impressions: As in `Schema`.
         soft: As `soft_label` in `Schema`.
         clicks: float `(rows,)`; the clicks that each row stands for.
-        others: float `(rows,)`; the impressions without a click.
+        others: float `(rows,)`; the impressions without a click that each row stands for.
         reason: Why this column and this reading.
     """
 
@@ -48,7 +48,7 @@ class Label(NamedTuple):
 
 
 class _Unclear(Exception):
-    """A column that is no label as it stands; the message says what would make it one."""
+    """A column that cannot be the label as it is; the message says how it can."""
 
 
 def command_line(paths: RowPaths, given: Mapping[str, object], **more: object) -> str:
@@ -65,7 +65,7 @@ def command_line(paths: RowPaths, given: Mapping[str, object], **more: object) -
         option = "--" + name.replace("_", "-")
         for one in value if isinstance(value, (list, tuple)) else (value,):
             if one is not None:
-                # What starts as an option does would be taken for one.
+                # A value that starts with a dash would be taken for an option.
                 parts += [f"{option}={one}"] if str(one).startswith("-") else [option, str(one)]
     return " ".join(shlex.quote(part) for part in parts)
 
@@ -81,7 +81,7 @@ def _shown(column: Column) -> str:
 
 
 def _threshold(numbers: np.ndarray) -> float:
-    """Where ratings are usually cut: 4 of 5 stars, 8 of 10; else the upper half."""
+    """The usual lowest rating of a click: 4 of 5 stars, 8 of 10; else the upper half."""
     high = float(numbers.max())
     for most, cut in ((5.0, 4.0), (10.0, 8.0), (100.0, 80.0)):
         if numbers.min() >= 0 and 0.8 * most <= high <= most:
@@ -102,7 +102,7 @@ def _read(column: Column, positive: str | None, by_name: bool) -> tuple[np.ndarr
         matching = _matching(column, positive)
         hit = matching[column.codes] & present
         others = [value.as_py() for value, clicked in zip(column.values, matching, strict=True) if not clicked]
-        told = f"a click is {positive!r}, none is {', '.join(map(repr, others[:5]))}" + (
+        told = f"a click is {positive!r}, no click is {', '.join(map(repr, others[:5]))}" + (
             "" if len(others) < 6 else ", ..."
         )
         return hit.astype(float), (present & ~hit).astype(float), positive, False, told
@@ -187,7 +187,7 @@ def _matching(column: Column, positive: str) -> np.ndarray:
 
 
 def _counts(column: Column) -> bool:
-    """Whether a column counts something: whole numbers from 0 on, in every row."""
+    """Whether a column holds counts: whole numbers from 0 on, in every row."""
     return column.is_whole and column.missing == 0 and bool(column.known_numbers.min() >= 0)
 
 
@@ -223,7 +223,7 @@ def find_label(
     *,
     is_whole: bool = False,
 ) -> Label:
-    """Finds the label, or says with which options it would be found.
+    """Finds the label, or says which options would find it.
 
     Args:
         columns: All columns.
@@ -279,7 +279,7 @@ def find_label(
             how += (
                 f"; {column.missing:.1%} OF THE ROWS HAVE NO LABEL: training stops at them, or skips them when told to"
             )
-        # A plain name of a label is in a header and nowhere else.
+        # A usual name of a label occurs only in a header.
         if header is not None and _is_a_cell(column.name, columns) and looks_like_data(header, columns):
             how += "; THE FIRST ROW LOOKS LIKE DATA: if the file has no header, give the names of all columns "
             how += "(column_names, --column-names)"
@@ -293,11 +293,11 @@ def find_label(
 
 
 def _impressions_of(clicks: Column, columns: Sequence[Column]) -> Column | None:
-    """The column of impressions that belongs to a column of clicks, where both names are plain."""
+    """The column of impressions that belongs to a column of clicks, if both have usual names."""
     if plain(clicks.name) not in CLICK_COUNT_NAMES or not _counts(clicks):
         return None
     if clicks.known_numbers.max() <= 1 and plain(clicks.name) in ("click", "clk", "clicked"):
-        return None  # a click or none in each row; columns such as the views of an item stand beside it
+        return None  # each row is one impression; a column such as the views of an item is a feature
     for column in columns:
         if plain(column.name) not in IMPRESSION_NAMES or not _counts(column) or column.known_numbers.max() <= 1:
             continue
@@ -307,7 +307,7 @@ def _impressions_of(clicks: Column, columns: Sequence[Column]) -> Column | None:
 
 
 def _refuse_one_sided(column: Column, clicks: np.ndarray, others: np.ndarray, is_whole: bool) -> None:
-    """Refuses a label that says the same in every row."""
+    """Refuses a label that is the same in every row."""
     if clicks.sum() > 0 and others.sum() > 0:
         return
     which = "a click" if clicks.sum() else "no click"
@@ -327,7 +327,7 @@ def _refuse_one_sided(column: Column, clicks: np.ndarray, others: np.ndarray, is
 
 
 def _is_a_cell(name: str, columns: Sequence[Column]) -> bool:
-    """Whether a name may be a cell: a number, a blank, or one of the values of its own column."""
+    """Whether the name of a column may be a cell: a number, a blank, or a value of the column."""
     if re.fullmatch(r"[-+0-9.:eE\s]*", name):
         return True
     own = next((column.values for column in columns if column.name == name), None)
@@ -335,7 +335,7 @@ def _is_a_cell(name: str, columns: Sequence[Column]) -> bool:
 
 
 def looks_like_data(header: Sequence[str], columns: Sequence[Column]) -> bool:
-    """Whether the names of columns may be cells of a first row: several numbers, blanks, equal ones, or values.
+    """Whether the names of columns may be the cells of a row: several numbers, blanks, equal names, or values.
 
     Args:
         header: The names.

@@ -1,4 +1,4 @@
-"""How well a column alone tells the label: one that tells it nearly always was made from it, or after it."""
+"""How well a column alone predicts the label: an almost perfect column was made from the label, or after it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def weighted_auc(scores: np.ndarray, clicks: np.ndarray, others: np.ndarray) -> 
     return float(np.sum(positive * (below + negative / 2)) / (positive.sum() * negative.sum()))
 
 
-# No seed that rows are made with: from the same one, folds would be the very values of the first column.
+# Not a seed that makes rows: with the same one, the folds would equal the values of their first column.
 _SEED = int.from_bytes(b"folds of the leakage check", "big")
 
 
@@ -54,11 +54,11 @@ class LeakageCheck:
         self.is_possible = bool(min((self._clicks > 0).sum(), (self._others > 0).sum()) >= _LEAST_ROWS)
 
     def own_auc(self, column: Column) -> float | None:
-        """Returns the AUC of the column alone, at least .5; `None` where too few rows of a class could tell it.
+        """Returns the AUC of the column alone, at least .5; `None` where a class has too few rows to measure it.
 
-        Of numbers the values themselves are scored, of categories the share of clicks in other rows of the same
-        category (an id that is new in each row tells nothing), of lists their length and each frequent element; of
-        all of them also whether a value is there.
+        The score is the value of a number; for a category, the share of clicks in other rows of the category (so an id
+        that is new in each row scores nothing); for a list, its length and each frequent element. Whether the value is
+        missing is scored too.
         """
         if not self.is_possible or column.unusable is not None:
             return None
@@ -68,7 +68,7 @@ class LeakageCheck:
             scores += self._list_scores(column)
         else:
             codes = column.codes[self._rows]
-            # Never turned round: shares that leave out the row's own fold are below the mean where it is above.
+            # An AUC below .5 is not inverted: without its own fold, a share is low where the row's own fold is high.
             aucs.append(weighted_auc(self._target_means(codes, len(column.values)), self._clicks, self._others))
             if isinstance(column.list_form, ListForm):
                 scores += self._text_list_scores(column, column.list_form, codes)
@@ -86,7 +86,7 @@ class LeakageCheck:
         return weighted_auc(numbers[known], clicks, others)
 
     def _target_means(self, codes: np.ndarray, num_values: int) -> np.ndarray:
-        """The smoothed share of clicks of each row's category in the other folds; missing is a category too."""
+        """The smoothed share of clicks of each row's category in the other folds; a missing value is a category too."""
         place = (codes + 1) * _FOLDS + self._fold
         size = (num_values + 1) * _FOLDS
         # (categories, folds)

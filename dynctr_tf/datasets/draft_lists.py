@@ -1,8 +1,8 @@
-"""Which texts are lists of values, and how they are written.
+"""Recognises texts that are lists of values, and how they are written.
 
-A separator is not believed because it occurs: sentences, names with a blank, user agents, dates and amounts hold the
-same signs. What tells a list is that its parts come again in other company: first in one cell, later in another, or
-alone; or that they are all numbers or codes, in cells of different lengths.
+That a separator occurs is not enough: sentences, names with a blank, user agents, dates and amounts hold the same
+signs. A text is a list if its parts come again in other combinations: first in one cell, later in another, or alone; or
+if they are all numbers or codes, in cells of different lengths.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FRACTION = re.compile(r"[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
 _THOUSANDS = re.compile(r"(?<![0-9,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,([0-9]+)\s*")
 _SENTENCE = frozenset(
-    # Words that hold sentences together and are no tags; single letters may be values.
+    # Words of sentences that are not tags; single letters may be values.
     {"the", "an", "of", "and", "or", "in", "on", "at", "to", "for", "with", "is", "are", "was", "be", "this", "that"}
     | {"it", "you", "we", "not", "my", "your", "from", "by", "as", "der", "die", "das", "und", "ein", "eine", "von"}
     | {"mit", "le", "la", "les", "de", "des", "du", "et", "un", "une", "el", "los", "en", "con"}
@@ -42,7 +42,7 @@ class ListForm(NamedTuple):
 
     Attributes:
         list_format: As in `Feature`.
-        separator: As in `Feature`; `"|"` where brackets stand.
+        separator: As in `Feature`; `"|"` for lists in brackets.
         distinct: How many distinct values the lists have.
         fractional: The share of them that are numbers with fractions.
     """
@@ -54,7 +54,7 @@ class ListForm(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A sign that may separate values and was not believed to.
+    """A sign that may separate values, but was not recognised as a separator.
 
     Attributes:
         separator: The sign.
@@ -66,7 +66,7 @@ class Doubt(NamedTuple):
 
 
 def _parsed(value: str) -> list[str] | None:
-    """The values of a list in brackets; `None` where the text is none."""
+    """The values of a list in brackets; `None` where the text is not such a list."""
     try:
         return parse_list(value)
     except ValueError:
@@ -75,7 +75,7 @@ def _parsed(value: str) -> list[str] | None:
 
 def _parts(value: str, mark: str) -> list[str]:
     if mark == "," and "," in value:
-        # The commas of 1,000,000 are no separators where the text has anything but numbers.
+        # The commas of 1,000,000 do not separate values in a text that holds more than numbers.
         bare = _THOUSANDS.sub("0", value)
         if "," not in bare and re.search(r"[^0-9,\s]", value):
             return [value]
@@ -99,7 +99,7 @@ def amounts_with_commas(values: Sequence[str]) -> bool:
 
 
 def _mixing(cells: Sequence[Sequence[str]]) -> float:
-    """The share of the parts that come again elsewhere: first and later, or alone and in company."""
+    """The share of the parts that come again elsewhere: once first and once later, or once alone and once in a list."""
     count: Counter[str] = Counter()
     first: Counter[str] = Counter()
     alone: set[str] = set()
@@ -121,13 +121,13 @@ def _mixing(cells: Sequence[Sequence[str]]) -> float:
 
 
 def _sorted_sets(cells: Sequence[Sequence[str]]) -> bool:
-    """Whether cells of several lengths hold their parts in alphabetical order, as few names and places do."""
+    """Whether cells of several lengths hold their parts in alphabetical order, which is rare for names and places."""
     in_order = [list(cell) == sorted(cell) for cell in cells]
     return len(cells) >= 10 and len({len(cell) for cell in cells}) > 1 and float(np.mean(in_order)) > 0.95
 
 
 def _in_any_order(cells: Sequence[Sequence[str]]) -> bool:
-    """Whether words stand before each other either way; those of a name keep their order."""
+    """Whether pairs of words come in both orders; the words of a name keep their order."""
     pairs: Counter[tuple[str, str]] = Counter()
     for cell in cells:
         for i, left in enumerate(cell[:6]):
@@ -143,7 +143,7 @@ def _in_any_order(cells: Sequence[Sequence[str]]) -> bool:
 
 
 def _speaks(cells: Sequence[Sequence[str]]) -> float:
-    """The share of the parts that stand in sentences and not in lists."""
+    """The share of the parts that are words of sentences and not of lists."""
     parts = [part.lower() in _SENTENCE or bool(_SENTENCE_END.search(part)) for cell in cells for part in cell]
     return float(np.mean(parts)) if parts else 0.0
 
@@ -188,7 +188,7 @@ def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | N
         counts: In how many rows each stands.
 
     Returns:
-        How lists are written; the sign in doubt, where cells hold one that may separate values; or `None`.
+        How lists are written; the sign in doubt, if cells hold a sign that may separate values; else `None`.
     """
     every = values[: 10 * _MOST_CELLS]
     most = int(np.searchsorted(np.cumsum([len(value) for value in values[:_MOST_CELLS]]), _MOST_LETTERS)) + 50
@@ -214,7 +214,7 @@ def find_list(values: Sequence[str], counts: np.ndarray) -> ListForm | Doubt | N
             split = [cell for cell in split if cell]
             if _is_list(mark, split, len(values)):
                 return _form("separated", mark, [value.split(mark) for value in every])
-        # Blanks stand in every name; they are worth a word where words come again in other places.
+        # Every name holds blanks; a blank is in doubt only if words come again in other places.
         if several < 0.05 or (doubt is not None and several <= doubt.share):
             continue
         split = [cell for row, value in enumerate(values) if (cell := cells.get(row, [value]))]

@@ -1,4 +1,4 @@
-"""What the name of a column tells."""
+"""What the name of a column says about it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CONVERSION_NAMES = (
 )
 RATING_NAMES = ("rating", "ratings", "rate", "stars", "score", "overall", "relevance", "review_score")
 LABEL_NAMES: tuple[str, ...] = _CLICK_NAMES + _CONVERSION_NAMES + RATING_NAMES
-"""Names by which the label is recognised, the first found wins."""
+"""Names by which the label is recognised; the first one in the file wins."""
 
 CLICK_COUNT_NAMES = frozenset({"clicks", "click", "num_clicks", "click_count", "n_clicks", "clk", "clks", "click_cnt"})
 IMPRESSION_NAMES = frozenset(
@@ -126,8 +126,7 @@ _QUANTITY_WORDS = frozenset(
 _COUNTING_FIRST = frozenset({"num", "n", "count", "cnt", "avg", "mean", "total", "sum", "max", "min", "nb", "number"})
 
 _AFTER_THE_CLICK = frozenset(
-    # What happens after an impression was shown, by the words of a name that are left when marks such as "is",
-    # "label" and units are taken away.
+    # Names of what happens after an impression was shown, without marks such as "is", "label" and units.
     {"conversion", "converted", "convert", "conv", "buy", "bought", "purchase", "purchased", "ordered", "pay"}
     | {"paid", "payment", "cart", "add cart", "add to cart", "atc", "checkout", "install", "installed", "signup"}
     | {"play time", "playtime", "watch time", "watchtime", "watch ratio", "play duration", "watch duration", "finish"}
@@ -154,7 +153,7 @@ def plain(name: str) -> str:
 
 
 def role_of(name_words: Sequence[str], may_be_scenario: bool) -> tuple[Role, str]:
-    """Returns the role that the first telling word has, and why; `"context"` where none tells."""
+    """Returns the role of the first word that has one, and why; `"context"` where no word has a role."""
     for word in name_words:
         for role, known in _ROLE_WORDS:
             if word in known and (role != "scenario" or may_be_scenario):
@@ -163,9 +162,9 @@ def role_of(name_words: Sequence[str], may_be_scenario: bool) -> tuple[Role, str
 
 
 def category_word(name_words: Sequence[str]) -> str | None:
-    """Returns the word by which whole numbers of this name are names of things; `None` where none tells.
+    """Returns the word that makes whole numbers of this name ids; `None` where no word does.
 
-    The last word that tells decides: an `age_group` is a group, a `user_age` an age, an `item_id_count` a count.
+    The last known word decides: an `age_group` is a group, a `user_age` an age, an `item_id_count` a count.
     """
     if is_quantity(name_words):
         return None
@@ -175,7 +174,7 @@ def category_word(name_words: Sequence[str]) -> str | None:
 
 
 def is_quantity(name_words: Sequence[str]) -> bool:
-    """Whether numbers of this name count or measure, by the last word that tells."""
+    """Whether numbers of this name count or measure, by the last known word."""
     if not name_words:
         return False
     if len(name_words) > 1 and name_words[0] in _COUNTING_FIRST:
@@ -193,7 +192,7 @@ def _names_a_thing(word: str) -> bool:
 
 
 def after_the_click(name: str) -> bool:
-    """Whether the name is that of what happens after the impression, such as `play_time_ms`, a click among it."""
+    """Whether the name is that of something after the impression, such as a click or `play_time_ms`."""
     given = words(name)
     rest = [word for word in given if word not in _MARKS_OF_LABELS]
     return bool({" ".join(rest or given), " ".join(given)} & _AFTER_THE_CLICK)

@@ -14,7 +14,7 @@ from dynctr_tf.datasets.row_files import RowPaths
 from dynctr_tf.datasets.tabular_file import TabularFile, json_object, named_twice
 from dynctr_tf.schema import Feature, Schema
 
-# Of so many files rows are looked at, from the first to the last.
+# Rows of this many files, from the first to the last, are looked at.
 _FILES = 8
 _DEFAULTS = {"delimiter": None, "quote": '"', "encoding": None, "column_names": None}
 _NOTHING = Schema((Feature("\0feature", "categorical"),), label="\0label", missing_values=("",))
@@ -26,12 +26,12 @@ class Sample(NamedTuple):
     Attributes:
         names: The columns of the file, in its order.
         cells: The cells of each column that can be read.
-        unreadable: Why the others cannot.
+        unreadable: Why the other columns cannot be read.
         num_rows: How many rows there are.
-        num_left_out: How many were not taken, since they have too few or too many columns or the like.
+        num_left_out: How many rows were left out, because they have too few or too many columns or the like.
         is_whole: Whether these are all rows of the file.
         header: The names of the first row, equal ones too; `None` where it has none.
-        options: The options of `TabularFile` with which the file is read, those that are not its defaults.
+        options: The options of `TabularFile` with which the file is read; defaults are left out.
     """
 
     names: tuple[str, ...]
@@ -71,7 +71,7 @@ class _AllColumns(TabularFile):
         self._set_columns()
 
     def _set_columns(self) -> None:
-        """Takes all columns that can be read, and those that the folders give; of a further file those of the first."""
+        """Takes all columns that can be read, and those of the folders; for a further file those of the first."""
         if isinstance(self._first, _AllColumns):
             absent = [name for name in self._first._file_columns if name not in self.names]
             if absent and not self._json:
@@ -102,7 +102,7 @@ class _AllColumns(TabularFile):
                     lists.add(name)
         self.names = tuple(name for name in self.names if name not in self._folder_columns)
         self._set_columns()
-        # What is a list in one file is read as lists in those after it too.
+        # A column of lists in one file is read as lists in later files too.
         lists -= {feature.name for feature in self._schema.features}
         features = [Feature(name, "multi_valued") for name in self._file_columns if name in lists]
         self._schema = dataclasses.replace(self._schema, features=(*features, *self._schema.features))

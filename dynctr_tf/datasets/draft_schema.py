@@ -22,14 +22,14 @@ _MANY_SCENARIOS = 100
 
 
 class DraftedColumn(NamedTuple):
-    """What was made of one column.
+    """The result for one column.
 
     Attributes:
         name: The column.
         kind: The feature's kind; `"label"`, `"weight"`, `"true_probability"` or `"left out"`.
-        role: The feature's role; empty where it is none.
+        role: The feature's role; empty where the column is not a feature.
         distinct: How many distinct values there are in the rows looked at.
-        missing: The share of them that is missing.
+        missing: The share of the rows in which the value is missing.
         reason: Why.
         auc: The AUC of the column alone against the label, at least .5; `None` where it was not measured.
     """
@@ -44,14 +44,14 @@ class DraftedColumn(NamedTuple):
 
 
 class SchemaDraft(NamedTuple):
-    """A drafted schema and how it came about.
+    """A drafted schema and the reasons for it.
 
     Attributes:
         schema: The schema.
         columns: One entry per column of the file, in its order.
         num_rows: How many rows were looked at.
-        num_left_out: How many were not, since they have too few or too many columns.
-        options: The options with which `TabularFile` reads the file, those that are not its defaults.
+        num_left_out: How many rows were left out, because they have too few or too many columns.
+        options: The options with which `TabularFile` reads the file; defaults are left out.
     """
 
     schema: Schema
@@ -88,7 +88,7 @@ class SchemaDraft(NamedTuple):
 
 
 def _shown(name: str) -> str:
-    """A name for the table: what is no plain word as Python writes it, and long ones cut."""
+    """A name for the table: in quotes where it is not a plain word, and shortened where it is long."""
     shown = name if name and name.isprintable() and name == name.strip() else repr(name)
     return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
@@ -108,16 +108,16 @@ def draft_schema(
 ) -> SchemaDraft:
     """Guesses a schema from a file's first rows.
 
-    When to use: to start from, when a data set is new; its owner reads the reasons and edits the result.
-    Names, cells and the number of distinct values are looked at, and how well each column alone tells the label:
-    what tells it nearly always was made from it, and is left out.
+    When to use: as a start for a new data set; its owner reads the reasons and edits the result. The draft looks at
+    names, cells and numbers of distinct values, and measures how well each column alone predicts the label: a column
+    that predicts it almost perfectly was made from it, and is left out.
 
     Args:
-        path: A file that `TabularFile` reads, or what names several, of which some are looked at.
-        label: The label's column. Default `None`: the first of the names that labels have.
+        path: A file that `TabularFile` reads, or what names several files, of which some are looked at.
+        label: The label's column. Default `None`: the first usual name of a label that the file has.
         positive: What in it counts as a click, such as `"yes"` or `">= 4"`. Default `None`: 1, true or yes.
-        impressions: The column of impressions, where the label counts clicks. Default `None`: recognised where the
-            names are plain.
+        impressions: The column of impressions, where the label counts clicks. Default `None`: recognised by usual
+            names.
         max_rows: How many rows are looked at. Default `200_000`.
         delimiter: As in `TabularFile`. Default `None`.
         quote: As in `TabularFile`. Default `'"'`.
@@ -127,11 +127,11 @@ def draft_schema(
         column_names: As in `TabularFile`. Default `None`.
 
     Raises:
-        ValueError: No such file, no rows, no label, or one that can be read in several ways; the message has the
-            command that says in which.
+        ValueError: No such file, no rows, no label, or one that can be read in several ways; the message has a command
+            that chooses one.
 
     Cost: about 1.5 seconds of one core for 100,000 rows of 40 columns; at most 50,000 rows are measured against the
-    label, and at most 5,000 distinct texts of a column are looked at for what separates them.
+    label, and separators are looked for in at most 5,000 distinct texts of a column.
 
     Example:
 
@@ -180,7 +180,7 @@ def draft_schema(
         if special is not None:
             reason = found.reason if special == "label" else "by its name"
             if special == "weight":
-                reason += ": so much counts each row; if it is a weight of an item or the like, make it a feature"
+                reason += ": each row counts as much; if it is a weight of an item or the like, make it a feature"
             drafted.append(entry._replace(kind=special, reason=reason))
             continue
         why_not = left_out(column, sample.num_rows)
@@ -204,7 +204,7 @@ def draft_schema(
         reasons = "; ".join(f"{entry.name!r}: {entry.reason}" for entry in drafted)
         raise ValueError(f"{name_of_rows}: no column makes a feature. {reasons}.")
     if all(feature.kind == "sequence" for feature in features):
-        # A model has one field at least, and a sequence is none.
+        # A model needs at least one field, and a sequence is not a field.
         features = [dataclasses.replace(feature, kind="multi_valued") for feature in features]
         said = "; as a set, since a model cannot have sequences alone"
         drafted = [

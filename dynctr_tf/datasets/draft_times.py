@@ -1,4 +1,4 @@
-"""Which columns hold points in time."""
+"""Recognises columns that hold points in time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _calendar(numbers: np.ndarray) -> bool:
 def numbers_are_times(numbers: np.ndarray) -> bool:
     """Whether whole numbers are seconds, milli-, micro- or nanoseconds since 1970, or a date and an hour in digits.
 
-    Many ids are such numbers by chance, so this only tells where the name speaks of time.
+    Many ids are such numbers by chance, so use it only where the name is one of a time.
     """
     if not len(numbers):
         return False

@@ -1,4 +1,4 @@
-"""Frappe: which apps were used in which context, in the split of the NFM, AFM and AFN papers or from the raw log."""
+"""Frappe: uses of apps in contexts, in the split of the NFM, AFM and AFN papers or from the raw log."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ def frappe_rows(
 ) -> ColumnRows:
     """Reads the rows of the papers with their negatives, or the raw log, for which negatives are drawn.
 
-    When to use: feature interactions against the published order of models; AUC is about .97 to .98, gaps are small.
+    When to use: to compare models of feature interactions with published results; AUC is .97 to .98, gaps are small.
 
     Args:
         path: The folder of `frappe.train.libfm`, `frappe.validation.libfm` and `frappe.test.libfm`, whose split and
-            negatives are taken as they are, a feature's value being its number in these files; or `frappe.csv`, the
-            raw log, tab-separated with header. All plain or gzip-compressed.
+            negatives are kept, and whose numbers of features are the values; or `frappe.csv`, the raw log,
+            tab-separated with header. All plain or gzip-compressed.
         num_negatives: For the raw log, how many items that this user did not use in this context are drawn for each
             row. Default 2, as in the papers.
         negatives_by: For the raw log, `"uniform"` or `"frequency"`, see `sample_negatives`. Default `"uniform"`.
@@ -114,7 +114,7 @@ def frappe_rows(
 
     Raises:
         ValueError: No such file, a file of another form, a folder that lacks one of the three.
-        BadRowError: A line that is no row.
+        BadRowError: A line that cannot be read as a row.
 
     Cost: five microseconds per row; all rows are kept in memory, 80 bytes each.
 

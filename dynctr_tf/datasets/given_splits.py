@@ -1,4 +1,4 @@
-"""Rows whose validation or test split is a file of its own, checked for what must not be in two splits."""
+"""Rows whose validation or test split has its own files, with a check that the splits share no users or times."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from dynctr_tf.schema import Schema
 
 
 class GivenSplits(JoinedSources):
-    """Rows of several files: one that trains, and one or two that validate or test.
+    """Rows of several files: one for training, and one or two for validation and test.
 
-    When to use: the test rows are given, such as the last day's file. What is not given is cut out of the training file
-    as `split_by` says, by the shares that are left. Where `split_by` names a column of times or users, the files must
-    be apart in it: a training row that is later than the first test row, or a user that is in two files, is an error,
-    and so are times of one file that cannot be compared with those of another.
+    When to use: the test rows are given, such as the last day's file. A split that is not given is cut out of the
+    training file as `split_by` says, by the remaining shares. Where `split_by` names a column of times or users, the
+    files must not overlap in it: a training row later than the first test row, or a user in two files, is an error, and
+    so are times of one file that cannot be compared with those of another.
 
     Args:
-        path: The file that trains, or several, as in `TabularFile`.
+        path: The file of the training rows, or several, as in `TabularFile`.
         schema: What the columns mean, in all files.
         validation_path: The file or files of the validation rows. Default `None`: cut out of `path`.
         test_path: The file or files of the test rows. Default `None`: cut out of `path`.
@@ -96,14 +96,14 @@ class GivenSplits(JoinedSources):
 
     @property
     def split_notes(self) -> tuple[str, ...]:
-        """Where the splits begin that are cut out of the training file."""
+        """The times at which the splits begin that are cut out of the training file."""
         return self._by_split["train"].split_notes
 
     def batches(self) -> Iterator[RowBatch]:
         """Reads all rows once, those of the training file first.
 
         Raises:
-            ValueError: As `TabularFile`, or rows in a split in which they must not be.
+            ValueError: As `TabularFile`, or splits that overlap.
         """
         if not self._checked:
             check_splits_apart(self._cells(), self._rule)
@@ -111,22 +111,22 @@ class GivenSplits(JoinedSources):
         yield from super().batches()
 
     def _cells(self) -> Iterator[tuple[str, Any, Any]]:
-        """The column that decides, batch by batch, with the split of a given file or of the training file."""
+        """The column that decides the split, batch by batch, with the split of each row."""
         for name, source in reversed(self._by_split.items()):
             for values, missing in source.cells(str(self._rule.column)):
                 yield name, values, missing
 
 
 def check_splits_apart(cells: Iterator[tuple[str, Any, Any]], rule: SplitRule) -> None:
-    """Refuses splits that are not apart in time, or that share users; rows without a time or user are in nobody's way.
+    """Refuses splits that overlap in time or share users; rows without a time or user are ignored.
 
     Args:
         cells: For each batch of a file its split, the values of the column, and the texts that mean a missing one; the
             rows of the last split come first.
-        rule: What must be apart.
+        rule: By what the splits must not overlap.
 
     Raises:
-        ValueError: Says how many rows or users are where they must not be, or that a split has no time to compare.
+        ValueError: The splits overlap; the message says by how many rows or users. Or a split has no time to compare.
     """
     if rule.way == "time":
         _check_times(cells, str(rule.column))
@@ -172,7 +172,7 @@ def _check_users(cells: Iterator[tuple[str, Any, Any]], column: str) -> None:
     for name, values, missing in cells:
         parts = found.setdefault(name, [])
         parts.append(text_hashes(split.users(values, missing)[0].drop_null().unique()))
-        # Sorted anew when as many have come as there were, and not at each batch.
+        # Sorted only when the number has doubled, not at each batch.
         if sum(map(len, parts[1:])) >= len(parts[0]):
             parts[:] = [np.unique(np.concatenate(parts))]
     seen = {name: np.unique(np.concatenate(parts)) for name, parts in reversed(found.items())}
@@ -183,6 +183,6 @@ def _check_users(cells: Iterator[tuple[str, Any, Any]], column: str) -> None:
             if both:
                 raise ValueError(
                     f"{both:,} of the {seen[second].size:,} users {column!r} of the {second} rows are among the "
-                    f"{first} rows too, so that the {second} rows say nothing of new users. Give files that share no "
+                    f"{first} rows too, so the {second} rows say nothing about new users. Give files that share no "
                     "user, or another data.split_by, which does not ask for it."
                 )

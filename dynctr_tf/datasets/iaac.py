@@ -1,4 +1,4 @@
-"""IAAC, the data of the IJCAI-18 contest (Tianchi, Alimama): will this search ad lead to a purchase?"""
+"""IAAC, the data of the IJCAI-18 contest (Tianchi, Alimama): does a click on a search ad lead to a purchase?"""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def iaac_rows(
 
     When to use: rare purchases after clicks on search ads, one of the data sets of the APG paper.
 
-    The properties that were predicted for the query are not read.
+    The file's predicted properties of the query are not read.
 
     Args:
         path: `round1_ijcai_18_train_20180301.txt`: header, values separated by blanks, -1 where one is missing.
@@ -88,14 +88,14 @@ def iaac_rows(
         seed: Of the random split. Default 0.
         min_count: As in `iaac_schema`. Default 1.
         shares: Share of each split. Default: 70 % train, 10 % validation, 20 % test.
-        on_bad_row: `"error"` or `"skip"`, see `TabularFile`; a time that is none is a bad row too. Default `"error"`.
+        on_bad_row: `"error"` or `"skip"`, see `TabularFile`; an unreadable time is a bad row too. Default `"error"`.
 
     Raises:
         ValueError: As `TabularFile`.
 
     Cost: as `avazu_rows`.
 
-    Reference: the data set IAAC of Yan et al., APG, arXiv 2203.16218. How the paper splits it is not known here.
+    Reference: the data set IAAC of Yan et al., APG, arXiv 2203.16218. The paper does not say how it splits the rows.
     """
     return DerivedTabularFile(
         path,

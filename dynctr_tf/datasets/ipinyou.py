@@ -74,7 +74,7 @@ def _first_named(text: pa.Array, names: tuple[str, ...]) -> pa.Array:
 def _derive(cells: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], list[Problem]]:
     prices, problems = whole_numbers("slotprice", cells["slotprice"], r"\d{1,9}", "a whole number")
     ranges = pa.array(["0", "1-10", "11-50", "51-100", "101+"])
-    # A batch has few agents, which come again and again.
+    # A batch has few distinct agents.
     agents = pc.fill_null(cells["useragent"], "").dictionary_encode()
     agent = pc.utf8_lower(agents.dictionary)
     system, browser = _first_named(agent, _SYSTEMS), _first_named(agent, _BROWSERS)
@@ -113,18 +113,18 @@ def ipinyou_rows(
 ) -> JoinedSources:
     """Reads the logs of one campaign, or of all, in columnar batches.
 
-    When to use: clicks that are rare, below one in a thousand, in the benchmark of the DynInt paper.
+    When to use: rare clicks, below one in a thousand rows, in a benchmark of the DynInt paper.
 
     Args:
         path: The folder of a campaign, or `all`, with `train.log.txt` and `test.log.txt` (or with `.gz` after them), or
             one log alone: tab-separated, with or without header, the columns `COLUMNS`.
         user_tags: As in `ipinyou_schema`. Default `False`.
-        split_by: `"random"`: the rows of both logs as `shares` say, each log by itself; or `"file"`: nine of ten rows
-            of the training log train, the tenth validates, the test log tests. Default `"random"`.
+        split_by: `"random"`: each log is split at random by `shares`; or `"file"`: nine of ten rows of the training log
+            train, the tenth validates, the test log tests. Default `"random"`.
         seed: Of the random split. Default 0.
         min_count: As in `ipinyou_schema`. Default 20.
         shares: Share of each split, for `"random"`. Default: 70 % train, 10 % validation, 20 % test.
-        on_bad_row: `"error"` or `"skip"`, see `TabularFile`; a floor price that is no whole number is a bad row too.
+        on_bad_row: `"error"` or `"skip"`, see `TabularFile`; a floor price that is not a whole number is a bad row too.
             Default `"error"`.
 
     Raises:
@@ -134,7 +134,7 @@ def ipinyou_rows(
 
     Reference: Yan and Li, DynInt, arXiv 2301.08139, which takes 16 features; the preparation, with the system and
     browser of an agent and the ranges of floor prices, is that of Zhang et al., Real-Time Bidding Benchmarking with
-    iPinYou Dataset, arXiv 1407.7073. Which 16 of the columns is our reading: all but ids, prices, URLs and tags.
+    iPinYou Dataset, arXiv 1407.7073. The choice of the 16 columns is ours: all but ids, prices, URLs and tags.
     """
     if split_by not in get_args(IPinYouSplit):
         raise ValueError(unknown_name_message("way to split iPinYou", str(split_by), get_args(IPinYouSplit)))

@@ -1,4 +1,4 @@
-"""Several row sources of one schema, one after the other, as a single one."""
+"""Several row sources of one schema, read one after the other as a single source."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class JoinedSources:
     Args:
         sources: The sources, which have one schema.
         split_names: The splits of all rows, `"train"` first; each split of a source is one of them.
-        renamed: For each source what its splits are called here, where they are called otherwise. Default none.
+        renamed: For each source the new names of its splits, where names change. Default none.
         skipped: How many rows of further files were left out, by reason. Default none.
-        files: Further files that all rows are put together from, such as the features of users. Default none.
+        files: Further files that the rows are joined with, such as the features of users. Default none.
 
     Raises:
         ValueError: No source, sources of different schemas, or a split that is not in `split_names`.
@@ -47,7 +47,9 @@ class JoinedSources:
         files: Sequence[Path] = (),
     ) -> None:
         if not sources or any(source.schema != sources[0].schema for source in sources):
-            raise ValueError(f"Sources that are joined have one schema, got {len(sources)} sources of different ones.")
+            raise ValueError(
+                f"Sources that are joined must have one schema, got {len(sources)} sources with different schemas."
+            )
         self._sources = tuple(sources)
         self._split_names = tuple(split_names)
         self._skipped = dict(skipped or {})
@@ -56,7 +58,7 @@ class JoinedSources:
         for source, names in zip(sources, renamed or [{} for _ in sources], strict=True):
             called = [names.get(name, name) for name in source.split_names]
             if unknown := sorted(set(called) - set(split_names)):
-                raise ValueError(f"The splits {unknown} of a source are none of {list(split_names)}.")
+                raise ValueError(f"The splits {unknown} of a source are not among {list(split_names)}.")
             self._places.append(np.array([self._split_names.index(name) for name in called], np.int8))
 
     @property
@@ -71,7 +73,7 @@ class JoinedSources:
 
     @property
     def num_rows(self) -> int | None:
-        """How many rows there are over all splits; `None` where only reading them tells."""
+        """How many rows there are over all splits; `None` if they must be read to know it."""
         counts = [source.num_rows for source in self._sources]
         return None if None in counts else sum(count for count in counts if count is not None)
 

@@ -1,4 +1,4 @@
-"""KuaiRand (Kuaishou, 2022): which short videos were clicked, 15 places of the app as scenarios."""
+"""KuaiRand (Kuaishou, 2022): clicks on short videos; 15 places of the app are the scenarios."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def kuairand_schema(
 
 
 class _Table(NamedTuple):
-    """A file of features: where each id stands in it, and each feature as text, null where it is empty."""
+    """A file of features: the place of each id in it, and each feature as text, null where it is empty."""
 
     path: Path
     places: Mapping[str, int]
@@ -81,7 +81,7 @@ class _Table(NamedTuple):
     def of(self, ids: pa.Array) -> dict[str, pa.Array]:
         """The features of the ids of some rows; null where an id is not in the file."""
         distinct = ids.dictionary_encode()
-        # `pc.index_in` would make its own table of all ids for each batch, 4 s for those of KuaiRand-1K.
+        # `pc.index_in` would make a table of all ids for each batch, which takes 4 s for KuaiRand-1K.
         found = pa.array([self.places.get(text) for text in distinct.dictionary.to_pylist()], pa.int64())
         places = found.take(distinct.indices)
         return {name: column.take(places) for name, column in self.features.items()}
@@ -128,7 +128,7 @@ def kuairand_rows(
 ) -> JoinedSources:
     """Reads the logs of the ordinary recommendations, with the features of users and videos.
 
-    When to use: a public data set of many scenarios, all of one company's app.
+    When to use: a public data set of many scenarios in one app.
 
     Args:
         path: The folder of a version (KuaiRand-Pure, -1K): `log_standard_*.csv`, `user_features_*.csv` and
@@ -138,7 +138,7 @@ def kuairand_rows(
         seed: Of the random split, of each log by itself. Default 0.
         min_count: As in `kuairand_schema`. Default 1.
         shares: Share of each split. Default: 70 % train, 10 % validation, 20 % test.
-        on_bad_row: `"error"` or `"skip"`, see `TabularFile`; a time that is none is a bad row too. Default `"error"`.
+        on_bad_row: `"error"` or `"skip"`, see `TabularFile`; an unreadable time is a bad row too. Default `"error"`.
 
     Raises:
         ValueError: As `TabularFile`; a folder without one of the files, or with several that fit.
@@ -146,8 +146,7 @@ def kuairand_rows(
     Cost: as `avazu_rows`; the features of all users and videos are kept in memory, about 100 bytes each and feature, so
         that the version 27K, with its 32 million videos, is too large.
 
-    Reference: Gao et al., KuaiRand, arXiv 2208.08696. That the tab is the scenario is the reading of the
-    Scenario-Wise-Rec benchmark.
+    Reference: Gao et al., KuaiRand, arXiv 2208.08696. The Scenario-Wise-Rec benchmark takes the tab as the scenario.
     """
     path, bad_rows = Path(path), BadRows(on_bad_row)
     layout: KuaiRandLayout = "original" if path.is_dir() else "joined"

@@ -19,7 +19,7 @@ from dynctr_tf.datasets.tfds_examples import examples
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 PROFILE: tuple[str, ...] = ("user_id", "gender", "age", "occupation", "zip_code")
-"""What is known of a user."""
+"""The columns of a user's profile."""
 
 _LOWEST, _HIGHEST = 0.5, 5.0
 _MOST_GENRES = 8
@@ -60,7 +60,7 @@ def _beside(path: Path, given: str | Path | None, name: str) -> Path:
 
 
 def _in_table(ratings: OriginalColumns, name: str, table: Path, known: list[str]) -> np.ndarray:
-    """Finds each rating's user or movie in its table; -1 where it is not there."""
+    """Finds each rating's user or movie in its table; -1 where it is absent."""
     places = {text: place for place, text in enumerate(known)}
     if len(places) != len(known):
         twice = next(text for place, text in enumerate(known) if places[text] != place)
@@ -84,15 +84,15 @@ def movielens_1m_rows(
 ) -> ColumnRows:
     """Reads ratings, each a row: did this user like this movie?
 
-    When to use: real labels with profiles and histories. A history has what the same user rated strictly before the
-    rating's moment, liked or not, oldest first; ratings of the same second do not see each other.
+    When to use: real labels with profiles and histories. A history holds the movies that the same user rated strictly
+    before, liked or not, oldest first; ratings of the same second are not in each other's histories.
 
     Args:
         path: `ratings.dat` (user, movie, rating and time, `::` between them), plain or gzip-compressed.
         users: `users.dat` (user, gender, age, occupation, zip code). Default `None`: beside the ratings.
         movies: `movies.dat` (movie, title, genres with `|` between them). Default `None`: beside the ratings.
         positive_rating: Ratings of at least this are label 1. Default 4.0.
-        negative_rating: Ratings of at most this are label 0; what lies between the two is no row, but stays in the
+        negative_rating: Ratings of at most this are label 0. Ratings between the two are not rows, but stay in the
             histories. Default `None`: all others are label 0.
         history_length: The newest movies of a history that are kept; 0 for no histories. Default 50.
         split_by: `"random"`, or `"order"`, which is that of time over all users: the last rows test.
@@ -105,8 +105,8 @@ def movielens_1m_rows(
 
     Raises:
         ValueError: An unknown argument value; no such file; a user or movie that is in its file twice.
-        BadRowError: A row with too few or too many columns, an empty cell, a rating that is no number between 0.5 and
-            5, or of a user or movie that is in no file.
+        BadRowError: A row with too few or too many columns, an empty cell, a rating that is not a number from 0.5 to 5,
+            or of a user or movie that is absent from its file.
 
     Cost: ten microseconds per rating, all of which are kept in memory, about 200 bytes each.
 
@@ -126,7 +126,7 @@ def movielens_1m_rows(
     path, bad_rows = Path(path), BadRows(on_bad_row)
     users_file, movies_file = _beside(path, users, "users.dat"), _beside(path, movies, "movies.dat")
     profile = read_columns(users_file, dict.fromkeys(PROFILE, "text"), bad_rows)
-    # The titles are Latin-1 and not read; so are the bytes of ids and genres whatever they are.
+    # The titles are Latin-1, and are not read.
     titled = read_columns(
         movies_file, {"movie_id": "text", "title": "optional", "genres": "optional"}, bad_rows, encoding="latin-1"
     )
@@ -175,7 +175,7 @@ def movielens_1m_rows(
         number, distinct = codes(profile.columns[name])
         numbers[name], texts[name] = number[user], pa.array(distinct)
     genres = titled.columns["genres"]
-    # A history has a value in each place, so a movie without genre needs one too.
+    # Each place of a history needs a value, so a movie without genre gets one.
     number, distinct = codes([text.split("|")[0] or "(none)" for text in genres])
     first_genre, first_genres = number, pa.array(distinct)
     movie_texts, genre_texts = pa.array(titled.columns["movie_id"]), pa.array(genres)

@@ -22,7 +22,7 @@ FEATURES: tuple[str, ...] = ("user_id", "movie_id", "tag")
 """The features, in the order in which the TFDS tensor `categorical` has them."""
 
 PAPER_SHARES: Mapping[str, float] = {"train": 0.7, "validation": 0.2, "test": 0.1}
-"""The shares of the DPN paper, which takes those of AFN."""
+"""The shares of the DPN paper, which are those of AFN."""
 
 
 def movielens_tag_schema(*, min_count: int = 1) -> Schema:
@@ -55,15 +55,16 @@ def movielens_tag_rows(
 ) -> ColumnRows:
     """Reads tag applications, each a positive row, and draws negative rows: other tags for the same user and movie.
 
-    When to use: the MovieLens-tag task of the DPN, AFN and NFM papers. A negative is a tag that this user gave this
-    movie nowhere in the file, whatever the split. A tag application whose tag is blank, or that is in the file twice,
-    is left out and counted in `skipped`.
+    When to use: the MovieLens-tag task of the DPN, AFN and NFM papers. A negative is a tag that this user never gave
+    this movie, in any split of the file. A tag application whose tag is blank, or that is in the file twice, is left
+    out and counted in `skipped`.
 
     Args:
         path: `tags.dat` (user, movie, tag and time, `::` between them) or `tags.csv` (with the header
             `userId,movieId,tag,timestamp`), plain or gzip-compressed.
         num_negatives: Negative rows for each positive one. Default 2.
-        negatives_by: `"uniform"`, every tag alike; or `"frequency"`, as often as it was given. Default `"uniform"`.
+        negatives_by: `"uniform"`, each tag equally often; or `"frequency"`, each as often as it was given. Default
+            `"uniform"`.
         split_by: `"random"`, each row by itself; or `"order"`, which is that of time, negatives with their positive.
             Default `"random"`.
         seed: Of the random split and the negatives. Default 0.
@@ -78,7 +79,7 @@ def movielens_tag_rows(
     Cost: ten microseconds per tag application, all of which are kept in memory, about 100 bytes each.
 
     Reference: the data of Zhu et al., Dynamic Parameterized Network for CTR Prediction, arXiv 2111.04983, tables 1 to
-    3, and 8: 2 006 859 rows of 668 953 tag applications. That negatives change the tag, uniformly, is our reading.
+    3, and 8: 2 006 859 rows of 668 953 tag applications. Negatives with another tag, drawn uniformly, are our reading.
     """
     by_row = RandomSplit(dict(shares), seed)
     checked_split_by(split_by)
@@ -100,7 +101,7 @@ def movielens_tag_rows(
         bad_rows.skipped["tag application is repeated"] += int(again.sum())
     kept &= ~again
     tags = [text or "(blank)" for text in tags]
-    # Tags that only left out rows have are no candidates.
+    # Tags that occur only in rows which were left out are not candidates.
     used, tag = np.unique(tag[kept], return_inverse=True)
     user, movie, pair, lines = user[kept], movie[kept], pair[kept], read.lines[kept]
     if not len(tag):
@@ -112,7 +113,7 @@ def movielens_tag_rows(
     group = 1 + num_negatives
     given = np.concatenate([tag[:, None], negatives], axis=1).reshape(-1)
     if split_by == "random":
-        # The line and not the position, so that a row that is left out moves no other.
+        # By line and not by position: a row that is left out then changes no other row.
         splits = by_row.assign((lines[:, None] * group + np.arange(group)).reshape(-1))
     else:
         rank = np.empty(len(tag), np.int64)

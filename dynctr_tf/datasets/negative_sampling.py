@@ -1,4 +1,4 @@
-"""Drawing what was not seen, for data that holds positives alone."""
+"""Draws negatives for data that holds positives only."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def sample_negatives(
 ) -> np.ndarray:
     """Draws for each positive pair (context, value) values that were never seen with its context.
 
-    When to use: logs that tell what was chosen and not what was passed over. The draws depend on the seed and the
-    position of the pair alone. The negatives of one pair differ from each other.
+    When to use: logs that hold what was chosen, but not what was shown and not chosen. The draws depend on the seed and
+    the position of the pair alone. The negatives of one pair differ from each other.
 
     Args:
         contexts: int64 `(pairs,)`, at least 0, such as the numbers of users.
-        values: int64 `(pairs,)`, from 0 to `num_values - 1`, such as those of items.
+        values: int64 `(pairs,)`, from 0 to `num_values - 1`, such as the numbers of items.
         num_values: How many values there are to draw from.
         num_negatives: How many are drawn for each pair.
-        by: `"uniform"`, every value alike; or `"frequency"`, as often as it occurs among the pairs.
+        by: `"uniform"`, each value equally often; or `"frequency"`, each as often as it occurs among the pairs.
             Default `"uniform"`.
         seed: At least 0. Default 0.
 
@@ -57,7 +57,7 @@ def sample_negatives(
     if isinstance(num_negatives, bool) or not isinstance(num_negatives, int) or num_negatives < 1:
         raise ValueError(f"num_negatives must be a whole number of at least 1, got {num_negatives!r}.")
     known = np.unique(contexts * num_values + values)
-    # By frequency nothing can be drawn that occurs in no pair.
+    # By frequency, a value that occurs in no pair is never drawn.
     pool = num_values if by == "uniform" else len(np.unique(values))
     fullest = int(np.bincount(known // num_values).max(initial=0))
     if pool - fullest < num_negatives:
@@ -81,7 +81,7 @@ def sample_negatives(
             pending = pending[refused]
             if not len(pending):
                 break
-        # Contexts that have nearly everything: choose among what is left.
+        # Contexts that were seen with nearly all values: choose among the remaining ones.
         weights = np.ones(num_values) if by == "uniform" else np.bincount(values, minlength=num_values).astype(float)
         for pair in pending:
             context = contexts[pair] * num_values

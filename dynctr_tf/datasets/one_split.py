@@ -43,7 +43,7 @@ class OneSplit:
 
     @property
     def num_rows(self) -> int | None:
-        """How many rows there are; `None` where only reading them tells."""
+        """How many rows there are; `None` if they must be read to know it."""
         return self._source.num_rows
 
     @property

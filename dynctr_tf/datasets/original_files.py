@@ -1,4 +1,4 @@
-"""Reading the small text files in which a research data set is distributed, every cell checked."""
+"""Reads the small text files of research data sets, and checks every cell."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file. Give the path of the original file.")
-    # Without quotes the delimiter has no part in where rows end.
+    # Without quotes, the ends of rows do not depend on the delimiter.
     for block in blocks(path, Dialect("\t", None), _BLOCK_BYTES):
         for offset, text in enumerate(block.data.splitlines()):
             if text.strip():
@@ -115,10 +115,10 @@ def read_columns(
     """Reads a file of MovieLens: `.dat` with `::` between its cells and no header, or `.csv` with commas and a header.
 
     Args:
-        path: The file, plain or gzip-compressed; whose name ends in `.csv` or `.csv.gz` has a header.
+        path: The file, plain or gzip-compressed; it has a header if its name ends in `.csv` or `.csv.gz`.
         kinds: The columns and what they hold: `"text"` that is not empty, `"optional"` text, `"whole"` numbers of at
             least 0, or finite `"number"`s. A file without header has just these, in this order.
-        bad_rows: What becomes of bad rows.
+        bad_rows: What to do with bad rows.
         encoding: Of a file that is not CSV. Default `"utf-8"`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where the real rows are that development and measurements use; the project ships none."""
+"""Finds the real rows that development and measurements use; the project ships none."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _tabular_file(
 
 _FILES_OF_SPLITS = ("validation_path", "test_path")
 _MAKERS: Mapping[str, tuple[Callable[..., RowSource], Callable[..., Any]]] = {
-    # Name: what makes the source, and whose arguments are its options.
+    # By name: the function that makes the source, and the function whose arguments are its options.
     "ali_ccp": (AliCcpRows, AliCcpRows),
     "amazon_reviews": (amazon_reviews_rows, amazon_reviews_rows),
     "amexpert": (amexpert_rows, amexpert_rows),
@@ -65,7 +65,7 @@ ROW_SOURCES: tuple[str, ...] = tuple(sorted(_MAKERS))
 
 
 def row_source_options(name: str) -> dict[str, Any]:
-    """Returns the options of a data set and their defaults; `inspect.Parameter.empty` where there is none.
+    """Returns the options of a data set and their defaults; `inspect.Parameter.empty` for an option without one.
 
     Raises:
         ValueError: An unknown name.
@@ -77,14 +77,14 @@ def row_source_options(name: str) -> dict[str, Any]:
 
 
 def check_option_types(name: str, options: Mapping[str, Any]) -> None:
-    """Refuses options of a data set that it does not have or that are of another type than it takes.
+    """Refuses options that the data set does not have, or of another type than it takes.
 
     Args:
         name: One of `ROW_SOURCES`.
         options: The options, as a person wrote them.
 
     Raises:
-        ValueError: An unknown name or option, or a text where a number belongs, and the like.
+        ValueError: An unknown name or option, or a value of another type, such as a text for a number.
     """
     known = row_source_options(name)
     check_options(f"data set {name!r}", _MAKERS[name][1], options, known, ranges=False)

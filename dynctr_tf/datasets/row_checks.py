@@ -1,4 +1,4 @@
-"""From raw columns to the columns that a row source promises, and which rows cannot be kept."""
+"""Casts raw columns to the columns that a row source promises, and marks the rows that cannot be kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynctr_tf.datasets.bracketed_lists import parse_lists
 from dynctr_tf.schema import Feature, Schema, positive_rule
 
 NUMBER = r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[nN][aA][nN])$"
-"""What is read as a number: a decimal number, with an exponent or without, or NaN."""
+"""The texts that are read as a number: a decimal number, with an exponent or without, or NaN."""
 
 _LARGEST = float(np.finfo(np.float32).max)
 _BRACKETED = r"^\s*\[(?s:.*)\]\s*$"
@@ -27,8 +27,8 @@ class BadRowError(ValueError):
     Attributes:
         path: The file.
         line: The 1-based line of the file on which the row starts; in a Parquet file its 1-based row.
-        column: The column in question; `None` where the row as a whole is wrong.
-        reason: The reason as it is counted when bad rows are skipped.
+        column: The wrong column; `None` where the row as a whole is wrong.
+        reason: The reason by which it is counted when bad rows are skipped.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class Problem(NamedTuple):
         reason: The reason, as it is counted.
         expected: What was expected.
         rows: The rows' indices in the batch, ascending.
-        given: What the first of them has.
-        detail: What is wrong, in place of what was expected and given. Default `None`.
-        advice: What helps where it is wrong with many rows, such as a line for the schema. Default `""`.
+        given: The value in the first of them.
+        detail: The error, in place of what was expected and given. Default `None`.
+        advice: What helps if many rows have the problem, such as a line for the schema. Default `""`.
     """
 
     column: str
@@ -95,9 +95,9 @@ def bad_values(
         reason: The reason, as it is counted.
         expected: What was expected.
         bad: bool `(rows,)`.
-        given: What the rows have.
-        detail: What is wrong, in place of what was expected and given. Default `None`.
-        advice: Makes what helps where many rows are so. Default `None`: nothing is known.
+        given: The values of the rows.
+        detail: The error, in place of what was expected and given. Default `None`.
+        advice: A function that returns advice for many such rows. Default `None`: there is none.
     """
     rows = np.flatnonzero(bad)
     if not len(rows):
@@ -137,11 +137,11 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def _decoded(values: pa.Array) -> pa.Array:
-    """Takes dictionaries away, and gives all forms of text the type string; it may hold what is no UTF-8."""
+    """Removes dictionaries, and casts all types of text to string, which may then hold bytes that are not UTF-8."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if pa.types.is_string(values.type) and values.offset:
-        # Up to version 21 pyarrow's if_else gives a slice's texts wrong ends.
+        # Up to version 21, pyarrow's if_else cuts the texts of a slice at wrong places.
         values = values.take(pa.array(np.arange(len(values))))
     if pa.types.is_string(values.type) or not is_text(values.type):
         return values
@@ -150,7 +150,7 @@ def _decoded(values: pa.Array) -> pa.Array:
 
 
 def valid_text(name: str, text: pa.Array) -> tuple[pa.Array, list[Problem]]:
-    """Returns text with nulls where it is no UTF-8, and the rows in which it is not."""
+    """Returns text with nulls where it is not UTF-8, and the rows in which it is not."""
     try:
         text.validate(full=True)
         return text, []
@@ -177,13 +177,13 @@ def valid_text(name: str, text: pa.Array) -> tuple[pa.Array, list[Problem]]:
 def _not_a_number(name: str, values: pa.Array) -> str:
     shown = ", ".join(map(repr, pc.unique(values.drop_null()).slice(0, _MOST_SHOWN).to_pylist()))
     return (
-        f"The column holds {shown}. If it is no number, make the feature categorical in the schema; if these mean "
+        f"The column holds {shown}. If these are not numbers, make the feature categorical in the schema; if they mean "
         'a missing value, name them there: "missing_values": ["", "..."].'
     )
 
 
 def _numbers(name: str, values: pa.Array, missing: pa.Array | None) -> tuple[pa.Array, list[Problem]]:
-    """Casts text or numbers to float64; NaN becomes null. Refuses what is no number, and infinity."""
+    """Casts text or numbers to float64; NaN becomes null. Refuses texts that are not numbers, and infinity."""
     reason, expected = f"{name} is not a number", "a finite number"
     problems: list[Problem] = []
     values = _decoded(values)
@@ -232,12 +232,12 @@ def _required(
     problems += bad_values(name, f"{name} is missing", expected, null, values)
     outside = _bools(pc.or_(pc.less(numbers, low), pc.greater(numbers, high))) & ~refused
     if high == _LARGEST and _bools(pc.greater(numbers, high)).any():
-        expected = f"a number of at least {low:g} that float32 holds, so at most {high:.3g}"
+        expected = f"a number of at least {low:g} that float32 holds (at most {high:.3g})"
     return numbers, problems + bad_values(name, f"{name} is out of range", expected, outside, values)
 
 
 def label_advice(values: pa.Array) -> str:
-    """Says which line of a schema makes a label work that is not 0 or 1.
+    """Returns the line of a schema that a label other than 0 and 1 needs.
 
     Args:
         values: Some values of the column: texts, numbers or booleans; null where one is missing.
@@ -366,7 +366,7 @@ def _clicks_of_impressions(
     expected = f"the number of clicks, from 0 to that of {schema.impressions!r}"
     null = clicks.is_null().to_numpy(zero_copy_only=False) & ~refused
     problems += _empty_label(schema.label, expected, null, values)
-    # A row refused for its impressions has none to compare with.
+    # A row that was refused for its impressions has no number to compare with.
     outside = _bools(pc.or_(pc.less(clicks, 0.0), pc.greater(clicks, impressions))) & ~refused
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
@@ -396,7 +396,7 @@ def _is_float(kind: pa.DataType) -> bool:
 
 
 def check_type(name: str, kind: pa.DataType, feature: Feature | None, schema: Schema | None = None) -> None:
-    """Refuses a column whose type cannot hold the feature (`None`: a label, weight or the like).
+    """Refuses a column whose type cannot hold the feature; `None` for a label, a weight or the like.
 
     Raises:
         ValueError: Says which type came and which are expected.
@@ -443,7 +443,7 @@ def _float_text(values: pa.Array) -> pa.Array:
     present = ~np.isnan(numbers)
     with np.errstate(invalid="ignore", over="ignore"):
         whole = present & (np.abs(numbers) < 2.0**63) & (np.floor(numbers) == numbers)
-        # -0.0 stays apart from 0, as it does in text.
+        # -0.0 stays different from 0, as in text.
         whole &= ~((numbers == 0) & np.signbit(numbers))
         integers = pa.array(np.where(whole, numbers, 0).astype(np.int64)).cast(pa.string())
     rest = np.flatnonzero(present & ~whole)
@@ -461,7 +461,7 @@ _LONG_FLOAT = r"^-?[1-9](\.[0-9]+)?e\+(1[6-9])$"
 
 
 def _without_exponents(text: pa.Array) -> pa.Array:
-    """Writes out whole numbers that a CSV writer shortened to 1.5e+16, as it does with floats from 1e16 on."""
+    """Writes whole numbers in full that a CSV writer shortened, such as 1.5e+16; writers do so from 1e16 on."""
     data = text.buffers()[2]
     if data is None or b"+" not in data.to_pybytes():
         return text
@@ -472,7 +472,7 @@ def _without_exponents(text: pa.Array) -> pa.Array:
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """Writes single values as text; of strings nothing is checked."""
+    """Writes single values as text; strings are not checked."""
     values = _decoded(values)
     kind = values.type
     if pa.types.is_string(kind):
@@ -496,7 +496,7 @@ def _text(name: str, values: pa.Array, missing: pa.Array | None) -> tuple[pa.Arr
 
 
 def _lists(values: pa.Array, name: str, missing: pa.Array | None) -> tuple[pa.Array, list[Problem]]:
-    """Lists of whatever form and type, as lists of text."""
+    """Lists of any type, as lists of text."""
     present = values.is_valid().to_numpy(zero_copy_only=False)
     counts = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
     text, problems = _text(name, values.flatten(), missing)
@@ -529,7 +529,7 @@ def _several(feature: Feature, values: pa.Array, missing: pa.Array | None) -> tu
 
 
 def stray_brackets(feature: Feature, text: pa.Array) -> list[Problem]:
-    """Refuses the lists in brackets of a column that holds nothing else, where separated values are expected."""
+    """Refuses a column in which all values are lists in brackets, where separated values are expected."""
     bracketed = pc.match_substring_regex(text, _BRACKETED)
     if feature.list_format != "separated" or feature.separator in "[]" or not pc.all(bracketed, min_count=1).as_py():
         return []
@@ -561,7 +561,7 @@ def typed_columns(
     given = dict(zip(schema.file_columns, raw, strict=True))
     columns: dict[str, pa.Array] = {}
     problems: list[Problem] = []
-    # In numbers, blanks around what means a missing value are passed over.
+    # In columns of numbers, blanks around a mark of a missing value are ignored.
     numbers_missing = pa.array(schema.missing_values, pa.string())
     if schema.impressions is not None:
         columns, problems = _clicks_of_impressions(schema, given, numbers_missing)

@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.fs
 
 _URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+://")
-# `Path` makes gs:/bucket of gs://bucket.
+# `Path` turns gs://bucket into gs:/bucket.
 _URI_AS_PATH = re.compile(r"^(gs|gcs|s3|s3a|hdfs|viewfs|abfs|abfss|az|memory|file|https?):/(?!/)")
 _OF_ARROW = ("file", "gs", "gcs", "s3", "hdfs", "viewfs", "abfs", "abfss")
 _PATTERN = re.compile(r"[*?\[]")
 _LIST = re.compile(r'\s*\[\s*"')
 _NO_ROWS = (".schema.json", ".crc")
 _UNFINISHED = ("_temporary", "_delta_log")
-# What follows the path of a URI; a question mark before anything else is that of a pattern.
+# What follows the path of a URI; any other question mark belongs to a pattern.
 _QUERY = re.compile(r"\?(?=\w+=)")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _ADVICE = "Give the path of a CSV, JSON lines or Parquet file, a folder of such files, a pattern, or a list of these."
@@ -32,7 +32,7 @@ _MOST_NAMED = 5
 
 
 class FileState(NamedTuple):
-    """What tells that a file is no longer what it was.
+    """The size and time of a file, by which a change is noticed.
 
     Attributes:
         size: Its bytes.
@@ -100,7 +100,7 @@ class RowFile:
 
 
 RowPaths = str | Path | RowFile | Sequence[str | Path | RowFile]
-"""What names files of rows: a file, a folder, a pattern, a URI of one of these, or a list of them."""
+"""A value that names files of rows: a file, a folder, a pattern, a URI of one of these, or a list of them."""
 
 
 def is_uri(path: str | Path) -> bool:
@@ -168,12 +168,12 @@ def _as_text(path: str | Path) -> str:
 
 
 def row_paths(paths: RowPaths) -> list[str | RowFile]:
-    """Returns the paths that are given one by one; the text of a JSON list, `["a.csv", "b.csv"]`, gives several.
+    """Returns the given paths one by one; the text of a JSON list, `["a.csv", "b.csv"]`, gives several.
 
     Raises:
         ValueError: An empty path or list, or a list that holds something else.
     """
-    # `Path.exists` fails for a text that is too long for a name.
+    # `Path.exists` fails for a text that is longer than a name may be.
     if isinstance(paths, str) and _LIST.match(paths) and not os.path.exists(paths):  # noqa: PTH110
         try:
             paths = json.loads(paths)
@@ -193,10 +193,10 @@ def row_paths(paths: RowPaths) -> list[str | RowFile]:
 def list_row_files(paths: RowPaths) -> tuple[RowFile, ...]:
     """Lists the files of rows that paths name.
 
-    A folder means all files in it and in its folders, in the order of their names, and so does a pattern (`*`, `?`,
-    `[...]`, `**` for any number of folders); a list keeps its order. In both what starts with `_` or `.` is passed
-    over, as other readers do, and so are schema files; links to folders are followed. Folders called `name=value` give
-    their files a column.
+    A folder stands for all files in it and in its folders, in the order of their names. A pattern (`*`, `?`, `[...]`,
+    `**` for any number of folders) stands for the files that match it, in the same order; a list keeps its order. Names
+    in folders and patterns that start with `_` or `.` are skipped, as other readers do, and so are schema files; links
+    to folders are followed. Folders called `name=value` give their files a column.
 
     Args:
         paths: A file, a folder, a pattern, a URI of one of these (`gs://`, `s3://`, `hdfs://`, `file://`, and what
@@ -287,7 +287,7 @@ def _refuse_unlisted(error: OSError) -> None:
 
 
 def _leads_back(place: Path, folder: str) -> bool:
-    """Whether a link such as `latest` leads to what is listed already, or without end to itself."""
+    """Whether a link such as `latest` leads to files that are listed already, or endlessly to itself."""
     return place.is_symlink() and place.resolve().is_relative_to(Path(folder).resolve())
 
 
@@ -348,7 +348,7 @@ def _some(path: str, found: Iterable[str], without: str) -> list[str]:
 
 def _listed_elsewhere(uri: str) -> list[str]:
     system, place = file_system(uri)
-    # What stands before the place in the URI of each file: scheme, and the host where it is not part of the place.
+    # The beginning of each file's URI: the scheme, and the host where it is not a part of the path.
     whole, query = _without_query(uri)
     start = whole.removesuffix(place) if whole.endswith(place) else whole.partition("://")[0] + "://"
     try:
@@ -368,7 +368,7 @@ def _listed_elsewhere(uri: str) -> list[str]:
             f"{uri}: cannot be listed: {' '.join(str(error).split())[:300]}. Is the name right, and do the environment "
             "variables or files of its file system give the credentials?"
         ) from error
-    # fsspec's begin with a slash that the place does not have.
+    # fsspec's paths begin with a slash, the given path does not.
     names = {entry.path if base.startswith("/") else entry.path.lstrip("/"): entry.type for entry in entries}
     matched = [name for name in names if like is None or like.fullmatch(name)]
     found = [
@@ -420,15 +420,15 @@ def file_states(files: Sequence[RowFile]) -> dict[str, FileState]:
         except FileNotFoundError as error:
             raise ValueError(f"{file}: there is no such file. {_ADVICE}") from error
         except OSError as error:
-            raise ValueError(f"{file}: cannot be looked at: {error}.") from error
+            raise ValueError(f"{file}: its size and time cannot be read: {error}.") from error
     return states
 
 
 def refuse_changed_files(paths: RowPaths, before: dict[str, FileState]) -> None:
-    """Refuses files that appeared, went away or changed since their states were taken.
+    """Refuses files that appeared, disappeared or changed since their states were taken.
 
     Args:
-        paths: What names the files, as in `list_row_files`.
+        paths: The files, as in `list_row_files`.
         before: What `file_states` returned.
 
     Raises:

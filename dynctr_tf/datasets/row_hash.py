@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and a row number alone, whatever was read or drawn before."""
+"""Random numbers that depend on a seed and a row number alone, not on what was read or drawn before."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def _mix(state: np.ndarray) -> np.ndarray:
 
 
 def hashed_bits(seed: int, rows: np.ndarray, stream: int = 0) -> np.ndarray:
-    """Returns 64 random bits per row: the splitmix64 generator, entered at the row's position.
+    """Returns 64 random bits per row: the splitmix64 generator, started at the row's position.
 
-    The generator is entered at the position by arithmetic, so that the bits of row 10 000 000 cost what
-    those of row 0 cost. The result is the same on every machine and with every version of NumPy.
+    The generator jumps to the position by arithmetic, so the bits of row 10 000 000 cost as much as those of row 0. The
+    result is the same on every machine and with every version of NumPy.
 
     Args:
         seed: Any whole number of at least 0 and below 2^63.

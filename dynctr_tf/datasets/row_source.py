@@ -1,4 +1,4 @@
-"""What every source of raw rows gives: columnar batches, the split of each row, and what was left out."""
+"""The interface of all sources of raw rows: columnar batches, the split of each row, and counts of bad rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RowSource(Protocol):
 
     @property
     def num_rows(self) -> int | None:
-        """How many rows there are over all splits; `None` where only reading them tells."""
+        """How many rows there are over all splits; `None` if they must be read to know it."""
 
     @property
     def skipped(self) -> Mapping[str, int]:
@@ -98,7 +98,7 @@ def first_rows(source: RowSource, split: str, count: int) -> pa.RecordBatch:
 
 
 def _of_one_type(parts: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """Gives a column of lists their type also where it has no value, and is text, as in some files of several."""
+    """Casts an empty column of text to a column of lists, where other files have lists in the column."""
     fields = {field.name: field for part in parts for field in part.schema if pa.types.is_list(field.type)}
     made = []
     for part in parts:

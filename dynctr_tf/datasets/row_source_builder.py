@@ -1,4 +1,4 @@
-"""What the TFDS builders of original files share: a configuration is arguments of a row source, a row few tensors."""
+"""Base of the TFDS builders: a configuration is the arguments of a row source, and a row is a few tensors."""
 
 from __future__ import annotations
 

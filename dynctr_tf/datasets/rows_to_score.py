@@ -1,4 +1,4 @@
-"""Rows that an exported model answers: the features of its schema, with keys beside them, and labels where they are."""
+"""Rows for an exported model: the features of its schema, keys that are carried along, and labels if there are any."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class FileReading:
     """How a file of rows is read, beside its schema.
 
     Args:
-        column_names: The columns of a file of text that has no header; the label's may be absent from the file.
-            Default `None`: the first row is one.
+        column_names: The columns of a file of text that has no header; the file may lack the label's column. Default
+            `None`: the first row is the header.
         delimiter: Between the values. Default `None`: recognised.
         quote: As in `TabularFile`. Default `'"'`.
         encoding: Of a file of text. Default `None`: UTF-8.
@@ -48,11 +48,11 @@ class FileReading:
 
 
 def reading_of(name: str, options: Mapping[str, Any]) -> FileReading:
-    """Returns how further files of a data set are read: as those that a model was trained on.
+    """Returns how further files of a data set are read: in the same way as the files of a training.
 
     Args:
-        name: The data set, as `row_source` knows it. One whose rows are joined of several files, or made, is given as
-            files that have the schema's columns.
+        name: The data set, as `row_source` knows it. If its rows are joined from several files, or made, the further
+            files have the schema's columns.
         options: Its options in the training.
     """
     if name == "criteo_display_ads":
@@ -72,7 +72,7 @@ class BatchToScore(NamedTuple):
 
     Attributes:
         columns: The features, as in `RowBatch.columns`; where rows have labels, these and the weights too.
-        carried: The columns that are carried along, as they stand in the file.
+        carried: The columns that are carried along, as they are in the file.
         numbers: int64 `(rows,)`, the place of each row among those of the file.
     """
 
@@ -82,22 +82,22 @@ class BatchToScore(NamedTuple):
 
 
 class RowsToScore(TabularFile):
-    """Reads a file of rows for an exported model, which need have no label.
+    """Reads a file of rows for an exported model; the rows may have no label.
 
-    Use it to score rows: values mean what they meant in training, and what is a bad row is one here. Columns that
-    neither the schema names nor the user are left alone, a label too, unless it is asked for.
+    Use it to score rows: values mean the same as in training, and the same rows are bad rows. Columns that neither the
+    schema nor the user names are ignored, and so is the label, unless it is asked for.
 
     Args:
         path: The file.
         schema: The export's schema.
-        carried: Columns of the file that go along with each row, such as its key; or features that are derived of
-            others. Default `()`: none.
+        carried: Columns of the file that are carried along with each row, such as its key; or features that are derived
+            from other columns. Default `()`: none.
         labelled: Whether the label, and the weight where the schema has one, are read. Default `False`.
-        reading: How the file is read. Default: as `TabularFile` reads without further arguments.
+        reading: How the file is read. Default: as `TabularFile` does without further arguments.
         on_bad_row: As in `TabularFile`. Default `"error"`.
 
     Raises:
-        ValueError: As `TabularFile`; a column that is carried and is not there, or holds lists.
+        ValueError: As `TabularFile`; a carried column that is absent or holds lists.
 
     Example:
 
@@ -127,7 +127,7 @@ class RowsToScore(TabularFile):
         self.carried = tuple(carried)
         self.labelled = labelled
         self.reading = reading
-        # The best possible click probability is known of rows that are made alone.
+        # Only rows that are made have a known click probability.
         known = dataclasses.replace(schema, true_probability=None)
         if not labelled:
             known = dataclasses.replace(
@@ -170,7 +170,7 @@ class RowsToScore(TabularFile):
     def _open_csv(
         self, start: bytes, column_names: Sequence[str] | None, delimiter: str | None, quote: str | None
     ) -> None:
-        """Takes the given names where the file has no header, without the label's where it has no label."""
+        """The given names where the file has no header; without the label's if the file has no label."""
         wanted = set(self._columns_of_file())
         for mark in DELIMITERS if delimiter is None else (delimiter,):
             if column_names is None or mark == quote:
@@ -211,10 +211,10 @@ class RowsToScore(TabularFile):
         return columns if self.labelled else columns.drop_columns([_NO_LABEL]), [*problems, *found]
 
     def carried_types(self) -> dict[str, pa.DataType]:
-        """The types of the columns that are carried along: text in files of text, in Parquet files what they hold.
+        """The types of the carried columns: text in files of text, the column's own type in Parquet files.
 
         Raises:
-            ValueError: One that holds lists or records, which no key is.
+            ValueError: A column that holds lists or records, which cannot be keys.
         """
         types: dict[str, pa.DataType] = dict.fromkeys(self.carried, pa.string())
         if not self._parquet:
@@ -227,7 +227,9 @@ class RowsToScore(TabularFile):
             kind = fields.field(name).type
             kind = kind.value_type if pa.types.is_dictionary(kind) else kind
             if is_list(kind) or pa.types.is_nested(kind):
-                raise ValueError(f"{self.path}: column {name!r} holds {kind}, and what is carried is one value a row.")
+                raise ValueError(
+                    f"{self.path}: column {name!r} holds {kind}; a column that is carried along has one value a row."
+                )
             types[name] = kind
         return types
 
@@ -235,7 +237,8 @@ class RowsToScore(TabularFile):
         """Reads all rows once.
 
         Args:
-            types: The types that the carried columns get; text, where files differ in them. Default `None`: their own.
+            types: The types that the carried columns get; text where files have different ones. Default `None`: their
+                own.
 
         Raises:
             BadRowError: A bad row, with `on_bad_row="error"`.
@@ -292,7 +295,7 @@ def _as_type(name: str, values: pa.Array, kind: pa.DataType) -> tuple[pa.Array, 
 
 
 def open_rows(path: str | Path | RowFile, schema: Schema, reading: FileReading, **options: Any) -> RowsToScore:
-    """Opens a file for `RowsToScore`; features that would be derived may stand in the file as columns, too.
+    """Opens a file for `RowsToScore`; features that training derives may also be columns of the file.
 
     Args:
         path: The file.

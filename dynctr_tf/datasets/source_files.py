@@ -1,4 +1,4 @@
-"""The files that rows are read from, told apart by what is in them."""
+"""The files that rows are read from, identified by their content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, wr
 
 _PIECE = 1 << 22
 _NOTED = "source-files.json"
-# A file that was written to within these seconds may be written to again without its time changing.
+# A file that was written within these seconds may be written again without a new time.
 _SETTLED_SECONDS = 2.0
 
 
@@ -41,12 +41,12 @@ class SourceFile:
 def source_files(
     paths: Iterable[str | Path | RowFile], notes: str | Path, *, progress: bool = True
 ) -> list[SourceFile]:
-    """Reads the files once and returns what they are.
+    """Reads the files once and returns their sizes, times and digests.
 
     The digests are noted in a folder, and a file is not read again while its size, its place on the disk and the time
-    of its last change are what they were. The system keeps that time (not the one of its content, which programs set
-    as they like), so that other content of the same size and date is noticed. Of a file at a URI, which would have
-    to be fetched once more, the path, the size and the time of the last change take the place of the content.
+    of its last change stay the same. The system keeps that time; programs cannot set it as they can set the time of the
+    content. So other content of the same size and date is noticed. A file at a URI would have to be fetched once more;
+    its path, size and time of the last change take the place of its content.
 
     Args:
         paths: The files.
@@ -110,7 +110,7 @@ def _digest(path: str, size: int, progress: bool) -> str:
 
 
 def _noted(folder: Path) -> dict[str, Any]:
-    """What was noted; notes that cannot be read are none, and the files are read again."""
+    """The noted digests; empty if they cannot be read, and the files are read again."""
     try:
         return read_json(folder / _NOTED)
     except (OSError, DamagedFileError):

@@ -1,4 +1,4 @@
-"""Which split a row belongs to: what `split_by` may say, and the splits that a row's number alone decides."""
+"""The split of a row: the values of `split_by`, and the splits by a row's number alone."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def _checked_shares(shares: Mapping[str, float]) -> tuple[tuple[str, ...], np.nd
 
 @dataclasses.dataclass(frozen=True)
 class RandomSplit:
-    """Puts each row into a split at random, from the seed and the row's number alone.
+    """Assigns each row to a split at random, from the seed and the row's number alone.
 
-    When to use: by default. The answer for a row does not depend on how the rows were read, in which blocks,
-    on what was left out before it, or on how many there are; so appending rows to a file moves none.
+    When to use: by default. The split of a row does not depend on how the rows were read, in which blocks, on rows that
+    were left out before it, or on how many there are. So appending rows to a file changes the split of no other row.
 
     Args:
         shares: Split name to expected share, `"train"` first, summing to 1.
@@ -80,7 +80,7 @@ class RandomSplit:
 
         Args:
             rows: The numbers.
-            stream: Tells rows apart that have one number, such as those of several files. Default 0.
+            stream: Gives rows with one number different draws, such as those of several files. Default 0.
         """
         _, edges = _checked_shares(self.shares)
         return np.searchsorted(edges, hashed_uniform(self.seed, rows, stream), side="right").astype(np.int8)
@@ -90,7 +90,7 @@ class RandomSplit:
 class OrderSplit:
     """Cuts the rows in their order: the first ones train, the last ones test.
 
-    When to use: the rows are in time order and the question is how a model does on what comes later.
+    When to use: the rows are in time order, and the model should be judged on later rows.
 
     Args:
         num_rows: How many rows there are.
@@ -128,7 +128,7 @@ class OrderSplit:
         rows = np.asarray(rows)
         if rows.size and int(rows.max()) >= self.num_rows:
             raise ValueError(
-                f"Row {int(rows.max())} came where {self.num_rows} rows were counted: the data has grown since. "
+                f"Row {int(rows.max())} came, but {self.num_rows} rows were counted: the data has grown since. "
                 "Open it again."
             )
         _, edges = _checked_shares(self.shares)
@@ -136,7 +136,7 @@ class OrderSplit:
 
 
 def checked_split_by(split_by: str) -> str:
-    """Returns the argument where it is `"random"` or `"order"`.
+    """Returns the argument if it is `"random"` or `"order"`.
 
     Raises:
         ValueError: It is neither; the message names the nearest.
@@ -152,12 +152,12 @@ def checked_split_by(split_by: str) -> str:
 
 
 class SplitRule(NamedTuple):
-    """What `split_by` says, taken apart.
+    """The parsed value of `split_by`.
 
     Attributes:
         way: `"random"`, `"order"`, `"file"`, `"partition"`, `"time"` or `"user"`.
-        column: The column that decides; `None` where none does.
-        begins: The times at which the splits after the first begin; none where shares decide.
+        column: The column that decides; `None` where no column does.
+        begins: The times at which the splits after the first begin; empty where shares decide.
     """
 
     way: str
@@ -166,7 +166,7 @@ class SplitRule(NamedTuple):
 
 
 def split_rule(split_by: str) -> SplitRule:
-    """Takes apart how rows are split.
+    """Parses how rows are split.
 
     Args:
         split_by: `"random"` (by seed and row number), `"order"` (first rows train, last ones test), `"time:COLUMN"`
@@ -212,11 +212,11 @@ def split_edges(shares: Mapping[str, float]) -> np.ndarray:
 
 
 def whole_splits(values: Sequence[str], shares: Mapping[str, float], what: str) -> list[int]:
-    """Puts whole groups of rows, such as files or days, into splits: the first ones train, the last ones test.
+    """Assigns whole groups of rows, such as files or days, to splits: the first ones train, the last ones test.
 
     Args:
         values: For each file the value that it is grouped by; numbers in them are compared as numbers.
-        shares: Split name to share of the values; each split has one at the least.
+        shares: Split name to share of the values; each split has at least one value.
         what: What the values are, for the message.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Synthetic impressions whose click probability is known, with effects that depend on the instance."""
+"""Synthetic impressions whose click probability is known, with effects that depend on the row's context."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dynctr_tf.schema import Feature, Schema
 
 _CHUNK = 65_536
 _CALIBRATION_ROWS = 131_072
-# Rows of this number and above calibrate and are never given out.
+# Rows from this number on calibrate the logit, and are in no split.
 _CALIBRATION_START = 2**62
 
 _NUM_INTERESTS, _NUM_AGES, _NUM_GENDERS = 8, 7, 3
 _NUM_CATEGORIES, _NUM_BRANDS = 10, 20
 _NUM_HOURS, _NUM_WEEKDAYS, _NUM_DEVICES, _NUM_POSITIONS = 24, 7, 4, 6
 _NUM_FACTORS = 3
-# The fields whose values mean something else in each scenario, with `scenario_order`.
+# With `scenario_order`, the values of these fields mean something else in each scenario.
 _SCENARIO_FIELDS = ("user_interest", "user_age", "item_category", "hour")
 
 # Share of cells that are missing, by field.
@@ -60,7 +60,7 @@ _STREAMS = {
     )
 }
 _TABLES = 1000
-"""Streams from here on make the tables of effects, those below the rows."""
+"""Streams from this number on make the tables of effects; those below make the rows."""
 
 
 def synthetic_ctr_schema() -> Schema:
@@ -100,7 +100,7 @@ def _zipf(size: int, offset: float, exponent: float) -> np.ndarray:
 
 
 def _standardised(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Shifts and scales the rows of a table to mean 0 and variance 1 under the weights; constant columns to 0."""
+    """Scales the columns of a table to weighted mean 0 and variance 1; constant columns become 0."""
     weights = weights / weights.sum()
     centred = table - weights @ table
     deviation = np.sqrt(weights @ centred**2)
@@ -111,9 +111,8 @@ def _standardised(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
 class SyntheticCtrRows:
     """Impressions drawn from a known click probability, in which the context changes what user and item mean.
 
-    When to use: to see whether a model and its training do what they should, where real rows only say which
-    of two models is ahead. Each row keeps its true click probability, so that the best attainable AUC and
-    logloss are known.
+    When to use: to check a model and its training against the truth; real rows only show which of two models is better.
+    Each row keeps its true click probability, so the best attainable AUC and logloss are known.
 
     Formula: with the user's latent vector u, the item's v and the context's m, each with K = 3 dimensions,
 
@@ -121,7 +120,7 @@ class SyntheticCtrRows:
         f1 = sum over the fields j of t_j[x_j]                          (first order)
         f2 = (u^T v) + a[user_age] g(item_price)                        (second order)
         f3 = u^T diag(m) v                                              (third order)
-        f4 = sum over some fields j of e^T T_j[x_j] + u^T diag(e) v     (what each scenario has of its own)
+        f4 = sum over some fields j of e^T T_j[x_j] + u^T diag(e) v     (effects of each scenario)
         u  = P[user_interest] + P'[user_age]
         v  = Q[item_category] + Q'[item_brand]
         m  = (cos 2 pi scenario_id / S, cos 2 pi (hour - 20) / 24, D[device])
@@ -129,19 +128,18 @@ class SyntheticCtrRows:
 
     that is u^T W v with W = diag(s2' + s3' m) made anew for each instance from its context. The tables t, P,
     P', Q, Q', D, a, E, T hold normal numbers, g is the standardised logarithm, and a missing value has a row of its
-    own in each table. Users, items and contexts are drawn independently, and u, v and m have mean 0 over
-    them. So the mean of f3 given the user and the item is 0, given the user and the context too, and given
-    the item and the context too: no sum of functions of pairs of features, such as a factorization machine
-    of any size, is correlated with it. f4 is switched off by default: scenarios then differ in their click rate and in
-    one dimension of f3. With it, each has tastes of its own, which K numbers determine, so that scenarios can learn
-    from one another; over the scenarios E has mean 0, so that f4 is what a model without the scenario cannot have.
-    The parts are scaled to the given standard deviations, and b is set to
-    the given click rate, on 131 072 rows of their own.
+    own in each table. Users, items and contexts are drawn independently, and u, v and m have mean 0 over them. So f3
+    has mean 0 given the user and the item, given the user and the context, and given the item and the context: no sum
+    of functions of pairs of features, such as a factorization machine of any size, is correlated with it. f4 is 0 by
+    default: scenarios then differ in their click rate and in one dimension of f3. With f4, K numbers determine the
+    effects of each scenario, so a model can learn one scenario from others. E has mean 0 over the scenarios, so a model
+    without the scenario cannot learn f4. The parts are scaled to the given standard deviations, and b is set to the
+    given click rate, on 131 072 further rows.
 
     What each order can reach: `gain_by_order` fits, on true probabilities, the best sum of functions of one
     feature, then of pairs. With the default arguments they reach 39 % and 60 % of the gain in logloss that the
-    true probability has over the base rate (fitted on a million rows; seeds 0 to 2 differ by 2 %); the rest is
-    f3's alone. Base rate 0.22; the true probability has AUC 0.80.
+    true probability has over the base rate (fitted on a million rows; seeds 0 to 2 differ by 2 %); f3 alone gives the
+    rest. Base rate 0.22; the true probability has AUC 0.80.
 
     Args:
         num_train: Rows of the train split. Default `200_000`.
@@ -151,8 +149,8 @@ class SyntheticCtrRows:
         num_users: Users, drawn with long-tailed frequencies. Default 2000.
         num_items: Items, likewise. Default 300.
         num_scenarios: Scenarios. Default 3.
-        scenario_size_ratio: What share of the rows of the one before a scenario has, up to 1 for equal ones; with
-            with many scenarios take it near 1, so that the last ones have rows. Default 0.5.
+        scenario_size_ratio: The rows of a scenario over those of the one before, up to 1 for equal sizes; with
+            many scenarios take it near 1, so that the last ones have rows. Default 0.5.
         click_rate: Mean click probability. Default 0.22.
         first_order: s1, the standard deviation of the first-order part in the logit. Default 0.85.
         second_order: s2, likewise. Default 0.65.
@@ -216,7 +214,7 @@ class SyntheticCtrRows:
         self.split_sizes = {"train": num_train, "validation": num_validation, "test": num_test}
         self.num_users, self.num_items, self.num_scenarios = num_users, num_items, num_scenarios
         if scenario_order > 0.0 and num_scenarios == 1:
-            raise ValueError("scenario_order says how scenarios differ; give num_scenarios of at least 2 with it.")
+            raise ValueError("scenario_order is how much scenarios differ; give num_scenarios of at least 2 with it.")
         self.scenario_size_ratio = scenario_size_ratio
         self._schema = synthetic_ctr_schema()
         self._make_population()
@@ -225,7 +223,7 @@ class SyntheticCtrRows:
         wanted = [first_order, second_order, third_order]
         self._calibrate(np.array(wanted + ([] if self._scenario_factors is None else [scenario_order])), click_rate)
 
-    # What a row source gives
+    # The row source
 
     @property
     def schema(self) -> Schema:
@@ -244,7 +242,7 @@ class SyntheticCtrRows:
 
     @property
     def skipped(self) -> Mapping[str, int]:
-        """Nothing: no row is left out."""
+        """Empty: no row is left out."""
         return {}
 
     @property
@@ -261,7 +259,7 @@ class SyntheticCtrRows:
                 yield RowBatch(self._columns(rows), np.full(len(rows), split, np.int8))
             start += count
 
-    # How rows are drawn
+    # Drawing rows
 
     def _uniform(self, rows: np.ndarray, stream: int) -> np.ndarray:
         return hashed_uniform(self.seed, rows, stream)
@@ -270,7 +268,7 @@ class SyntheticCtrRows:
         return hashed_normal(self.seed, np.arange(size * columns), _TABLES + table).reshape(size, columns)
 
     def _make_population(self) -> None:
-        """Draws who the users and what the items are, and how often each value comes."""
+        """Draws the attributes of users and items, and the frequency of each value."""
         users, items = np.arange(self.num_users), np.arange(self.num_items)
         draw = {
             "user_gender": _zipf(_NUM_GENDERS, 1.0, 1.0),
@@ -308,7 +306,7 @@ class SyntheticCtrRows:
         self._texts = {name: pa.array(values, pa.string()) for name, values in texts.items()}
 
     def _weights(self, name: str) -> np.ndarray:
-        """How often a feature has each value, the last one standing for a missing cell."""
+        """How often a feature has each value; the last number is for a missing cell."""
         missing = _MISSING.get(name, 0.0)
         return np.append(self._shares[name] * (1.0 - missing), missing)
 
@@ -338,13 +336,13 @@ class SyntheticCtrRows:
         hours = np.cos(2 * np.pi * (np.arange(_NUM_HOURS) - 20) / 24)
         scenarios = np.cos(2 * np.pi * np.arange(self.num_scenarios) / self.num_scenarios)
         if self.num_scenarios == 1:
-            # One scenario modulates nothing; the time of day, at twice the pace, takes its dimension.
+            # A single scenario changes nothing; the time of day, at twice the frequency, takes its dimension.
             twice = np.cos(4 * np.pi * (np.arange(_NUM_HOURS) - 20) / 24)
             modulators = [("hour", twice), ("hour", hours)]
         else:
             modulators = [("scenario_id", scenarios), ("hour", hours)]
         modulators.append(("device", np.array([1.0, -1.0, -0.6, 0.8])))
-        # A missing device modulates nothing: its row is 0, and the others have mean 0 by themselves.
+        # A missing device changes nothing: its row is 0, and the other rows have mean 0.
         self._modulators = [
             (name, np.append(_standardised(values[:, None], self._shares[name])[:, 0], 0.0))
             for name, values in modulators
@@ -356,7 +354,7 @@ class SyntheticCtrRows:
         self._price_score = (log_price - mean) / max(float(deviation), 1e-9)
 
     def _make_scenario_effects(self) -> np.ndarray:
-        """Draws what each scenario has of its own, and how it changes what values of some fields mean."""
+        """Draws the effects of each scenario, and how it changes those of the values of some fields."""
         self._scenario_tables: dict[str, np.ndarray] = {}
         for table, name in enumerate(_SCENARIO_FIELDS):
             weights = self._weights(name)
@@ -428,16 +426,17 @@ class SyntheticCtrRows:
             columns[name] = pa.array(drawn.numbers[name], from_pandas=True)
         return pa.RecordBatch.from_arrays([columns[name] for name in self._schema.columns], list(self._schema.columns))
 
-    # What can be attained
+    # The best attainable figures
 
     def gain_by_order(self, num_rows: int = 262_144, sweeps: int = 12) -> dict[int, float]:
-        """Returns which share of the attainable gain in logloss the best predictor of each order reaches.
+        """Returns the share of the attainable gain in logloss that the best predictor of each order reaches.
 
         `scenario_order` counts to the third order. The predictor of order 1 is the logistic function of a sum of
         one free number per value of each feature; that of order 2 has one more for each pair of values of two
-        features, ids excepted (whose attributes stand for them: given these, ids have a first-order effect alone).
-        Numbers enter by 32 bins. Both are fitted to the true probabilities, not to clicks, by Newton steps table
-        after table, on rows of their own, and evaluated on others: 1 - (loss - attainable) / (base - attainable).
+        features, except ids: given its attributes, an id has only a first-order effect.
+        Numbers are put into 32 bins. Both predictors are fitted to the true probabilities, not to clicks, by Newton
+        steps, one table after another, on separate rows, and evaluated on others: 1 - (loss - attainable) / (base -
+        attainable).
 
         Args:
             num_rows: Rows to fit on, and as many to evaluate on. Default `262_144`.
@@ -494,7 +493,7 @@ def _additive_logits(tables: list[tuple[np.ndarray, int]], probability: np.ndarr
             predicted = _sigmoid(logits[:fitted])
             slope = np.bincount(values[:fitted], probability - predicted, minlength=size)
             curvature = np.bincount(values[:fitted], predicted * (1.0 - predicted), minlength=size)
-            # The 1 keeps cells that are seen a few times from following single rows.
+            # The 1 keeps values that are seen a few times from fitting single rows.
             logits += (slope / (curvature + 1.0))[values]
     return logits
 
@@ -538,7 +537,7 @@ class SyntheticCtr(tfds.core.GeneratorBasedBuilder):
             SyntheticCtrConfig(
                 name=f"scenarios_{count}",
                 arguments={"num_scenarios": count, "scenario_size_ratio": ratio, "scenario_order": 0.85},
-                description=f"{count} scenarios of unequal size, each with tastes of its own.",
+                description=f"{count} scenarios of unequal size, each with its own effects.",
             )
             for count, ratio in ((3, 0.5), (10, 0.7), (50, 0.93))
         ),

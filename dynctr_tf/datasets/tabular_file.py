@@ -75,7 +75,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class _Malformed(NamedTuple):
-    """A row that is not made of the columns of the file."""
+    """A row that does not have the columns of the file."""
 
     number: int
     line: int
@@ -85,7 +85,7 @@ class _Malformed(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """A batch of raw columns, which rows of the file they are, which rows in between were not parsed, which are bad."""
+    """A batch of raw columns, the numbers of its rows in the file, the rows that were not parsed, and the bad rows."""
 
     raw: list[pa.Array]
     numbers: np.ndarray
@@ -96,7 +96,7 @@ class _Rows(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Consecutive rows of one file, which can be read apart from all others; the whole file where nothing says which.
+    """Consecutive rows of one file that can be read separately; the whole file where no part is named.
 
     Attributes:
         part: Which file of the source it is.
@@ -115,14 +115,14 @@ class Piece(NamedTuple):
 
 @dataclasses.dataclass
 class Findings:
-    """What a reading has to know at its end, of rows that may have been read in pieces.
+    """Sums over all rows that the end of a reading needs, also when rows were read in pieces.
 
     Args:
         rows: How many were usable. Default 0.
         clicks: The sum of their labels. Default 0.0.
         weight: The sum of the weights of the training rows. Default 0.0.
         skipped: How many were left out, by reason. Default none.
-        labels: The first labels, as they stand in the file. Default `None`.
+        labels: The first labels, as they are in the file. Default `None`.
     """
 
     rows: int = 0
@@ -132,7 +132,7 @@ class Findings:
     labels: pa.Array | None = None
 
     def add(self, other: Findings) -> None:
-        """Takes those of further rows, in the order of the rows."""
+        """Adds those of further rows, in the order of the rows."""
         self.rows += other.rows
         self.clicks += other.clicks
         self.weight += other.weight
@@ -143,20 +143,20 @@ class Findings:
 class TabularFile:
     """Reads CSV, JSON lines or Parquet files in columnar batches, in memory that does not depend on their size.
 
-    When to use: training on rows of one's own. The files stay as they are; the schema says what its columns
-    mean, and columns that it does not name are left alone. Cells are never guessed at: a row that does not
-    fit the schema is an error that names file, line and column, or is left out and counted. A value means the same
-    in every format: its text is the one that a CSV file has, whole numbers in full and without a fraction.
+    When to use: training on your own rows. The files stay as they are; the schema says what the columns mean, and other
+    columns are ignored. Cells are never guessed: a row that does not fit the schema is an error that names file, line
+    and column, or is left out and counted. A value means the same in every format: its text is that of a CSV file,
+    whole numbers in full and without a fraction.
 
-    What is a bad row: too few or too many columns; a numeric cell, weight or probability that is no finite
-    number; a label that is missing or not what the schema says; a weight or probability that is missing or out
-    of range; a list in brackets that cannot be read; a cell that is not UTF-8. A blank line is no row. An error of the
-    file as a whole always stops the reading: no such file, an empty one, a column that is missing, a quote that is
-    never closed, a damaged file, no click at all where the schema says what counts as one, weights that are all 0.
+    What is a bad row: too few or too many columns; a numeric cell, weight or probability that is not a finite number; a
+    label that is missing or that the schema does not allow; a weight or probability that is missing or out of range; a
+    list in brackets that cannot be read; a cell that is not UTF-8. A blank line is not a row. An error of the file as a
+    whole always stops the reading: an absent or empty file, a missing column, a quote that is never closed, a damaged
+    file, no click at all where the schema says what counts as one, weights that are all 0.
 
     Several files are read one after another, as `list_row_files` orders them. All are of one format, and each has all
     columns that are read; where the folders of a file are called `name=value`, that is a column too, unless the file
-    has it. A row's number, which the random split goes by, is counted in its own file, so that files are read apart.
+    has it. The random split goes by a row's number within its file, so that files can be read separately.
 
     Args:
         path: A CSV file, JSON lines (an object a line) or a Parquet file; text may be compressed with gzip, bz2,
@@ -174,7 +174,7 @@ class TabularFile:
             split), `"file"` (whole files, the first ones train) or `"partition:COLUMN"` (whole folders `COLUMN=...`,
             in the order of their values). A column need not be in the schema. Default `"random"`.
         seed: Of the random split and of that by user. Default 0.
-        column_names: The columns of a CSV file that has no header. Default `None`: the first row is one; blanks
+        column_names: The columns of a CSV file that has no header. Default `None`: the first row is the header; blanks
             around its names are stripped.
         delimiter: Between the values of a CSV file. Default `None`: recognised from the first row, which has to hold
             the schema's columns.
@@ -255,7 +255,7 @@ class TabularFile:
         self._part_splits = self._splits_of_parts()
 
     def _open(self, column_names: Sequence[str] | None, delimiter: str | None, quote: str | None) -> None:
-        """Looks what the file is, and whether it has the columns."""
+        """Finds the format of the file, and checks that it has the columns."""
         if not self._states[self.path.path].size:
             advice = "Give a file that has rows." if len(self._all_files) == 1 else "Delete it, or leave it out."
             raise ValueError(f"{self.path}: the file is empty. {advice}")
@@ -277,7 +277,7 @@ class TabularFile:
                 self._open_csv(start, column_names, delimiter, quote)
 
     def _another(self, file: RowFile, column_names: Sequence[str] | None, quote: str | None) -> TabularFile:
-        """Opens a further file, which has to be like the first."""
+        """Opens a further file, which must have the format and the columns of the first."""
         part = copy.copy(self)
         part.path, part._first, part._file_columns, part._folder_columns = file, self, self._wanted, {}
         part._num_records, part._kinds = None, {}
@@ -317,7 +317,7 @@ class TabularFile:
         return whole_splits(values, self._random.shares, f"values of {column!r}")
 
     def _columns_of_file(self) -> tuple[str, ...]:
-        """The columns that are read from the file; a subclass may read others and make the schema's of them."""
+        """The columns that are read from the file; a subclass may read others and make the schema's columns of them."""
         return self._schema.file_columns
 
     def _typed(self, raw: list[pa.Array]) -> tuple[pa.RecordBatch, list[Problem]]:
@@ -350,7 +350,7 @@ class TabularFile:
 
     @property
     def files(self) -> tuple[Path | RowFile, ...]:
-        """The files that are read; those of this machine that are no more than that as their paths."""
+        """The files that are read; a file of this machine without partitions is given as its path."""
         return tuple(file if file.partitions or file.local is None else file.local for file in self._all_files)
 
     @property
@@ -375,7 +375,7 @@ class TabularFile:
 
     @property
     def _name(self) -> str:
-        """What messages about all rows call the source."""
+        """The name of the source in messages about all rows."""
         if len(self._parts) == 1:
             return str(self.path)
         return f"{self.path} and {len(self._parts) - 1} more"
@@ -396,7 +396,7 @@ class TabularFile:
         self.finish(found)
 
     def pieces(self) -> Iterator[Piece]:
-        """Cuts the rows into pieces that can be read apart, by other processes too, which get a copy of this source.
+        """Cuts the rows into pieces that can be read separately, also by other processes with a copy of this source.
 
         Text is cut here, so that numbers and lines of rows are known; of many files a small one is one piece, and
         groups of rows are of a Parquet file. Where rows are split by a column or by their order, that is looked at
@@ -424,7 +424,7 @@ class TabularFile:
             found: Takes what `finish` needs.
 
         Raises:
-            ValueError: As `batches`, but for what only all rows together show.
+            ValueError: As `batches`, but not for errors that only all rows together show.
         """
         split, part = self._split(), self._parts[piece.part]
         for rows in part._raw_rows(piece):
@@ -433,7 +433,7 @@ class TabularFile:
                 yield batch
 
     def _usable(self, number: int, rows: _Rows, split: _Split, found: Findings) -> RowBatch | None:
-        """Makes the schema's columns of raw rows and puts each row into its split."""
+        """Makes the schema's columns of raw rows and assigns each row to its split."""
         part = self._parts[number]
         if found.labels is None and self._schema.label in self._wanted:
             labels = rows.raw[self._wanted.index(self._schema.label)]
@@ -459,7 +459,7 @@ class TabularFile:
         return RowBatch(columns, splits, numbers)
 
     def finish(self, found: Findings) -> None:
-        """Ends a reading of all rows: refuses what only all of them show, and keeps how many they are.
+        """Ends a reading of all rows: raises the errors that only all rows together show, and keeps their number.
 
         Args:
             found: What was found in them.
@@ -505,14 +505,14 @@ class TabularFile:
         return self._blocks() if piece is None or piece.block is None else iter((piece.block,))
 
     def _num_rows_of(self, block: Block) -> int:
-        """How many rows a block of text has, as the reader of its format counts them."""
+        """The number of rows of a block of text, as the reader of its format counts them."""
         if not self._json:
             return self._dialect.num_records(block.data)
         records = self._dialect.records(block.data, block.first_line)
         return sum(bool(block.data[record.start : record.end].strip()) for record in records)
 
     def _groups(self, number: int) -> Iterator[Piece]:
-        """Cuts a Parquet file into groups of rows that are about as large as a batch, or larger."""
+        """Cuts a Parquet file into groups of rows of at least about a batch."""
         with self._opened_parquet() as file:
             metadata = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
             sizes = [(group.num_rows, group.total_byte_size) for group in metadata]
@@ -559,7 +559,7 @@ class TabularFile:
             raise ValueError(f"{self.path}: {error}") from error
 
     def _assigned(self, number: int, split: _Split, rows: _Rows) -> tuple[np.ndarray, list[Problem]]:
-        """The split of each row of a file, and the rows that have none."""
+        """The split of each row of a file, and the rows that have no split."""
         if self._part_splits is not None:
             return np.full(len(rows.numbers), self._part_splits[number], np.int8), []
         if isinstance(split, RandomSplit):
@@ -568,11 +568,11 @@ class TabularFile:
             before = sum(part._num_records or 0 for part in self._parts[:number])
             return split.assign(before + rows.numbers), []
         values = rows.raw[self._wanted.index(str(self._rule.column))]
-        # Rows without a user have a number of their own over all files.
+        # Rows without a user are numbered over all files.
         return split.assign(values, (number << 40) + rows.numbers, self._missing())
 
     def cells(self, column: str) -> Iterator[tuple[pa.Array, pa.Array | None]]:
-        """Reads one column of the files as it stands there, with the texts that mean a missing value.
+        """Reads one raw column of the files, with the texts that mean a missing value.
 
         Args:
             column: The column; rows that have too few or too many are left out.
@@ -613,7 +613,7 @@ class TabularFile:
 
     @property
     def split_notes(self) -> tuple[str, ...]:
-        """Where the splits begin, where times decide it and they have been looked at."""
+        """The times at which the splits begin, if times decide and have been read."""
         if not isinstance(self._column_split, TimeSplit):
             return ()
         spelt = map(self._column_split.reader.spelt, self._column_split.begins)
@@ -630,7 +630,7 @@ class TabularFile:
 
     @staticmethod
     def _are_many(num_bad: int, looked_at: int) -> bool:
-        """Whether so many rows are bad that they are no longer single ones, which can be left out."""
+        """Whether too many rows are bad to leave them out."""
         return num_bad > max(1.0, _MANY_BAD * looked_at)
 
     def _refuse(self, rows: _Rows, problems: Sequence[Problem]) -> None:
@@ -643,7 +643,7 @@ class TabularFile:
 
         def advice(known: str) -> str:
             if many:
-                return f"{num_bad:,} of {looked_at:,} rows looked at are bad, so leaving them out is no cure. {known}"
+                return f"{num_bad:,} of {looked_at:,} rows looked at are bad, too many to leave out. {known}"
             return f'{known} Fix the row, or give on_bad_row="skip" to leave such rows out and count them.'.strip()
 
         if rows.malformed and (number is None or rows.malformed[0].number < number):
@@ -665,7 +665,7 @@ class TabularFile:
         )
 
     def _kept(self, rows: _Rows, problems: Sequence[Problem], skipped: Counter[str]) -> np.ndarray:
-        """Marks the usable rows and counts the others, each under the first thing wrong with it."""
+        """Marks the usable rows and counts the others, each by its first error."""
         skipped.update(row.reason for row in rows.malformed)
         kept = np.ones(len(rows.numbers), bool)
         for problem in problems:
@@ -688,13 +688,16 @@ class TabularFile:
                 hint = " It is looked for in the first rows; does one of them have it?" if self._json else ""
                 if not self._parquet and not self._json and not self._given_names:
                     if len(names) == 1:
-                        hint = " Is it delimited otherwise? Give delimiter=..."
+                        hint = " Does it have another delimiter? Give delimiter=..."
                     elif not set(names).intersection(self._file_columns):
                         hint = " If the file has no header, give column_names=[...], the names of all its columns."
                 if self._first is not None:
                     hint = f" The first file, {self._first.path}, has it.{hint}"
                     if not self._parquet and not self._json and not self._given_names:
-                        hint += " Each file needs its header; if only the first has one, take it away there too."
+                        hint += (
+                            " Each file needs its header; if only the first has one, remove it and give "
+                            "column_names=[...]."
+                        )
                 whose = "column that decides the split," if name == self._rule.column else "schema's column"
                 raise ValueError(
                     f"{place}: the {whose} {name!r} is not in the file. "
@@ -721,7 +724,7 @@ class TabularFile:
         if b"\0" in start[:64] and self.encoding is None:
             order = "utf-16-be" if start[:1] == b"\0" else "utf-16-le"
             raise ValueError(
-                f"{self.path}: is no UTF-8 text, it has bytes of 0. If it is UTF-16 without a mark, give "
+                f"{self.path}: is not UTF-8 text, it has bytes of 0. If it is UTF-16 without a mark, give "
                 f'encoding="{order}".'
             )
         return start
@@ -737,9 +740,9 @@ class TabularFile:
             delimiter = self._recognised_delimiter(start, column_names, quote, usual)
         self._dialect = Dialect(delimiter, quote)
         header = tuple(column_names or ()) if self._given_names else self._header()
-        # A name is stripped, unless the schema names it as it is.
+        # A name is stripped, unless the schema has it with its blanks.
         self.column_names = tuple(name if name in self._file_columns else name.strip() for name in header)
-        # Where the header has a blank after each delimiter, so have the rows.
+        # If the header has a blank after each delimiter, the rows have it too.
         self._blanks = (
             not self._given_names and len(header) > 1 and all(name[:1] == " " for name in header[1:] if name)
         ) and self.column_names != header
@@ -751,7 +754,8 @@ class TabularFile:
         delimiter, quote = self._dialect.delimiter, self._dialect.quote
         swap = f"sed -E 's/{re.escape(delimiter)} +{quote}/{delimiter}{quote}/g'"
         raise ValueError(
-            f"{self.path}: blanks stand between a delimiter and a quote, which would count as a letter there. Take the "
+            f"{self.path}: there are blanks between a delimiter and a quote; the quote would then count as a "
+            "letter. Take the "
             f"blanks away, such as with {swap}, or give quote=None if quotes have no meaning."
         )
 
@@ -762,7 +766,7 @@ class TabularFile:
         self._refuse_sparse_rows(row)
         if column_names is None:
             found = recognised_delimiter(start, quote, self._file_columns, usual)
-            # No column is called 7, so this row is no header.
+            # No column is called 7, so this row is not a header.
             self._refuse_double_colons(row, found == ":" and any(re.match(NUMBER, text) for text in row.split("::")))
         else:
             found = ""
@@ -775,7 +779,7 @@ class TabularFile:
             found = found or usual
         if found != usual:
             _LOG.warning(
-                "%s: the values are taken as separated by %r, by its first line; delimiter=... says otherwise.",
+                "%s: its first line shows that %r separates the values; give delimiter=... if that is wrong.",
                 self.path,
                 found,
             )
@@ -794,13 +798,13 @@ class TabularFile:
     def _refuse_double_colons(self, row: str, stand_between_values: bool) -> None:
         if "::" in row and stand_between_values:
             raise ValueError(
-                f"{self.path}: '::' stands between the values ({row[:_MOST_SHOWN]!r}), and a delimiter is one "
+                f"{self.path}: '::' separates the values ({row[:_MOST_SHOWN]!r}), but a delimiter is one "
                 "character. sed 's/::/\\t/g' writes tabs in its place; give the names of the columns "
                 "(column_names=[...]) if there is no header."
             )
 
     def _blocks(self) -> Iterator[Block]:
-        """Reads blocks of rows, the header taken off."""
+        """Reads blocks of rows without the header."""
         header = not self._given_names and not self._json
         for block in blocks(self.path, self._dialect, _BLOCK_BYTES, self.encoding):
             if header:
@@ -836,10 +840,10 @@ class TabularFile:
             for found in re.finditer(mark.encode(), data):
                 quotes += data.count(self._dialect.quote.encode(), counted, found.start())
                 counted = found.start()
-                if quotes % 2 == 0:  # else it stands inside of quotes, where blanks are letters
+                if quotes % 2 == 0:  # else it is inside quotes, where blanks are letters
                     self._refuse_blanks_before_quotes()
         if data.startswith(_BYTE_ORDER_MARK):
-            # The parser would drop it; the file's own has been taken away.
+            # The parser would drop this mark; the file's own mark has been removed.
             data = b"\n" + data
         table = pa.csv.read_csv(
             pa.BufferReader(data),
@@ -862,7 +866,7 @@ class TabularFile:
         return _without_leading_blanks(table, self.missing_values) if self._blanks else table
 
     def _unique_names(self) -> Iterator[str]:
-        """The columns' names, those that the schema does not name numbered: they may be given twice."""
+        """The columns' names; those that the schema does not name are numbered, because they may be given twice."""
         for index, name in enumerate(self.column_names):
             yield name if name in self._file_columns else f"\0{index}"
 
@@ -897,7 +901,7 @@ class TabularFile:
                 raw = [_whole(table.column(name)) for name in self._file_columns]
 
                 def line_of(row: int, block: Block = block, end: int = end) -> int:
-                    # The number of the row in the file less that of the block's first row finds it in the block.
+                    # The row's index in the block: its number in the file minus that of the block's first row.
                     records = self._dialect.records(block.data, block.first_line)
                     return records[row - (end - len(records))].line
 
@@ -958,7 +962,7 @@ class TabularFile:
                 text = block.data[record.start : record.end]
                 if not text.strip():
                     continue
-                row, problem = json_object(text), "the line is no JSON object"
+                row, problem = json_object(text), "the line is not a JSON object"
                 own = {}
                 if row is not None:
                     for name in self._file_columns:
@@ -1027,12 +1031,12 @@ class TabularFile:
                     number = end
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(
-                f"{self.path}: cannot be read on after row {number}: {error}. The file is damaged; write it again."
+                f"{self.path}: cannot be read after row {number}: {error}. The file is damaged; write it again."
             ) from error
 
 
 def named_twice(names: Sequence[str]) -> str:
-    """Says that columns of a file have one name, so that none of them can be read."""
+    """Says that several columns of a file have one name, so none of them can be read."""
     return f"columns named more than once: {list(names)}. Rename all but one of each"
 
 
@@ -1051,7 +1055,7 @@ def parquet_batches(
     kinds = [fields.field(name).type for name in columns]
     own = list(range(file.num_row_groups)) if groups is None else list(groups)
     if any(is_list(kind) and pa.types.is_dictionary(kind.value_type) for kind in kinds):
-        # Lists of dictionaries cannot be read in batches that reach over two groups of rows.
+        # pyarrow cannot read lists of dictionaries in a batch of two groups of rows.
         for group in own:
             yield from file.iter_batches(batch_size=rows, columns=list(columns), row_groups=[group])
     else:
@@ -1059,7 +1063,7 @@ def parquet_batches(
 
 
 def _kind_of(kind: pa.DataType) -> str:
-    """The types of a column that may come together, since their values have one text."""
+    """The types of a column that may be mixed, because their values are written as the same text."""
     if pa.types.is_dictionary(kind):
         return _kind_of(kind.value_type)
     if is_list(kind):
@@ -1072,7 +1076,7 @@ def _kind_of(kind: pa.DataType) -> str:
 
 
 def _are_alike(kind: str, other: str) -> bool:
-    """Whether columns of these types may come together; empty lists have no type."""
+    """Whether columns of these types may be mixed; empty lists have no type."""
     both_lists = kind.startswith("lists of ") and other.startswith("lists of ")
     return kind == other or "nothing" in (kind, other) or (both_lists and "lists of nothing" in (kind, other))
 
@@ -1112,7 +1116,7 @@ def _is_json_line(start: bytes, path: RowFile) -> bool:
 
 
 def json_object(text: bytes) -> dict[str, Any] | None:
-    """Reads one line of JSON lines; `None` where it is no object."""
+    """Reads one line of JSON lines; `None` where it is not an object."""
     try:
         row = json.loads(text)
     except (ValueError, RecursionError):
@@ -1121,10 +1125,10 @@ def json_object(text: bytes) -> dict[str, Any] | None:
 
 
 def _json_cell(value: Any, feature: Feature | None) -> Any:
-    """A cell as the text that a CSV file has, which may have separators in it, or a list of texts.
+    """A cell as the text of a CSV file, which may have separators in it, or as a list of texts.
 
     Raises:
-        ValueError: Says what the cell holds that it cannot.
+        ValueError: The cell holds something that it cannot; the message says what.
     """
     if feature is not None and feature.kind in ("multi_valued", "sequence"):
         if isinstance(value, str):
@@ -1142,7 +1146,7 @@ def _json_cell(value: Any, feature: Feature | None) -> Any:
 
 
 def _json_column(cells: Sequence[Any], feature: Feature | None) -> tuple[pa.Array, list[Problem]]:
-    """A column of texts, or of lists, and the rows of it that must not be used."""
+    """A column of texts, or of lists, and its bad rows."""
     if feature is None or feature.kind not in ("multi_valued", "sequence"):
         return pa.array(cells, pa.string()), []
     problems: list[Problem] = []

@@ -1,4 +1,4 @@
-"""Opening a file of text as UTF-8, whatever it is compressed with and encoded in, told by its content."""
+"""Opens a file of text as UTF-8; its compression and its encoding are recognised by the content."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def checked_encoding(encoding: str) -> str:
     """
     try:
         found = codecs.lookup(encoding)
-        "".encode(encoding)  # what is no encoding of text is refused here
+        "".encode(encoding)  # refuses codecs that are not encodings of text
         return found.name
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(
@@ -114,7 +114,9 @@ class TextStream:
         try:
             archive = zipfile.ZipFile(raw)
         except zipfile.BadZipFile as error:
-            raise ValueError(f"{self.path}: starts as a zip archive but is none: {error}. Fetch it again.") from error
+            raise ValueError(
+                f"{self.path}: starts as a zip archive but cannot be read as one: {error}. Fetch it again."
+            ) from error
         self._closing.append(archive.close)
         names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
         if "[Content_Types].xml" in names:
@@ -123,7 +125,7 @@ class TextStream:
         if len(names) != 1:
             raise ValueError(
                 f"{self.path}: is a zip archive of {len(names)} files, {', '.join(map(repr, names[:5]))}; one is "
-                "expected. Unpack it and give the one that is meant."
+                "expected. Unpack it and give the right one."
             )
         try:
             return archive.open(names[0])
@@ -149,7 +151,7 @@ class TextStream:
             raise OSError(str(error) or type(error).__name__) from error
 
     def read(self, size: int = -1) -> bytes:
-        """Returns about so many bytes of UTF-8, all where the size is below 0; none at the end.
+        """Returns about this many bytes of UTF-8, all if the size is below 0; none at the end.
 
         Raises:
             OSError: The file is cut off or damaged.

@@ -17,14 +17,14 @@ def examples(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields the rows of one split with their numbers, for `_generate_examples` of a TFDS builder.
 
-    TFDS costs per feature rather than per row, so a row is one tensor of texts and one of numbers.
+    The time that TFDS takes grows with the number of tensors, so a row is one tensor of texts and one of numbers.
 
     Args:
         source: The rows.
         split: The name of the split.
         categorical: The columns of the entry `"categorical"`, "" where missing.
         numeric: The columns of the entry `"numeric"`, float32, NaN where missing.
-        lists: The multi-valued and sequence columns, each an entry of its own, as long as it is. Default none.
+        lists: The multi-valued and sequence columns, each an entry of its own, of any length. Default none.
 
     Yields:
         The row's number over all splits, and a dict of `"categorical"`, `"numeric"`, the label and, where
@@ -56,7 +56,7 @@ def examples(
 
 
 def _lists(column: pa.Array, separator: str) -> list[np.ndarray]:
-    """Takes a multi-valued or sequence column apart; empty values are none, as for the encoder."""
+    """Splits a multi-valued or sequence column into values; empty values are dropped, as by the encoder."""
     values = column if pa.types.is_list(column.type) else pc.split_pattern(column, separator)
     return [
         np.array([value for value in row or [] if value], object)

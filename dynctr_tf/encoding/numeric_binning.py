@@ -77,7 +77,7 @@ class NumericBinning(keras.layers.Layer):
     log_squared_plus_one   bin(v) = floor(ln(v^2 + 1))
     log_of_square          bin(v) = floor(ln(v^2)), -2^53 for v = 0
     quantile               bin(v) = |{b in boundaries: b <= v}|
-    id(v)                  = 2 + place of bin(v) among the fitted bins, 1 where it is none of them, 0 for NaN
+    id(v)                  = 2 + place of bin(v) among the fitted bins, 1 where it is not among them, 0 for NaN
     ```
 
     Args:

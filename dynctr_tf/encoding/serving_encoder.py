@@ -341,7 +341,7 @@ def _aligned(
 
 
 def _salted(texts: tf.Tensor, owner: np.ndarray, num_owners: int) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """A salt and a constant for each owner that give all texts different keys; place 0 is no text."""
+    """A salt and a constant for each owner that give all texts different keys; place 0 is not a text."""
     for attempt in range(_MOST_SALTS):
         draw = np.random.default_rng(attempt)
         salt = [int(part) for part in draw.integers(0, 2**63 - 1, 2)]

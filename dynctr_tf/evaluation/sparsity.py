@@ -105,7 +105,7 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
 
     Raises:
         ValueError: The model has no trainable variable, the table is not found or not unique, or its number of rows
-            is no multiple of the number of ids of the data.
+            is not a multiple of the number of ids of the data.
 
     Cost: one pass over the weights, in pieces: no copy of a table is made.
 

@@ -61,7 +61,7 @@ def open_run(directory: str | Path) -> TrainedRun:
     """
     directory = Path(directory)
     if not (directory / "settings.toml").is_file() or not (directory / "about.json").is_file():
-        state = "holds no run of `train`" if directory.is_dir() else "is no folder"
+        state = "holds no run of `train`" if directory.is_dir() else "is not a folder"
         raise ValueError(f"{directory} {state}: there is no settings.toml in it. Give a folder such as runs/NAME.")
     settings = job_settings(read_file(directory / "settings.toml"))
     about = read_json(directory / "about.json")

@@ -172,7 +172,7 @@ def expected_auc(
     positive = np.add.reduceat(clicks[order], starts)
     negative = np.add.reduceat(others[order], starts)
     below = np.cumsum(negative) - 0.5 * negative
-    own = product_sum(clicks, others)  # a row is no pair with itself
+    own = product_sum(clicks, others)  # a row makes no pair with itself
     pairs = float(clicks.sum()) * float(others.sum()) - own
     return (product_sum(positive, below) - 0.5 * own) / pairs if pairs > 0.0 else math.nan
 

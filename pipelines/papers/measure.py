@@ -29,7 +29,7 @@ class Cell:
         value: The mean over the runs; NaN where it is not defined.
         lower: Lower end of its interval; NaN where there is none.
         upper: Upper end.
-        difference: To the reference on the same rows; NaN for the reference and for what is no score.
+        difference: To the reference on the same rows; NaN for the reference and for rows that are not scores.
         difference_lower: Lower end of its interval.
         difference_upper: Upper end.
         p: Of the paired test, adjusted by Holm's rule.

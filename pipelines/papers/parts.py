@@ -25,7 +25,7 @@ def part_of_rows(data: EncodedDataset, column: Column, split: str = "test") -> n
         bool `(rows,)`.
 
     Raises:
-        ValueError: A field that the data does not have, or that is no field or sequence of that kind.
+        ValueError: A field that the data does not have, or that is not a field or sequence of that kind.
     """
     if not column.field:
         return np.ones(data.num_rows(split), bool)

@@ -37,7 +37,8 @@ def check_peer(library: str, interpreter: str, models: Sequence[str], zoo: str |
         zoo: The folder of FuxiCTR's models. Default `None`: none is given.
 
     Raises:
-        ValueError: No such interpreter, a package that it lacks, or a zoo that is none, with the end of what it said.
+        ValueError: No such interpreter, a package that it lacks, or a folder that is not a model zoo; with the
+            end of its output.
 
     Cost: one start of the interpreter and the import of the library, some seconds.
     """

@@ -107,9 +107,9 @@ def test_repeated_reviews_and_items_without_category(tmp_path):
 @pytest.mark.parametrize(
     ("bad", "column", "reason"),
     [
-        ("no object", None, "the row is no JSON object"),
-        ("[1, 2]", None, "the row is no JSON object"),
-        ('{"reviewerID": "u", "asin": "i"', None, "the row is no JSON object"),
+        ("no object", None, "the row is not a JSON object"),
+        ("[1, 2]", None, "the row is not a JSON object"),
+        ('{"reviewerID": "u", "asin": "i"', None, "the row is not a JSON object"),
         ('{"reviewerID": "u", "asin": "i"}', "unixReviewTime", "unixReviewTime is missing or wrong"),
         ('{"reviewerID": "u", "asin": 5, "unixReviewTime": 3}', "asin", "asin is missing or wrong"),
         ('{"reviewerID": "", "asin": "i", "unixReviewTime": 3}', "reviewerID", "reviewerID is missing or wrong"),

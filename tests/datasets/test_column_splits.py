@@ -76,7 +76,7 @@ def test_given_begins_and_what_is_refused_of_them(tmp_path):
     assert source.split_notes == ("split by 'ts': validation from 2024020100, test from 2024020300",)
     for begins, message in (
         ("2024020100", "1 times for the begins of validation, test; give 2"),
-        ("2024-02-01,2024-02-03", "'2024-02-01' is no time like those of column 'ts'; expected a number"),
+        ("2024-02-01,2024-02-03", "'2024-02-01' is not a time like those of column 'ts'; expected a number"),
         ("2024020300,2024020100", "must ascend"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -89,7 +89,7 @@ def test_times_that_cannot_be_read_are_bad_rows(tmp_path):
         splits_of(TabularFile(path, SCHEMA, split_by="time:ts"))
     source = TabularFile(path, SCHEMA, split_by="time:ts", on_bad_row="skip")
     assert splits_of(source).tolist() == [0, 1, 2]
-    assert source.skipped == {"ts is no point in time": 2, "ts is missing": 1}
+    assert source.skipped == {"ts is not a point in time": 2, "ts is missing": 1}
     with pytest.raises(ValueError, match="2 distinct times, too few for 3 splits"):
         splits_of(TabularFile(write(tmp_path / "two.csv", [1, 2, 2, 1]), SCHEMA, split_by="time:ts"))
     with pytest.raises(ValueError, match=r"split by time: it holds list<element: int64>|holds list"):

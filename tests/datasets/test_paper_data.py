@@ -202,7 +202,7 @@ def test_avazu_has_the_features_of_each_paper() -> None:
 
 def test_joined_sources_are_of_one_kind() -> None:
     part = SyntheticCtrRows(num_train=4, num_validation=1, num_test=1)
-    with pytest.raises(ValueError, match=r"\['test', 'validation'\] of a source are none of \['train'\]"):
+    with pytest.raises(ValueError, match=r"\['test', 'validation'\] of a source are not among \['train'\]"):
         JoinedSources([part], ("train",))
     with pytest.raises(ValueError, match="have one schema, got 0 sources"):
         JoinedSources([], ("train",))

@@ -60,7 +60,7 @@ def test_order_split_cuts_in_order():
     assigned = OrderSplit(1003).assign(np.arange(1003))
     assert (np.diff(assigned) >= 0).all()
     assert np.bincount(assigned).tolist() == [702, 100, 201]
-    with pytest.raises(ValueError, match="Row 1003 came where 1003 rows were counted"):
+    with pytest.raises(ValueError, match="Row 1003 came, but 1003 rows were counted"):
         OrderSplit(1003).assign(np.array([1003]))
     with pytest.raises(ValueError, match="2 rows cannot be cut"):
         OrderSplit(2)

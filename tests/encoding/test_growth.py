@@ -174,7 +174,7 @@ def test_what_cannot_be_continued_is_refused() -> None:
         Encoder.fit(source_of(numbers, price=[scale * number for number in range(40)]), progress=False)
         for scale in (1.0, 2.0)
     ]
-    with pytest.raises(ValueError, match="'price' are binned otherwise"):
+    with pytest.raises(ValueError, match="'price' are binned by other"):
         id_map(*fits)
     hashed = [
         Schema((Feature("colour", "categorical", vocabulary=Vocabulary(hash_buckets=n)),), label="click")

@@ -191,7 +191,7 @@ def test_an_unknown_text_with_the_key_of_a_known_one_stays_unknown(monkeypatch: 
 def test_salts_are_tried_until_no_two_texts_have_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = one_field([f"v{i}" for i in range(30)])
     monkeypatch.setattr(module, "_KEYS", 20)
-    with pytest.raises(ValueError, match="No salt of 100 gives 31 texts different keys"):
+    with pytest.raises(ValueError, match="None of 100 salts gives 31 texts different keys"):
         ServingEncoder(layer)
 
 

@@ -92,7 +92,7 @@ def test_a_client_in_c(asked: Asked, program: Path, tmp_path: Path) -> None:
 
 def test_the_client_in_c_is_told_what_is_wrong(asked: Asked, program: Path, tmp_path: Path) -> None:
     request = {**asked.requests["serving_default"], "user": np.array([b"u1"], object)}
-    with pytest.raises(RuntimeError, match="answering: .*as many rows as each other"):
+    with pytest.raises(RuntimeError, match="answering: .*same number of rows"):
         saved_model_client.ask(program, asked.path, "serving_default", request, tmp_path)
 
 

@@ -67,7 +67,7 @@ def test_a_version_is_that_of_a_run_by_what_made_it_and_not_by_the_name_of_its_f
     version = Path("served/3")
     card = {"run": "run", "fingerprint": days.record.fingerprint}
     assert days.day_of_version(version, {**card, "day": 4}) == 4 and days.day_of_version(version, card) == 0
-    with pytest.raises(ValueError, match="served/3 was made by another run, 'run', and not by the one in"):
+    with pytest.raises(ValueError, match="served/3 was made by another run, 'run', and not by the run in"):
         days.day_of_version(version, {**card, "fingerprint": "other"})
     with pytest.raises(ValueError, match="served/3 was made by something else than a run"):
         days.day_of_version(version, {})

@@ -124,8 +124,8 @@ def test_what_is_wrong_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert "column 'click' is not in the file" in said
     assert "Did you mean 'country'" in refused(evaluate, ["today.csv", *words, "--by", "contry"], capsys)
     said = refused(evaluate, ["today.csv", *words, "--by-day", "session"], capsys)
-    assert "'session' holds 's0,1', which is no point in time" in said
-    assert "which tell no day" in refused(evaluate, ["today.csv", *words, "--by-day", "id"], capsys)
+    assert "'session' holds 's0,1', which is not a point in time" in said
+    assert "which are not days" in refused(evaluate, ["today.csv", *words, "--by-day", "id"], capsys)
     assert "at least 40" in refused(evaluate, ["today.csv", "--export", DNN, "--replicates", "3"], capsys)
 
 

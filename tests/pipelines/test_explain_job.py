@@ -78,7 +78,7 @@ def test_a_static_model_is_said_to_be_so(runs: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere"], "is no folder: there is no settings.toml"),
+        (["nowhere"], "is not a folder: there is no settings.toml"),
         (["data"], "holds no run of `train`"),
         (["dynint_dgp", "--split", "tset"], "Did you mean 'test'"),
         (["dynint_dgp", "--by", "devise"], "Did you mean 'device'"),

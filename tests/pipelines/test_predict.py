@@ -203,10 +203,10 @@ def test_what_is_wrong_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -
     Path("scores/mine.txt").write_text("")
     assert "scores holds other files" in refused(["today.csv", *words], capsys)
     Path("mine.csv").write_text("")
-    assert "mine.csv exists and is not of this work" in refused(
+    assert "mine.csv exists and was not made by this work" in refused(
         ["today.csv", *words[:2], "--output", "mine.csv"], capsys
     )
-    assert "--format says parquet" in refused(
+    assert "--format is parquet" in refused(
         ["today.csv", *words[:2], "--output", "x.csv", "--format", "parquet"], capsys
     )
     rows = Path("today.csv").read_text(encoding="utf-8").splitlines()

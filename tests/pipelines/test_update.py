@@ -277,7 +277,7 @@ def test_a_killed_update_goes_on_and_ends_as_one_that_was_left_alone(
     with inside(place):
         days.go_on_from(0)
         write_json(days.folder(1) / "day.json", {**read_json(days.folder(1) / "day.json"), "finished": False})
-    assert "day 1 was interrupted, and this is another one" in updated(
+    assert "day 1 was interrupted, and these are other rows" in updated(
         place, "--data.path", "same.csv", "--export.directory", "none"
     )
 
@@ -335,7 +335,7 @@ def test_scenarios_with_weights_of_their_own_stay_and_shared_vocabularies_grow_a
     assert (sequence.first_id, sequence.num_ids) == (item.first_id, item.num_ids)
     if model == "star":
         assert after.num_scenarios == before.num_scenarios
-        assert "NOTE: 1 values of 'page' are answered as the unknown one" in text
+        assert "NOTE: 1 new values of 'page' are treated as unknown" in text
         _another_model_has_ids_of_its_own(tmp_path)
     else:
         assert after.num_scenarios == before.num_scenarios + 1

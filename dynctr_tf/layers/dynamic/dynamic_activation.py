@@ -49,7 +49,7 @@ class DynamicActivation(DynamicCrossing):
         That of one input.
 
     Raises:
-        ValueError: An unknown granularity, inputs that are no field map, a condition of another rank.
+        ValueError: An unknown granularity, inputs that are not field maps, a condition of another rank.
 
     Cost: that of the PIN layer and of the generator: `fields ** 2 + (n + fields) * n / reduction_ratio`
     parameters, `fields ** 2 * dim + (n + fields) * n / reduction_ratio` multiply-adds per row.

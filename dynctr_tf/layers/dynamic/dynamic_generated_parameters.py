@@ -55,7 +55,7 @@ class DynamicGeneratedParameters(DecomposedCrossing):
         That of one input.
 
     Raises:
-        ValueError: A rank below 1, an unknown sigma, a negative weight, inputs that are no field map,
+        ValueError: A rank below 1, an unknown sigma, a negative weight, inputs that are not field maps,
             a condition of another rank.
 
     Cost: `2 * fields * K + (n + K) * n / reduction_ratio` parameters; `(2 * fields + 1) * K * dim` multiply-adds

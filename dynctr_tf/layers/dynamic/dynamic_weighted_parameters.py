@@ -55,7 +55,7 @@ class DynamicWeightedParameters(DecomposedCrossing):
         That of one input.
 
     Raises:
-        ValueError: A rank below 1, an unknown offset, a negative weight, inputs that are no field map,
+        ValueError: A rank below 1, an unknown offset, a negative weight, inputs that are not field maps,
             a condition of another rank.
 
     Cost: `fields ** 2 + (n + 2 * K * fields) * n / reduction_ratio` parameters; `K * (fields ** 2 + 2 * fields)

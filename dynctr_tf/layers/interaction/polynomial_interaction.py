@@ -41,7 +41,7 @@ class PolynomialInteraction(FieldCrossing):
         That of one input.
 
     Raises:
-        ValueError: Inputs that are no field map, or two of different shapes.
+        ValueError: Inputs that are not field maps, or two of different shapes.
 
     Cost: `fields ** 2` parameters; `fields ** 2 * dim` multiply-adds per row. With h sub-spaces fields is hF
     and dim D/h, so `h * F ** 2 * D` multiply-adds.

@@ -111,7 +111,7 @@ class KalmanFilteringAttention(stack.MaskedLayer):
         width, rest = divmod(value_width, self.num_heads)
         if self.value_dim is None and rest:
             raise ValueError(
-                f"The width of the values, {value_width}, is no multiple of num_heads={self.num_heads}; give value_dim."
+                f"The width {value_width} of values is not a multiple of num_heads={self.num_heads}; give value_dim."
             )
         return self.value_dim or width
 

@@ -28,7 +28,7 @@ def check_is_graph(model: Any) -> None:
         model: The model.
 
     Raises:
-        ValueError: It is no functional model, or a sequential one that has not been built.
+        ValueError: It is not a functional model, or a sequential one that has not been built.
     """
     if stack.graph_of(model) is None:
         raise ValueError(

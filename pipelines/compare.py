@@ -14,7 +14,6 @@ embedding size and hidden units and otherwise the network of the speed benchmark
 from __future__ import annotations
 
 import dataclasses
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,8 +23,8 @@ from dynctr_tf.durable_files import make_folder, read_array, read_json, remove_a
 from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.jobs.child_jobs import Job, run_all
 from dynctr_tf.jobs.option_tables import table_options
-from dynctr_tf.jobs.settings import JobSettings, ModelSettings, job_settings
-from dynctr_tf.jobs.settings_file import parse_value, read_file, write_settings
+from dynctr_tf.jobs.settings import JobSettings, job_settings
+from dynctr_tf.jobs.settings_file import read_file, write_settings
 from dynctr_tf.nearest import unknown_name_message
 from pipelines import errors_as_messages
 from pipelines.peers import PEER_MODELS
@@ -34,78 +33,6 @@ from pipelines.settings_parser import SettingsParser
 
 if TYPE_CHECKING:
     from dynctr_tf.encoding import EncodedDataset
-
-
-class Variant(NamedTuple):
-    """A model of the catalogue, and the options that it has in this comparison alone."""
-
-    name: str
-    model: str
-    options: dict[str, Any]
-
-
-def read_variant(text: str) -> Variant:
-    """Reads `model`, or `name=model option=value ...`, a model under a name and with options of its own.
-
-    Raises:
-        ValueError: Another form, a name that a file cannot have, or an unknown model or option.
-    """
-    from dynctr_tf.models.catalogue import model_entry
-
-    if not text.strip():
-        raise ValueError("--models has an empty name; give models of the catalogue, such as --models lr fm.")
-    head, *words = text.split()
-    name, separator, model = head.partition("=")
-    if not separator:
-        model = name
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or (words and not separator):
-        raise ValueError(f"A model is given as `model` or as `name=model option=value ...`, got {text!r}.")
-    known, options = model_entry(model).defaults, {}
-    for word in words:
-        option, separator, value = word.partition("=")
-        if not separator or option not in known:
-            raise ValueError(unknown_name_message(f"option of model {model!r} (option=value)", option, known))
-        options[option] = parse_value(value)
-    return Variant(name, model, options)
-
-
-def settings_of(settings: JobSettings, variant: Variant) -> JobSettings:
-    """The settings of one model; options of models that this one has not are left out."""
-    from dynctr_tf.models.catalogue import model_entry
-    from dynctr_tf.tuning.search_space import space_by_path
-
-    known = model_entry(variant.model).defaults
-    options = {path: value for path, value in settings.model.options.items() if path in known}
-    space = dict(settings.search.space)
-    if isinstance(space.get("model"), Mapping):
-        space["model"] = {path: value for path, value in space_by_path(space["model"], known).items() if path in known}
-    return dataclasses.replace(
-        settings,
-        model=ModelSettings(variant.model, {**options, **variant.options}),
-        search=dataclasses.replace(settings.search, space=space),
-    )
-
-
-def check_options_of_all(settings: JobSettings, variants: Sequence[Variant]) -> None:
-    """Refuses an option of the common settings that no model of the catalogue has, and so would be left out of all.
-
-    Args:
-        settings: The common settings.
-        variants: The models. The message names the nearest option that one of them has.
-
-    Raises:
-        ValueError: Such an option, of the models or of their search space, with the nearest one that they have.
-    """
-    from dynctr_tf.models.catalogue import CATALOGUE, model_entry
-    from dynctr_tf.tuning.search_space import space_by_path
-
-    known = {path for entry in CATALOGUE.values() for path in entry.defaults}
-    space = settings.search.space.get("model")
-    searched = space_by_path(space, known) if isinstance(space, Mapping) else {}
-    for path in (*settings.model.options, *searched):
-        if path not in known:
-            own = {option for variant in variants for option in model_entry(variant.model).defaults}
-            raise ValueError(unknown_name_message("option of the models", path, sorted(own)))
 
 
 class FuxiCTR(NamedTuple):
@@ -197,7 +124,7 @@ class Comparison:
 
     def _searches(self, data: EncodedDataset) -> list[Job]:
         from dynctr_tf.jobs.records import folder_of
-        from pipelines.tune import search_record, search_space, trials_of
+        from dynctr_tf.jobs.search import search_record, search_space, trials_of
 
         jobs = []
         for model in filter(self.trials.get, self.models):
@@ -274,6 +201,7 @@ def compare_models(
 ) -> None:
     """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
     from dynctr_tf.jobs.stages import check_evaluation, check_one_at_a_time, complete_settings, prepare
+    from dynctr_tf.jobs.variants import check_options_of_all, read_variant, settings_of
 
     if workers < 1:
         raise ValueError(f"A comparison needs at least one worker, got {workers}.")
@@ -399,8 +327,8 @@ def caption(comparison: Comparison, trained: Mapping[str, JobSettings], data: En
         data: The encoded rows.
     """
     from dynctr_tf.jobs.comparison_caption import differences
+    from dynctr_tf.jobs.search import search_space
     from dynctr_tf.jobs.stages import complete_settings
-    from pipelines.tune import search_space
 
     completed = {model: complete_settings(found, data, say=False) for model, found in trained.items()}
     spaces = {

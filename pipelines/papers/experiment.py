@@ -104,8 +104,8 @@ class Settings:
         Raises:
             ValueError: A group that the settings lack, or a setting that is refused, with the file's name.
         """
+        from dynctr_tf.jobs.variants import Variant, check_options_of_all, settings_of
         from dynctr_tf.models.catalogue import model_entry
-        from pipelines.compare import Variant, check_options_of_all, settings_of
 
         if system.training not in self.training:
             what = f"training of {system.name!r} in {item.name}"

@@ -13,9 +13,9 @@ from tensorflow import keras
 from dynctr_tf.jobs.checks import check_model
 from dynctr_tf.jobs.settings import JobSettings, job_settings
 from dynctr_tf.jobs.settings_file import read_file
+from dynctr_tf.jobs.variants import Variant, settings_of
 from dynctr_tf.models.catalogue import CATALOGUE, build_model
 from dynctr_tf.stack import KERAS_3, variable_path
-from pipelines.compare import Variant, settings_of
 
 CONFIGS = Path(__file__).parents[2] / "pipelines" / "configs"
 # A pair `<data set>/<model>.toml` is for its model.

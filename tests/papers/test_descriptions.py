@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dynctr_tf.encoding import Encoder
+from dynctr_tf.jobs.search import search_space
 from dynctr_tf.jobs.settings import DataSettings
 from dynctr_tf.jobs.stages import open_source
 from dynctr_tf.models.catalogue import build_model
@@ -28,7 +29,6 @@ from pipelines.papers.descriptions import (
 from pipelines.papers.estimates import estimate
 from pipelines.papers.experiment import Rows, Settings, merge, rows_of
 from pipelines.papers.run import trials_of
-from pipelines.tune import search_space
 
 # Tables and figures that the papers have, counted by hand; of OptMSM the abstract alone.
 KNOWN = {

@@ -17,10 +17,10 @@ from dynctr_tf.child_processes import end_with_parent
 
 
 def _prefer_faster_products() -> None:
-    """Turns oneDNN off where the CPU has no AVX-512, unless the environment says otherwise; before TensorFlow's import.
+    """Turns oneDNN off if the CPU has no AVX-512, unless the environment sets it; call it before TensorFlow's import.
 
-    There TensorFlow's own matrix products are faster (100 ms against 120 for those of a step of the benchmark's
-    DNN on two cores with AVX2; a request of one row takes 0.6 ms against 2.5), and sum in one order.
+    On such CPUs TensorFlow's own matrix products are faster (on two cores with AVX2, those of a step of the benchmark's
+    DNN take 100 ms and not 120, a request of one row 0.6 ms and not 2.5), and they sum in one order.
     """
     flags = Path("/proc/cpuinfo")
     if flags.exists() and "avx512f" not in flags.read_text(encoding="utf-8"):
@@ -28,11 +28,11 @@ def _prefer_faster_products() -> None:
 
 
 def _keep_memory() -> None:
-    """Lets TensorFlow keep the memory of tensors for the next step, unless the environment says otherwise.
+    """Lets TensorFlow keep the memory of tensors for the next step, unless the environment sets it.
 
-    The C library gives a tensor of 32 MiB or more back to the system, which clears it page by page when it is next
-    asked for: a training step of xDeepFM takes 1.9 times as long, one of PNN 1.1 times (two cores, batch 4096).
-    TensorFlow's own allocator keeps it. Its limit of 64 GiB is raised to what the machine has.
+    The C library returns the memory of a tensor of 32 MiB or more to the system, and the system clears it page by page
+    when it is allocated again: a training step of xDeepFM then takes 1.9 times as long, one of PNN 1.1 times (two
+    cores, batch 4096). TensorFlow's own allocator keeps it. Its limit of 64 GiB is raised to the memory of the machine.
     """
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     if hasattr(os, "sysconf") and {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= os.sysconf_names.keys():
@@ -43,15 +43,15 @@ def _keep_memory() -> None:
 def allow_xla_on_cpu() -> None:
     """Lets `tf.config.optimizer.set_jit` reach the CPU; call it before TensorFlow's import.
 
-    A whole step cannot be compiled (`jit_compile=True`): how many distinct ids a batch has is known only when it
-    is there. `set_jit("autoclustering")` compiles what it can of the rest.
+    A whole step cannot be compiled (`jit_compile=True`), because the number of distinct ids differs between batches.
+    `set_jit("autoclustering")` compiles what it can of the rest.
     """
     os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} --tf_xla_cpu_global_jit".strip()
 
 
 _prefer_faster_products()
 _keep_memory()
-# A job that another job started ends with it, also while it still imports TensorFlow.
+# A job that another job started ends when that one ends, also while it still imports TensorFlow.
 end_with_parent()
 
 PAIRS = Path(__file__).parent / "configs"
@@ -63,7 +63,7 @@ _SECONDS_TO_STOP = 60.0
 _ADVICE = {
     errno.ENOSPC: "The disk is full: free some space",
     errno.EDQUOT: "The quota is used up: free some space",
-    errno.EIO: "The disk or the file system has failed: see to it",
+    errno.EIO: "The disk or the file system has failed: repair it",
     errno.EACCES: "Give a place that this account may write to",
     errno.EPERM: "Give a place that this account may write to",
     errno.EROFS: "Give a place that can be written to",
@@ -88,13 +88,13 @@ def _signals_stop_the_job() -> Iterator[None]:
     deadlines: list[threading.Timer] = []
 
     def stop(number: int, _: FrameType | None) -> None:
-        # Where something swallows the exception or takes for ever, the job ends without it.
+        # If something swallows the exception or never returns, the job ends in another way.
         deadlines.append(threading.Timer(_SECONDS_TO_STOP, os._exit, (128 + number,)))
         deadlines[-1].daemon = True
         deadlines[-1].start()
         raise Stopped(number)
 
-    # What is ignored stays so: nohup.
+    # An ignored signal stays ignored: nohup.
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     for number in before:
@@ -109,13 +109,13 @@ def _signals_stop_the_job() -> Iterator[None]:
 
 
 def _in_one_line(error: BaseException) -> str:
-    """An error of a library, whose text may be a page, in a line of bounded length."""
+    """An error of a library, whose text may be a page, as one line of bounded length."""
     line = " ".join(str(error).split())
     return f"{type(error).__name__}: {line if len(line) <= 600 else line[:597] + '...'}"
 
 
 def _errors_of_libraries() -> tuple[type[BaseException], ...]:
-    """What TensorFlow and pyarrow raise, where they are loaded."""
+    """The errors of TensorFlow and pyarrow, if they are loaded."""
     found: list[type[BaseException]] = []
     if "tensorflow" in sys.modules:
         found.append(sys.modules["tensorflow"].errors.OpError)
@@ -132,12 +132,12 @@ def _full(error: BaseException) -> bool:
 def errors_as_messages(parser: argparse.ArgumentParser, *, goes_on: bool = True) -> Iterator[None]:
     """Ends the program with a message in place of a traceback, and says what to do.
 
-    The exit status is 2 for what the user gave (a setting, a row), as for the options themselves, 1 for what
-    went wrong on the way (a loss that is not finite, an export that differs, a damaged file, a full disk), and 128 and
-    the signal's number where a signal ended it.
+    The exit status is 2 for bad input of the user (an option, a setting, a row); 1 for failures while running (a loss
+    that is not finite, an export that differs, a damaged file, a full disk); and 128 plus the signal's number if a
+    signal ended the job.
 
     Args:
-        parser: That of the job, which has its name.
+        parser: The parser of the job, which knows the job's name.
         goes_on: Whether the job, started again, goes on from what it saved. Default `True`.
     """
     try:

@@ -1,7 +1,7 @@
 """The command `dynctr`, and `python -m pipelines`: lists the jobs, and starts one.
 
-`dynctr train --model.name dnn` is `python -m pipelines.train --model.name dnn`. The job is imported when it is asked
-for: what a job sets for TensorFlow is set before TensorFlow comes.
+`dynctr train --model.name dnn` is `python -m pipelines.train --model.name dnn`. Only the job that is started is
+imported, so that it can set TensorFlow's environment before TensorFlow's import.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ JOBS = (
 
 
 def first_sentence(job: str) -> str:
-    """What a job does, as the first sentence of its file says it; the file is read and not run."""
+    """The first sentence of a job's file, which says what the job does; the file is read and not run."""
     place = Path(__file__).parent.joinpath(*job.split("."))
     file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     text = " ".join((ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split())

@@ -29,7 +29,7 @@ _STYLE = "body {font-family: sans-serif; max-width: 60rem; margin: 2rem auto; pa
 
 
 def public_modules() -> list[str]:
-    """The rooms that list public names, but for those whose names the room above offers too; and single modules."""
+    """Packages that list public names, without those whose names the package above lists too; and single modules."""
     import dynctr_tf
 
     packages = [found.name for found in pkgutil.walk_packages(dynctr_tf.__path__, "dynctr_tf.") if found.ispkg]
@@ -59,7 +59,7 @@ def _show_how_it_is_made(page: Any) -> None:
 
 
 def _documented_constants(module_page: Callable[[Any], Any]) -> dict[str, str]:
-    """What stands below each constant where it is defined, which may be another file than the one that lists it."""
+    """The text below each constant in the file that defines it; another file may list the constant."""
     modules = [module for name, module in sys.modules.items() if name.startswith("dynctr_tf.")]
     return {
         member.name: member.docstring
@@ -81,7 +81,7 @@ def write_pages(directory: Path) -> None:
     """Writes the pages.
 
     Args:
-        directory: Where; it is made.
+        directory: The folder, which is made.
 
     Raises:
         ValueError: pdoc is not installed.
@@ -95,8 +95,7 @@ def write_pages(directory: Path) -> None:
         pdoc.docstrings.GOOGLE_LIST_SECTIONS.append("Call arguments")
     pdoc.render.configure(docformat="google", include_undocumented=False, show_source=False, footer_text="dynctr_tf")
     with warnings.catch_warnings():
-        # It reads the annotations of generated methods of dataclasses where their names are not known, and shows them
-        # as they are written.
+        # pdoc cannot resolve the annotations of generated methods of dataclasses, and shows them as they are written.
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
         pages = {name: pdoc.doc.Module.from_name(name) for name in ("dynctr_tf", *public_modules())}
         documented = _documented_constants(pdoc.doc.Module)
@@ -105,7 +104,7 @@ def write_pages(directory: Path) -> None:
                 member.docstring = member.docstring or documented.get(member.name, "")
             for found in page.classes:
                 _show_how_it_is_made(found)
-            # A model's function is called like its file, which pdoc would take for a room below.
+            # A model's function has the name of its file, which pdoc would take for a subpackage.
             page.submodules = [found for other, found in pages.items() if other.rpartition(".")[0] == name]
             path = directory.joinpath(*name.split(".")).with_suffix(".html")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +121,7 @@ def write_gallery(notebooks: Sequence[Path], directory: Path) -> int:
 
     Args:
         notebooks: The notebooks, saved with their pictures.
-        directory: Where.
+        directory: The folder.
 
     Returns:
         How many pictures it has.

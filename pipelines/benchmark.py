@@ -1,9 +1,9 @@
-"""Speed and memory, measured: ours against the peers, against the machine's limit, against the number of ids.
+"""Measures speed and memory: beside the peers, beside the machine's limit, and as the number of ids grows.
 
 `python -m pipelines.benchmark speed` repeats one workload (`pipelines/benchmarks/workload.py`) for every contender,
 each in a process of its own, in alternation, and prints medians and ratios. `growth` shows what a step costs as the
 number of ids grows, `memory` what parameters per instance cost with and without the low-rank forms, `reading`
-how fast encoded rows are read. Each writes its figures as JSON beside a table. What was found stands in
+how fast encoded rows are read. Each writes its figures as JSON beside a table. The results are in
 `pipelines/benchmarks/README.md`.
 """
 
@@ -38,12 +38,12 @@ from pipelines.benchmarks.speed_picture import draw_speed
 from pipelines.peers import PEER_MODELS
 from pipelines.peers.installed import check_peer
 
-# A step of these takes a peer seconds; this many times fewer are timed, by all contenders.
+# A peer needs seconds for a step of these models; all contenders time this many times fewer steps.
 FEWER_STEPS = {"fibinet": 4, "xdeepfm": 2}
 
 
 def speed(arguments: argparse.Namespace) -> None:
-    """Every contender on the same workload, in alternation; what one lacks is said before the first run."""
+    """Every contender on the same workload, in alternation; what a contender lacks is an error before the first run."""
     interpreters = {OURS: sys.executable, "FuxiCTR": arguments.fuxictr_python, "DeepCTR": arguments.deepctr_python}
     modules = {"FuxiCTR": "pipelines.peers.fuxictr_speed", "DeepCTR": "pipelines.peers.deepctr_speed"}
     jits = {"off": (False,), "on": (True,), "both": (False, True)}[arguments.jit]
@@ -72,7 +72,7 @@ def speed(arguments: argparse.Namespace) -> None:
             command = [interpreters[library], "-m", modules[library], *words]
         settings = environment if library == OURS else {**environment, **PEER_ENVIRONMENT}
         runs[contender].append(run_contender(command, settings))
-        # Written after each run, so that what was measured outlives a run that fails.
+        # Written after each run, so that a run that fails loses no figures.
         write_json(arguments.output / "speed.json", [medians(of) for of in runs.values() if of])
     result = [medians(of) for of in runs.values()]
     print(f"medians of {arguments.rounds} runs, batch {arguments.batch_size}")

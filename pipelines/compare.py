@@ -3,12 +3,12 @@
 `python -m pipelines.compare --config pipelines/configs/criteo_display_ads.toml --models lr fm --output runs/lr-fm`
 searches each model's hyper-parameters on the validation split with `pipelines.tune`, trains the best of each with
 every seed, and prints AUC and logloss with intervals and tests against the reference, rows/s, memory and zero rows.
-Each training runs in its own process, `--workers` of them at a time. Started again after a kill, it goes on where
-it was. A model may come several times with options of its own: `--models dpn "dpn-tag=dpn contexts=x:tag"` compares
-two under these names. Where the data has scenarios, a table and pictures say what each model reaches in each; with
-`per_scenario` among the models the others are tested there against it, scenario by scenario. With `--fuxictr-python`
-each model that FuxiCTR has is trained there too, on the same encoded rows: `fuxictr-dnn` beside `dnn`, with our
-embedding size and hidden units and otherwise the network of the speed benchmark.
+Each training runs in its own process, `--workers` of them at a time. Started again after a kill, it goes on where it
+stopped. A model may be given several times with different options: `--models dpn "dpn-tag=dpn contexts=x:tag"` compares
+two under these names. If the data has scenarios, a table and pictures show each model in each scenario; if
+`per_scenario` is among the models, the others are tested against it, scenario by scenario. With `--fuxictr-python`
+FuxiCTR's models are trained too, on the same encoded rows: `fuxictr-dnn` beside `dnn`, with our embedding size and
+hidden units; the rest of the network is that of the speed benchmark.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ class FuxiCTR(NamedTuple):
 
 
 class Comparison:
-    """What a comparison runs: the searches and trainings of its models, each in a folder of the output.
+    """The searches and trainings of a comparison, each in a folder of the output.
 
     Args:
         settings: The settings of each model, by its name in the comparison.
         seeds: Trainings of each.
         trials: Searched settings of each model; one number for all, 0 for none.
-        output: The folder of everything that comes out.
+        output: The folder of all results.
         fuxictr: Where FuxiCTR is, to train its models too; `None` for none.
 
     Raises:
-        ValueError: What is wrong with one of these, before any data is read.
+        ValueError: One of these is wrong; no data has been read by then.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Comparison:
         if seeds < 1 or any(number < 0 for number in self.trials.values()):
             raise ValueError(f"A comparison needs at least one seed and no negative trials, got {seeds} and {trials}.")
         self.seeds, self.output, self.fuxictr = seeds, output, fuxictr
-        # Ours -> the name of FuxiCTR's beside it.
+        # From the name of our model to that of FuxiCTR's.
         self.peers: dict[str, str] = {}
         if fuxictr is not None:
             known = [name for name, own in self.settings.items() if own.model.name in PEER_MODELS["FuxiCTR"]]
@@ -100,7 +100,7 @@ class Comparison:
         self.searched: dict[str, Path] = {}
 
     def run(self, data: EncodedDataset, workers: int) -> None:
-        """Runs what is not done yet.
+        """Runs the searches and trainings that are not finished yet.
 
         Args:
             data: The encoded rows.
@@ -116,7 +116,7 @@ class Comparison:
         run_all([lambda: self._searches(data), lambda: self._trainings(data)], total, workers)
 
     def trained_settings(self, model: str) -> JobSettings:
-        """The settings that a model is trained with: what its search found, or its own."""
+        """The settings that a model is trained with: those that its search found, or its own."""
         return job_settings(read_file(self._settings_file(model)))
 
     def _settings_file(self, model: str) -> Path:
@@ -131,7 +131,7 @@ class Comparison:
             trials = self.trials[model]
             _, _, given = search_space(self.settings[model])
             folder = folder_of(self.output / f"tune-{model}", "", search_record(given, data), say=self.is_chief)
-            # A search of more settings than asked for would be another effort.
+            # A search of more settings than asked for would not be the same effort.
             if trials_of(folder) > trials:
                 folder = folder.with_name(f"{folder.name}-{trials}-trials")
             self.searched[model] = folder
@@ -178,7 +178,7 @@ class Comparison:
                 print(f"{self.output / peer} holds another run; this one goes to {folder}")
             self.folders[peer] = [folder]
             if not peer_finished(folder, job):
-                # Not with_suffix: what follows a point may be a part of the name, as in "dnn-0.5".
+                # Not with_suffix: a name may hold a point, as in "dnn-0.5".
                 file = folder.with_name(f"{folder.name}.json")
                 write_json(file, job)
                 jobs.append(self.fuxictr.job(peer, file, folder))
@@ -208,7 +208,7 @@ def compare_models(
     check_one_at_a_time(settings, workers)
     variants = {variant.name: variant for variant in map(read_variant, models)}
     if len(variants) < len(models):
-        raise ValueError(f"Models of one name: {list(models)}; give each a name of its own: `name=model ...`.")
+        raise ValueError(f"Several models have one name: {list(models)}; give each another name: `name=model ...`.")
     check_options_of_all(settings, list(variants.values()))
     own = {name: settings_of(settings, variant) for name, variant in variants.items()}
     comparison = Comparison(own, seeds, trials, output, fuxictr)
@@ -232,7 +232,7 @@ def compare_models(
 def _report(
     comparison: Comparison, settings: JobSettings, data: EncodedDataset, reference: str, single: str | None
 ) -> None:
-    """Prints, writes and draws what the runs of a comparison reached."""
+    """Prints, writes and draws the results of a comparison."""
     from dynctr_tf.evaluation import compare, plot_comparison, plot_scenarios, plot_transfer
     from dynctr_tf.jobs.records import load_logits
     from dynctr_tf.jobs.stages import judge_scenarios, training_click_rate
@@ -319,7 +319,7 @@ def _worse(runs: Mapping[str, list[dict[str, Any]]], data: EncodedDataset) -> st
 
 
 def caption(comparison: Comparison, trained: Mapping[str, JobSettings], data: EncodedDataset) -> str:
-    """What the models differ in beside their architecture; empty where they do not.
+    """The settings in which models differ beside their architecture; empty if there are none.
 
     Args:
         comparison: The comparison, after its run.
@@ -353,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--fuxictr-python", help="interpreter that has torch and fuxictr, to train its models too")
     parser.add_argument("--fuxictr-zoo", help="the model_zoo folder of a FuxiCTR checkout")
-    parser.add_argument("--output", type=Path, required=True, help="folder of everything that comes out")
+    parser.add_argument("--output", type=Path, required=True, help="folder of all results")
     settings, namespace = parser.parse_settings(arguments)
     if (namespace.fuxictr_python is None) != (namespace.fuxictr_zoo is None):
         parser.error("--fuxictr-python and --fuxictr-zoo go together: the package lacks most of its models")

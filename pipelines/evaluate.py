@@ -15,7 +15,7 @@ from pipelines.rows_options import add_rows, reading_arguments
 
 
 def run(arguments: argparse.Namespace) -> Path:
-    """Scores the rows, judges the exports and prints what came out; returns the folder of the reports."""
+    """Scores the rows, judges the exports and prints the results; returns the folder of the reports."""
     from dynctr_tf.export import ServedModel
     from dynctr_tf.jobs.judging import judge_exports, own_folder_of, score_labelled
 
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--export", type=Path, nargs="+", required=True, help="exports; the others are tested against the first"
     )
     parser.add_argument(
-        "--by", nargs="+", default=[], help="columns by whose values the rows are taken apart; a scenario always is"
+        "--by", nargs="+", default=[], help="columns whose values split the rows; a scenario always does"
     )
-    parser.add_argument("--by-day", help="a column of times; the rows are taken apart by its days, too")
+    parser.add_argument("--by-day", help="a column of times; its days split the rows, too")
     parser.add_argument("--group-by", help="the column of the groups of the grouped AUC, such as user_id")
     parser.add_argument("--replicates", type=int, default=1000, help="bootstrap resamples, %(default)s")
     parser.add_argument("--output", type=Path, help="folder of the reports; without it one under runs/")

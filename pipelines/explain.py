@@ -1,4 +1,4 @@
-"""Explain a trained run: which fields it lives on, and what its dynamic part does with them.
+"""Explain a trained run: how much it depends on each field, and what its dynamic part generates.
 
 `python -m pipelines.explain runs/NAME` writes `importance` and `dynamic` (`.txt`, `.json`, `.png`) into
 `runs/NAME/explain/`.
@@ -15,7 +15,7 @@ from pipelines import errors_as_messages
 
 
 def run(options: argparse.Namespace) -> Path:
-    """Explains the run and prints what came out; returns the folder of the reports."""
+    """Explains the run and prints the results; returns the folder of the reports."""
     from dynctr_tf.durable_files import write_text
     from dynctr_tf.evaluation import plot_dynamic_part, plot_importance
     from dynctr_tf.jobs.explain import explain_generated, explain_importance, open_run, sampled_rows
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "--generated-rows",
         type=int,
         default=20_000,
-        help="of how many what is generated is looked at, which is kept in memory (default %(default)s)",
+        help="how many rows the report on generated weights takes; they are kept in memory (default %(default)s)",
     )
     parser.add_argument(
         "--permutations", type=int, default=5, help="how often each field is exchanged (default %(default)s)"
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--by",
         metavar="FIELD",
         help="the field whose values group the generated weights; by default the scenario or group, or else the one "
-        "that accounts for most of their differences",
+        "that explains most of their differences",
     )
     parser.add_argument("--seed", type=int, default=0, help="of rows, permutations and resamples (default %(default)s)")
     parser.add_argument("--output", type=Path, help="folder of the reports; by default explain/ in the run's folder")

@@ -1,7 +1,7 @@
 """Score files of rows with an exported model, into Parquet or CSV; killed and started again, it goes on.
 
-`dynctr predict today/*.csv --export saved_models/clicks --keys id session --output scores` needs the exported folder
-alone. The rows need no label; one that they have is left alone.
+`dynctr predict today/*.csv --export saved_models/clicks --keys id session --output scores` needs nothing but the
+exported folder. The rows need no label, and a label is ignored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipelines.rows_options import add_rows, reading_arguments
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Scores the rows and says how many, and how fast."""
+    """Scores the rows and prints how many, and how fast."""
     from dynctr_tf.export import ServedModel
     from dynctr_tf.jobs.scoring import open_files, reading_of_export, score_files
 
@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, help="a folder of parts, or a file that ends in .parquet or .csv"
     )
-    parser.add_argument("--keys", nargs="+", default=[], help="columns that go along with each row, such as its id")
+    parser.add_argument(
+        "--keys", nargs="+", default=[], help="columns that are carried along with each row, such as its id"
+    )
     parser.add_argument("--format", choices=("parquet", "csv"), help="of the parts of a folder; without it parquet")
     parser.add_argument("--rows-per-part", type=int, default=500_000, help="rows of a part, %(default)s")
     parser.add_argument("--workers", type=int, help="threads; without it one for each core")

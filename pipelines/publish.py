@@ -1,4 +1,4 @@
-"""Publish an exported version where it is not worse than the served one on given rows, or go back to an earlier one.
+"""Publish an exported version if it is not worse than the served one on given rows, or go back to an earlier one.
 
 `dynctr publish candidates/clicks --to saved_models/clicks --rows today.csv` publishes under the next number, or ends
 with status 1 and leaves everything as it is. `dynctr publish --to saved_models/clicks --rollback 3` serves version 3
@@ -16,7 +16,7 @@ from pipelines.rows_options import add_rows, reading_arguments
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Publishes, refuses or goes back, and says so.
+    """Publishes, refuses or goes back, and prints which.
 
     Raises:
         RuntimeError: The version is worse, or not shown to be at most the margin worse.
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     newest = newest_version(arguments.to)
     test = None
     if newest is None:
-        print(f"{arguments.to} has no version yet, so there is none to compare with")
+        print(f"{arguments.to} has no version yet, so the new one is compared with none")
     elif arguments.rows is not None:
         exports = [ServedModel(arguments.candidate), ServedModel(newest)]
         names = names_of(exports)
@@ -76,9 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--to", type=Path, required=True, help="the served model's folder, such as saved_models/clicks")
     add_rows(parser, option=True)
     parser.add_argument(
-        "--margin", type=float, help="by how much log loss may be worse, which has to be shown; without it a version "
-        "is refused that is shown to be worse",
-    )  # fmt: skip
+        "--margin",
+        type=float,
+        help="a version must show that its log loss is at most this much worse; without it a version is refused if it "
+        "is shown to be worse",
+    )
     parser.add_argument("--replicates", type=int, default=1000, help="bootstrap resamples, %(default)s")
     parser.add_argument(
         "--rollback", type=int, metavar="VERSION", help="serve this version again, in place of a new one"

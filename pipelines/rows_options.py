@@ -7,7 +7,7 @@ from typing import Any
 
 
 def add_rows(parser: argparse.ArgumentParser, *, option: bool = False) -> None:
-    """Adds the files of rows, and how they are read where that is not as in the training.
+    """Adds options for the files of rows, and for reading them in another way than in the training.
 
     Args:
         parser: The job's parser.
@@ -21,13 +21,13 @@ def add_rows(parser: argparse.ArgumentParser, *, option: bool = False) -> None:
     parser.add_argument(
         "--on-bad-row", choices=("error", "skip"), default="error", help="stop at a bad row, or skip and count it"
     )
-    how = parser.add_argument_group("how files of text are read, where it is not as in the training")
+    how = parser.add_argument_group("how files of text are read, if not as in the training")
     how.add_argument("--delimiter", help="between the values")
     how.add_argument("--column-names", nargs="+", help="the columns of files that have no header")
     how.add_argument("--encoding", help="such as latin-1")
 
 
 def reading_arguments(given: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says of how files are read; `None` where it says nothing."""
+    """The options of the command line about reading files; `None` for those that are not given."""
     names = tuple(given.column_names) if given.column_names else None
     return {"delimiter": given.delimiter, "column_names": names, "encoding": given.encoding}

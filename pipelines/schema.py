@@ -20,8 +20,9 @@ from pipelines.settings_parser import drafted_schema
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.schema",
-        description="Looks at a file's rows, guesses what its columns mean, prints the guesses with their reasons and "
-        "writes them as a schema file, to be read and edited before training.",
+        description="Reads a file's first rows, guesses what its columns mean, prints the guesses with their "
+        "reasons and "
+        "writes them as a schema file; read and edit it before training.",
     )
     parser.add_argument(
         "path",
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--delimiter", help="between the values of a CSV file; by default recognised from its first row"
     )
-    parser.add_argument("--quote", help='encloses values of a CSV file (default "); none where it has no meaning')
+    parser.add_argument("--quote", help='encloses values of a CSV file (default "); none if no character does')
     parser.add_argument("--encoding", help="of a file of text, such as latin-1 (default UTF-8)")
     parser.add_argument(
         "--column-names",
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     output = options.output or drafted_schema(options.path)
     if output.exists() and not options.force:
-        print(f"{output} is there already. Give --force to overwrite it, or another --output.", file=sys.stderr)
+        print(f"{output} exists already. Give --force to overwrite it, or another --output.", file=sys.stderr)
         return 2
     logger, handler = logging.getLogger("dynctr_tf"), logging.StreamHandler()
     handler.addFilter(_named_as_options)
@@ -133,7 +134,7 @@ def _names(given: str | None) -> list[str] | None:
 
 
 def _as_options(message: str) -> str:
-    """Names the options of this command where a message names arguments of `TabularFile`."""
+    """Replaces arguments of `TabularFile` in a message by the options of this command."""
     message = re.sub(
         r'\b(encoding|delimiter)="([^"]*)"', lambda match: f"--{match[1]} {shlex.quote(match[2])}", message
     )
@@ -151,13 +152,13 @@ def train_command(paths: Sequence[str | Path], schema: Path, options: Mapping[st
     """Returns the command that trains on files.
 
     Args:
-        paths: The file, or what names several.
+        paths: The file, or several.
         schema: The schema's file.
         options: Options of `TabularFile`.
     """
     parts = ["python", "-m", "pipelines.train", "--data.name", "tabular_file"]
     for name, values in {"path": [str(path) for path in paths], "schema": [str(schema)]}.items():
-        # What starts as an option does would be taken for one, and none for no file.
+        # A value that starts with a dash would be taken for an option, and the text none for no file.
         special = [value.startswith("-") or value.lower() in ("none", "null") for value in values]
         plain = [f"./{value}" if odd else value for value, odd in zip(values, special, strict=True)]
         parts += [f"--data.{name}", *plain]
@@ -167,7 +168,7 @@ def train_command(paths: Sequence[str | Path], schema: Path, options: Mapping[st
 
 
 def _as_setting(value: object) -> str:
-    """Writes a value as the training job reads it: what would be a number or the like there as a TOML text."""
+    """Writes a value as the training job reads it: a text that looks like a number or the like becomes a TOML text."""
     if value is None:
         return "none"
     if isinstance(value, str) and value.isprintable() and parse_value(value) == value:

@@ -1,4 +1,4 @@
-"""The settings as options of a command line, and messages that lead to the option that was meant."""
+"""The settings as options of a command line, and messages that suggest the right option."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from dynctr_tf.jobs.settings_file import parse_value, read_file
 from dynctr_tf.nearest import either, nearest_full_names, nearest_name
 
 _SHORT = {"data.name": ("--dataset",), "model.name": ("--model",), "training.strategy": ("--strategy",)}
-"""Settings that have a shorter option beside their own."""
+"""Settings with a second, shorter option."""
 
 
 _FILE_SUFFIXES = (
@@ -43,7 +43,7 @@ _FILE_SUFFIXES = (
 
 
 def _stems(path: str) -> list[Path]:
-    """The names of a file without one, two, ... of its endings."""
+    """The names of a file without its last ending, its last two endings, and so on."""
     stems = [Path(path)]
     while stems[-1].suffix and stems[-1].stem:
         stems.append(stems[-1].with_suffix(""))
@@ -51,7 +51,7 @@ def _stems(path: str) -> list[Path]:
 
 
 def _schema_beside(path: str) -> str | None:
-    """The schema that was drafted for a file, or for what names several, where there is one."""
+    """The schema that was drafted for a file, or for several; `None` if there is none."""
     paths = [str(file) for file in row_paths(path)]
     drafted = drafted_schema(paths)
     if len(paths) > 1 or is_uri(path):
@@ -61,10 +61,10 @@ def _schema_beside(path: str) -> str | None:
 
 
 def drafted_schema(paths: Sequence[str]) -> Path:
-    """The place of the schema that is drafted for files: beside the file or folder, that of a URI in this folder.
+    """The path of the schema that is drafted for files: beside the file or folder; for a URI in this folder.
 
     Args:
-        paths: What names the files; the first decides.
+        paths: The files; the first one decides.
     """
     path = paths[0]
     if is_uri(path):
@@ -88,7 +88,7 @@ def _plain_name(name: str) -> str:
 
 
 def _is_no_option(name: str) -> bool:
-    """Whether what follows `--model.` is the setting `name`, its like, or in a table that [model] does not have."""
+    """Whether the text after `--model.` is the setting `name`, like it, or in a table that [model] does not have."""
     return name.partition(".")[0] in TABLES or nearest_name(name, ["name"], 0.8) is not None
 
 
@@ -100,9 +100,9 @@ class SettingsParser(argparse.ArgumentParser):
         sections: The sections that get options. Default `None`: all.
         pairs: A folder of settings files `<data set>/<model>.toml`, which are read where the command line names
             no file. Default `None`: no such folder.
-        table_options: Gives, for the names of data set, model and optimizer, the options that each of their tables
-            takes, such as `{"model": ["embedding.dim"]}`; asked only where an option is not known.
-            Default `None`: those that most models have.
+        table_options: A function from the names of data set, model and optimizer to the options of each of their
+            tables, such as `{"model": ["embedding.dim"]}`; called only for an unknown option. Default `None`: the
+            options that most models have.
         **kwargs: Arguments of `argparse.ArgumentParser`.
     """
 
@@ -147,7 +147,7 @@ class SettingsParser(argparse.ArgumentParser):
                     continue
                 default = "none" if field.default is None else str(field.default)
                 setting = f"{section}.{field.name}"
-                # Several words, which a shell makes of a pattern, are several files.
+                # A shell expands a pattern to several words: these are several files.
                 several: dict[str, Any] = {"nargs": "+"} if section == "data" and field.name in SEVERAL_FILES else {}
                 group.add_argument(
                     f"--{setting}",
@@ -160,7 +160,7 @@ class SettingsParser(argparse.ArgumentParser):
                 )
 
     def _refuse_words(self, words: Sequence[str], namespace: argparse.Namespace) -> NoReturn:
-        """Ends the program for words that are not options, with what each of them was meant to be."""
+        """Ends the program for words that are not options, and suggests an option for each."""
         rest, found = list(words), []
         while rest:
             word = rest.pop(0)
@@ -194,7 +194,7 @@ class SettingsParser(argparse.ArgumentParser):
         ]
         for table, options in self._options_of_tables(namespace).items():
             known += [f"{table}.{option}" for option in options]
-        cutoff = 0.6 if setting else 0.75  # a word alone says less
+        cutoff = 0.6 if setting else 0.75  # a single word is less certain
         meant = sorted(nearest_full_names(name, known, cutoff), key=lambda option: not option.startswith("training."))
         if not meant and self._table_options is not None:
             elsewhere = self._table_options("", "", "default")
@@ -221,7 +221,7 @@ class SettingsParser(argparse.ArgumentParser):
         return self._table_options(*names)
 
     def _bare_word(self, word: str) -> str:
-        """Says what to do with a word that stands by itself, such as the name of a file."""
+        """Says what to do with a word that is not an option's value, such as the name of a file."""
         path = Path(word)
         suffix = path.suffix.lower()
         if suffix == ".toml":
@@ -246,7 +246,7 @@ class SettingsParser(argparse.ArgumentParser):
         super().error(message.encode("utf-8", "backslashreplace").decode("utf-8"))
 
     def _infer_own_file(self, mapping: Mapping[str, Any], namespace: argparse.Namespace) -> None:
-        """Takes a file without the name of a data set as a file of one's own, and its schema from beside it."""
+        """Reads a file without the name of a data set as the user's own, with the schema beside it."""
         file = mapping.get("data")
         file = file if isinstance(file, Mapping) else {}
 
@@ -259,7 +259,7 @@ class SettingsParser(argparse.ArgumentParser):
         if "data" not in self._sections or (name is None and path is None and schema is None):
             return
         if name is None:
-            print(f"data.name: tabular_file, a file of your own, for data.{'path' if path else 'schema'} is given")
+            print(f"data.name: tabular_file, a file of your own, because data.{'path' if path else 'schema'} is given")
             setattr(namespace, "data.name", "tabular_file")
         elif name != "tabular_file":
             return
@@ -295,7 +295,7 @@ class SettingsParser(argparse.ArgumentParser):
     def parse_settings(self, arguments: Sequence[str] | None = None) -> tuple[JobSettings, argparse.Namespace]:
         """Parses the command line: the settings, file and options together, and the parser's other arguments.
 
-        Ends the program with exit status 2 and a message for a file, key or value that is not right.
+        It ends the program with exit status 2 and a message if a file, key or value is wrong.
         """
         words = list(sys.argv[1:] if arguments is None else arguments)
         tables: dict[tuple[str, str], dict[str, Any]] = {}

@@ -19,14 +19,14 @@ from pipelines.settings_parser import SettingsParser
 
 
 def run(settings: JobSettings, wanted: Path | None = None) -> Path:
-    """Runs all stages and prints what came out.
+    """Runs all stages and prints the results.
 
     Args:
         settings: The settings of the job.
         wanted: The folder of the run. Default `None`: one under `runs/`, named after rows, settings and code.
 
     Returns:
-        The folder: the wanted one, or one beside it where that holds another run.
+        The folder: the wanted one, or one beside it if the wanted one holds another run.
     """
     from dynctr_tf.datasets.row_source import first_rows
     from dynctr_tf.durable_files import write_json, write_text
@@ -58,7 +58,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.training.workers import wait_for_all
 
     start = time.perf_counter()
-    # What is wrong is said before hours of work.
+    # Errors come before hours of work.
     check_model(settings)
     export_name = settings.export.name or f"{settings.data.name}-{settings.model.name}"
     if settings.export.directory is not None:
@@ -91,7 +91,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
 
     logits = predict_logits(model, data, "test", settings.evaluation.batch_size)
     if not is_chief(strategy):
-        wait_for_all(strategy)  # a worker that leaves early would look like one that is lost
+        wait_for_all(strategy)  # a worker that ends early would look like a lost one
         return directory
     model = model_for_export(settings, data, model)
     save_logits(directory, data, logits)
@@ -112,7 +112,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     if as_served is not None:
         as_served.save(directory / "evaluation_as_served.json")
         rate = settings.data.negative_sampling_rate
-        print(f"as served, with each row without a click standing for {1.0 / (rate or 1.0):.4g} of them:")
+        print(f"as served; each row without a click stands for {1.0 / (rate or 1.0):.4g} such rows:")
         print(as_served.to_text())
     if slices is not None:
         slices.save(directory / "slices.json")
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--run-directory",
         type=Path,
-        help="folder of this run; where it holds another run, one beside it; without it one under runs/",
+        help="folder of this run, or one beside it if it holds another run; by default one under runs/",
     )
     parser.add_argument(
         "--list-models", action=_ListModels, nargs=0, help="list the models with their options and stop"

@@ -3,8 +3,8 @@
 `python -m pipelines.tune --config pipelines/configs/criteo_display_ads.toml --model.name dnn --trials 8` trains the
 given settings and eight sets of values from the model's search space in the catalogue, of model and optimizer
 together; `[search.space]` of a settings file overrides or extends it, and with `catalogue_space = false` replaces it.
-`--tuner grid` trains every set of values. The test split is not touched. A killed search goes on where it was when the
-same command is started again. `--workers 2` trains two trials at a time.
+`--tuner grid` trains every set of values. The test split is not touched. A killed search goes on where it stopped when
+the same command is started again. `--workers 2` trains two trials at a time.
 """
 
 from __future__ import annotations

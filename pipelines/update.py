@@ -2,8 +2,8 @@
 
 `dynctr update runs/tabular_file-dnn-1a2b3c4d --data.path monday.csv tuesday.csv` takes a run that is finished and files
 of its columns, a file a day. Each day is scored before it is trained on. Killed and started again, it goes on; a file
-that was trained on is passed over. Model, optimizer, schema and the rest are the run's; `--training.epochs` (without it
-1), the learning rates and where the export goes can be given. `--rollback 3` serves version 3 again, and the next day
+that was trained on is skipped. Model, optimizer, schema and the rest are the run's; `--training.epochs` (default 1),
+the learning rates and the folder of the export can be given. `--rollback 3` serves version 3 again, and the next day
 goes on from the state that made it.
 """
 
@@ -23,11 +23,11 @@ _SECTIONS = ("data", "model", "pretrained", "optimizer", "training", "evaluation
 
 
 def update(run: Path, settings: JobSettings, paths: Sequence[str | None], drop_after: int | None = None) -> None:
-    """Goes on with some days and prints what came out.
+    """Goes on with some days and prints the results.
 
     Args:
         run: The folder of the run.
-        settings: Its settings, with what was asked for otherwise.
+        settings: Its settings, with the changes that were asked for.
         paths: The files of the days; `None` for rows that the project makes itself.
         drop_after: Days after which a value that was not seen loses its id. Default `None`: never.
     """
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--drop-ids-after",
         type=int,
         metavar="DAYS",
-        help="values that were not seen on so many days one after another lose their ids; without it none does",
+        help="values that were not seen on this many days one after another lose their ids; by default none does",
     )
     parser.add_argument(
         "--rollback",

@@ -1,4 +1,4 @@
-"""What is wrong with a job, said before the hours of work that it takes."""
+"""Checks of a job that come before its hours of work."""
 
 from __future__ import annotations
 

@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 
 def with_values(settings: JobSettings, values: Mapping[str, Any]) -> JobSettings:
-    """The settings with hyper-parameters named `model.NAME`, `optimizer.NAME` and `training.NAME` put into them."""
+    """The settings with values of hyper-parameters, named `model.NAME`, `optimizer.NAME` or `training.NAME`."""
     sections: dict[str, Any] = {}
     for section in ("model", "optimizer"):
         own = getattr(settings, section)
         sections[section] = dataclasses.replace(own, options={**own.options, **options_of(section, values)})
-    # Nothing stands for what is the default anyway; a settings file has no word for Python's None.
+    # An option that equals the default is left out: a settings file has no word for Python's None.
     defaults = model_entry(settings.model.name).defaults
     options = {name: value for name, value in sections["model"].options.items() if value is not defaults.get(name, ...)}
     sections["model"] = dataclasses.replace(sections["model"], options=options)
@@ -55,9 +55,9 @@ def with_values(settings: JobSettings, values: Mapping[str, Any]) -> JobSettings
 
 
 def search_space(settings: JobSettings) -> tuple[str, dict[str, Any], JobSettings]:
-    """The kind of optimizer, what is drawn, and the settings with what the user's space fixes.
+    """Returns the kind of optimizer, the space that is searched, and the settings with the values that the user fixes.
 
-    It is the catalogue's space without the options that the settings give, and the user's own over it.
+    The space is the catalogue's, without the options that the settings give; the user's space overrides it.
     """
     model, optimizer = settings.model.name, settings.optimizer.name
     given = {f"model.{name}" for name in settings.model.options}
@@ -75,9 +75,9 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
 
     Args:
         settings: The job.
-        wanted: Where the search keeps everything; where that holds another search, it goes to a folder beside it.
-            `None` for one under `runs/`.
-        command: The command that does the same, for the processes of several workers.
+        wanted: The folder of the search; if it holds another search, a folder beside it is used. `None` for one under
+            `runs/`.
+        command: The command of this search, with which further workers are started.
 
     Returns:
         The settings of the best trial; `None` in a process that only trains trials for another.
@@ -87,7 +87,7 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
     strategy = training_strategy(settings)
     kind, space, settings = search_space(settings)
     data = prepare(settings.data, task_of_cluster(settings))
-    # A trial may have a batch size of its own, so that its steps are planned anew.
+    # A trial may have another batch size; its steps are then planned anew.
     complete_settings(settings, data)
     check_evaluation(settings, data)
     record = search_record(settings, data)
@@ -99,7 +99,7 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
     save_run(directory, settings, data, record)
     try:
         best = _search(settings, space, data, strategy, directory, record, command)
-    except Exception:  # not a lost worker, which cannot answer
+    except Exception:  # a lost worker raises another error, and cannot answer
         text_of_chief(strategy, "null")
         raise
     # The other workers of a multi-worker job end too, now that everything is written.
@@ -108,7 +108,7 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
 
 
 def search_record(settings: JobSettings, data: EncodedDataset) -> RunRecord:
-    """The record of a search; how many trials and workers there are does not change what it is."""
+    """The record of a search, which does not depend on the numbers of trials and workers."""
     search = dataclasses.asdict(settings.search)
     del search["trials"], search["workers"]
     return training_record(settings, data, search=search)
@@ -139,7 +139,7 @@ def _search(
         with lost_workers_end_the_process(strategy):
             text_of_chief(strategy, json.dumps({"values": values, "folder": str(folder)}))
             _, result = fit_model(with_values(settings, values), data, folder)
-            wait_for_all(strategy)  # for the other workers, to have read the best weights
+            wait_for_all(strategy)  # until the other workers have read the best weights
         if options.tuner != "hyperband":  # which may train further from the checkpoint
             _remove_checkpoints(folder)
         loss = result.best.val_logloss
@@ -173,7 +173,7 @@ def _search(
     print(f"{settings.model.name} on {settings.data.name}: validation {monitor}, best first\n{table}")
     stopped = sum(trial.figures.get("stopped_early", 0.0) > 0 for trial in results)
     patience = complete_settings(with_values(settings, results[0].values), data, say=False).training.patience
-    print(f"{stopped} of {len(results)} trials were stopped early by {patience} validations in vain")
+    print(f"{stopped} of {len(results)} trials stopped early, after {patience} validations without a better one")
     memory = memory_growth(results)
     if memory and options.workers == 1:
         print(
@@ -195,13 +195,13 @@ def _search(
 
 
 def _train_with_chief(settings: JobSettings, data: EncodedDataset, strategy: tf.distribute.Strategy) -> None:
-    """Trains, as another worker of a multi-worker job, each trial that the chief draws, until it says that is all."""
+    """Trains, as another worker of a multi-worker job, each trial that the chief draws, until the chief ends it."""
     while trial := json.loads(text_of_chief(strategy)):
         try:
             fit_model(with_values(settings, trial["values"]), data, Path(trial["folder"]))
             wait_for_all(strategy)
         except (ValueError, ArithmeticError) as error:
-            # The same happened to the chief, whose table names it.
+            # The chief failed in the same way, and its table names the error.
             print(f"{Path(trial['folder']).name} failed: {type(error).__name__}: {error}")
 
 

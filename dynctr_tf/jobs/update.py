@@ -105,7 +105,7 @@ def run_days(
     if served is not None:
         check_export_directory(served)
     all_settings = [day_settings(days, settings, path) for path in paths]
-    # What is wrong with the last file is said before the first one is trained on.
+    # Errors of the last file come before the first one is trained on.
     sources = [OneSplit(open_source(one.data)) for one in all_settings]
     done = []
     with only_process(make_folder(days.run / "days") / ".lock", f"updates {days.run}"):

@@ -46,7 +46,7 @@ def read_variant(text: str) -> Variant:
 
 
 def settings_of(settings: JobSettings, variant: Variant) -> JobSettings:
-    """The settings of one model; options of models that this one has not are left out."""
+    """The settings of one model, without options that only other models have."""
     known = model_entry(variant.model).defaults
     options = {path: value for path, value in settings.model.options.items() if path in known}
     space = dict(settings.search.space)
@@ -60,7 +60,7 @@ def settings_of(settings: JobSettings, variant: Variant) -> JobSettings:
 
 
 def check_options_of_all(settings: JobSettings, variants: Sequence[Variant]) -> None:
-    """Refuses an option of the common settings that no model of the catalogue has, and so would be left out of all.
+    """Refuses an option of the common settings that no model of the catalogue has: it would have no effect.
 
     Args:
         settings: The common settings.

@@ -1,11 +1,11 @@
-"""What APG's layers cost, version by version and as a function of their sizes: the paper's cost table, measured here.
+"""Measures what APG's layers cost, by version and by size, beside the paper's table of costs.
 
-`python -m pipelines.benchmarks.adaptive_costs` trains and serves a perceptron 393 -> 1024 -> 512 -> 256 -> 1 as it is
-(static), with whole generated kernels (v1), generated factors (v3), shared factors (v4), over-parameterised ones (v5)
-and those multiplied out (folded), all on one condition of width 32, each in a process of its own. Time is that of
-1000 batches, parameter memory that of weights and of Adam's two moments. Then it measures one layer 512 -> 1024, varies
-K, P, its width and the batch one by one, and fits the formula of time and memory. It writes `costs.json` and
-`costs.png`.
+`python -m pipelines.benchmarks.adaptive_costs` trains and serves a perceptron 393 -> 1024 -> 512 -> 256 -> 1 with
+static layers (static), with whole generated kernels (v1), generated factors (v3), shared factors (v4),
+over-parameterised ones (v5) and those multiplied out (folded), all on one condition of width 32, each in a process of
+its own. Times are of 1000 batches; parameter memory includes weights and Adam's two moments. Then it measures one layer
+512 -> 1024 with different K, P, widths and batches, one at a time, and fits formulas of time and memory. It writes
+`costs.json` and `costs.png`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CONDITION_WIDTH = 32
 # Change of training time and of parameter memory against the static layers, as the paper's table has them.
 PAPER = {"v1": (1462.78 / 13.04 - 1, 419.11 / 12.91 - 1), "v3": (-0.139, -0.751), "v4": (-0.387, -0.966)}
 VERSIONS = ("static", "v1", "v3", "v4", "v5", "folded")
-# Rows whose whole kernels and their gradients fit beside each other in this many bytes.
+# The most bytes of whole kernels and their gradients together.
 KERNEL_BYTES = 2**30
 LAYER = {"inputs": 512, "units": 1024, "rank": 8, "inner": 0, "batch": 4096}
 SWEEPS: dict[str, tuple[int, ...]] = {
@@ -95,8 +95,8 @@ def measure(version: str, widths: Sequence[int], rank: int, inner: int, batch: i
         widths: Widths of inputs and layers.
         rank: K.
         inner: P.
-        batch: Rows per step; v1 takes fewer where its kernels would not fit.
-        steps: Timed steps, after two that are not counted.
+        batch: Rows per step; v1 takes fewer if its kernels would not fit.
+        steps: Timed steps, after two warm-up steps.
     """
     import tensorflow as tf
     from tensorflow import keras
@@ -150,7 +150,7 @@ def run_case(name: str, widths: Sequence[int], rank: int, inner: int, batch: int
 
 
 def change(value: float, reference: float) -> str:
-    """A figure against the static one, in per cent."""
+    """The difference of a figure from the static one, in per cent."""
     return f"{value / reference - 1:+.1%}"
 
 
@@ -222,11 +222,11 @@ def memory_terms(sizes: dict[str, int]) -> np.ndarray:
 
 
 def fitted_constants(matrix: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Constants of the machine, not below 0, that bring a sum of terms nearest to the measured values, relatively.
+    """Constants of the machine, at least 0, whose sum of terms has the least relative error to the measured values.
 
     Args:
         matrix: The terms, `(cases, terms)`.
-        times: What was measured, `(cases,)`. Cases of 0, which were below what can be measured, are left out.
+        times: The measured values, `(cases,)`. Cases of 0, which were too small to measure, are left out.
     """
     matrix, times = matrix[times > 0], times[times > 0]
     if not len(times):

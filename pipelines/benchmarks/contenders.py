@@ -14,7 +14,7 @@ from dynctr_tf.durable_files import make_folder, write_text
 from dynctr_tf.evaluation.text_table import align
 
 ROOT = Path(__file__).parents[2]
-# Peers run with their defaults: without the settings of TensorFlow that `pipelines` makes for its own jobs.
+# Peers run with their defaults, without the settings of TensorFlow that `pipelines` makes for its own jobs.
 PEER_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPU_ALLOCATOR_USE_BFC": "false"}
 # Memory is measured with the C library's allocator: TensorFlow's keeps freed memory, and hides what a step adds.
 MEMORY_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_CPU_ALLOCATOR_USE_BFC": "false"}
@@ -69,6 +69,6 @@ def write_json(path: Path, result: Any) -> None:
 
 
 def write_result(path: Path, result: Any) -> None:
-    """Writes the figures as JSON and says where."""
+    """Writes the figures as JSON and prints where."""
     write_json(path, result)
     print(f"figures: {path}")

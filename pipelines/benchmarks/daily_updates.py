@@ -1,4 +1,4 @@
-"""A week of days: a model that is updated each day beside one that is trained again, and one that stays as it was.
+"""Replays a week: a model that is updated each day, one that is trained anew each day, and one that never changes.
 
 `python -m pipelines.benchmarks.daily_updates --data.name criteo_display_ads --data.path train.txt.gz` cuts the rows,
 which are in time order, into seven days. The first one trains each model. Each later day is scored by three models: the
@@ -22,7 +22,7 @@ from pipelines.settings_parser import SettingsParser
 if TYPE_CHECKING:
     from dynctr_tf.evaluation import Evaluation
 
-UPDATED, ANEW, LEFT = "updated each day", "trained anew each day", "left as it was"
+UPDATED, ANEW, LEFT = "updated each day", "trained anew each day", "never changed"
 
 
 def write_parts(settings: JobSettings, place: Path, sizes: Sequence[int]) -> list[Path]:
@@ -31,13 +31,13 @@ def write_parts(settings: JobSettings, place: Path, sizes: Sequence[int]) -> lis
     Args:
         settings: Where the rows are.
         place: The folder.
-        sizes: The rows of each day; 0 in the last place for all that are left.
+        sizes: The rows of each day; 0 as the last number stands for all rows that are left.
 
     Returns:
         The files.
 
     Raises:
-        ValueError: Fewer rows than that.
+        ValueError: There are fewer rows than the days need.
     """
     import pyarrow as pa
     import pyarrow.parquet
@@ -62,10 +62,10 @@ def write_parts(settings: JobSettings, place: Path, sizes: Sequence[int]) -> lis
 def replay(
     settings: JobSettings, place: Path, files: Sequence[Path]
 ) -> tuple[dict[str, dict[str, Evaluation]], dict[str, float]]:
-    """Trains one model on the first day and lets it go through the others in the three ways.
+    """Trains one model on the first day, and replays the other days in the three ways.
 
     Returns:
-        By way the evaluation of each day, and the seconds that all days took.
+        For each way, the evaluation of each day, and the seconds of all days.
     """
     from dynctr_tf.datasets.one_split import OneSplit
     from dynctr_tf.encoding import write_encoded_dataset
@@ -78,7 +78,7 @@ def replay(
 
     def trained(name: str, path: str, test: Path | None) -> Path:
         shares = {"train": 0.9, "validation": 0.05, "test": 0.05}
-        # Where the test is a file of its own, the other splits keep their shares of what is left.
+        # If the test split has its own file, the other splits share the remaining rows in their proportions.
         data = dataclasses.replace(
             settings.data,
             name="tabular_file",

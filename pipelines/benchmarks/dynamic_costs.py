@@ -43,7 +43,7 @@ PAIRS = (
     *(Pair(f"apg_{base}", base, {}) for base in _APG_BASES),
     Pair("apg_autoint", "autoint_plus", {}),
     *(Pair(name, "din", {}) for name in ("dymlp", "sdpn", "can")),
-    # OptMSM has as many encoders as there are scenarios, each as wide as the bottom that it is compared with.
+    # OptMSM has an encoder for each scenario, each as wide as the bottom that it is compared with.
     Pair("optmsm", "shared_bottom", {"deep.units": (128, 64), "tower_units": (64, 32)}),
     Pair("star", "shared_bottom", {}),
     Pair("m2m", "mmoe", {}),

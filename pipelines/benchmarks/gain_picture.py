@@ -1,9 +1,9 @@
-"""The picture of the README: what a dynamic layer is, and what it gains where the context decides.
+"""Draws the picture of the README: what a dynamic layer is, and what it gains where the context decides.
 
 `python -m pipelines.benchmarks.gain_picture` trains one small model on synthetic rows with a static interaction layer,
 and again with each of DynInt's dynamic layers in its place, with several seeds. The rows have a third-order effect,
-turned up so that a few minutes of training show it: what a user wants of an item depends on the context. It prints the
-test AUC of each run and of the true click probability, and draws them beside a sketch.
+strong enough to show after a few minutes of training: what a user wants of an item depends on the context. It prints
+the test AUC of each run and of the true click probability, and draws them beside a sketch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What parameters per instance cost, built as whole matrices and in the low-rank order of products.
+"""Measures what parameters per instance cost, as whole matrices and in the low-rank order of products.
 
 `python -m pipelines.benchmark memory` runs this in a process of its own: one DynInt layer, forward and backward.
 The naive form builds the `(batch, F, F)` matrices of the equations; the layers never do.
@@ -36,14 +36,14 @@ def naive_form(layer: Any, x0: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
 
 
 def instance_bytes(mode: str, form: str, batch: int, fields: int, rank: int) -> int:
-    """Bytes of float32 parameters per instance that a layer holds: papers' section on memory, for one layer."""
+    """Bytes of float32 parameters per instance that one layer holds, as in the papers' section on memory."""
     if form == "naive":
         return 4 * batch * fields * fields
     return 4 * batch * (rank if mode == "dgp" else 2 * rank * fields)
 
 
 def measure(mode: str, form: str, num_fields: int, num_subspaces: int, batch: int, steps: int) -> dict[str, float]:
-    """Times one layer and takes its memory.
+    """Measures the time and the memory of one layer.
 
     Args:
         mode: `"dgp"` or `"dwp"`.

@@ -1,8 +1,8 @@
-"""What a dynamic layer costs, against the static one that it replaces and against a matrix per instance.
+"""Measures what a dynamic layer costs, beside the static one that it replaces and beside a matrix per instance.
 
 `python -m pipelines.benchmarks.layer_costs` starts this module once for each figure that needs a process of its own.
 The naive forms build the kernel of each instance as in the equations. The layers do not; the difference is what they
-save. Its formula counts what enters a product: matrix products, convolutions, and products entry by entry.
+save. The formula of a layer counts the multiply-adds of matrix products, convolutions, and products entry by entry.
 """
 
 from __future__ import annotations
@@ -129,13 +129,13 @@ def mixed_kernels(kernels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
 
 def bank_per_instance(bank: Any, x: tf.Tensor, gates: tf.Tensor) -> tf.Tensor:
-    """What a `KernelBank` gives, through one kernel and one bias per instance, or per instance and position."""
+    """The output of a `KernelBank`, by one kernel and one bias per instance, or per instance and position."""
     kernels, weights = tf.convert_to_tensor(bank.kernels), gates
     if bank.unmixed_kernel is not None:
         kernels = tf.concat([kernels, bank.unmixed_kernel], axis=1)
         weights = tf.concat([gates, tf.ones_like(gates[..., :1])], axis=-1)
     pieces = tf.split(x, bank.num_heads, axis=-1)
-    # One kernel of an instance serves all its positions; where each position has its own, each is a row.
+    # An instance has one kernel for all its positions; if each position has its own, each position is a row.
     rows = [piece if x.shape.rank == 3 and gates.shape.rank == 2 else piece[..., tf.newaxis, :] for piece in pieces]
     sets = [kernels[index if bank.head_kind == "block_diagonal" else 0] for index in range(bank.num_heads)]
     y = tf.concat([tf.matmul(row, mixed_kernels(one, weights)) for row, one in zip(rows, sets, strict=True)], axis=-1)
@@ -174,13 +174,13 @@ def naive_adaptive(layer: Any, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
 
 
 def naive_fields(layer: Any, x: tf.Tensor, z: tf.Tensor | None = None) -> tf.Tensor:
-    """The field-based operation with a kernel per instance, or with `"self"` per field of it."""
+    """The field-based operation with a kernel per instance, or with `"self"` per instance and field."""
     y = bank_per_instance(layer.bank, x, layer.gates(x if z is None else z, None))
     return y if layer.static is None else y + layer.static(x)
 
 
 def naive_convolution(layer: Any, x: tf.Tensor) -> tf.Tensor:
-    """Equation 6 of DPN: each instance's kernel over all taps at once, so that the windows are laid out too."""
+    """Equation 6 of DPN: each instance's kernel for all taps at once, which needs the windows as a tensor too."""
     weights = layer.generator(layer.summary(x))  # (batch, k, d)
     weights = tf.concat([weights, tf.ones_like(weights[..., :1])], axis=-1)
     experts = tf.convert_to_tensor(layer.experts)  # (d + 1, k, n, c)
@@ -206,7 +206,7 @@ def naive_crossing(layer: Any, x0: tf.Tensor) -> tf.Tensor:
 
 
 def _dense_cases(units: int, rank: int, hyper_dense: bool) -> tuple[Case, ...]:
-    """A dense layer and all that can stand in its place."""
+    """A dense layer and all layers that can replace it."""
     operation = functools.partial(Case, replaces="Dense", takes=2)
     mixture = functools.partial(layers.MixtureOfKernels, units, 4)
     decomposed = functools.partial(layers.DecomposedDense, units, 32)
@@ -434,10 +434,10 @@ def contender(group: Group, case: Case, form: str, batch: int) -> Contender:
 
 
 def counted_multiply_adds(forward: Callable[..., tf.Tensor], tensors: Sequence[tf.Tensor]) -> float | None:
-    """Counts multiply-adds per row in the graph that TensorFlow traces, by the profiler of TensorFlow.
+    """Counts multiply-adds per row in the traced graph, by TensorFlow's profiler.
 
-    Products of matrices, convolutions and products entry by entry; `None` where the profiler cannot count: operations
-    that it has no rule for, or sizes that are known only when the graph runs.
+    It counts products of matrices, convolutions and products entry by entry. It returns `None` if the profiler cannot
+    count: for operations that it has no rule for, or sizes that are known only when the graph runs.
     """
     graph = tf.function(forward).get_concrete_function(*tensors).graph
     operations = graph.get_operations()
@@ -447,7 +447,7 @@ def counted_multiply_adds(forward: Callable[..., tf.Tensor], tensors: Sequence[t
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
     options = builder(builder.float_operation()).with_empty_output().build()
     tree = tf.compat.v1.profiler.profile(graph, cmd="op", options=options)
-    # Two operations for a multiply-add, one for a product alone.
+    # The profiler counts two operations for a multiply-add, one for a product alone.
     share = {"MatMul": 0.5, "BatchMatMulV2": 0.5, "Conv2D": 0.5, "DepthwiseConv2dNative": 0.5, "Mul": 1.0}
     total, nodes = 0.0, list(tree.children)
     while nodes:

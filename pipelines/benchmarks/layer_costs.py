@@ -1,10 +1,10 @@
-"""What each dynamic layer costs against the static layer that it replaces.
+"""Measures what each dynamic layer costs beside the static layer that it replaces.
 
 `python -m pipelines.benchmarks.layer_costs` gives multiply-adds per row, by formula and counted in the traced graph;
 milliseconds per batch, forward and with backward, medians over rounds in which the layers of a group take turns; and
-the peak memory of a step, each in a process of its own. Where a layer applies a kernel per instance without making it,
-the naive form, which makes it, is measured too. Prints tables, writes the figures as JSON and draws a picture. Groups
-that were measured before keep their figures.
+the peak memory of a step, each in a process of its own. If a layer applies a kernel per instance without making it, the
+naive form, which makes it, is measured too. The job prints tables, writes the figures as JSON and draws a picture.
+Groups that were measured before keep their figures.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PANELS = (
 
 
 def measure(name: str, batch_size: int, steps: int, rounds: int, progress: Any) -> list[dict[str, Any]]:
-    """Measures a group, its times in one process and the memory of each layer in one of its own.
+    """Measures a group: all times in one process, and the memory of each layer in its own process.
 
     Args:
         name: The group.
@@ -52,7 +52,7 @@ def measure(name: str, batch_size: int, steps: int, rounds: int, progress: Any) 
     progress.update()
     for figures in result:
         case = group.case(figures["layer"])
-        # A naive form has no formula here; its count takes the place of one.
+        # A naive form has no formula here; its counted multiply-adds take its place.
         formula = evaluate(case.formula, group.sizes) if figures["form"] == "layer" else None
         figures["multiply_adds"] = figures["counted_multiply_adds"] if formula is None else formula
         memory = run_contender([*command, "--memory", case.name, figures["form"]], MEMORY_ENVIRONMENT)
@@ -68,7 +68,7 @@ def static_figures(group: Group, measured: Sequence[dict[str, Any]], figures: di
 
 
 def title(figures: dict[str, Any]) -> str:
-    """How a row of the table is called."""
+    """The name of a row of the table."""
     return figures["layer"] + (", naive" if figures["form"] == "naive" else "")
 
 

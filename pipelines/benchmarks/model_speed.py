@@ -64,12 +64,12 @@ def matmul_rate(dtype: str = "float32") -> float:
 def matmul_multiply_adds(model: Any, inputs: dict[str, np.ndarray]) -> float:
     """Counts the multiply-adds of matrix products that a row costs in the forward pass, by running the graph.
 
-    Costs of a whole batch, such as multiplying out factors of shared kernels, do not belong to a row: the count is what
-    the second half of the rows adds to the first.
+    Costs of a whole batch, such as multiplying out factors of shared kernels, do not belong to a row. So the count is
+    the difference between all rows and half of them.
 
     Args:
         model: Any model.
-        inputs: A small batch of at least two rows; the sizes of the products are those that it really has.
+        inputs: A small batch of at least two rows, whose products are counted.
     """
     import tensorflow as tf
 
@@ -123,9 +123,9 @@ def save_for_serving(model: Any, directory: str) -> None:
 def time_serving(directory: str, ids: np.ndarray, batch_size: int, steps: int) -> dict[str, float]:
     """Times a SavedModel of `save_for_serving` as TF Serving runs it, in a session.
 
-    Operations run one after another, and use all cores within: handing them between threads takes a quarter of the
-    DNN's request of one row. Models of many small operations side by side, such as a mixture of cross experts, may
-    answer faster with TensorFlow's usual executor. TF Serving does so where its platform configuration has
+    Operations run one after another, each on all cores: passing them between threads takes a quarter of the time of the
+    DNN's request of one row. Models with many small independent operations, such as a mixture of cross experts, may
+    answer faster with TensorFlow's usual executor. TF Serving does so if its platform configuration has
     `session_config { experimental { executor_type: "SINGLE_THREADED_EXECUTOR" } }`.
 
     Args:
@@ -159,7 +159,7 @@ def time_serving(directory: str, ids: np.ndarray, batch_size: int, steps: int) -
 
 
 def compiled_model(name: str, num_ids: int, batch_size: int) -> tuple[Any, Any, np.ndarray]:
-    """Builds a model for the workload, compiled, with its training data without end and the encoded ids of it."""
+    """Builds and compiles a model for the workload, with endless training data, and the encoded ids of this data."""
     from tensorflow import keras
 
     from dynctr_tf.encoding.encoded_features import EncodedFeatures
@@ -201,12 +201,12 @@ def time_model(
     model, dataset, ids = compiled_model(name, num_ids, batch_size)
     if jit:
         tf.config.optimizer.set_jit("autoclustering")
-    # Each batch once: the first touch of a row of the slots is a page fault, which a long run pays once.
+    # Each batch once first: the first access to a row of the slots is a page fault, which a long run has only once.
     model.fit(dataset, steps_per_epoch=workload.NUM_BATCHES, verbose=0)
     start = time.perf_counter()
     model.fit(dataset, steps_per_epoch=steps, verbose=0)
     figures = {"train_rows_per_s": batch_size * steps / (time.perf_counter() - start)}
-    # The peak of training, as of the peers: the server below holds a second copy of the table.
+    # The peak of training, as for the peers: the server below holds a second copy of the table.
     figures["peak_memory_mib"] = workload.peak_memory_mib()
 
     with tempfile.TemporaryDirectory() as directory:

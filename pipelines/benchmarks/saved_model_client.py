@@ -24,7 +24,7 @@ def build(folder: str | Path) -> Path:
     """Compiles the program against the headers and libraries of the installed TensorFlow.
 
     Args:
-        folder: Where it goes.
+        folder: The folder of the program.
 
     Raises:
         RuntimeError: gcc reports an error.
@@ -57,7 +57,7 @@ def ask(
     """Asks a SavedModel.
 
     Args:
-        program: What `build` gave.
+        program: The result of `build`.
         path: The SavedModel.
         signature: The signature's name.
         request: Its inputs; those that are left out take the defaults of the graph.

@@ -1,4 +1,4 @@
-"""What towers of many scenarios cost, and how orthogonal OptMSM's shared embeddings become in training.
+"""Measures what towers of many scenarios cost, and how orthogonal OptMSM's shared embeddings become in training.
 
 `python -m pipelines.benchmarks.scenario_costs` prints, for 2 to 1000 scenarios, the parameters of separate, STAR's
 and generated towers beside their formulas, the time of a training step and the memory that it adds, each in a process
@@ -81,7 +81,7 @@ def formula(kind: str, scenarios: int) -> int:
 
 
 def measure(kind: str, scenarios: int, batch: int, steps: int) -> dict[str, Any]:
-    """Times forward and backward pass of the towers alone, and takes the memory that they add.
+    """Measures the time of forward and backward pass of the towers alone, and the memory that they add.
 
     Args:
         kind: One of `KINDS`.
@@ -167,7 +167,7 @@ def draw(curves: dict[str, list[float]], path: Path) -> None:
     """Draws the curves as a PNG file, one panel for each form.
 
     Args:
-        curves: What `orthogonality_curves` gave.
+        curves: The result of `orthogonality_curves`.
         path: The file.
     """
     forms = list(dict.fromkeys(name.split(",")[0] for name in curves))

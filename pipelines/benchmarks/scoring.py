@@ -1,7 +1,7 @@
-"""Rates of `predict`: reading and encoding alone, inference alone, and both at once, on the same rows in one process.
+"""Measures the rates of `predict`: reading and encoding, inference, and both together, on the same rows.
 
-`python -m pipelines.benchmarks.scoring rows.csv --export saved_models/clicks`: one after another on all cores, the two
-would reach `1 / (1 / encoding + 1 / inference)`; the last line says which share of that rate the whole job reaches.
+`python -m pipelines.benchmarks.scoring rows.csv --export saved_models/clicks`: on all cores, one after the other, the
+two would reach `1 / (1 / encoding + 1 / inference)`; the last line says which share of that rate the whole job reaches.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What requests to an exported model cost: raw features, tf.Example messages, ids, and one user with many items.
+"""Measures requests to an exported model: raw features, tf.Example messages, ids, and one user with many items.
 
-`python -m pipelines.benchmarks.serving` exports an untrained model on rows of 13 numbers and 26 texts, as Criteo's, and
-asks it for 1, 64 and 512 rows through each signature, in a session of Python and through TensorFlow's C API in a
-program without Python, one thread, operations one after another. It prints medians, multiples of the latency of ids
-alone, the bytes of each request as gRPC sends it, and how many operations TensorFlow runs for it.
+`python -m pipelines.benchmarks.serving` exports an untrained model on rows of 13 numbers and 26 texts, like Criteo's,
+and sends it 1, 64 and 512 rows through each signature, in a Python session and in a C program on TensorFlow's C API,
+with one thread, operations one after another. It prints medians, ratios to the latency of ids alone, the bytes of each
+request by gRPC, and the number of operations that TensorFlow runs for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OF_ITEMS = 11  # The last texts are of items.
 
 
 def made_rows(num_rows: int, num_values: int, seed: int = 0) -> tuple[Any, pa.RecordBatch]:
-    """An encoder of made vocabularies, and rows whose values it knows for the most part.
+    """An encoder with invented vocabularies, and rows most of whose values it knows.
 
     Args:
         num_rows: How many rows.
@@ -112,7 +112,7 @@ class PythonClient:
         return taken
 
     def operations(self, signature: str, inputs: Mapping[str, np.ndarray]) -> int:
-        """How many operations TensorFlow runs for a request, without constants, after its own simplifications."""
+        """How many operations TensorFlow runs for a request, without constants, after its optimizations."""
         import tensorflow as tf
 
         described = self.signatures[signature]
@@ -150,7 +150,7 @@ def measure(
             turns = max(10, repeats // (1 + size // 16))
             asked = requests_of(encoder, model, rows.slice(0, size))
             taken: dict[str, dict[str, list[float]]] = {way: {"python": [], "c": []} for way in asked}
-            for _ in range(rounds):  # in turns, because the pace of a machine changes
+            for _ in range(rounds):  # in turns, because the speed of a machine changes
                 for way, (signature, inputs) in asked.items():
                     if signature not in client.signatures:
                         continue

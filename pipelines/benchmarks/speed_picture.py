@@ -17,8 +17,8 @@ def draw_speed(results: Sequence[dict[str, Any]], num_ids: int, path: Path) -> N
     """Draws the medians of one number of ids as a PNG file.
 
     Args:
-        results: The figures of all contenders, as `pipelines.benchmark speed` writes them. Where one lacks a figure,
-            as FuxiCTR's mixture of cross experts does that of one row, its bar is missing.
+        results: The figures of all contenders, as `pipelines.benchmark speed` writes them. A figure that a contender
+            lacks has no bar, such as that of one row for FuxiCTR's mixture of cross experts.
         num_ids: Which of them are drawn.
         path: The file.
     """

@@ -1,4 +1,4 @@
-"""What one step of a layer or a small model costs in this process: milliseconds and the memory that it adds."""
+"""Measures one step of a layer or a small model in this process: milliseconds and the memory that it adds."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def training_step(layer: Any, apply: Callable[[], tf.Tensor], inputs: Sequence[t
 
 
 def time_and_memory(step: Callable[[], Any], steps: int) -> dict[str, float]:
-    """Milliseconds of a step, and by how many MiB steps raise the memory of this process at its highest."""
+    """Milliseconds of a step, and the MiB by which steps raise the peak memory of this process."""
     taken: list[float] = []
     added = added_peak_mib(lambda: taken.append(workload.seconds_of(step, steps)))
     return {"step_ms": 1e3 * taken[0], "added_peak_mib": added}
 
 
 def added_peak_mib(call: Callable[[], Any]) -> float:
-    """By how many MiB a call raises the resident memory of this process at its highest.
+    """The MiB by which a call raises the peak resident memory of this process.
 
-    On Linux it first resets the peak and gives free memory back to the system, so that neither hides what the call
-    takes; TensorFlow's own allocator gives nothing back and must be off for it
-    (`pipelines.benchmarks.contenders.MEMORY_ENVIRONMENT`). Elsewhere a call that stays below the former peak adds 0.
+    On Linux it first resets the peak and returns free memory to the system, so that neither hides what the call takes.
+    TensorFlow's own allocator returns nothing and must be off (`pipelines.benchmarks.contenders.MEMORY_ENVIRONMENT`).
+    Elsewhere a call that stays below the former peak adds 0.
     """
     give_back_memory()
     forget = Path("/proc/self/clear_refs")

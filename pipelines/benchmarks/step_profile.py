@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: the operations of TensorFlow's profiler, summed by kind.
+"""Measures where the time of a training step goes: the operations of TensorFlow's profiler, summed by kind.
 
 `python -m pipelines.benchmark profile` runs this in a process of its own for each model.
 """
@@ -42,7 +42,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "Tile", "Pack", "Unpack", "Cast", "Fill", "ZerosLike", "OnesLike", "BroadcastTo",
     ),
 }  # fmt: skip
-# These run other operations, whose time is counted there.
+# These operations run others, whose time is counted by itself.
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf")
 
 

@@ -1,4 +1,4 @@
-"""The one workload for comparing training and inference speed, in NumPy only, and the timing of calls.
+"""The workload for comparing training and inference speed, in NumPy only, and the timing of calls.
 
 39 categorical fields, `num_ids // 39` ids each, drawn from Zipf(1.2) modulo that number with
 `default_rng(0)`, uniform labels, batch 4096, embedding size 16, Adam at 1e-3, an MLP of 400-400-400.
@@ -24,7 +24,7 @@ HIDDEN_UNITS = (400, 400, 400)
 LEARNING_RATE = 1e-3
 NUM_BATCHES = 8
 LATENCY_BATCHES = ((1, 200), (64, 200), (512, 100))
-"""Batch sizes whose latency is taken, with the number of calls for each median."""
+"""Batch sizes whose latency is measured, with the number of calls for each median."""
 
 
 class Rows(NamedTuple):
@@ -43,7 +43,7 @@ def make_rows(num_ids: int, batch_size: int) -> Rows:
 
 
 def seconds_of(call: Callable[[], Any], repetitions: int) -> float:
-    """Median seconds of a call, after two that are not counted."""
+    """Median seconds of a call, after two warm-up calls."""
     taken = []
     for index in range(repetitions + 2):
         start = time.perf_counter()
@@ -54,7 +54,7 @@ def seconds_of(call: Callable[[], Any], repetitions: int) -> float:
 
 
 def latency_of(call: Callable[[], Any], calls: int, seconds: float = 5.0) -> float:
-    """Median seconds of a small request, after ten that are not counted.
+    """Median seconds of a small request, after ten warm-up calls.
 
     Args:
         call: The request.
@@ -71,7 +71,7 @@ def latency_of(call: Callable[[], Any], calls: int, seconds: float = 5.0) -> flo
 
 
 def peak_memory_mib() -> int:
-    """The largest resident memory of this process so far, MiB; on Linux without what its parent held.
+    """The peak resident memory of this process so far, MiB; on Linux without the memory of its parent.
 
     As `dynctr_tf.training.peak_memory_mib`, which interpreters without TensorFlow cannot import.
     """
@@ -85,9 +85,9 @@ def peak_memory_mib() -> int:
 def endless_batches(inputs: Any, labels: np.ndarray, batch_size: int) -> Any:
     """A `tf.data.Dataset` of the rows without end; an element is a whole batch.
 
-    Cutting a batch row by row costs more than a step of a small model. The tuner of tf.data is off: an iterator
-    that goes away waits for the tuner's sleep, which doubles up to a minute, so that some runs of `fit` were timed
-    as 5.1 or 10.2 seconds, whatever they did.
+    Cutting a batch row by row costs more than a step of a small model. The tuner of tf.data is off, because an iterator
+    that is deleted waits for the tuner's sleep, which doubles up to a minute: some runs of `fit` took 5.1 or 10.2
+    seconds, whatever they did.
 
     Args:
         inputs: One array `(rows, fields)`, or arrays by name.

@@ -2,10 +2,9 @@
 
 `python -m pipelines.papers list` shows every table and figure of DynInt, DPN, APG and OptMSM: what data it needs, how
 long it takes, or why nothing public can repeat it. `python -m pipelines.papers run dynint/table-1 --data
-criteo=train.txt avazu=train.gz` runs one with the paper's settings; started again after a kill it goes on where it was.
-`--sample` runs it on small rows in minutes, with settings of ours that say so: on samples where `DYNCTR_DATA` names a
-folder that has them, else on made rows. The report is `report.md`, `report.html` and `report.json` in a folder under
-`--output`.
+criteo=train.txt avazu=train.gz` runs one with the paper's settings; started again after a kill, it goes on where it
+stopped. `--sample` runs it on small data in minutes, with our settings: on samples if `DYNCTR_DATA` names a folder that
+has them, else on made rows. The report is `report.md`, `report.html` and `report.json` in a folder under `--output`.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def _listing(names: Sequence[str]) -> str:
             elif item.kind == "command":
                 lines.append(f"{'':24}runs {' '.join(item.command)}, about {duration(item.minutes / 60.0)}, no data")
             elif item.kind == "statistics":
-                lines.append(f"{'':24}needs {', '.join(item.data)}; as long as reading the files")
+                lines.append(f"{'':24}needs {', '.join(item.data)}; takes as long as reading the files")
             else:
                 small, whole = (estimate(item, paper, sample=sample) for sample in (True, False))
                 lines += [
@@ -51,8 +50,9 @@ def _listing(names: Sequence[str]) -> str:
         lines += [f"  --data {name}=PATH: {data.file}" for name, data in paper.data.items()]
         lines.append("")
     lines += [
-        "Times are of one training after the other on two cores, computed from rates that were measured",
-        "(pipelines/papers/rates.toml); --workers and --part run several; --trials N draws N settings, without a grid.",
+        "Times are those of one training after the other on two cores, computed from measured rates",
+        "(pipelines/papers/rates.toml); --workers and --part run several at a time; --trials N draws N "
+        "settings, without a grid.",
     ]
     return "\n".join(lines)
 
@@ -87,10 +87,10 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def run_item(arguments: argparse.Namespace) -> list[Path]:
-    """Runs a table or figure and writes its report; returns the report's files, none where a part alone is trained.
+    """Runs a table or figure and writes its report; returns the report's files, none if only a part is trained.
 
     Raises:
-        ValueError: What is wrong with the arguments.
+        ValueError: The arguments are wrong; the message says how.
         RuntimeError: A training failed.
     """
     from dynctr_tf.metrics.bootstrap import checked_bootstrap
@@ -175,13 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     running = commands.add_parser("run", help="run a table or figure and write its report")
     running.add_argument("item", help="such as dynint/table-1, see list")
     running.add_argument("--data", nargs="+", default=[], metavar="NAME=PATH", help="files of the data sets, see list")
-    running.add_argument("--sample", action="store_true", help="small rows, in minutes, with settings of ours")
+    running.add_argument("--sample", action="store_true", help="small data, in minutes, with our settings")
     running.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="run these data sets of the table alone (default all)"
     )
     running.add_argument("--seeds", type=int, help="trainings of each model (default: those of the settings)")
     running.add_argument(
-        "--trials", type=int, help="draw so many sets of hyper-parameters in place of the grid; 0: none"
+        "--trials", type=int, help="draw this many sets of hyper-parameters in place of the grid; 0: none"
     )
     running.add_argument("--workers", type=int, default=1, help="trainings at a time (default 1)")
     running.add_argument("--part", default="1/1", help="train every third model alone, as 1/3, for several machines")

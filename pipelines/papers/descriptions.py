@@ -1,4 +1,4 @@
-"""What the papers print, and how this library repeats it: descriptions in TOML files, one folder a paper."""
+"""Descriptions of the papers' tables and figures, and how this library repeats them: TOML files, a folder a paper."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAPERS = ("dynint", "dpn", "apg", "optmsm")
 """The papers, in the order in which they are listed; each has a folder here."""
 
 KINDS = ("comparison", "statistics", "singular_values", "command", "none")
-"""What an item is: models compared; counts of a data set; values of trained matrices; a job of its own; nothing."""
+"""Kinds of items: a comparison of models; counts of a data set; values of trained matrices; another job; nothing."""
 
 METRICS = ("auc", "log_loss", "thousand_parameters", "seconds_per_epoch", "rows", "fields", "ids")
 """What a column may hold; the first two also of a part of the test rows, as in `auc@user_id<20`."""
@@ -32,7 +32,7 @@ class Column:
     Args:
         text: How the description writes it.
         metric: One of `METRICS`.
-        field: The field whose values tell the part; empty for all rows.
+        field: The field whose values define the part; empty for all rows.
         rule: `"<20"`: rows whose value is seen fewer times in training; `"<20%"`: rows of the rarest values, which
             together have at most this share of the training rows; `"=0"`: rows whose value is not in the history.
     """
@@ -54,12 +54,12 @@ class System:
 
     Args:
         name: As the paper calls it.
-        models: Names of the catalogue; several are averaged, their runs counting as runs of one.
+        models: Names of the catalogue; several are averaged: their runs count as runs of one model.
         training: The group of the settings that trains it.
         options: Options of the model that make it this row.
-        search: What is searched of this model beside its group's space.
+        search: What is searched for this model beside its group's space.
         mean_of: Other rows whose mean this one is; then nothing is trained for it.
-        x: Where it stands in a picture. Default `None`: in no picture.
+        x: Its position in a picture. Default `None`: in no picture.
         line: The line of the picture that it belongs to.
     """
 
@@ -94,10 +94,10 @@ class Item:
         systems: The rows.
         printed: For each data set the printed numbers of each row, in the order of the columns; without those that the
             paper does not print.
-        remarks: What a reader has to know.
-        words: What the paper says in words where it prints no number.
-        x_label: What a picture has on its horizontal axis; empty for no such picture.
-        impossible: Why nothing can be run.
+        remarks: Notes for the reader.
+        words: What the paper says in words if it prints no number.
+        x_label: The horizontal axis of a picture; empty for no such picture.
+        impossible: Why nothing can be run; empty if it can.
         command: The job that measures it, for the kind `"command"`.
         minutes: How long that takes.
     """
@@ -137,13 +137,13 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class PaperData:
-    """What a paper's data set is.
+    """A data set of a paper.
 
     Args:
         file: Where its rows come from.
         rows: How many there are.
         fields: How many features a row has.
-        ids: How many values all of them have together, those left out that are dropped.
+        ids: How many values all of them have together, without dropped ones.
     """
 
     file: str
@@ -249,7 +249,7 @@ def read_item(file: Path, paper: str) -> Item:
         paper: The paper's key.
 
     Raises:
-        ValueError: What is wrong with it.
+        ValueError: The description is wrong; the message says how.
     """
     given = read_file(file)
     known = {field.name for field in dataclasses.fields(Item)}
@@ -266,7 +266,7 @@ def read_item(file: Path, paper: str) -> Item:
 
 
 def read_paper(key: str) -> Paper:
-    """Reads what a paper is.
+    """Reads the description of a paper.
 
     Raises:
         ValueError: There is no such paper; the message names the nearest.
@@ -287,7 +287,7 @@ def items_of(paper: str) -> list[Item]:
     """Reads all tables and figures of a paper, in its order: tables, figures, others.
 
     Raises:
-        ValueError: There is no such paper, or what is wrong with a description.
+        ValueError: There is no such paper, or a description is wrong.
     """
     read_paper(paper)
     files = [file for file in sorted((_FOLDER / paper).glob("*.toml")) if file.stem not in _NO_ITEMS]

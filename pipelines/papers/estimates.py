@@ -1,4 +1,4 @@
-"""How long a table takes and what memory it needs, from rates that were measured."""
+"""Estimates of the time and memory of a table, from measured rates."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ RATES = Path(__file__).with_name("rates.toml")
 """Rows a second of each model's training, as measured."""
 
 _TRAIN_SHARE, _TEST_SHARE = 0.7, 0.2
-# What `compare` holds of one run, measured: logits, their order, labels and losses.
+# Measured bytes that `compare` holds for one row and run: logits, their order, labels and losses.
 _BYTES_OF_A_SCORED_ROW = 64.0
 _PROCESS_MIB = 900.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What a table takes.
+    """The time and memory of a table.
 
     Args:
         trainings: How many trainings there are, those of the search included.
@@ -35,12 +35,12 @@ class Estimate:
 
 
 def estimate(item: Item, paper: Paper, *, sample: bool) -> Estimate:
-    """Computes what a table takes.
+    """Computes the time and memory of a table.
 
     Args:
         item: The table, of a kind that trains.
         paper: The paper.
-        sample: Whether on samples, without search, or on the whole data sets with the paper's search.
+        sample: Whether it runs on samples, without search; else on the whole data sets with the paper's search.
     """
     from dynctr_tf.optimizers.registry import optimizer_of
     from pipelines.papers.run import trials_of
@@ -71,7 +71,7 @@ def estimate(item: Item, paper: Paper, *, sample: bool) -> Estimate:
 
 
 def duration(hours: float) -> str:
-    """Says a duration in the unit that suits it.
+    """Writes a duration in a suitable unit.
 
     Example:
 

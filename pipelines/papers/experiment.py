@@ -1,4 +1,4 @@
-"""The settings that a table is run with: the paper's or ours for samples, and the rows that it is run on."""
+"""The settings of a table, the paper's or ours for samples, and its rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.papers.descriptions import Item, System
 _FOLDER = Path(__file__).parent
 _KEYS = ("seeds", "scale_by_rows", "common", "training", "data")
 _STAND_INS = {"movielens_tag": "tags", "amazon_reviews": "sequences", "movielens_1m": "ratings"}
-"""Data sets whose rows have fields of their own, which rows in their place need too."""
+"""Data sets whose tables need their fields, so that made rows need these fields too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Rows:
     """The rows of a data set of a table.
 
     Args:
-        name: What the description calls the data set.
+        name: The name of the data set in the description.
         data: The section `[data]` of the settings.
-        what: What these rows are, for the report: the file, the sample or what stands in its place.
+        what: What these rows are, for the report: the file, the sample or made rows.
         is_whole: Whether they are the whole data set that the user gave.
     """
 
@@ -42,12 +42,12 @@ class Settings:
 
     Args:
         file: The file.
-        first_line: What its first lines say that it is.
+        first_line: Its first lines, which describe it.
         seeds: Trainings of each model.
         scale_by_rows: Whether G-FTRL's strengths are scaled to the number of training rows.
         common: Settings of all systems, as sections.
         training: Settings of each group of systems, over the common ones.
-        data: The section `[data]` of each data set, and under `sample` where its sample is.
+        data: The section `[data]` of each data set, with the place of its sample under `sample`.
     """
 
     file: Path
@@ -64,10 +64,11 @@ class Settings:
 
         Args:
             paper: The paper's key.
-            sample: Whether ours for samples, or the paper's.
+            sample: Whether to read ours for samples; else the paper's.
+
 
         Raises:
-            ValueError: What is wrong with the file.
+            ValueError: The file is wrong; the message says how.
         """
         file = _FOLDER / paper / ("settings_sample.toml" if sample else "settings.toml")
         given = read_file(file)
@@ -92,8 +93,8 @@ class Settings:
     def of_system(self, item: Item, system: System, model: str, rows: Rows) -> JobSettings:
         """The settings of one model on some rows, with the space that is searched.
 
-        Every system of a group has the same space, as far as its model has the options; what the row itself fixes is
-        not searched.
+        Every system of a group has the same space, without options that its model does not have; options that the row
+        itself fixes are not searched.
 
         Args:
             item: The table.
@@ -130,7 +131,7 @@ class Settings:
         if "model" in space:
             space["model"] = {path: values for path, values in space["model"].items() if path not in system.options}
         options = {**settings.model.options, **system.options}
-        # Nothing stands for what is the default anyway.
+        # An option that equals the default is left out.
         options = {path: value for path, value in options.items() if value is not None}
         return dataclasses.replace(
             settings,
@@ -140,7 +141,7 @@ class Settings:
 
 
 def merge(*tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Puts tables within tables over each other, the later over the earlier; lists and values replace each other.
+    """Merges tables within tables; values and lists of later tables replace earlier ones.
 
     Example:
 
@@ -164,9 +165,9 @@ def rows_of(
     Args:
         item: The table.
         settings: The settings that it is run with.
-        given: Files by data set, as the user gives them; with them, those alone are run.
-        folder: Where rows are written that stand in the place of samples.
-        sample: Whether samples do, and made rows where there are none, for what is not given.
+        given: Files by data set, from the user; if any are given, only these data sets are run.
+        folder: Where made rows are written that replace samples.
+        sample: Whether data sets without a file use samples, or made rows if there are none.
         only: The data sets that are run. Default none: all.
 
     Raises:
@@ -184,7 +185,8 @@ def rows_of(
     if not given and not sample:
         raise ValueError(
             f"{item.name} needs the files of its data sets: --data {' '.join(f'{name}=PATH' for name in item.data)}; "
-            "some of them do, or --sample for small rows. `python -m pipelines.papers list` says which files."
+            "some of them are enough; or give --sample for small data. `python -m pipelines.papers list` names "
+            "the files."
         )
     found = []
     for name in chosen:
@@ -206,13 +208,13 @@ def rows_of(
 
 
 def _stand_in(name: str, section: Mapping[str, Any], folder: Path) -> Rows:
-    """Rows that are made, in the place of a data set that is not there."""
+    """Made rows in place of an absent data set."""
     from pipelines.papers import made_rows
 
     kind = _STAND_INS.get(section["name"])
     if kind is None:
         data = {"name": "synthetic_ctr", "seed": sum(map(ord, name)) % 1000, "options": made_rows.SYNTHETIC}
-        return Rows(name, data, "synthetic clicks of known truth, in the place of the data set", False)
+        return Rows(name, data, "synthetic clicks with known probabilities, in place of the data set", False)
     path = made_rows.write(kind, folder / "made_rows")
     options = {key: value for key, value in section.items() if key != "path"}
     return Rows(name, {**options, "path": str(path)}, "made rows in the format of the data set", False)

@@ -17,7 +17,7 @@ _USERS, _ITEMS, _CATEGORIES = 300, 200, 10
 
 
 def _tastes(random: np.random.Generator) -> np.ndarray:
-    """For each user how likely each category is: two are loved, the others hardly liked."""
+    """For each user the probability of each category: high for two, low for the others."""
     scores = random.normal(size=(_USERS, _CATEGORIES))
     weights = np.exp(1.5 * scores)
     shares: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
@@ -40,7 +40,7 @@ def _write_tags(folder: Path) -> Path:
 
 
 def _write_ratings(folder: Path) -> Path:
-    """Ratings of movies, good where the category is to the user's taste; beside them users and movies."""
+    """Ratings of movies, high for categories that the user likes; and files of users and movies."""
     random = np.random.default_rng(1)
     tastes = _tastes(random)
     users = [f"{u}::{'FM'[u % 2]}::{(1, 18, 25, 35)[u % 4]}::{u % 20}::{10_000 + u}" for u in range(_USERS)]
@@ -56,7 +56,7 @@ def _write_ratings(folder: Path) -> Path:
 
 
 def _write_sequences(folder: Path) -> Path:
-    """Items that users reviewed one after the other, mostly to their taste; beside them the items' categories."""
+    """Items that users reviewed in turn, mostly of categories that they like; and a file of the items' categories."""
     random, lines = np.random.default_rng(2), []
     tastes = _tastes(random)
     for user in range(_USERS):
@@ -80,6 +80,6 @@ def write(kind: str, folder: Path) -> Path:
 
     Args:
         kind: `"tags"`, `"ratings"` or `"sequences"`.
-        folder: Where they go.
+        folder: The folder of the files.
     """
     return _WRITERS[kind](make_folder(folder / kind))

@@ -1,4 +1,4 @@
-"""What the runs of a table reached: each column of each row, with intervals and tests, beside the printed numbers."""
+"""The results of a table: each column of each row, with intervals and tests, beside the printed numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCORES = tuple(_HIGHER_IS_BETTER)
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A number of ours.
+    """One of our numbers.
 
     Args:
         value: The mean over the runs; NaN where it is not defined.
@@ -52,10 +52,10 @@ class Line:
         name: The row's name.
         cells: Ours, one a column.
         printed: What the paper prints, one a column; `None` where it prints none.
-        runs: How many runs the numbers are of.
+        runs: The number of runs.
         parameters: Of one model.
-        rows_per_second: Of the training, in the middle of the runs.
-        peak_mib: The largest process.
+        rows_per_second: Of the training, the median of the runs.
+        peak_mib: Of the largest process.
     """
 
     name: str
@@ -78,8 +78,8 @@ class Measured:
         clicks: Clicks among the test rows.
         fingerprint: Of the encoded rows.
         lines: The rows.
-        notes: What a reader has to know of these numbers.
-        settings: For each training what was found and used, in one line.
+        notes: Notes for the reader of these numbers.
+        settings: For each training the settings that were found and used, in one line.
         pictures: Files of pictures, and what they show.
     """
 
@@ -96,7 +96,7 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True)
 class Runs:
-    """What the trainings of a table left.
+    """The results of the trainings of a table.
 
     Args:
         predictions: For each row, its own or of FuxiCTR, the logits of its runs on the test rows.
@@ -117,12 +117,12 @@ def measure(
     Args:
         item: The table.
         data: The encoded rows.
-        runs: What the trainings left.
+        runs: The results of the trainings.
         printed: The numbers that the paper prints for this data set.
         replicates: Bootstrap resamples for each interval.
 
     Returns:
-        The rows, and what a reader has to know.
+        The rows, and notes for the reader.
     """
     notes: list[str] = []
     scored: dict[str, Any] = {}
@@ -216,7 +216,7 @@ def _parameters_beside_tables(data: EncodedDataset, settings: JobSettings) -> in
 
 
 def verdicts(item: Item, line: Line, reference: Line) -> list[tuple[Column, float, Cell, str]]:
-    """Says for each score of a row whether what the paper prints shows here too.
+    """Says for each score of a row whether our runs show the difference that the paper prints.
 
     Args:
         item: The table.
@@ -234,10 +234,10 @@ def verdicts(item: Item, line: Line, reference: Line) -> list[tuple[Column, floa
         gain = (theirs - base) if _HIGHER_IS_BETTER[column.metric] else (base - theirs)
         own = ours.difference if _HIGHER_IS_BETTER[column.metric] else -ours.difference
         if not ours.p < 0.05:
-            word = "cannot be told from chance here"
+            word = "may be chance here"
         elif gain == 0.0:
             word = "differs here, equal in print"
         else:
-            word = "shows here too" if own * gain > 0 else "the other way round here"
+            word = "shows here too" if own * gain > 0 else "reversed here"
         found.append((column, theirs - base, ours, word))
     return found

@@ -31,7 +31,7 @@ class PrintedCount:
         thousands: The count that is printed.
         options: Options of `dpn`, of `dpn_field` where there is an aggregator, or the `field_units` of a network of
             static layers on each field.
-        remark: Why our count is another. Default `""`.
+        remark: Why our count differs. Default `""`.
     """
 
     table: str
@@ -123,7 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = count_parameters(printed)
         agreeing += round(found / 1000) == printed.thousands
         print(f"{printed.table:6}{printed.row:38}{printed.thousands:>7}k{found:>9} {printed.remark}".rstrip())
-    print(f"{agreeing} of {len(PRINTED)} rows are the printed thousand; what differs is explained in its row")
+    print(
+        f"{agreeing} of {len(PRINTED)} rows agree with the printed thousands; the others have their reason beside them"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Parts of the test rows, by how often the training rows have a value and by what the history has."""
+"""Parts of the test rows, by how often the training rows have a value, and by whether the history has it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def part_of_rows(data: EncodedDataset, column: Column, split: str = "test") -> np.ndarray:
-    """Tells which rows of a split a column is of.
+    """Returns which rows of a split a column measures.
 
     Args:
         data: The encoded rows.
@@ -37,7 +37,7 @@ def part_of_rows(data: EncodedDataset, column: Column, split: str = "test") -> n
     counts, values = _counts(data, column.field, split)
     limit = float(column.rule.strip("<%"))
     if not column.rule.endswith("%"):
-        # A value that training does not have at all shares the unknown bucket, whose count is not its own.
+        # A value that is absent from the training rows shares the unknown id, whose count includes other values.
         return counts[values] < limit
     order = np.argsort(counts, kind="stable")
     share = np.cumsum(counts[order]) / max(counts.sum(), 1)

@@ -1,4 +1,4 @@
-"""Pictures of a table's numbers over what changes, the paper's beside ours, and of singular values."""
+"""Pictures of a table's numbers over an option, the paper's beside ours, and of singular values."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _COLOURS = (MODEL_COLOUR, "#e16f24", "#1a7f37", "#8250df", "#cf222e")
 
 
 def _put_title(figure: Figure, text: str) -> None:
-    """Puts a title over a figure, in as many lines as its width makes of it."""
+    """Puts a title over a figure, broken into lines of the figure's width."""
     lines = textwrap.wrap(text, int(9.5 * figure.get_figwidth()))
     figure.suptitle(plain_text("\n".join(lines)), x=0.012, ha="left", fontsize=12, color=INK, weight="bold")
 
 
 def plot_lines(path: Path, item: Item, lines: Sequence[Line], what: str) -> None:
-    """Draws each score over what changes: ours with intervals, and the printed numbers as a broken grey line.
+    """Draws each score over the option that changes: ours with intervals, the printed numbers as a broken grey line.
 
-    The two have axes of their own, for their levels differ with the rows: what can be compared is the shape.
+    The two have different axes, because their levels differ with the rows: only the shapes can be compared.
 
     Args:
         path: The PNG file.

@@ -1,4 +1,4 @@
-"""The report of a table: the paper's numbers, ours beside them, tests, what shows here too and what is different."""
+"""The report of a table: the paper's numbers beside ours, tests, which differences agree, and what is different."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _TITLES = {
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a report is made of.
+    """The content of a report.
 
     Args:
         paper: The paper.
         item: The table or figure.
         settings_file: The name of the settings file.
-        settings: What its first lines say.
+        settings: Its first lines.
         seeds: Trainings of each model.
         trials: What was searched, in words.
         measured: The results, data set by data set.
         absent: Data sets that were not run.
-        output: What a job of its own printed, for items that are one.
+        output: The printed output, for items that are another job.
     """
 
     paper: Paper
@@ -173,10 +173,10 @@ def _costs(measured: Measured) -> list[Block]:
 
 
 def blocks_of(report: Report, folder: Path) -> list[Block]:
-    """Puts a report together.
+    """Composes a report.
 
     Args:
-        report: What it is made of.
+        report: Its content.
         folder: The folder of its pictures.
     """
     item = report.item
@@ -225,8 +225,8 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     """Writes `report.md`, `report.html` and `report.json` into a folder, and returns their paths.
 
     Args:
-        report: What it is made of.
-        folder: Where the pictures are.
+        report: Its content.
+        folder: The folder of the pictures.
     """
     blocks = blocks_of(report, folder)
     files = [folder / f"report.{ending}" for ending in ("md", "html", "json")]

@@ -1,4 +1,4 @@
-"""Runs a table: searches and trainings in processes of their own, then what they reached, data set by data set."""
+"""Runs a table: searches and trainings in separate processes, then their results, data set by data set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Plan:
         seeds: Trainings of each model.
         trials: Searched settings of each model; `None` for the whole grid where the settings have one, else none.
         workers: Trainings at a time.
-        output: Where everything goes.
+        output: The folder of all results.
         replicates: Bootstrap resamples for each interval.
         fuxictr: Where FuxiCTR is. Default `None`: it is not run.
         part: Which part of the rows this process trains, and of how many. Default `(1, 1)`: all.
@@ -65,7 +65,7 @@ def member_settings(plan: Plan, rows: Rows, train_rows: int | None) -> dict[str,
             `None` where that is not known yet.
 
     Raises:
-        ValueError: What is wrong with the settings.
+        ValueError: The settings are wrong; the message says how.
     """
     found = {}
     for system in plan.item.systems:
@@ -83,7 +83,7 @@ def member_settings(plan: Plan, rows: Rows, train_rows: int | None) -> dict[str,
 
 
 def trials_of(settings: JobSettings, wanted: int | None) -> int:
-    """How many settings are searched for a model: those wanted, or the whole grid; none where there is no space.
+    """How many settings are searched for a model: the given number, or the whole grid; 0 if there is no space.
 
     Args:
         settings: The settings of the model.
@@ -108,7 +108,7 @@ def encoded_rows(plan: Plan, rows: Rows) -> EncodedDataset:
         rows: The rows.
 
     Raises:
-        ValueError: What is wrong with the rows.
+        ValueError: The rows are wrong; the message says how.
     """
     from dynctr_tf.jobs.settings import DataSettings
     from dynctr_tf.jobs.stages import prepare
@@ -124,8 +124,8 @@ def check_rows(plan: Plan, rows: Rows) -> None:
         rows: The rows.
 
     Raises:
-        ValueError: What is wrong with the settings or the rows.
-        OSError: A file is not there, or cannot be read.
+        ValueError: The settings or the rows are wrong; the message says how.
+        OSError: A file is absent or cannot be read.
     """
     from dynctr_tf.jobs.stages import check_model
 
@@ -142,7 +142,7 @@ def run_rows(plan: Plan, rows: Rows) -> Measured | None:
         rows: The rows.
 
     Raises:
-        ValueError: What is wrong with the settings or the rows.
+        ValueError: The settings or the rows are wrong; the message says how.
         RuntimeError: A training failed; the end of what it said is in the message.
     """
     from dynctr_tf.jobs.stages import check_evaluation, complete_settings
@@ -210,7 +210,7 @@ def run_command(plan: Plan) -> str:
 
 
 def _collected(item: Item, comparison: Comparison, data: EncodedDataset) -> Runs:
-    """Puts the runs of the trainings together to those of the rows, and FuxiCTR's beside them."""
+    """Joins the runs of the trainings of each row of the table, with FuxiCTR's beside them."""
     from dynctr_tf.durable_files import read_json
     from dynctr_tf.jobs.records import load_logits
 

@@ -27,9 +27,9 @@ class Case:
     Args:
         model: Its name in the catalogue.
         options: Options of ours.
-        peer: What the peer calls it.
-        build: From our model (its weights) to the peer's model, with the weights copied.
-        note: Where the peer differs from the paper, and what is done about it; empty where it does not.
+        peer: Its name in the peer.
+        build: A function from our model to the peer's model, which copies the weights.
+        note: Where the peer differs from the paper, and what is done about it; empty if it does not differ.
         history: Length of a history of the first field; 0 for none.
     """
 
@@ -42,7 +42,7 @@ class Case:
 
 
 class Ours:
-    """A model of the catalogue whose weights are all random, so that no two of them can be exchanged unseen."""
+    """A model of the catalogue with random weights everywhere, so that confusing two of them changes the output."""
 
     def __init__(self, name: str, options: dict[str, Any], history: int = 0) -> None:
         fields, first = [], 1
@@ -61,7 +61,7 @@ class Ours:
         self.history = np.zeros((ROWS, 0), np.int64)
         if history:
             drawn = random.integers(0, FIELD_SIZES[0], (ROWS, history))
-            # 0 is padding; each row has one behaviour or more.
+            # 0 is padding; each row has at least one behaviour.
             self.history = np.where(np.arange(history) < random.integers(1, history + 1, (ROWS, 1)), drawn + 1, 0)
 
     @staticmethod
@@ -88,7 +88,7 @@ class Ours:
         return any(own.name == layer for own in self.model.layers)
 
     def tables(self, part: int = 0, parts: int = 1) -> list[np.ndarray]:
-        """The embeddings of each field, `(ids, dim)`; or one part of them where several lie side by side."""
+        """The embeddings of each field, `(ids, dim)`; or one of several parts that are side by side."""
         (table,) = self.weights("embedding")
         columns = slice(part * EMBEDDING_DIM, (part + 1) * EMBEDDING_DIM)
         if table.shape[1] not in (EMBEDDING_DIM * parts, EMBEDDING_DIM * parts + 1):
@@ -96,7 +96,7 @@ class Ours:
         return [table[field.first_id : field.first_id + field.num_ids, columns] for field in self.features.fields]
 
     def first_order(self) -> list[np.ndarray]:
-        """The first-order weights of each field, `(ids, 1)`; zeros where our model, as its paper, has none."""
+        """The first-order weights of each field, `(ids, 1)`; zeros if our model, like its paper, has none."""
         (table,) = self.weights("embedding")
         column = table[:, -1:] if table.shape[1] % EMBEDDING_DIM == 1 else np.zeros((len(table), 1))
         return [column[field.first_id : field.first_id + field.num_ids] for field in self.features.fields]
@@ -108,7 +108,7 @@ class Ours:
 
 
 def clear() -> None:
-    """Forgets the models built so far, so that layers are named from 0 again."""
+    """Forgets the models built so far, so that the numbers in layer names begin with 0 again."""
     keras.backend.clear_session()
 
 

@@ -1,7 +1,7 @@
 """Compares our models with other libraries' that have the same weights: `python -m pipelines.peers.cross_check`.
 
-Needs an interpreter that has this library and the peers: deepctr on TensorFlow 2.15; torch, fuxictr and the zoo's
-folder in FUXICTR_ZOO. A peer that is not there is left out, and the table says so.
+It needs an interpreter that has this library and the peers: deepctr on TensorFlow 2.15; torch, fuxictr and the zoo's
+folder in FUXICTR_ZOO. An absent peer is left out, and the table says so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LIBRARIES = {"DeepCTR": ("deepctr", "deepctr_check"), "FuxiCTR": ("fuxictr", "fu
 
 
 def cases_of(library: str) -> dict[str, Case]:
-    """What is compared with a library, by name.
+    """The models that are compared with a library, by name.
 
     Raises:
         ImportError: The library is not installed.
@@ -38,7 +38,7 @@ def probabilities(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Prints the table; ends with status 1 where a model differs."""
+    """Prints the table; ends with status 1 if a model differs."""
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.peers.cross_check",
         description=__doc__,

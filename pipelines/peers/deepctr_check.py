@@ -14,7 +14,7 @@ from deepctr.feature_column import SparseFeat
 from pipelines.peers.copied_weights import EMBEDDING_DIM, FIELD_SIZES, Case, Ours, cin_kernel, square_matrices
 
 _NO_LINEAR = "the peer adds first-order weights, which the paper does not have: set to 0"
-_SHARED_GATES = "the peer has one gate for all layers, the paper one for each: ours set alike"
+_SHARED_GATES = "the peer has one gate for all layers, the paper one for each: ours are set to the peer's"
 _WIDTHS = {"deep.units": (8, 6)}
 _DNN = {"dnn_hidden_units": (8, 6)}
 
@@ -142,7 +142,7 @@ def _xdeepfm(ours: Ours) -> _Peer:
     peer = _Peer(ours, "xDeepFM", cin_layer_size=(4, 3), cin_split_half=split_half, cin_activation=activation, **_DNN)
     first_kernel, first_bias, second_kernel, second_bias = ours.weights("cin")
     if split_half:
-        # The half that goes on stands first there and second in ours.
+        # The half that goes on comes first in the peer and second in ours.
         first_kernel, first_bias = np.roll(first_kernel, 2, axis=1), np.roll(first_bias, 2)
     kernels = [cin_kernel(kernel, len(FIELD_SIZES)) for kernel in (first_kernel, second_kernel)]
     _set_by_name(peer, "CIN", {"filter0": kernels[0], "bias0": first_bias, "filter1": kernels[1], "bias1": second_bias})
@@ -180,7 +180,7 @@ def _fibinet(ours: Ours) -> _Peer:
     excited_matrices, excited_kernel = ours.weights("excited_bilinear")
     layers = [layer for layer in peer.model.layers if type(layer).__name__ == "BilinearInteraction"]
     for layer in layers:
-        # The one that takes what the excitation gave is made first, but names do not tell.
+        # The layer that takes the output of the excitation is made first; names do not show it.
         from_excitation = "senet" in str(layer.inbound_nodes[0].inbound_layers).lower()
         layer.set_weights(list(square_matrices(excited_matrices if from_excitation else matrices)))
         peer.copied.add(layer.name)
@@ -221,4 +221,4 @@ CASES = {
         for mode in ("all", "each", "interaction")
     },
 }
-"""What is compared with DeepCTR, by name."""
+"""The models that are compared with DeepCTR, by name."""

@@ -12,7 +12,7 @@ from pipelines.peers.copied_weights import EMBEDDING_DIM, FIELD_SIZES, Case, Our
 from pipelines.peers.fuxictr_zoo import build, feature_map
 
 _NO_RESIDUAL_MATRIX = "the peer adds the input itself where widths agree, the paper W_res of it: ours set to I"
-_SHARED_GATES = "the peer has one gate for all layers, the paper one for each: ours set alike"
+_SHARED_GATES = "the peer has one gate for all layers, the paper one for each: ours are set to the peer's"
 _SUM_OF_PARTS = "the peer weighs the outputs of the two parts once more: its weights set to 1"
 _WIDTHS = {"deep.units": (8, 6)}
 _HIDDEN = [8, 6]
@@ -68,7 +68,7 @@ class _Peer:
         kernels, biases = ours.dense(layer)
         if output is not None:
             kernels, biases = [*kernels, output[0]], [*biases, output[1]]
-        # Every second one is an activation.
+        # Every second layer is an activation.
         for index, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
             self.set_linear(f"{name}.mlp.{2 * index}", kernel, bias)
 
@@ -299,7 +299,7 @@ def _fibinet(ours: Ours) -> _Peer:
     for index, own in ((1, matrices), (2, excited_matrices)):
         values = square_matrices(own)
         if mode == "each":
-            # The peer keeps a matrix for the last field, which is the left one of no pair.
+            # The peer also has a matrix for the last field, which is never the left one of a pair.
             values = np.concatenate([values, np.zeros_like(values[:1])])
         peer.set(f"bilinear_interaction{index}.bilinear_W", values)
     kernels, biases = ours.dense("mlp")
@@ -407,4 +407,4 @@ CASES = {
     "din": Case("din", {**_WIDTHS, "attention_units": (5,)}, "DIN", _din, history=6),
     "din-softmax": Case("din", {**_WIDTHS, "attention_units": (5,), "softmax": True}, "DIN (softmax)", _din, history=6),
 }
-"""What is compared with FuxiCTR, by name."""
+"""The models that are compared with FuxiCTR, by name."""

@@ -1,4 +1,4 @@
-"""Our side of FuxiCTR in `pipelines.compare`: the rows that it trains on, and the job that says how."""
+"""Our side of FuxiCTR in `pipelines.compare`: the rows that it trains on, and the description of its job."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SPLITS = ("train", "validation", "test")
 def write_rows(data: EncodedDataset, folder: Path) -> None:
     """Writes encoded rows as plain arrays: `<split>_ids.npy`, each field counting from 0, and `<split>_labels.npy`.
 
-    Checksums of both lie beside them.
+    Checksums of both are beside them.
 
     Args:
         data: The encoded rows; each split is in memory once.
-        folder: Where the arrays go, a folder of its own; what an earlier call wrote for the same rows stays.
+        folder: A folder for the arrays alone; arrays that an earlier call wrote for the same rows stay.
 
     Raises:
         ValueError: Fields of several values, sequences or row weights, which this comparison does not pass on.
@@ -49,7 +49,7 @@ def write_rows(data: EncodedDataset, folder: Path) -> None:
 
 
 def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int, trials: int) -> dict[str, Any]:
-    """What FuxiCTR has to train, as `pipelines.peers.fuxictr_train` reads it.
+    """The job of FuxiCTR, as `pipelines.peers.fuxictr_train` reads it.
 
     Args:
         settings: Those of our model of the same name.
@@ -71,7 +71,7 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
             "--training.monitor logloss, or without --fuxictr-python."
         )
     options = {**model_entry(name).defaults, **settings.model.options}
-    # It trains with Adam, whatever ours takes.
+    # FuxiCTR always trains with Adam.
     adam = settings.optimizer.name in ("lazy_adam", "adam")
     space = catalogue_space(name, "lazy_adam")
     if adam:
@@ -96,13 +96,13 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
         "evaluate_every": training.evaluate_every,
         "patience": training.patience,
     }
-    # As it is read back.
+    # The value after a round trip through JSON.
     read: dict[str, Any] = json.loads(json.dumps(job))
     return read
 
 
 def peer_result(folder: Path) -> dict[str, Any] | None:
-    """The job whose results a folder holds; `None` where it has none, an empty one where that is not known."""
+    """The job whose results a folder holds; `None` if it holds none, an empty job if the job is not known."""
     try:
         return dict(read_json(folder / "result.json").get("job", {}))
     except FileNotFoundError:
@@ -112,7 +112,7 @@ def peer_result(folder: Path) -> dict[str, Any] | None:
 
 
 def peer_finished(folder: Path, job: dict[str, Any]) -> bool:
-    """Whether a folder holds the results of this very job, and logits that are what was written."""
+    """Whether a folder holds the results of this very job, with undamaged logits."""
     try:
         for seed in range(job["seeds"]):
             read_array(folder / f"seed{seed}.npy")

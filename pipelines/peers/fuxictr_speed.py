@@ -15,14 +15,14 @@ import torch
 from pipelines.benchmarks import workload
 from pipelines.peers.fuxictr_zoo import build, feature_map, zoo_model
 
-# Its mixture of experts drops the axis of a batch of one row, and fails.
+# FuxiCTR's mixture of experts drops the axis of a batch of one row, and fails.
 _NOT_ONE_ROW = ("dcn_v2_mix",)
 
 
 def main() -> None:
     """Times training, inference and latency."""
     name, num_ids, batch_size, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    # Of the cores that this process may use: more threads than that slow each other down.
+    # As many threads as this process has cores: more would slow each other down.
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
     rows = workload.make_rows(num_ids, batch_size)

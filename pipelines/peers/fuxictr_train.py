@@ -22,7 +22,7 @@ from dynctr_tf.durable_files import check_checksums, read_json, write_array, wri
 from pipelines.benchmarks import workload
 from pipelines.peers.fuxictr_zoo import build, feature_map, model_class, zoo_model
 
-# Its models give probabilities in float32; nearer to 0 or 1 than this they are equal to them.
+# FuxiCTR's models give probabilities in float32; nearer to 0 or 1 than this, they would be 0 or 1.
 _LEAST_PROBABILITY = 1e-7
 _DROPOUTS = (0.0, 0.1, 0.2, 0.3)
 _REGULARIZERS = (0.0, 1e-6, 1e-5, 1e-4)
@@ -42,7 +42,7 @@ class Split(NamedTuple):
 
 
 class Training(NamedTuple):
-    """What one training came to: the logits of the test rows at the best validation."""
+    """The result of one training: the logits of the test rows at the best validation."""
 
     log_loss: float
     best_step: int
@@ -74,7 +74,7 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def batches(num_rows: int, batch_size: int, epochs: int, seed: int) -> Iterator[np.ndarray]:
-    """The numbers of the rows of every step, shuffled anew in each epoch; the last batch of one may be smaller."""
+    """The numbers of the rows of every step, shuffled anew in each epoch; the last batch of an epoch may be smaller."""
     order = np.random.default_rng(seed)
     for _ in range(epochs):
         shuffled = order.permutation(num_rows)
@@ -88,7 +88,7 @@ def train(job: Mapping[str, Any], splits: Mapping[str, Split], drawn: Mapping[st
     Args:
         job: What `pipelines.compare` wrote.
         splits: `"train"`, `"validation"` and `"test"`.
-        drawn: Arguments of the model beside those that all trainings have.
+        drawn: Drawn arguments of the model, beside those of all trainings.
         seed: Of the weights, the order of rows and dropout.
     """
     torch.manual_seed(seed)
@@ -133,10 +133,10 @@ def draw(job: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     known = inspect.signature(model_class(folder, class_name)).parameters
     for name, parameter in known.items():
         if name.endswith("dropout"):
-            # Some models take a rate for each of the places where they drop.
+            # Some models take several dropout rates.
             places = parameter.default
             drawn[name] = [dropout] * len(places) if isinstance(places, list) else dropout
-    # Models without a network call the penalty on their tables so.
+    # The name of the penalty on tables in models without a network.
     drawn.update({name: penalty for name in known if name in ("embedding_regularizer", "regularizer")})
     return drawn
 

@@ -46,7 +46,7 @@ def feature_map(fields: Mapping[str, dict[str, Any]], embedding_dim: int) -> Fea
 
 
 def zoo_model(name: str, hidden_units: Sequence[int]) -> tuple[str, str, dict[str, Any]]:
-    """What FuxiCTR calls a model of our catalogue: its folder in the zoo, its class, its arguments.
+    """FuxiCTR's names for a model of our catalogue: its folder in the zoo, its class, its arguments.
 
     Args:
         name: Our name of the model.

@@ -1,4 +1,4 @@
-"""Whether the interpreter of another library has what a job needs of it, asked before the job's first run."""
+"""Checks, before a job's first run, that the interpreter of another library has what the job needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent.parent
 _NEEDS = {"FuxiCTR": "torch and fuxictr", "DeepCTR": "deepctr on TensorFlow 2.15"}
-# Imports what the library's runs import; of FuxiCTR also looks for each model's folder in the zoo.
+# Imports what the library's runs import; for FuxiCTR it also looks for each model's folder in the zoo.
 _SCRIPTS = {
     "FuxiCTR": (
         "import sys, pipelines.peers.fuxictr_speed\n"
@@ -33,7 +33,7 @@ def check_peer(library: str, interpreter: str, models: Sequence[str], zoo: str |
     Args:
         library: `"FuxiCTR"` or `"DeepCTR"`.
         interpreter: Its Python.
-        models: Names of our models that it is to run.
+        models: Names of our models that it should run.
         zoo: The folder of FuxiCTR's models. Default `None`: none is given.
 
     Raises:

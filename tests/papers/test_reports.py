@@ -140,8 +140,8 @@ def test_rare_users_are_counted_in_the_training_rows(small_data: Any) -> None:
     ("difference", "p", "word"),
     [
         (0.01, 0.001, "shows here too"),
-        (-0.01, 0.001, "the other way round here"),
-        (0.01, 0.4, "cannot be told from chance here"),
+        (-0.01, 0.001, "reversed here"),
+        (0.01, 0.4, "may be chance here"),
     ],
 )
 def test_what_the_papers_order_is_here(difference: float, p: float, word: str) -> None:
@@ -197,7 +197,7 @@ def test_a_page_has_no_empty_columns_and_settings_that_wrap() -> None:
 def test_a_long_title_is_in_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     monkeypatch.setattr("pipelines.papers.pictures.Figure.savefig", lambda figure, *_, **__: drawn.append(figure))
-    what = "avazu, the file clicks $10_$20.gz, and synthetic clicks of known truth, in the place of the data set"
+    what = "avazu, the file clicks $10_$20.gz, and synthetic clicks with known probabilities, in place of the data set"
     with contextlib.suppress(FileNotFoundError):  # nothing is saved
         plot_singular_values(tmp_path / "x.png", {"pin_1": np.array([2.0, 1.0])}, what)
     (figure,) = drawn

@@ -255,7 +255,7 @@ def test_tune_by_auc_stops_trials_early_and_trains_the_best_further(
     tune.main(words)
     text = capsys.readouterr().out
     assert "validation auc, best first" in text
-    stopped = re.search(r"^(\d) of 5 trials were stopped early by 1 validations in vain", text, re.M)
+    stopped = re.search(r"^(\d) of 5 trials stopped early, after 1 validations without a better one", text, re.M)
     assert stopped is not None and int(stopped[1]) > 0  # at these rates the second round is worse than the first
     records = [json.loads(f.read_text(encoding="utf-8")) for f in (here / "search").glob("trial_[0-9]*/record.json")]
     assert len({record["folder"] for record in records}) < len(records) == 4

@@ -67,7 +67,7 @@ def test_compare_one_model_under_several_names(files: dict[str, Path], capsys: p
     ]
     assert counts[0] != counts[1]
     for models, message in (
-        (["dpn", "dpn"], "Models of one name"),
+        (["dpn", "dpn"], "Several models have one name"),
         (["dpn operation.gate_activation=sigmoid"], "name=model option=value"),
         (["a=dpn operation.gate_activaton=sigmoid"], "Did you mean 'operation.gate_activation'"),
         (["../a=dpn"], "name=model option=value"),

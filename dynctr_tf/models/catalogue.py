@@ -29,13 +29,13 @@ CATALOGUE: Mapping[str, ModelEntry] = MappingProxyType(by_name(all_entries()))
 
 
 def model_entry(name: str) -> ModelEntry:
-    """Returns what the catalogue knows of a model.
+    """Returns the entry of a model in the catalogue.
 
     Args:
         name: Its name.
 
     Raises:
-        ValueError: There is none of this name; the message names the nearest.
+        ValueError: There is no model of this name; the message names the nearest.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Which models there are: every file of a room that has catalogue entries."""
+"""Finds the models: every file of a room that has catalogue entries."""
 
 from __future__ import annotations
 

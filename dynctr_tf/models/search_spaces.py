@@ -1,4 +1,4 @@
-"""What several models search in common."""
+"""Search spaces that several models share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import MappingProxyType
 from dynctr_tf.models.entry import Choice, LogUniform, SearchSpace
 from dynctr_tf.models.parts.operation import OPERATIONS
 
-# The rows of a batch are regularised by the model under Adam; G-FTRL has penalties of its own and wants 0 here.
+# Under Adam the model regularises the rows of a batch; G-FTRL has its own penalties and needs 0 here.
 _ROW_L2 = Choice((0.0, 1e-6, 1e-5, 1e-4, 1e-3))
 EMBEDDING: SearchSpace = MappingProxyType(
     {"embedding.dim": Choice((8, 16, 32)), "embedding.row_regularizer_l2": _ROW_L2}
@@ -21,7 +21,7 @@ DENSE: SearchSpace = MappingProxyType(
 )
 POLYNOMIAL: SearchSpace = MappingProxyType(
     {
-        # The paper's 16, and 32 beside it: each number of sub-spaces divides both.
+        # The paper's 16, and 32: each number of sub-spaces divides both.
         "embedding.dim": Choice((16, 32)),
         "num_layers": Choice((1, 2, 3, 4)),
         "num_subspaces": Choice((1, 2, 4, 8, 16)),

@@ -162,7 +162,7 @@ def small(layer: Any, shape: tuple[int, ...] = (6,)) -> Any:
         (lambda: make_adaptive(two_towers(), condition=MixCondition()), "condition_of"),
         (lambda: make_adaptive(two_towers(), condition_of="joint"), "Did you mean 'joined'"),
         (lambda: make_adaptive(two_towers(), condition_of="joined"), "depends on an adaptive layer"),
-        (lambda: make_adaptive(small(Block(name="block"))), "stands inside of layer 'block'"),
+        (lambda: make_adaptive(small(Block(name="block"))), "is inside of layer 'block'"),
         (lambda: make_adaptive(small(Dense(3, kernel_constraint="max_norm", name="d"))), "kernel_constraint"),
         (
             lambda: make_adaptive(small(Dense(3, bias_initializer="ones", name="d"))),

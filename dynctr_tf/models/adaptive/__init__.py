@@ -1,4 +1,4 @@
-"""Models whose dense layers are adapted to each instance by APG, and what makes a model of one's own adaptive."""
+"""Models whose dense layers APG adapts to each instance, and a function that makes your own model adaptive."""
 
 from dynctr_tf.models.adaptive.make_adaptive import make_adaptive
 from dynctr_tf.models.discovery import functions_of

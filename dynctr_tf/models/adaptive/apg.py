@@ -72,9 +72,9 @@ def apg(
     (None, 1)
 
     Reference:
-        Yan et al., APG, arXiv 2203.16218, sections 3 and 4. Adapted are the layers of the perceptron; the layer to
-        the logit, cross layers, attention and products stay static. The first dense layer of FiBiNET, which its
-        model applies without making the products, stays static too.
+        Yan et al., APG, arXiv 2203.16218, sections 3 and 4. The layers of the perceptron are adapted; the layer to the
+        logit, cross layers, attention and products stay static. So does the first dense layer of FiBiNET, which the
+        model applies without making the products.
     """
     if base not in APG_BASES:
         raise ValueError(unknown_name_message("base of apg", str(base), APG_BASES))
@@ -134,7 +134,7 @@ def _own_options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def _entry_of(base: str) -> ModelEntry:
-    """The entry of a base model with its dense layers: DCN's, not that of its cross network alone."""
+    """The entry of a base model that has dense layers: `dcn`, not `crossnet`."""
     function = APG_BASES[base]
     entries = importlib.import_module(function.__module__).ENTRIES
     return next(entry for entry in entries if not entry.fixed)
@@ -151,7 +151,7 @@ ENTRIES = tuple(
             {
                 **_entry_of(base).search_space,
                 **ADAPTIVE,
-                # FiBiNET's first dense layer stays static, so that there must be a second one.
+                # FiBiNET's first dense layer stays static, so there must be a second one.
                 **({"deep.units": Choice(((256, 256), (400, 400), (400, 400, 400)))} if base == "fibinet" else {}),
             }
         ),

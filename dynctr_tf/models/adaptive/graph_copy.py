@@ -1,4 +1,4 @@
-"""Copies of functional models in which single calls of layers are made differently."""
+"""Copies of functional models in which some calls of layers are replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynctr_tf import stack
 
 CallLayer = Callable[[stack.GraphCall, "tuple[Any, ...]", "dict[str, Any]", "dict[int, Any]"], Any]
 
-# By the bytes of the numbers that layers compute in: what sums in another order may differ by, beside the largest.
+# By the bytes of a number: the rounding error of a sum in another order, relative to the largest number.
 _ROUNDING = {2: 0.1, 4: 1e-3, 8: 1e-6}
 _PLAIN = (bool, int, float, str, bytes, type(None), np.ndarray, np.generic)
 
@@ -48,11 +48,11 @@ def copied_inputs(model: Any) -> dict[int, Any]:
 
 
 def copied_layer(layer: Any, path: str) -> Any:
-    """Returns a layer that answers as another one does, and can be trained without changing it.
+    """Returns a copy of a layer that can be trained without changing the original.
 
-    It is made anew from its configuration; `copy_state` gives it the rest once it is built. A layer that no training
-    changes, such as an adapted `Normalization`, a look-up table or a user's layer without weights, is itself returned:
-    what it holds may stand in no configuration.
+    It is made anew from its configuration; `copy_state` gives it the rest once it is built. A layer that training does
+    not change, such as an adapted `Normalization`, a look-up table or a user's layer without weights, is returned
+    itself: its configuration may not contain all that it holds.
 
     Args:
         layer: The layer, or an operation of Keras 3, which has no state and is returned as it is.
@@ -79,7 +79,7 @@ def copied_layer(layer: Any, path: str) -> Any:
 
 
 def copy_state(layer: Any, new: Any, path: str) -> None:
-    """Gives a layer that `copied_layer` made what stands in no configuration: weights, what is frozen, tables.
+    """Gives a layer that `copied_layer` made what no configuration contains: weights, frozen parts, tables.
 
     Args:
         layer: The layer.
@@ -106,11 +106,11 @@ def copy_state(layer: Any, new: Any, path: str) -> None:
     copy_weights(layer, new, path)
     for _, one in pairs:
         if hasattr(one, "finalize_state"):
-            one.finalize_state()  # Of a Normalization, which computes with what it made of its weights.
+            one.finalize_state()  # A Normalization computes with tensors that it derives from its weights.
 
 
 def copy_weights(layer: Any, new: Any, path: str) -> None:
-    """Gives a layer the weights of another one, its random state and what of them is trainable.
+    """Gives a layer the weights of another one, its random state, and which weights are trainable.
 
     Args:
         layer: The layer.
@@ -139,7 +139,7 @@ def _variables(weights: Iterable[Any]) -> list[Any]:
 
 
 def _states(layer: Any) -> list[Any]:
-    """What a layer remembers from call to call and holds beside its weights: random states, those of a recurrence."""
+    """The state that a layer keeps from call to call beside its weights: random states, those of a recurrence."""
     recurrent = [getattr(one, "states", None) for one in layer._flatten_layers() if getattr(one, "stateful", False)]
     states = [state for state in tf.nest.flatten(recurrent) if hasattr(state, "assign")]
     found = {id(state): state for state in (*stack.random_states(layer), *states)}
@@ -159,7 +159,7 @@ def _pairs(layer: Any, new: Any, path: str) -> list[tuple[Any, Any]]:
 
 
 def _plain_state(layer: Any, new: Any) -> dict[str, Any]:
-    """What a user's layer holds in attributes of plain data that its copy holds otherwise."""
+    """Attributes of a user's layer that hold plain data which differs from its copy's."""
     if type(layer).__module__.startswith(("keras.", "tf_keras.", "dynctr_tf.")):
         return {}
     usual = vars(keras.layers.Layer())
@@ -183,10 +183,10 @@ def _saves_assets(layer: Any) -> bool:
 
 
 def model_like(model: Any, inputs: Any, outputs: Any, name: str) -> Any:
-    """Returns a functional model of the type of another one, with what it holds beside its layers.
+    """Returns a functional model of the type of another one, with the attributes that it has beside its layers.
 
-    A subclass with a training step of its own stays one: it is made as `type(model)(inputs, outputs, name=name)`, and
-    is given the attributes that were set on the model. A sequential model becomes a functional one.
+    A subclass with its own training step keeps its type: it is made as `type(model)(inputs, outputs, name=name)`, and
+    gets the attributes that were set on the model. A sequential model becomes a functional one.
 
     Args:
         model: The model.
@@ -218,13 +218,13 @@ def model_like(model: Any, inputs: Any, outputs: Any, name: str) -> Any:
 
 
 def run_graph(model: Any, values: dict[int, Any], call_layer: CallLayer) -> list[Any]:
-    """Runs through the graph of a model, each call being made by a function.
+    """Runs through the graph of a model; a function makes each call.
 
     Args:
         model: A functional model.
-        values: The tensors that stand for those of the model, by `id`; at first for its inputs. It is filled.
-        call_layer: Is given the call, its arguments, its named arguments and `values`; returns the outputs, or `None`
-            where something else has to be computed first.
+        values: The tensors that replace those of the model, by `id`; at first those of its inputs. New ones are added.
+        call_layer: A function of the call, its arguments, its named arguments and `values` that returns the outputs, or
+            `None` if another call has to be made first.
 
     Returns:
         The calls that were never made, because they wait for one another.
@@ -261,7 +261,7 @@ def like_structure(structure: Any, values: dict[int, Any]) -> Any:
 
 
 def check_same_outputs(model: Any, new: Any, changed: list[str], sample: Any = None) -> None:
-    """Checks that a copy answers as its original does, up to rounding.
+    """Checks that a copy gives the same outputs as its original, up to rounding.
 
     Args:
         model: The original.
@@ -270,7 +270,7 @@ def check_same_outputs(model: Any, new: Any, changed: list[str], sample: Any = N
         sample: A batch of the model's inputs. Default `None`: one is made, as `batch_for` does.
 
     Raises:
-        ValueError: It answers otherwise, or no batch can be made.
+        ValueError: It gives other outputs, or no batch can be made.
     """
     batch = batch_for(model, sample)
     with _kept_state(model, new):
@@ -286,15 +286,15 @@ def check_same_outputs(model: Any, new: Any, changed: list[str], sample: Any = N
 
 
 def check_same_layers(model: Any, made: dict[int, Any], sample: Any = None) -> None:
-    """Checks that copied layers answer as their originals do on what reaches them in the original model.
+    """Checks that copied layers give the same outputs as their originals, on the inputs that these get in the model.
 
     Args:
         model: The original.
-        made: The copies by the `id` of the originals; what is not among them is not checked.
+        made: The copies by the `id` of the originals; other layers are not checked.
         sample: A batch of the model's inputs. Default `None`: one is made, as `batch_for` does.
 
     Raises:
-        ValueError: One answers otherwise, which is named; or no batch can be made.
+        ValueError: A copy gives other outputs; the message names it. Or no batch can be made.
     """
     batch = batch_for(model, sample)
     graph = stack.graph_of(model)
@@ -323,7 +323,7 @@ def _check_graph(model: Any, values: dict[int, Any], made: dict[int, Any], prefi
         pairs = zip(tf.nest.flatten(outputs), tf.nest.flatten(found), strict=True)
         for one, other in pairs:
             difference = _difference(one, other, _rounding(layer))
-            # A layer that draws random numbers in serving, too, differs from itself.
+            # A layer that draws random numbers also in serving differs from itself.
             if difference is not None and _is_deterministic(layer, arguments, keywords, outputs):
                 raise ValueError(_otherwise(layer, path, difference))
         return outputs
@@ -334,7 +334,7 @@ def _check_graph(model: Any, values: dict[int, Any], made: dict[int, Any], prefi
 def _otherwise(layer: Any, path: str, difference: str) -> str:
     return (
         f"Layer {path!r} of type {type(layer).__name__} cannot be copied: made anew from its configuration and weights "
-        f"it answers otherwise ({difference}). It keeps state elsewhere; hold it in weights (add_weight), in "
+        f"it gives other outputs ({difference}). It keeps state elsewhere; hold it in weights (add_weight), in "
         "get_config, or in a layer without weights."
     )
 
@@ -346,14 +346,14 @@ def _is_deterministic(layer: Any, arguments: Any, keywords: Any, outputs: Any) -
 
 
 def _rounding(layer: Any) -> float:
-    """What outputs may differ by, beside the largest, where layers compute in as few bits as those of this one."""
+    """The relative difference that outputs may have, for the fewest bits that a layer of the model computes in."""
     layers = layer._flatten_layers() if isinstance(layer, keras.layers.Layer) else ()
     dtypes = [tf.as_dtype(one.compute_dtype) for one in layers if one.compute_dtype]
     return _ROUNDING[min([dtype.size for dtype in dtypes if dtype.is_floating], default=4)]
 
 
 def _difference(one: Any, other: Any, rounding: float) -> str | None:
-    """What two outputs differ by, in words; `None` where it is no more than rounding."""
+    """The difference of two outputs, in words; `None` if it is only rounding."""
     expected, found = (_dense(part) for part in (one, other))
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return f"{expected.dtype} of shape {expected.shape} against {found.dtype} of shape {found.shape}"
@@ -378,11 +378,11 @@ def _dense(value: Any) -> np.ndarray:
 
 
 class _kept_state:
-    """What layers remember from call to call, such as a stateful recurrence, is what it was when the check ends."""
+    """Restores after the check the state that layers keep from call to call, such as that of a stateful recurrence."""
 
     def __init__(self, *layers: Any) -> None:
         weights = {id(weight): weight for layer in layers for weight in (*layer.non_trainable_weights, *_states(layer))}
-        # A frozen table is not written to by a call, and may be large.
+        # A call never writes to a frozen table, which may be large.
         self.weights = [
             weight for weight in _variables(weights.values()) if np.prod([n or 1 for n in weight.shape]) <= 2**20
         ]
@@ -406,17 +406,17 @@ def _in_order(graph: Any, batch: Any) -> list[Any]:
 
 
 def batch_for(model: Any, sample: Any = None) -> Any:
-    """Returns a batch that a functional model can answer: `sample`, or one that is made.
+    """Returns a batch that a functional model accepts: `sample`, or one that is made.
 
-    Floats are drawn around 0. Of whole numbers and strings those are tried that the layers which take them know: ids
-    below the number of ids, words of a vocabulary.
+    Floats are drawn around 0. Whole numbers and strings are those that the layers which read them know: ids below the
+    number of ids, words of a vocabulary.
 
     Args:
         model: The model.
         sample: A batch of its inputs. Default `None`.
 
     Raises:
-        ValueError: The model answers none of the batches that were tried.
+        ValueError: The model accepts none of the batches that were tried.
     """
     graph = stack.graph_of(model)
     if sample is not None:
@@ -435,7 +435,7 @@ def batch_for(model: Any, sample: Any = None) -> Any:
         else:
             return batch
     raise ValueError(
-        f"The copy of model {model.name!r} is checked on a batch, and the model answers none that was made for its "
+        f"The copy of model {model.name!r} is checked on a batch, but the model accepts no batch that was made for its "
         f"inputs {[(tensor.name, tuple(tensor.shape), str(tensor.dtype)) for tensor in graph.inputs]}: "
         f"{failures[0]} Give a batch of your data as sample."
     )
@@ -458,7 +458,7 @@ def _takers(model: Any) -> dict[int, list[Any]]:
             elif place < len(inner.inputs):
                 found[key] += _takers(call.layer)[id(inner.inputs[place])]
             if len(call.outputs) == 1 and not isinstance(call.layer, keras.layers.Layer):
-                found.setdefault(call.outputs[0], found[key])  # What slices and casts give is taken for its source.
+                found.setdefault(call.outputs[0], found[key])  # The result of a slice or cast counts as its source.
     return found
 
 
@@ -493,7 +493,7 @@ def _drawn(tensor: Any, takers: list[Any], attempt: int, random: np.random.Gener
             # Scenarios 0 and 1 are missing and unknown, which some models refuse.
             low, high = [(0, min(highest, 1000)), (2, min(highest, 1000)), (0, 2), (2, 3)][attempt]
             drawn = random.integers(low, max(high, low + 1), shape)
-            for taker in columns:  # one column of ids numbers groups, from the first id of its own on
+            for taker in columns:  # one column of ids holds numbers of groups, counted from the field's first id
                 drawn[:, taker.column] = taker.first_id + random.integers(0, taker.num_groups, shape[0])
             value = tf.constant(drawn, dtype)
     else:

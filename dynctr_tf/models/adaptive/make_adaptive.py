@@ -43,27 +43,28 @@ def make_adaptive(
     """Replaces dense layers of a functional model by layers whose parameters are generated per instance (APG).
 
     Use it on any functional model, of this library or your own, nested and with shared layers too. Names, inputs
-    and outputs stay, and so do all other layers, as copies: their weights, what is frozen, look-up tables, what an
-    adapted layer has seen, and the model's own type with its training step. The model given is left as it is, also by
-    training the new one, which is not compiled. Layers that no training changes are the same object in both.
+    and outputs stay. All other layers are copied with their weights, frozen parts, look-up tables and adapted
+    statistics, and the new model keeps the type of the given one and so its training step. Training the new model,
+    which is not compiled, does not change the given one. Layers that training does not change are the same object in
+    both.
 
-    Each copied layer is checked: on a batch it answers what its original does. In the scope of a distribution strategy
-    that is left out.
+    A batch checks that each copied layer gives the same outputs as its original. In the scope of a distribution
+    strategy this check is left out.
 
     Args:
         model: A functional model, or a sequential one that is built.
         select: Which layers: regular expressions for whole paths such as `"dense_1"` or `"tower/dense_.*"`, of
             `keras.layers.Dense` and `MLP` layers. Default `None`: all that have more than one unit.
         condition: A layer that makes the condition, such as `GroupCondition(10)` or `MixCondition()`.
-            Default `None`: what `condition_of` names is the condition itself.
+            Default `None`: the tensor that `condition_of` names is the condition itself.
         condition_of: Where the condition comes from: the name of an input or of a layer whose output it is (the first,
             where there are several), a new `keras.Input`, or a list of these for a condition layer. Default `None`:
             self-wise.
         name: Name of the new model. Default `None`: that of the given one.
         start_from_kernel: Whether adaptive layers start from the trained kernels and biases, so that the new model
-            answers as the given one until it is trained; with a rank below the smaller side of a kernel, as nearly as
-            that rank can. Give `rank=1.0` or `rank=None` with it for the same outputs. Default `False`: they start
-            anew, as in the paper.
+            starts with the outputs of the given one; with a rank below the smaller side of a kernel, as nearly as that
+            rank allows. Give `rank=1.0` or `rank=None` with it for equal outputs. Default `False`: they start anew, as
+            in the paper.
         sample: A batch of the model's inputs, for the check of the copies. Default `None`: one is made that fits the
             inputs.
         **adaptive: Other arguments of `AdaptiveDense`, such as `rank=8` or `over_parameterisation=64`; for the layers
@@ -74,11 +75,11 @@ def make_adaptive(
         A `keras.Model`.
 
     Raises:
-        ValueError: A pattern that no layer has, a layer that is selected and cannot be replaced, which is named with
-            the reason, an unknown argument, a condition that depends on an adaptive layer, a layer that keeps state
+        ValueError: A pattern that matches no layer, a selected layer that cannot be replaced (the message names it and
+            the reason), an unknown argument, a condition that depends on an adaptive layer, a layer that keeps state
             where a copy cannot find it, or a model for which no batch can be made and no `sample` is given.
 
-    Cost: that of `AdaptiveDense`; the other weights are held twice while both models live.
+    Cost: that of `AdaptiveDense`; the other weights are in memory twice while both models exist.
 
     Example:
 
@@ -137,7 +138,7 @@ def _selected(model: Any, patterns: Sequence[str] | None, start_from_kernel: boo
         for path, layer in layers:
             if isinstance(layer, MLP) or (isinstance(layer, keras.layers.Dense) and layer.units > 1):
                 chosen[path] = layer
-        refused += [f"{path!r}: it stands inside of layer {owner}" for path, owner in hidden.items()]
+        refused += [f"{path!r}: it is inside of layer {owner}" for path, owner in hidden.items()]
         if not chosen and not refused:
             raise ValueError(f"Model {model.name!r} has no Dense or MLP layer of more than one unit to replace.")
     for pattern in patterns or ():
@@ -146,7 +147,7 @@ def _selected(model: Any, patterns: Sequence[str] | None, start_from_kernel: boo
         if not matching and not inside:
             raise ValueError(unknown_name_message("layer", pattern, [path for path, _ in layers]))
         chosen.update(matching)
-        refused += [f"{path!r}: it stands inside of layer {hidden[path]}" for path in inside]
+        refused += [f"{path!r}: it is inside of layer {hidden[path]}" for path in inside]
     for path, layer in chosen.items():
         frozen = [weight.name for weight in layer.weights if not weight.trainable and "moving" not in weight.name]
         if type(layer) not in (keras.layers.Dense, Dense, MLP):
@@ -213,7 +214,7 @@ class _Conversion:
         if waiting:
             raise ValueError(
                 f"The condition from {self.sources} depends on an adaptive layer; it would have to be computed before "
-                f"{[call.layer.name for call in waiting]}. Choose a source in front of them."
+                f"{[call.layer.name for call in waiting]}. Choose a source before them."
             )
         inputs = like_structure(graph.input, values)
         if new_inputs and isinstance(inputs, dict):
@@ -318,5 +319,5 @@ class _Conversion:
 
 
 def _kernel_and_bias(layer: Any) -> list[Any]:
-    # Keras 3 gives the kernel with what LoRA adds to it.
+    # The kernel of Keras 3 includes what LoRA adds to it.
     return [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]

@@ -23,10 +23,10 @@ def dpn(
     contexts: str | None | Sequence[str | None] = "x0",
     name: str = "dpn",
 ) -> keras.Model:
-    """DPN: a deep network whose dense layers get their kernels from a context, instance by instance.
+    """DPN: a deep network in which a context generates the kernels of the dense layers, instance by instance.
 
     Use it as the dynamic form of `dnn`: with all contexts `None` it is one. Contexts are the whole instance, some of
-    its fields, or what an earlier layer made of it.
+    its fields, or the output of an earlier layer.
 
     `h_l = relu(operation(h_(l-1); z_l))`, `logit = w^T h_L + b`.
 
@@ -47,8 +47,8 @@ def dpn(
     Raises:
         ValueError: An unknown operation, context or other option, or a number of contexts that is not that of layers.
 
-    Cost: that of the operations; `operation.num_kernels / operation.num_heads` times the dense layers of `dnn`, but
-    for what generates.
+    Cost: that of the operations; `operation.num_kernels / operation.num_heads` times the dense layers of `dnn`, and the
+        generators.
 
     Example:
 

@@ -27,7 +27,7 @@ def dymlp(
 ) -> keras.Model:
     """DyMLP: the ranking network of `dpn`, beside one light field-based operation.
 
-    Use it in place of the multi-layer perceptron of a ranking model in production: heads keep it as cheap.
+    Use it in place of the multi-layer perceptron of a ranking model in production: with heads it costs hardly more.
 
     `logit = w^T tower([x_0; flatten(FieldOperation(X_0))]) + b`, the tower as in `dpn`.
 
@@ -61,7 +61,7 @@ def dymlp(
 
     Reference:
         Zhu et al., Dynamic Parameterized Network for CTR Prediction, arXiv 2111.04983, section on production and
-        table 6. How the field-based part is joined is our reading: its appendix is lost.
+        table 6. How the field-based part is joined is our reading: the appendix that describes it is not available.
         The paper normalises each layer over the batch, `Deep(batch_norm=True)`; `dpn` says why we do not by default.
     """
     inputs = encoded_inputs(features)

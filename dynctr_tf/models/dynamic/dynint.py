@@ -1,4 +1,4 @@
-"""DynInt in its three forms."""
+"""DynInt in its three kinds."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def dynint(
             its greatest common divisor with 16.
         rank: K of dgp or dwp, not used by da. Default `None`: for dgp 64, or the number of stacked fields where
             that is smaller; for dwp 2.
-        generator: What generates. Default `Generator()`.
+        generator: The network that generates. Default `Generator()`.
         granularity: Shape of the gate of da, see `DynamicActivation`. Default `"field"`.
         sigma_kind: Kind of the singular values of dgp, see `DynamicGeneratedParameters`. Default `"two_sigmoid"`.
         offset_kind: Start of the weights of dwp, see `DynamicWeightedParameters`. Default `"unit"`.
         orthogonal_weight: Weight of the penalty of equation 11 (dgp) or 12 (dwp). Default 0.0: the paper's loss has
-            it, but prints no weight. With its offset, dwp starts with factors that are all alike, where the penalty is
-            at its ceiling and almost without gradient; dgp with more columns than stacked fields cannot be orthogonal.
-            `python -m pipelines.papers run dynint/figure-7b` measures weights from 0 to 0.1.
-        residual: Whether layers are residual; if not, all their outputs are joined in front of the output.
+            it, but prints no weight. dwp starts with equal factors, where the penalty is largest and almost without
+            gradient; the columns of dgp cannot be orthogonal if there are more than stacked fields. `python -m
+            pipelines.papers run dynint/figure-7b` measures weights from 0 to 0.1.
+        residual: Whether layers are residual; if not, the outputs of all layers are joined before the output.
             Default `True`.
         dropout: Share of the entries of X_0 dropped in training before mixing. Default 0.0.
         kernel_regularizer_l2: L2 penalty of the static matrices. Default 0.0.

@@ -27,7 +27,7 @@ def gatenet(
 ) -> keras.Model:
     """GateNet: embeddings and hidden layers that weigh themselves.
 
-    Use it to let a deep network play down fields and units row by row.
+    Use it to let a deep network weigh fields and units row by row.
 
     `v_f = scale * sigmoid(W_f e_f) * e_f`; `a <- activation(W_l a + b_l)`, `a <- scale * sigmoid(W a) * a` for each
     layer; `logit = w^T a + b`.

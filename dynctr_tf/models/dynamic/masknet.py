@@ -25,7 +25,7 @@ def masknet(
     expansion_ratio: float = 2.0,
     name: str = "masknet",
 ) -> keras.Model:
-    """MaskNet: dense layers whose inputs are masked by what all embeddings generate.
+    """MaskNet: dense layers whose inputs are multiplied by masks that all embeddings generate.
 
     Use it as a strong model whose layers multiply, without products of pairs of fields.
 

@@ -1,4 +1,4 @@
-"""What the catalogue keeps of a model, and how a search space is written."""
+"""The entry of a model in the catalogue, and the forms of its search space."""
 
 from dynctr_tf.models.entry.choice import Choice
 from dynctr_tf.models.entry.first_order_alone import FIRST_ORDER_ALONE

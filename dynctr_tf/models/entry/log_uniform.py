@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class LogUniform:
-    """A hyper-parameter that is drawn uniformly on a logarithmic scale, a whole number where both ends are.
+    """A hyper-parameter that is drawn uniformly on a logarithmic scale; a whole number if both ends are whole numbers.
 
     Args:
         low: Smallest value, above 0.

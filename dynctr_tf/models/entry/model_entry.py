@@ -1,4 +1,4 @@
-"""What the catalogue keeps of a model."""
+"""The entry of a model in the catalogue."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dynctr_tf.options import check_options, option_paths, with_parts
 
 @dataclasses.dataclass(frozen=True)
 class ModelEntry:
-    """What the catalogue knows of a model.
+    """The entry of a model in the catalogue.
 
     Args:
         name: Its name in configurations and reports: that of the function, then what it is fixed to.
         function: The function that builds it.
         title: The paper's title.
         paper: Where it is: `"arXiv ..."` or a conference.
-        equation: Which equations of it the model is.
-        optimizer: The name of the optimizer in `dynctr_tf.optimizers.registry` that it is trained with unless told
-            otherwise. Default `"row_wise_adagrad"`.
+        equation: The paper's equations that the model implements.
+        optimizer: The model's default optimizer, a name in `dynctr_tf.optimizers.registry`. Default
+            `"row_wise_adagrad"`.
         optimizer_options: Options of that optimizer that suit the model better than the optimizer's own defaults.
             Default none.
         fixed: Options that this name stands for, by their paths, such as the kind of DynInt. Default none.
@@ -50,7 +50,7 @@ class ModelEntry:
         }
 
     def path_of(self, option: str) -> str | None:
-        """Returns the path of an option, whatever part it belongs to; `None` where the model has none of this name.
+        """Returns the path of an option in any part; `None` if the model has no option of this name.
 
         Use it for options that jobs set or searches leave out, such as `"initial_scale"` of the embeddings.
 
@@ -61,7 +61,7 @@ class ModelEntry:
 
     @property
     def cost(self) -> str:
-        """What the model costs, as the documentation of its function says it; empty where that says nothing."""
+        """The cost of the model from the docstring of its function; empty if the docstring has none."""
         paragraphs = (inspect.getdoc(self.function) or "").split("\n\n")
         costs = [paragraph for paragraph in paragraphs if paragraph.startswith("Cost: ")]
         return " ".join(costs[0].removeprefix("Cost: ").split()) if costs else ""

@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Uniform:
-    """A hyper-parameter that is drawn uniformly, a whole number where both ends are.
+    """A hyper-parameter that is drawn uniformly; a whole number if both ends are whole numbers.
 
     Args:
         low: Smallest value.

@@ -1,4 +1,4 @@
-"""Models of several scenarios, and those of personal gates that their papers build on."""
+"""Models of several scenarios, and models with personal gates on which their papers build."""
 
 from dynctr_tf.models.discovery import functions_of
 

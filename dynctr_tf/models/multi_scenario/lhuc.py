@@ -38,8 +38,8 @@ def lhuc(
     Raises:
         ValueError: The data has no scenarios.
 
-    Cost: that of `dnn`, and one parameter per scenario and hidden unit. A missing or unknown scenario has amplitudes of
-    its own, which stay at 1 if no row ever trains them.
+    Cost: that of `dnn`, and one parameter per scenario and hidden unit. A missing and an unknown scenario have
+        amplitudes too, which stay at 1 if no row trains them.
 
     Example:
 

@@ -73,8 +73,8 @@ def m2m(
 
     Reference:
         Zhang et al., Leaving No One Behind: A Multi-Scenario Multi-Task Meta Learning Approach for Advertiser Modeling,
-        WSDM 2022, arXiv 2201.06814, section 4. There is one task, whose embedding is then a constant that b_s absorbs;
-        each meta unit has scenario embeddings of its own.
+        WSDM 2022, arXiv 2201.06814, section 4. There is one task, whose embedding is a constant and becomes a part of
+        b_s; each meta unit has its own scenario embeddings.
     """
     batch = scenario_batch(features, embedding, "m2m")
     scenarios, regularizer = features.num_scenarios, deep.kernel_regularizer()

@@ -46,7 +46,7 @@ def optmsm(
     unknown: str = "mean",
     name: str = "optmsm",
 ) -> keras.Model:
-    """OptMSM: shared and specific information apart, and a tower that a hypernetwork generates.
+    """OptMSM: separate encoders of shared and specific information, and a tower that a hypernetwork generates.
 
     Use it for many scenarios of unequal size. Only the abstract of the paper is public: the equations are a
     reconstruction, and each alternative is an argument.

@@ -52,8 +52,7 @@ def pepnet(
         ValueError: The data has no scenarios, or a field that does not exist.
 
     Cost: with N embedded numbers, `2 * N ** 2 / reduction_ratio` multiply-adds of the embedding gate and about half as
-    many for each hidden layer's, beside those of `dnn`. A missing or unknown scenario has the embedding of its own
-    bucket.
+    many for each hidden layer's, beside those of `dnn`. A missing and an unknown scenario have embeddings too.
 
     Example:
 

@@ -21,11 +21,11 @@ def per_scenario(
     unknown: str = "mean",
     name: str = "per_scenario",
 ) -> keras.Model:
-    """One model per scenario, which share nothing, trained side by side.
+    """One model per scenario, trained together without shared weights.
 
     Use it to see whether sharing pays: a scenario that is better off here suffers from negative transfer elsewhere.
 
-    `logit = MLP_s([E_s[i_1]; ...; E_s[i_F]])`: s the row's scenario, E_s a table and MLP_s a perceptron of its own.
+    `logit = MLP_s([E_s[i_1]; ...; E_s[i_F]])`: s the row's scenario, E_s its table and MLP_s its perceptron.
 
     Args:
         features: The description that the encoder gives.
@@ -53,8 +53,8 @@ def per_scenario(
     (None, 1)
 
     Reference:
-        The baseline of the multi-scenario papers, there trained apart. Here one batch holds rows of all scenarios,
-        which changes how often each steps, not what it sees.
+        The baseline of the multi-scenario papers, which train the models separately. Here one batch holds rows of all
+        scenarios; this changes the number of steps of each model, not its rows.
     """
     check_has_scenarios(features, "per_scenario")
     if embedding.sizes or embedding.frozen:
@@ -78,7 +78,7 @@ ENTRIES = (
         "per_scenario",
         per_scenario,
         title="One model per scenario",
-        paper="none; the baseline that tells negative transfer",
+        paper="none; the baseline that shows negative transfer",
         equation="none",
         search_space=NETWORK,
     ),

@@ -30,7 +30,7 @@ def ple(
 ) -> keras.Model:
     """PLE: experts that all scenarios share beside experts of each scenario.
 
-    Use it where sharing experts alone, as `mmoe` does, harms some scenarios: each keeps some to itself.
+    Use it where sharing all experts, as `mmoe` does, harms some scenarios: here each scenario also has its own experts.
 
     At each level, `x_s <- sum_e softmax(W_s x_s)_e h_e` over the scenario's own experts `h_e(x_s)` and the shared ones
     `h_e(x)`, and between levels `x <- sum_e softmax(W x)_e h_e` over the same; `logit = tower_s(x_s)`.
@@ -54,8 +54,8 @@ def ple(
     Raises:
         ValueError: The data has no scenarios, a number below 1, or a width or choice that a layer refuses.
 
-    Cost: that of all shared experts, and of `SeparateTowers` for the others: a row meets its own scenario's experts
-    alone.
+    Cost: that of all shared experts, and of `SeparateTowers` for the others: a row goes through the experts of its
+        scenario only.
 
     Example:
 

@@ -26,8 +26,8 @@ def poso(
 ) -> keras.Model:
     """A deep network whose hidden layers are gated by few features that personalise it.
 
-    Use it where a few features, such as whether a user is new, should decide how the network works, and would be lost
-    among the others; it starts as `dnn`.
+    Use it where a few features, such as whether a user is new, should change the whole network, but would have little
+    effect among many other features; it starts as `dnn`.
 
     `x <- 2 sigmoid(W' relu(W z + b) + b') * activation(W_l x + b_l)` for each layer, z the embeddings of the personal
     features; `logit = w^T x + b`.

@@ -1,4 +1,4 @@
-"""What models of several scenarios begin with: embedded fields, their partition and the scenario."""
+"""The inputs of models of several scenarios: embedded fields, their partition and the scenario."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ScenarioBatch:
 
     Args:
         features: The description that the encoder gives.
-        inputs: What `encoded_inputs` gave.
+        inputs: The result of `encoded_inputs`.
         field_map: `(batch, fields + sequences, dim)`.
         flat: The same, flattened.
         scenario: The index of each row's scenario, `(batch,)`.
@@ -38,7 +38,7 @@ class ScenarioBatch:
 
         Args:
             positions: The rows.
-            name: What the layers are named after.
+            name: The beginning of the layers' names.
         """
         selected = FieldSelection(positions, name=f"select_{name}")(self.field_map)
         return keras.layers.Flatten(name=f"flatten_{name}")(selected)
@@ -57,7 +57,7 @@ def check_has_scenarios(features: EncodedFeatures, model: str) -> None:
     if features.num_scenarios <= FIRST_VALUE_OFFSET:
         raise ValueError(
             f"Model {model!r} is for data of several scenarios, and the encoded data has none (num_scenarios="
-            f"{features.num_scenarios}). Give the feature that tells scenarios apart the role 'scenario' in the schema."
+            f"{features.num_scenarios}). Give the feature that holds the scenario the role 'scenario' in the schema."
         )
 
 

@@ -26,8 +26,8 @@ def shared_bottom(
 ) -> keras.Model:
     """A bottom that all scenarios share, and a tower for each.
 
-    Use it as the first model of several scenarios: what it gains over one shared network is what separate last layers
-    can give.
+    Use it as the first model of several scenarios: its gain over one shared network is the gain of separate last
+    layers.
 
     `logit = tower_s(MLP([e_1; ...; e_F]))`, s the row's scenario.
 

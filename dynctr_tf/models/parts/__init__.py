@@ -1,4 +1,4 @@
-"""What models are composed of: options that belong together, each with what it builds."""
+"""The parts of models: options that belong together, and the layers that they build."""
 
 from dynctr_tf.models.parts.adaptive import Adaptive
 from dynctr_tf.models.parts.condition import Condition

@@ -17,15 +17,15 @@ class Adaptive(Part):
 
     Args:
         rank: Size of the generated core, or a share of the smaller side of a layer, or one for each layer. Default
-            0.04: of 400 units 16, with which an adaptive layer has fewer parameters than the static one, as the paper
-            promises. A self-wise generator has the layer's inputs times the square of the rank, so that a sixteenth, a
-            rank of 25, is more than the 400 x 400 it stands for.
+            0.04: 16 for 400 units, with which an adaptive layer has fewer parameters than the static one, as the paper
+            promises. A self-wise generator has as many parameters as the layer's inputs times the square of the rank: a
+            sixteenth, a rank of 25, would be more than the 400 x 400 of the static layer.
         over_parameterisation: Inner width of the factors of U and V, or one for each layer. Default `None`: none.
         dynamic_bias: Whether biases are generated too. Default `False`.
         depth: Number of dense layers of the generators. Default 1.
         hidden_dim: Width of their hidden layers. Default `None`: a quarter of the condition's.
         identity_start: Whether each core starts near the identity. Default `False`.
-        stop_gradient: Whether generators are cut off from what makes the condition. Default `False`.
+        stop_gradient: Whether no gradient flows from generators to the condition. Default `False`.
 
     Raises:
         ValueError: A value of another type or out of range.

@@ -1,4 +1,4 @@
-"""What steers adaptive layers."""
+"""The condition of adaptive layers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _KINDS = ("self", "group", "mix")
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Condition(Part):
-    """What steers the adaptive layers of a model, the z of `y = activation(U S(z) V x + b)`.
+    """The condition of a model's adaptive layers, z in `y = activation(U S(z) V x + b)`.
 
     Use it as the option `condition` of `apg`.
 
     Args:
-        kind: `"self"`: the layer's own input. `"group"`: an embedding, of its own, of a group's number. `"mix"`: the
-            embeddings of several fields that the model has. Default `"self"`.
+        kind: `"self"`: the layer's own input. `"group"`: a separate embedding of a group's number. `"mix"`: the model's
+            embeddings of several fields. Default `"self"`.
         fields: For `"group"` one single-valued field, or none for the group index of the batch, else the scenario
             index; for `"mix"` two or more fields. Default `()`.
         dim: Width of the group's embedding. Default 16.
@@ -49,7 +49,7 @@ class Condition(Part):
             raise ValueError(unknown_name_message("condition", self.kind, _KINDS))
 
     def of_model(self, features: EncodedFeatures, model: Any) -> dict[str, Any]:
-        """Returns the layer of the condition and what it is called with, as `make_adaptive` takes them.
+        """Returns the layer of the condition and its inputs, as `make_adaptive` takes them.
 
         Args:
             features: The description that the encoder gives.

@@ -20,9 +20,9 @@ def cross_layers(x0: Any, make_layer: Callable[..., Any], num_layers: int, struc
 
     Args:
         x0: The embeddings, flat.
-        make_layer: Called with the `name` of a layer, gives one that is called with its inputs and x0.
+        make_layer: A function of a `name` that returns a layer, which is called with its inputs and x0.
         num_layers: Number of cross layers.
-        structure: `"parallel"`: the dense layers stand beside the cross layers; `"stacked"`: after them.
+        structure: `"parallel"`: the dense layers are beside the cross layers; `"stacked"`: after them.
         deep: The dense layers; with no units there are cross layers alone.
 
     Raises:

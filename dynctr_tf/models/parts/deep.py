@@ -23,11 +23,11 @@ class Deep(DenseLayers):
     dropout.
 
     Args:
-        units: Widths of the layers; with none the part before it goes to the output as it is.
+        units: Widths of the layers; without layers the inputs go to the output unchanged.
         activation: Name of a Keras activation. Default `"relu"`.
         batch_norm: Whether outputs are normalised over the batch before the activation. Default `False`.
         dropout: Share of the outputs of each layer dropped in training. Default 0.0.
-        kernel_regularizer_l2: L2 penalty of kernels, also of those of interactions beside the layers. Default 0.0.
+        kernel_regularizer_l2: L2 penalty of kernels, also of the model's interaction layers. Default 0.0.
 
     Raises:
         ValueError: A value of another type or out of range.
@@ -50,7 +50,7 @@ class Deep(DenseLayers):
 
         Args:
             x: What the layer computed.
-            name: Name of the layers, with `{}` for what each of them does.
+            name: Name of the layers, with `{}` for the operation of each.
         """
         if self.batch_norm:
             x = BatchNormalization(name=name.format("batch_norm"))(x)

@@ -1,4 +1,4 @@
-"""What all kinds of dense layers of a model have in common."""
+"""The options that all kinds of dense layers of a model have in common."""
 
 from __future__ import annotations
 

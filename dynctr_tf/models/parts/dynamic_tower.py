@@ -1,4 +1,4 @@
-"""The dense part of DPN: layers each of which may be dynamic, with a context of its own."""
+"""The dense part of DPN: layers that may be dynamic, each with its own context."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def field_contexts(
 ) -> tuple[Any, Callable[[str], Any]]:
     """Embeds a batch for a network with contexts.
 
-    Where a context of the kind `z` is asked for, each id has a second embedding for use as context. Both lie in one
-    row of one table, which is gathered once.
+    For a context of the kind `z`, each id has a second embedding for use as context. Both are in one row of one table,
+    which is gathered once.
 
     Args:
-        inputs: What `encoded_inputs` gave.
+        inputs: The result of `encoded_inputs`.
         features: The description that the encoder gives.
         embedding: The embeddings.
-        contexts: The contexts that will be asked for.
+        contexts: The contexts that will be looked up.
 
     Returns:
         The field map, and a function from the name of a context to its tensor: `"x0"`, the whole flattened field
@@ -81,14 +81,14 @@ def field_contexts(
 
 
 def dynamic_tower(x: Any, lookup: Callable[[str], Any], contexts: Contexts, operation: Operation, deep: Deep) -> Any:
-    """Stacks layers, dynamic where there is a context, and gives the last one's output.
+    """Stacks layers, dynamic where there is a context, and returns the last one's output.
 
     Each is `[operation or Dense, batch normalisation, activation, dropout]`.
 
     Args:
         x: The inputs, flat.
-        lookup: From the name of a context to its tensor; `"previous"`, the layer's own inputs, and `"y1"`, the
-            output of layer 1, are known here.
+        lookup: A function from the name of a context to its tensor. `"previous"`, the layer's own inputs, and `"y1"`,
+            the output of layer 1, are not looked up.
         contexts: One context for all layers, or one for each; `None` for a static layer.
         operation: The dynamic layers.
         deep: Widths of the layers, and what follows each product.
@@ -117,7 +117,7 @@ def dynamic_tower(x: Any, lookup: Callable[[str], Any], contexts: Contexts, oper
 
 
 def with_field_operation(field_map: Any, units: int, aggregator: str, operation: Operation) -> list[Any]:
-    """Returns the flat field map, and beside it what a light field-based operation makes of the fields.
+    """Returns the flat field map, joined with the output of a light field-based operation on the fields.
 
     Args:
         field_map: `(batch, fields, dim)`.

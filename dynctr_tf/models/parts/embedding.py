@@ -19,7 +19,7 @@ _POOLING = ("mean", "sum")
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Embedding(Part):
-    """How the ids of an encoded batch become vectors: one table and one gather, the layer `"embedding"`.
+    """The embeddings of the ids of an encoded batch: one table and one gather, the layer `"embedding"`.
 
     Use it as the option `embedding` of a model, or after `encoded_inputs` in a model of your own. The values of a
     multi-valued field are pooled into one vector. So are those of a sequence in models without sequence layers, so
@@ -135,7 +135,7 @@ class Embedding(Part):
         """Embeds a batch.
 
         Args:
-            inputs: What `encoded_inputs` gave.
+            inputs: The result of `encoded_inputs`.
             features: The description that the encoder gives.
             width: Numbers of each id, where a model cuts them into several vectors. Default `None`: `dim`.
 
@@ -151,7 +151,7 @@ class Embedding(Part):
         """Embeds a batch, with first-order weights from the same gather.
 
         Args:
-            inputs: What `encoded_inputs` gave.
+            inputs: The result of `encoded_inputs`.
             features: The description that the encoder gives.
             width: Numbers of each id, where a model cuts them into several vectors. Default `None`: `dim`.
 
@@ -166,10 +166,10 @@ class Embedding(Part):
 
 
 def all_ids(inputs: dict[str, Any], features: EncodedFeatures) -> tuple[list[Any], list[Any]]:
-    """Returns the ids of all fields and sequences, and those of them that are pooled, which stand at the end.
+    """Returns the ids of all fields and sequences, and those of the pooled ones, which come last.
 
     Args:
-        inputs: What `encoded_inputs` gave.
+        inputs: The result of `encoded_inputs`.
         features: The description that the encoder gives.
     """
     pooled = [inputs[entry.key] for entry in features.own_entries]

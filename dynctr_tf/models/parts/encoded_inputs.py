@@ -1,4 +1,4 @@
-"""What all models begin with: the inputs of an encoded batch."""
+"""The inputs of all models, an encoded batch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def encoded_inputs(features: EncodedFeatures) -> dict[str, Any]:
         shapes["scenario"] = ()
     if features.num_groups:
         shapes["group"] = ()
-    # A column may be called anything, also like a layer of the model; the key of the batch stays as it is.
+    # A column may have any name, also that of a layer of the model; the key of the batch does not change.
     own = plain_names(entry.key for entry in features.own_entries)
     return {
         key: stack.keyed_input(key, shape, name=f"input_{own[key]}" if key in own else key)

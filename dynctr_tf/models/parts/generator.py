@@ -1,4 +1,4 @@
-"""What generates the parameters of DynInt's layers."""
+"""The network that generates the parameters of DynInt's layers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dynctr_tf.models.parts.part import Part
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Generator(Part):
-    """The small network that makes parameters of a condition.
+    """The small network that generates parameters from a condition.
 
     Use it as the option `generator` of DynInt.
 
     Args:
         reduction_ratio: Width of the condition over hidden width of the generator. Default 4.0.
         depth: Number of its dense layers. Default 2.
-        stop_gradient: Whether it is cut off from what makes the condition, as in the paper. Default `True`.
+        stop_gradient: Whether no gradient flows from it to the condition, as in the paper. Default `True`.
 
     Raises:
         ValueError: A value of another type or out of range.

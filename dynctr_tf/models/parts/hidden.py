@@ -1,4 +1,4 @@
-"""What several stacks of dense layers of a model have in common."""
+"""The options that several stacks of dense layers of a model have in common."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dynctr_tf.models.parts.dense_layers import DenseLayers
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Hidden(DenseLayers):
-    """What the dense layers of a model have in common, where it has several stacks of them.
+    """The options that the dense layers of a model with several stacks have in common.
 
     Use it as the option `deep` of models of experts, encoders and towers; the widths are options of their own.
 

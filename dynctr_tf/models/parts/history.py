@@ -26,7 +26,7 @@ class Behaviours:
         query: The target's embeddings, side by side, `(batch, n)`.
         behaviours: The behaviours', `(batch, t, n)`.
         mask: Ids of the behaviours, `(batch, t)`; 0 is padding.
-        parts: For each of the sequences its name, the embedding of its target, of its values, and its ids.
+        parts: For each sequence its name, the embeddings of its target and of its values, and its ids.
     """
 
     field_map: Any
@@ -57,11 +57,11 @@ Decoder = Callable[[Behaviours, Any], Any]
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class History(Part):
-    """Which sequences are the behaviours, and which of DPN's operations read them.
+    """The sequences that are the behaviours, and DPN's operations that read them.
 
     Use it as the option `history` of sequence models. The homogeneous operation, a dynamic convolution over the
-    behaviours, stands beside the encoder: both are added and normalised. The heterogeneous operation, the query
-    transformed by the behaviours, stands beside the decoder: their vectors are joined.
+    behaviours, is beside the encoder: both outputs are added and normalised. The heterogeneous operation, the query
+    transformed by the behaviours, is beside the decoder: their vectors are joined.
 
     Args:
         sequences: The sequences that are the behaviours, side by side. Each repeats the ids of a field, which is its
@@ -72,7 +72,7 @@ class History(Part):
         gate_activation: Activation of their weights. Default `"softmax"`.
         convolution_kind: Kind of the dynamic convolution, see `DynamicConvolution`. Default `"full"`.
         kernel_size: Its odd number of taps. Default 3.
-        context_kind: What generates for it and for the query, see `SequenceContext`. Default `"none"`.
+        context_kind: The context from which both operations generate, see `SequenceContext`. Default `"none"`.
 
     Raises:
         ValueError: A value of another type or out of range.
@@ -102,7 +102,7 @@ class History(Part):
         """Embeds fields and behaviours with one table and one gather, the layer `"embedding"`.
 
         Args:
-            inputs: What `encoded_inputs` gave.
+            inputs: The result of `encoded_inputs`.
             features: The description that the encoder gives.
             embedding: The embeddings.
             width: As `Embedding.table`. Default `None`.
@@ -139,13 +139,13 @@ class History(Part):
 
         Args:
             batch: The embedded batch.
-            encode: From the batch to the encoded behaviours; `None` for none.
-            decode: From the batch and the encoded behaviours to a vector; `None` for none.
-            operation_alone: Whether the homogeneous operation is the encoder where there is no other; if not, what it
-                gives is added to the behaviours for the decoder. Default `False`.
+            encode: A function from the batch to the encoded behaviours; `None` for none.
+            decode: A function from the batch and the encoded behaviours to a vector; `None` for none.
+            operation_alone: Whether the homogeneous operation alone is the encoder if there is no other; else its
+                output is added to the behaviours for the decoder. Default `False`.
 
         Returns:
-            The vectors of the decoder and of the heterogeneous operation, where there are these.
+            The vectors of the decoder and of the heterogeneous operation, if there are any.
         """
         options: dict[str, Any] = {"gate_activation": self.gate_activation, "context_kind": self.context_kind}
         encoded = batch.behaviours if encode is None else encode(batch)
@@ -179,7 +179,7 @@ class History(Part):
             )
         if len({sequence.length for sequence in chosen}) > 1:
             raise ValueError(
-                "The sequences of the behaviours stand side by side and need one length (max_length in the schema), "
+                "The sequences of the behaviours are joined and need one length (max_length in the schema), "
                 f"got { {s.name: s.length for s in chosen} }; choose some with history.sequences."
             )
         return chosen

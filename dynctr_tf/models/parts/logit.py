@@ -1,4 +1,4 @@
-"""What ends a model: its logit."""
+"""The logit of a model, its output."""
 
 from __future__ import annotations
 

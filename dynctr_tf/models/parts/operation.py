@@ -16,7 +16,7 @@ _BIASES = ("dynamic", "static", "none")
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Operation(Part):
-    """Which dynamic layer stands in the place of a dense one, and how it generates its kernel.
+    """The dynamic layer that replaces a dense one, and how it generates its kernel.
 
     Use it as the option `operation` of DPN and its relatives.
 
@@ -55,7 +55,7 @@ class Operation(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # Whatever the kind: "hyper_dense" would take a misspelt bias for a static one.
+        # For every kind: "hyper_dense" would take a misspelt bias for a static one.
         for what, given, known in (
             ("operation", self.kind, OPERATIONS),
             ("heads", self.head_kind, _HEADS),

@@ -1,4 +1,4 @@
-"""What all parts of models have in common."""
+"""The base of all parts of models."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Part:
     """Options that belong together, and that know how to build their part of a model.
 
     Use it as the base of frozen dataclasses (`@dataclasses.dataclass(frozen=True, repr=False)`). The type of each
-    option is its annotation, its range follows from its name, see `dynctr_tf.options`. Lists become tuples, so that a
-    part is equal to another with the same options and may be the default of an argument.
+    option is its annotation, and its range follows from its name, see `dynctr_tf.options`. Lists become tuples, so that
+    parts with the same options are equal and a part may be the default of an argument.
 
     Raises:
         ValueError: An option of a wrong type or out of range.

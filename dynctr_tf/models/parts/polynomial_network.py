@@ -26,19 +26,19 @@ def polynomial_network(
     conditioned: bool,
     name: str,
 ) -> keras.Model:
-    """Builds a network whose layers all multiply with mixtures of the first field map.
+    """Builds a network in which each layer multiplies by mixtures of the first field map's fields.
 
     Use it for models of this family; `xdeepint` and `dynint` differ in the layer alone.
 
     Args:
         features: The description that the encoder gives.
-        make_layer: Called with (number of the layer from 1, number of stacked fields), gives a layer that
-            works on `fields_last` tensors.
+        make_layer: A function of (number of the layer from 1, number of stacked fields) that returns a layer of
+            `fields_last` tensors.
         embedding: The embeddings.
         num_layers: Number of interaction layers; with 0 the output is linear in the field map.
         num_subspaces: Number of sub-spaces; `None` for the greatest common divisor of `embedding.dim` and 16.
         residual: Whether the layers are residual; if not, the outputs of all of them and the first field map
-            are joined in front of the output.
+            are joined before the output.
         conditioned: Whether the layers take the flattened first field map as condition.
         name: The model's name.
 

@@ -1,4 +1,4 @@
-"""A part of the logit, one of those that are summed to it."""
+"""One of several parts whose sum is the logit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def unbiased_logit(x: Any, name: str, initial_size: float = 1.0) -> Any:
     Args:
         x: `(batch, n)`.
         name: Name of the layer.
-        initial_size: How large its kernel starts, as a share of Glorot's start. Default 1.0.
+        initial_size: The start of its kernel as a share of Glorot's. Default 1.0.
     """
     start = keras.initializers.VarianceScaling(initial_size**2, mode="fan_avg", distribution="uniform")
     return keras.layers.Dense(1, use_bias=False, kernel_initializer=start, dtype="float32", name=name)(x)

@@ -1,4 +1,4 @@
-"""What models of behaviours share: an encoder and a decoder of the history, in front of dense layers."""
+"""The network that models of behaviours share: an encoder and a decoder of the history, then dense layers."""
 
 from __future__ import annotations
 

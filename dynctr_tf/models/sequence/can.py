@@ -28,14 +28,13 @@ def can(
     softmax: bool = False,
     name: str = "can",
 ) -> keras.Model:
-    """CAN: DIN, and the target item's row of the table is a small network that reads the history.
+    """CAN: DIN, and a small network from the target item's row of the table, which reads the history.
 
-    Use it where pairs of target and behaviour matter in themselves, which products of embeddings of ids meet only
-    roughly.
+    Use it where single pairs of target and behaviour matter: products of embeddings describe them only roughly.
 
     `v = DIN(q, behaviours)`, `c = sum_t CoActionUnit(a_t; P[target])`, `logit = w^T MLP([x_0; v; c]) + b`: a row of the
-    one table holds an id's embedding, its inputs a of the co-action and, for when it is the target, the weights P of
-    the micro-network.
+    one table holds an id's embedding, its inputs a of the co-action, and the weights P of the micro-network that it
+    uses as a target.
 
     Args:
         features: The description that the encoder gives.
@@ -70,7 +69,7 @@ def can(
 
     Reference:
         Bian et al., CAN: Feature Co-Action for Click-Through Rate Prediction, WSDM 2022, arXiv 2011.05625, section 4.
-        The paper keeps inputs, weights and embeddings in tables of their own; one row for all is gathered once.
+        The paper keeps inputs, weights and embeddings in separate tables; here one row holds all, and is gathered once.
     """
     unit = CoActionUnit(co_action_units, num_orders, independent_orders)
     inner = embedding.dim + co_action_dim

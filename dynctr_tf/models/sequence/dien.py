@@ -28,7 +28,7 @@ def dien(
     gru_kind: str = "augru",
     name: str = "dien",
 ) -> keras.Model:
-    """DIEN: interests that a recurrence finds in the history, and their evolution towards the target.
+    """DIEN: a recurrence extracts interests from the history, and a second one follows them towards the target.
 
     Use it where the order of behaviours matters and a step-by-step recurrence is affordable.
 
@@ -68,7 +68,7 @@ def dien(
     """
 
     def encode(batch: Behaviours) -> Any:
-        # Padding stands at the end, where it changes no state before it; what follows leaves it out.
+        # Padding is at the end, so it changes no state before it; later layers mask it.
         recurrence = keras.layers.GRU(batch.behaviours.shape[-1], return_sequences=True, name="interest_gru")
         states = recurrence(batch.behaviours)
         if not auxiliary_weight:

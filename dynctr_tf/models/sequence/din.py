@@ -27,7 +27,7 @@ def din(
     softmax: bool = False,
     name: str = "din",
 ) -> keras.Model:
-    """DIN: the history weighed by what each behaviour has to do with the target.
+    """DIN: the history, with each behaviour weighed by its relevance to the target.
 
     Use it as the standard model for histories; `History(heterogeneous=True)` adds DPN's query-behaviour operation.
 

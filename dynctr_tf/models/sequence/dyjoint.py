@@ -31,9 +31,9 @@ def dyjoint(
     num_heads: int = 2,
     name: str = "dyjoint",
 ) -> keras.Model:
-    """DyJoint: the ranking network of DyMLP over fields and over what KFAtt and DPN's operations read in the history.
+    """DyJoint: the ranking network of DyMLP over fields and over the history as KFAtt and DPN's operations read it.
 
-    Use it for data with both many fields and histories; it is what the paper puts online.
+    Use it for data with both many fields and histories; it is the paper's online model.
 
     `logit = w^T tower([x_0; flatten(FieldOperation(X_0)); v_kfatt; v_query]) + b`; every layer of the tower has x_0 as
     context.
@@ -72,7 +72,7 @@ def dyjoint(
 
     Reference:
         Zhu et al., Dynamic Parameterized Network for CTR Prediction, arXiv 2111.04983, section on production and
-        tables 6 and 7. How the parts are joined is our reading: its appendix is lost.
+        tables 6 and 7. How the parts are joined is our reading: the appendix that describes it is not available.
         The paper normalises each layer over the batch, `Deep(batch_norm=True)`; `dpn` says why we do not by default.
     """
 

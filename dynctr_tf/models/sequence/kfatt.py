@@ -27,7 +27,7 @@ def kfatt(
     session_length: int | None = None,
     name: str = "kfatt",
 ) -> keras.Model:
-    """KFAtt: self-attention inside sessions, then attention with a prior of the query and capped repetition of keys.
+    """KFAtt: self-attention inside sessions, then attention with a prior of the query and a cap on repeated keys.
 
     Use it for search, where a query has a key, such as its category, that behaviours share.
 

@@ -21,9 +21,9 @@ def sdpn(
     deep: Deep = Deep((200, 80)),
     name: str = "sdpn",
 ) -> keras.Model:
-    """sDPN: behaviours convolved by what they are together, and the query transformed by them; no attention at all.
+    """sDPN: a convolution of the behaviours that they generate, and a transform of the query that they generate.
 
-    Use it first for data with histories: it is the paper's best and cheaper than attention.
+    Use it first for data with histories: it has no attention, is the paper's best model and cheaper than attention.
 
     `H = DynamicConvolution(B)`, `v = QueryOperation(q; H)`, `logit = w^T MLP([x_0; v]) + b`.
 

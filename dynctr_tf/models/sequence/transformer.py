@@ -77,7 +77,7 @@ def transformer(
     ):
         if not attention and not operation:
             what = "history.homogeneous" if side == "encoder" else "history.heterogeneous"
-            raise ValueError(f"{side}_attention is false, so that {what} must be true: nothing else is on that side.")
+            raise ValueError(f"{side}_attention is false, so {what} must be true: nothing else is on that side.")
 
     def encode(batch: Behaviours) -> Any:
         return self_attention(batch, num_heads, session_length)

@@ -24,7 +24,7 @@ def afm(
 ) -> keras.Model:
     """AFM: a factorization machine whose pairs of fields are weighed by an attention network.
 
-    Use it as the factorization machine that can tell useful pairs from useless ones.
+    Use it as a factorization machine that learns which pairs are useful.
 
     `logit = b + sum_f w[i_f] + p^T sum_(f<g) a_fg (e_f * e_g)`, a from a softmax over all pairs.
 

@@ -34,7 +34,7 @@ def afn(
         features: The description that the encoder gives.
         embedding: The embeddings. Default `Embedding()`.
         num_neurons: Number of products of the logarithmic transformation. Default 64.
-        epsilon: Smallest absolute value of an embedding that is told from 0. Default 1e-7.
+        epsilon: Smallest absolute value of an embedding; smaller ones are raised to it. Default 1e-7.
         dnn_units: Widths of the DNN beside it; empty for AFN. Default `(400, 400, 400)`.
         deep: The dense layers; with no units it is a weighted sum of the products. Default `Deep((400, 400, 400))`.
         name: The model's name. Default `"afn"`.
@@ -52,8 +52,8 @@ def afn(
 
     Reference:
         Cheng et al., Adaptive Factorization Network, AAAI 2020, arXiv 1909.03276, equations 6 to 9. The weights that
-        join the two parts are those of the two last dense layers; that beside a DNN those of the products start a
-        tenth as large is our choice.
+        join the two parts are those of the two last dense layers. Beside a DNN those of the products start a tenth as
+        large; this is our choice.
     """
     inputs = encoded_inputs(features)
     field_map = embedding.field_map(inputs, features, width=embedding.dim * (2 if dnn_units else 1))
@@ -61,8 +61,7 @@ def afn(
     products = LogarithmicTransformation(
         num_neurons, epsilon=epsilon, kernel_regularizer=deep.kernel_regularizer(), name="logarithmic"
     )(maps[0])
-    # Products of powers of embeddings that mean nothing yet are noise of variance 1, through which a DNN beside
-    # them would not be heard.
+    # Products of powers of untrained embeddings are noise of variance 1, which would hide a DNN beside them.
     x = deep(flat(products, "flatten_products"))
     parts = [unbiased_logit(x, "adaptive", initial_size=0.1 if dnn_units else 1.0)]
     if dnn_units:

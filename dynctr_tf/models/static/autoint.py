@@ -26,7 +26,7 @@ def autoint(
 ) -> keras.Model:
     """AutoInt+: self-attention among fields beside a multi-layer perceptron.
 
-    Use it where interactions should be looked at field by field; without dense layers it is AutoInt.
+    Use it where you want to see the interactions of single fields; without dense layers it is AutoInt.
 
     `logit = w^T [E_L] + h^T MLP([e_1; ...; e_F]) + b`, E_L the output of the last interacting layer.
 

@@ -22,7 +22,7 @@ def deep_crossing(
 ) -> keras.Model:
     """Deep Crossing: residual units on the flattened embeddings.
 
-    Use it as the deep network that keeps its input within reach of every layer.
+    Use it as the deep network whose input reaches every layer.
 
     `x_l = relu(x_(l-1) + W_2 relu(W_1 x_(l-1) + b_1) + b_2)`; `logit = w^T x_L + b`.
 

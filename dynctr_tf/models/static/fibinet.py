@@ -26,7 +26,7 @@ def fibinet(
 ) -> keras.Model:
     """FiBiNET: bilinear products of all pairs of fields, plain and re-weighed by squeeze-and-excitation.
 
-    Use it where the importance of fields changes from row to row; it is by far the dearest baseline.
+    Use it where the importance of fields changes from row to row; it is by far the most expensive baseline.
 
     `v_f = SE(E)_f * e_f`; `logit = b + sum_f w[i_f] + h^T MLP([(e_i W) * e_j; (v_i W') * v_j for i < j])`.
 
@@ -60,7 +60,7 @@ def fibinet(
     field_map, weights = embedding.with_linear(inputs, features)
     excited = SqueezeExcitation(reduction_ratio, activation=excitation_activation, name="squeeze_excitation")(field_map)
     units = deep.units[0] if deep.units else 1
-    # As in MLP, a bias in front of the normalisation would be taken away again; the logit has its own.
+    # As in MLP, the normalisation would remove a bias before it; the logit has its own.
     use_bias = bool(deep.units) and not deep.batch_norm
     options = {"kind": bilinear_kind, "kernel_regularizer": deep.kernel_regularizer()}
     plain = BilinearDense(units, use_bias=use_bias, name="bilinear", **options)(field_map)

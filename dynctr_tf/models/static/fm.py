@@ -20,8 +20,8 @@ def fm(
     """Factorization machine: first-order weights and the inner products of all pairs of fields.
 
     Use it as the plain second-order model; it is nearly as fast as logistic regression. One row of the table holds the
-    weight and the factors of an id, so that a threshold of rows, as G-FTRL has, removes both together: train it with
-    `l21=0` where the paper's FTRL is meant.
+    weight and the factors of an id, so a threshold of rows, as G-FTRL has, removes both together: train it with `l21=0`
+    for the paper's FTRL.
 
     `logit = b + sum_f w[i_f] + sum_(f<g) <e[i_f], e[i_g]>`.
 

@@ -26,7 +26,7 @@ def hofm(
     Use it as the plain model of explicit interactions beyond pairs.
 
     `logit = b + sum_f w[i_f] + sum_(m=2)^order A_m(e^(m))`, A_m the ANOVA kernel of order m; each order has
-    embeddings of its own, which lie side by side in one table.
+    embeddings of its own, side by side in one table.
 
     Args:
         features: The description that the encoder gives.

@@ -20,7 +20,7 @@ def lr(
 ) -> keras.Model:
     """Logistic regression: one weight per id, and a bias.
 
-    Use it as the floor that every other model has to leave, and where a model must be read by people.
+    Use it as the baseline that every other model should beat, and where people must be able to read a model.
 
     `logit = b + sum_f w[i_f]`.
 

@@ -22,7 +22,7 @@ def nfm(
 ) -> keras.Model:
     """NFM: the sum of the products of all pairs of fields, and a multi-layer perceptron on it.
 
-    Use it where a deep network should start from pairs, at the width of a single embedding.
+    Use it where a deep network should start from pairs, in a vector as wide as one embedding.
 
     `logit = b + sum_f w[i_f] + h^T MLP(sum_(f<g) e_f * e_g)`.
 

@@ -27,7 +27,7 @@ def pnn(
 ) -> keras.Model:
     """PNN: a multi-layer perceptron on the embeddings and the products of all pairs of fields.
 
-    Use it as the deep model that is handed all pairs: inner products (IPNN), outer products (OPNN) or both.
+    Use it as the deep model that gets the products of all pairs: inner (IPNN), outer (OPNN) or both.
 
     `logit = w^T MLP([e_1; ...; e_F; products]) + b`.
 

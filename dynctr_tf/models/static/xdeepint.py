@@ -40,7 +40,7 @@ def xdeepint(
             embeddings, as in table 3 of DynInt. Default 4.
         num_subspaces: Number h of pieces of each embedding, a divisor of `embedding.dim`: 1 crosses vectors,
             `embedding.dim` crosses bits. Cost grows with h. Default `None`: its greatest common divisor with 16.
-        residual: Whether layers are residual; if not, all their outputs are joined in front of the output.
+        residual: Whether layers are residual; if not, the outputs of all layers are joined before the output.
             Default `True`.
         activation: Of `W_l X_0`. Default `"linear"`.
         dropout: Share of the entries of X_0 dropped in training before W_l. Default 0.0.

@@ -28,7 +28,7 @@ _OF_ITEMS = 11  # The last texts are of items.
 
 
 def made_rows(num_rows: int, num_values: int, seed: int = 0) -> tuple[Any, pa.RecordBatch]:
-    """An encoder with invented vocabularies, and rows most of whose values it knows.
+    """An encoder with invented vocabularies, and rows whose values it mostly knows.
 
     Args:
         num_rows: How many rows.

@@ -159,7 +159,7 @@ def plain_path(folder: Path) -> Iterator[Path]:
 
 
 def _remove(path: Path) -> None:
-    """Removes a file or folder of one's own; what is left of it is removed by the next run."""
+    """Removes a file or folder of this process; what is left of it is removed by the next run."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -168,7 +168,7 @@ def _remove(path: Path) -> None:
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a file or folder is called as one that is being written, or was when its process ended."""
+    """Whether a file or folder has the name of one that is being written, or was when its process ended."""
     return _UNFINISHED.fullmatch(name) is not None
 
 

@@ -42,6 +42,18 @@ AVOIDED = {
     r"(?<=[.:;] )(counted|printed|measured|shown|drawn|kept|meant) (is|are)": "the subject first",
     r"one of both": "one of the two",
     r"too dear": "too expensive",
+    r"dear(er|est)": "more expensive",
+    # Words that are used in another sense than the usual one.
+    r"(?<!there )(is|are|was|were) no (?!longer|more|less|better|worse|larger|smaller)\w+": "is not a",
+    r"(that|which) (is|are) none": "a noun",
+    r"otherwise than": "differently from",
+    r"manieth": "index",
+    r"in vain": "without a better one",
+    r"told apart": "recognised, separated",
+    r"taken apart": "split",
+    r"tells? (which|whether|how|what|no)": "shows, says",
+    r"passed over": "skipped",
+    r"(on|again) where it was": "where it stopped",
 }
 """What is not written, and what is written in its place. `CONTRIBUTING` says so to people."""
 
@@ -79,6 +91,14 @@ def test_it_finds_what_it_looks_for() -> None:
         ("Trains a model. Counted is each step", "It counts each step. Rows that are counted are kept"),
         ("leave out one of both", "leave out one of the two, or both"),
         ("a matrix that is too dear", "a matrix that is too expensive"),
+        ("a cell that is no number", "a cell that is not a number. There is no cell. It is no longer a number"),
+        ("a time that is none is refused", "None of the times is refused. The default is none"),
+        ("the model answers otherwise than it did", "It answers differently, unless the caller says otherwise"),
+        ("all formats are told apart", "Nobody told the model"),
+        ("The first row tells which times there are", "The first row shows it; tell the model what it is"),
+        ("rows are taken apart by day", "rows are split by day; batches are taken from it"),
+        ("a file is passed over", "a file is skipped, and passed to the next job"),
+        ("a job goes on where it was", "a job goes on where it stopped, where it was before"),
     ],
 )
 def test_turned_clauses_are_found_and_straight_ones_are_not(turned: str, straight: str) -> None:

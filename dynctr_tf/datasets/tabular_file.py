@@ -160,7 +160,7 @@ class TabularFile:
 
     Args:
         path: A CSV file, JSON lines (an object a line) or a Parquet file; text may be compressed with gzip, bz2,
-            zstd, xz, lz4 or as the only file of a zip archive. All are told apart by their content. Or a folder, a
+            zstd, xz, lz4 or as the only file of a zip archive. The content decides which it is. Or a folder, a
             pattern, a URI or a list of these, as `list_row_files` takes them.
         schema: What the columns mean.
         splits: Split name to share, `"train"` first, summing to 1. Default: 70 % train, 10 % validation,
@@ -550,7 +550,7 @@ class TabularFile:
         for values, missing in self.cells(column):
             counts.add(reader.read(values, missing)[0])
             if self._rule.begins:
-                break  # the first rows tell how times are written
+                break  # the first rows show how times are written
         if self._rule.begins:
             return TimeSplit(reader, given_begins(self._rule, reader, self.split_names))
         try:

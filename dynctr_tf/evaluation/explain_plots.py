@@ -1,4 +1,4 @@
-"""Pictures of what a model lives on, and of what its dynamic part generates."""
+"""Pictures of the fields that a model depends on, and of what its dynamic part generates."""
 
 from __future__ import annotations
 

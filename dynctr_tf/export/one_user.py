@@ -139,7 +139,7 @@ def answer_for_one_user(
         model: The model.
         once: The entries of the batch that are the user's, one row each.
         each: The entries that are the items'. `"fields"` may be in both.
-        order: For each column of `"fields"` whether it is the user's, and the how manieth of its side.
+        order: For each column of `"fields"` whether it is the user's, and its index among the columns of its side.
 
     Returns:
         The model's output for all items.

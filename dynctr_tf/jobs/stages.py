@@ -309,7 +309,7 @@ def build_for_training(
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if training.mixed_precision else "float32")
     # Updates reach parameter servers in an order that no seed fixes.
     set_seed(training.seed, deterministic=training.deterministic and training.strategy != "parameter_server")
-    # Servers share the weights, so the memory of this process is no limit.
+    # Servers share the weights, so these may exceed the memory of this process.
     alone = training.strategy != "parameter_server"
     slots = optimizer_of(settings.model.name, settings.optimizer.name).slots
     with strategy.scope(), refuse_weights_that_do_not_fit(slots) if alone else contextlib.nullcontext():

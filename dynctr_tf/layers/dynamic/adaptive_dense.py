@@ -88,20 +88,22 @@ class AdaptiveDense(stack.ConditionedLayer):
         aggregator: How the generated numbers of several conditions become one set: `"mean"`, or `"attention"`, a
             learnt softmax over the conditions. Default `"mean"`.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
-        num_groups: Number of groups whose numbers are the condition. The layer then has a table with a row for each
-            group in place of the generator. `fold` makes such layers out of group-wise ones. Trained from the start, it
-            has a separate core for each group. Default `None`: generated.
+        num_groups: Number of groups, for a layer that has a table in place of the generator, with a row for each group.
+            Its second input is then the number of the row's group, which stands for the condition of that group; the
+            argument is called `condition` there too, so that both kinds are called alike. `fold` makes such layers of
+            group-wise ones. Trained from the start, one has a separate core for each group. Default `None`: generated.
         kernel_initializer: Start of the factors and of the generator, a Keras initializer; each has one of its own.
             Default `"glorot_uniform"`.
         kernel_regularizer: A Keras regularizer of the shared factors. Default `None`.
 
     Call arguments:
         inputs: x, float.
-        condition: z, float; with `num_groups` a group's number, int32 or int64. Default: x, self-wise.
+        condition: z, float; with `num_groups` the number of a group in place of z, int32 or int64. Default: x,
+            self-wise.
 
     Input shape:
         `(batch, m)` with a condition `(batch, n)`, or `(batch, c, n)` for c conditions; with
-        `num_groups` the condition is `(batch,)`.
+        `num_groups` group numbers `(batch,)`.
 
     Output shape:
         `(batch, units)`.

@@ -1,4 +1,4 @@
-"""What several interaction layers do with a field map: check its shape, take it apart in pairs of fields."""
+"""What several interaction layers do with a field map: check its shape, split it into pairs of fields."""
 
 from __future__ import annotations
 

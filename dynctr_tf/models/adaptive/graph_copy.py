@@ -280,7 +280,7 @@ def check_same_outputs(model: Any, new: Any, changed: list[str], sample: Any = N
         difference = _difference(one, other, rounding)
         if difference is not None:
             raise ValueError(
-                f"The copy of model {model.name!r} answers otherwise than it does: {difference}. Of its layers "
+                f"The copy of model {model.name!r} gives other outputs than the model: {difference}. Of its layers "
                 f"{changed} were replaced; report this with the model, please."
             )
 

@@ -53,7 +53,7 @@ AVOIDED = {
     r"taken apart": "split",
     r"tells? (which|whether|how|what|no)": "shows, says",
     r"passed over": "skipped",
-    r"(on|again) where it was": "where it stopped",
+    r"(on|again) where it was(?! (stopped|killed))": "where it stopped",
 }
 """What is not written, and what is written in its place. `CONTRIBUTING` says so to people."""
 

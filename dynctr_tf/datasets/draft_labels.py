@@ -55,7 +55,7 @@ def command_line(paths: RowPaths, given: Mapping[str, object], **more: object) -
     """Writes the command that drafts a schema.
 
     Args:
-        paths: The file, or what names several.
+        paths: The file, or several.
         given: Options that the user gave.
         **more: Options to add or to replace.
     """

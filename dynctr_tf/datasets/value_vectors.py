@@ -72,7 +72,7 @@ def read_value_vectors(path: str | Path) -> ValueVectors:
     """Reads vectors of values.
 
     Args:
-        path: A file of one of these kinds, told apart by its first bytes:
+        path: A file of one of these kinds, recognised by its first bytes:
 
             * npy: the vectors `(values, dim)`; beside it `<name>.keys.txt` with a key a line, in the same order;
             * Parquet: the column `key` (texts or whole numbers) and the column `vector` (lists of numbers of one

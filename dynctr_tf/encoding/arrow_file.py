@@ -12,7 +12,7 @@ from dynctr_tf.durable_files import check_file, file_checksum, new_file
 
 
 def write_arrow(path: Path, table: pa.Table) -> dict[str, Any]:
-    """Writes a table and returns what `read_arrow` has to know of the file: its size and its checksum."""
+    """Writes a table and returns the size and the checksum of the file, which `read_arrow` compares."""
     with new_file(path) as partial:
         with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)

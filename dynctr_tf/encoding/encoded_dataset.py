@@ -182,7 +182,7 @@ class EncodedDataset:
         path = directory / INDEX
         if not path.is_file():
             raise ValueError(
-                f"{directory} has no {INDEX}: it is no encoded data set, or an unfinished one. Prepare it again."
+                f"{directory} has no {INDEX}: it is not an encoded data set, or an unfinished one. Prepare it again."
             )
         index = read_json(path, f"Delete {directory} and prepare the data set again.")
         found = index.get("format")

@@ -63,5 +63,5 @@ def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedF
 
 
 def is_wide(feature: Feature) -> bool:
-    """Whether the feature is a field with an entry of its own; a set of one value is a field like others."""
+    """Whether the feature has an entry of its own in the batch; a set of at most one value has none."""
     return feature.kind == "multi_valued" and feature.max_length > 1

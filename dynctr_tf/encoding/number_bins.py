@@ -13,7 +13,7 @@ from dynctr_tf.schema import BINNINGS
 OUTERMOST_BIN = float(2**53)
 
 FIRST_LOGARITHMIC_BIN = 3
-"""The bin of floor(ln(v)^2) = 0 for v > 2: the bins below are those of v <= 2, the highest of which is 2."""
+"""The bin of v > 2 with floor(ln(v)^2) = 0. Numbers v <= 2 have the bins below it, up to 2."""
 
 
 def bins_of_numbers(values: np.ndarray, binning: str, boundaries: Sequence[float] = ()) -> np.ndarray:

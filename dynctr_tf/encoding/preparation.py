@@ -154,7 +154,7 @@ def prepare_encoded_dataset(
     job = _Preparation(source, directory, processes or default_processes(source), rows_per_block, progress)
     with only_process(make_folder(job.folder) / _LOCK, f"prepares {directory}"):
         if directory.exists():
-            raise ValueError(f"{directory} has been made by another process meanwhile; open it.")
+            raise ValueError(f"Another process has made {directory} meanwhile; open it.")
         for turn in range(_TRIES):
             try:
                 job.run(about)

@@ -170,7 +170,7 @@ def write_encoded_rows(
             if check is not None:
                 check()
     except FileExistsError as error:
-        raise ValueError(f"{directory} has been made by another process meanwhile; open it.") from error
+        raise ValueError(f"Another process has made {directory} meanwhile; open it.") from error
 
 
 def write_rows(

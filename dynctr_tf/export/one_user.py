@@ -244,7 +244,7 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 
 def _embedded(layer: FieldEmbedding, parts: Sequence[Any]) -> Any:
-    """The field maps of ids, looked up apart for the user and the items."""
+    """The field maps of ids, looked up separately for the user and the items."""
     ids = _joined(parts)
     if not isinstance(layer, BlockEmbedding):
         return _applied(ids, layer)

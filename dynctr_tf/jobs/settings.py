@@ -123,7 +123,7 @@ class PretrainedSettings:
         """Returns the file of each field that has one.
 
         Raises:
-            ValueError: What is no name of a file.
+            ValueError: A value that is not the name of a file.
         """
         named = {field: path for field, path in self.vectors.items() if path not in (None, "none")}
         for field, path in named.items():

@@ -67,7 +67,7 @@ def measure_all(
     Args:
         num_rows: Training rows.
         strengths: Standard deviations of the effect.
-        epochs: Passes over the largest number of rows; fewer rows are passed over more often.
+        epochs: Passes over the largest number of rows; fewer rows are read more often.
         seeds: Trainings of each layer.
         num_test: Test rows.
         folder: Where each point is kept.
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     option("rows", [20_000, 50_000, 100_000], int, "numbers of training rows", nargs="+")
     option("strengths", [0.4, 0.8, 1.6], float, "standard deviations of the effect in the logit", nargs="+")
-    option("epochs", 5, int, "passes over the largest number of rows; fewer rows are passed over as many steps")
+    option("epochs", 5, int, "passes over the largest number of rows; fewer rows are read for as many steps")
     option("seeds", 3, int, "trainings of each layer")
     option("test-rows", 50_000, int, "test rows")
     option("output", Path("runs/gain_conditions"), Path, "folder of the numbers and the picture")

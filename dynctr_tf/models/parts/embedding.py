@@ -35,7 +35,7 @@ class Embedding(Part):
         frozen: Fields whose embeddings do not train, which is of use where they were trained elsewhere. Default none.
 
     Raises:
-        ValueError: A size below 1, a negative number, an unknown kind of pooling or field, or what is no size.
+        ValueError: A size below 1, a negative number, an unknown kind of pooling or field, or a size that is not a number.
 
     Example:
 
@@ -66,7 +66,7 @@ class Embedding(Part):
         """Returns the sizes of the fields that have one of their own.
 
         Raises:
-            ValueError: What is no field with a size, or a field that is named twice.
+            ValueError: A text that is not a field with a size, or a field that is named twice.
         """
         sizes: dict[str, int] = {}
         for entry in [self.sizes] if isinstance(self.sizes, str) else self.sizes:

@@ -35,7 +35,7 @@ class Embedding(Part):
         frozen: Fields whose embeddings do not train, which is of use where they were trained elsewhere. Default none.
 
     Raises:
-        ValueError: A size below 1, a negative number, an unknown kind of pooling or field, or a size that is not a number.
+        ValueError: A size below 1 or that is not a number, a negative number, or an unknown kind of pooling or field.
 
     Example:
 

@@ -17,11 +17,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = SettingsParser(
         __doc__ or "", ["data"], prog="python -m pipelines.prepare", pairs=PAIRS, table_options=table_options
     )
-    settings, _ = parser.parse_settings(arguments)
+    parser.add_argument(
+        "--runner",
+        metavar="NAME",
+        help="runner of Apache Beam, such as DirectRunner; without it this machine's processes",
+    )
+    parser.add_argument(
+        "--runner-option",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="option of Beam's pipeline, as in --runner-option=--region=europe-west1; may be given several times",
+    )
+    settings, namespace = parser.parse_settings(arguments)
+    if namespace.runner_option and namespace.runner is None:
+        parser.error("--runner-option is for Apache Beam; give --runner too.")
+    runner = None if namespace.runner is None else [f"--runner={namespace.runner}", *namespace.runner_option]
     with errors_as_messages(parser):
         from dynctr_tf.jobs.stages import prepare
 
-        prepare(settings.data)
+        prepare(settings.data, runner=runner)
 
 
 if __name__ == "__main__":

@@ -416,6 +416,18 @@ class TabularFile:
                     yield Piece(number, row, block, nbytes=len(block.data))
                     row += part._num_rows_of(block)
 
+    def shards(self) -> Iterator[Piece]:
+        """Cuts the rows into pieces that hold no text, for machines that read the files themselves.
+
+        A file of text is one, and so are groups of rows of a Parquet file.
+        """
+        self._split()
+        for number, part in enumerate(self._parts):
+            if part._parquet:
+                yield from part._groups(number)
+            else:
+                yield Piece(number, 0, nbytes=self._states[part.path.path].size)
+
     def read_piece(self, piece: Piece, found: Findings) -> Iterator[RowBatch]:
         """Reads the rows of a piece.
 

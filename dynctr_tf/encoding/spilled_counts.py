@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -104,6 +105,15 @@ def write_counts(path: Path, counts: Mapping[str, pa.Table]) -> list[SpilledTabl
     return tables
 
 
+def _write(path: str, table: pa.Table) -> None:
+    # In one move: a runner may do a task twice, and side by side.
+    partial = f"{path}.{secrets.token_hex(4)}"
+    with pa.OSFile(partial, "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+        for batch in table.combine_chunks().to_batches():
+            writer.write_batch(batch)
+    Path(partial).replace(path)
+
+
 def _mapped(file: str) -> pa.ipc.RecordBatchFileReader:
     return pa.ipc.open_file(pa.memory_map(file))
 
@@ -132,9 +142,7 @@ def add_bucket(task: _BucketTask) -> tuple[str, int, ValueForms]:
             table = table.filter(pa.array(_buckets(array_of(table, "value")) == task.bucket))
         parts.append(table)
     table = _added(parts)
-    with pa.OSFile(task.path, "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-        for batch in table.combine_chunks().to_batches():
-            writer.write_batch(batch)
+    _write(task.path, table)
     return task.path, table.num_rows, ValueForms.of(array_of(table, "value"))
 
 
@@ -199,10 +207,7 @@ def sort_bucket(task: _SortTask) -> tuple[str, str]:
     files = []
     for what, found in (("kept", kept), ("rest", pa.concat_tables(rest) if rest else kept.slice(0, 0))):
         files.append(f"{task.file}.{what}")
-        with pa.OSFile(files[-1], "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            for batch in found.combine_chunks().to_batches():
-                writer.write_batch(batch)
-    Path(task.file).unlink()
+        _write(files[-1], found)
     return files[0], files[1]
 
 
@@ -256,7 +261,9 @@ def sorted_values(
     """
     form = forms.form(total)
     runs, rest = [], _Columns(start.with_name(f"{start.name}-rest"))
-    for kept, left in mapper(sort_bucket, [_SortTask(file, form, rule) for file in files]):
+    tasks = [_SortTask(file, form, rule) for file in files]
+    for file, (kept, left) in zip(files, mapper(sort_bucket, tasks), strict=True):
+        Path(file).unlink()
         runs.append(_mapped(kept).read_all())
         rest.append(_mapped(left).read_all())
         Path(kept).unlink()

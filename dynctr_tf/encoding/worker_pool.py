@@ -177,8 +177,8 @@ class WorkerPool:
         self.close()
 
 
-def _sendable(error: BaseException) -> BaseException:
-    """The error, or one that says the same, where it cannot be sent to another process."""
+def sendable(error: BaseException) -> BaseException:
+    """Returns the error, or one that says the same, where it cannot be sent to another process."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -210,5 +210,5 @@ def serve(descriptor: int) -> None:
             function, task = pickle.loads(tasks.get())
             answer = pickle.dumps((True, function(task)), protocol=5)
         except BaseException as error:
-            answer = pickle.dumps((False, _sendable(error)), protocol=5)
+            answer = pickle.dumps((False, sendable(error)), protocol=5)
         connection.send_bytes(answer)

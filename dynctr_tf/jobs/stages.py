@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from tensorflow import keras
 
 from dynctr_tf.datasets.registry import check_option_types, row_source, row_source_options
 from dynctr_tf.datasets.row_source import RowSource
+from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, EncodedFeatures
+from dynctr_tf.encoding.beam_preparation import prepare_on_beam
 from dynctr_tf.encoding.id_names import IdNames
 from dynctr_tf.encoding.preparation import prepare_encoded_dataset
 from dynctr_tf.evaluation import (
@@ -153,7 +155,9 @@ def check_one_at_a_time(settings: JobSettings, workers: int) -> None:
         )
 
 
-def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDataset:
+def prepare(
+    settings: DataSettings, cluster: Cluster | None = None, runner: Sequence[str] | None = None
+) -> EncodedDataset:
     """Encodes the raw rows to disk, or opens the rows that an earlier job encoded by the same rules.
 
     The folder is named after the content of the files, the schema, the settings and the code that encodes. In a
@@ -161,8 +165,14 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
     encodes, and locks the empty file `.NAME.lock` beside the folder while it does. The file stays afterwards and means
     nothing then.
 
+    Args:
+        settings: The settings of the data.
+        cluster: The cluster of a multi-worker job. Default `None`: the job has one process.
+        runner: Options of a pipeline of Apache Beam that encodes. Default `None`: this machine does.
+
     Raises:
         RuntimeError: A file was changed while it was read.
+        ValueError: A runner for rows that are not read from files of one's own.
     """
     source = open_source(settings)
     fingerprint, about = data_record(settings, source)
@@ -183,19 +193,23 @@ def prepare(settings: DataSettings, cluster: Cluster | None = None) -> EncodedDa
         lock = directory.with_name(f".{directory.name}.lock")
         with only_process(lock, "encodes the same rows", wait_seconds=None):
             if not made.exists():
-                return _encode(source, settings, directory, about)
+                return _encode(source, settings, directory, about, runner)
     print(f"encoded data: {directory} (from an earlier run)")
     return EncodedDataset.open(directory)
 
 
-def _encode(source: RowSource, settings: DataSettings, directory: Path, about: dict[str, Any]) -> EncodedDataset:
-    prepare_encoded_dataset(
-        source,
-        directory,
-        processes=settings.processes,
-        about=about,
-        check=lambda: check_unchanged(source, settings, about),
-    )
+def _encode(
+    source: RowSource, settings: DataSettings, directory: Path, about: dict[str, Any], runner: Sequence[str] | None
+) -> EncodedDataset:
+    def check() -> None:
+        check_unchanged(source, settings, about)
+
+    if runner is None:
+        prepare_encoded_dataset(source, directory, processes=settings.processes, about=about, check=check)
+    elif isinstance(source, TabularFile):
+        prepare_on_beam(source, directory, runner, about=about, check=check)
+    else:
+        raise ValueError(f"Rows of {settings.name!r} are not read in shards; leave out --runner.")
     data = EncodedDataset.open(directory)
     rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
     print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {data.features.num_ids:,} ids")

@@ -1,0 +1,227 @@
+"""Raw rows to an encoded data set on Apache Beam, with the functions that the processes of one machine run.
+
+Three pipelines: count the shards, add the counts up bucket by bucket, encode the shards. Between them go names of
+files, in a folder that all workers and this process see, and never single rows. What Beam gives is a place to run on,
+retries and metrics; rows, ids and splits are those of `prepare_encoded_dataset`.
+"""
+
+from __future__ import annotations
+
+import pickle
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dynctr_tf.datasets.tabular_file import Findings, Piece, TabularFile
+from dynctr_tf.durable_files import (
+    make_folder,
+    new_folder,
+    read_array,
+    read_json,
+    remove_abandoned,
+    write_array,
+    write_bytes,
+    write_json,
+)
+from dynctr_tf.encoding.encoder import Encoder
+from dynctr_tf.encoding.preparation import findings_of, plain_findings, saved_state, state_of
+from dynctr_tf.encoding.row_writer import ENCODER, ROWS_PER_BLOCK, block_writers, put_into_splits, write_index
+from dynctr_tf.encoding.shard_work import (
+    CountTask,
+    EncodeTask,
+    begin_counting,
+    begin_encoding,
+    count_piece,
+    encode_piece,
+    take_counts,
+)
+from dynctr_tf.encoding.spilled_counts import SpilledTable, add_bucket
+from dynctr_tf.encoding.value_text import ValueForms
+from dynctr_tf.encoding.vocabulary import MEMORY, FeatureCounts, check_first_split
+from dynctr_tf.encoding.worker_pool import sendable
+
+# The preparation for which this process has begun to encode; workers may live longer than one.
+_BEGUN: dict[str, str] = {}
+# Runners call from several threads, and what a process keeps between its tasks is kept once.
+_ALONE = threading.Lock()
+
+
+class _Shard(NamedTuple):
+    """A piece of the rows, its number, and the folder of its result."""
+
+    number: int
+    piece: Piece
+    folder: str
+
+
+def count_shard(shard: _Shard, source: TabularFile) -> int:
+    """Counts a shard, writes the counts and what else is known of it, and returns how many usable rows it has."""
+    with _ALONE:
+        begin_counting(CountTask(source, shard.folder, MEMORY // 8))
+        rows = count_piece(shard.piece)
+        counted = take_counts()
+    folder = Path(shard.folder)
+    result = {
+        "tables": [list(table) for table in counted.tables],
+        "state": saved_state(counted.state, folder, str(shard.number)),
+        "found": plain_findings(counted.found),
+    }
+    write_json(folder / f"counted-{shard.number}.json", result)
+    return rows
+
+
+def encode_shard(shard: _Shard, task: EncodeTask, preparation: str) -> int:
+    """Encodes a shard into files, and returns how many usable rows it has."""
+    with _ALONE:
+        if _BEGUN.get("preparation") != preparation:
+            begin_encoding(task)
+            _BEGUN["preparation"] = preparation
+        encoded = encode_piece(shard.piece)
+    folder = Path(shard.folder)
+    width = encoded.rows[0].shape[1] if encoded.rows else 0
+    rows = np.concatenate([np.empty((0, width), np.int32), *encoded.rows])
+    write_array(folder / f"rows-{shard.number}.npy", rows)
+    write_array(folder / f"splits-{shard.number}.npy", np.concatenate([np.empty(0, np.int8), *encoded.splits]))
+    write_json(folder / f"encoded-{shard.number}.json", {"found": plain_findings(encoded.found)})
+    return encoded.found.rows
+
+
+def _call(numbered: tuple[int, Any], function: Callable[[Any], Any], name: str) -> int:
+    """Calls a function whose result JSON holds, and writes that."""
+    number, task = numbered
+    result = [list(part) if isinstance(part, tuple) else part for part in function(task)]
+    write_json(f"{name}-{number}.json", {"result": result})
+    return 0
+
+
+def prepare_on_beam(
+    source: TabularFile,
+    directory: str | Path,
+    options: Sequence[str],
+    *,
+    about: Mapping[str, Any] | None = None,
+    check: Callable[[], None] | None = None,
+    rows_per_block: int = ROWS_PER_BLOCK,
+) -> None:
+    """Fits an encoder and encodes all rows on a runner of Apache Beam.
+
+    When to use: rows of many files, or of a large Parquet file, and a cluster that Beam knows. A shard is a file of
+    text, or groups of rows of a Parquet file. The folder of the result is one that all workers see under the same
+    path, such as a mounted bucket; so are the rows, unless they are at a URI. Install `dynctr_tf[beam]` here and there.
+    A shard whose worker fails is done again where the runner does that; the `DirectRunner` of several processes waits
+    for ever for one that was killed. A preparation that was stopped begins anew.
+
+    Args:
+        source: The rows.
+        directory: The directory to make.
+        options: Options of the pipeline, such as `["--runner", "DirectRunner"]`.
+        about: As in `write_encoded_dataset`. Default `None`.
+        check: As in `write_encoded_dataset`. Default `None`.
+        rows_per_block: As in `write_encoded_dataset`. Default 65536.
+
+    Raises:
+        ValueError: As `prepare_encoded_dataset`; Apache Beam is not installed.
+        Exception: What the runner raises where a worker fails for good.
+
+    Cost:
+        The shuffle is one name of a file for each shard, vocabulary and bucket. This process sorts the vocabularies and
+        puts the encoded shards together, in the memory of one shard. A worker holds the encoded rows of one shard.
+    """
+    _beam()
+    directory = Path(directory)
+    if directory.exists():
+        raise ValueError(f"{directory} exists already; give another directory, or delete it.")
+    check_first_split(source)
+    make_folder(directory.parent)
+    remove_abandoned(directory.parent)
+    try:
+        with new_folder(directory) as rows:
+            work = make_folder(rows.resolve() / "work")
+            shards = [_Shard(number, piece, str(work)) for number, piece in enumerate(source.shards())]
+            _fit(source, shards, work, options).save(rows / ENCODER)
+            encoder = Encoder.load(rows / ENCODER)
+            task = EncodeTask(source, str(rows.resolve() / ENCODER), {})
+            _run(options, shards, work, encode_shard, task, secrets.token_hex(8))
+            writers, found = block_writers(source, encoder, rows, rows_per_block), Findings()
+            for shard in shards:
+                found.add(findings_of(read_json(work / f"encoded-{shard.number}.json")["found"]))
+                own, splits = (read_array(work / f"{name}-{shard.number}.npy") for name in ("rows", "splits"))
+                if len(splits):
+                    put_into_splits(own, splits, writers, source.split_names)
+            source.finish(found)
+            write_index(source, encoder, rows, writers, about, rows_per_block)
+            shutil.rmtree(work)
+            if check is not None:
+                check()
+    except FileExistsError as error:
+        raise ValueError(f"{directory} has been made by another process meanwhile; open it.") from error
+
+
+def _fit(source: TabularFile, shards: Sequence[_Shard], work: Path, options: Sequence[str]) -> Encoder:
+    """Counts the shards, and makes the encoder of the counts."""
+    _run(options, shards, work, count_shard, source)
+    found, tables, total = Findings(), list[SpilledTable](), FeatureCounts(source.schema)
+    for shard in shards:
+        result = read_json(work / f"counted-{shard.number}.json")
+        tables += [SpilledTable(*table) for table in result["tables"]]
+        total.add_state(state_of(result["state"], work))
+        found.add(findings_of(result["found"]))
+    source.finish(found)
+
+    def mapper(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
+        given, name = list(tasks), f"result-{secrets.token_hex(4)}"
+        _run(options, list(enumerate(given)), work, _call, function, str(work / name))
+        for number in range(len(given)):
+            answer = read_json(work / f"{name}-{number}.json")["result"]
+            yield (answer[0], answer[1], ValueForms(*answer[2])) if function is add_bucket else tuple(answer)
+
+    return Encoder.of_fitted(source.schema, total.finish(tables, work, mapper))
+
+
+def _beam() -> Any:
+    try:
+        import apache_beam
+    except ImportError as error:
+        raise ValueError("Preparing rows with a runner needs Apache Beam: pip install 'dynctr_tf[beam]'.") from error
+    return apache_beam
+
+
+def _run(options: Sequence[str], tasks: Sequence[Any], work: Path, function: Callable[..., int], *more: Any) -> None:
+    """Runs one pipeline: a function for each task; prints and counts the rows where the tasks have some.
+
+    What is wrong with the rows is wrong at every try: it goes through a file to this process, which raises it.
+    """
+    beam = _beam()
+    metric, errors = f"{function.__name__}_rows", work / f"errors-{secrets.token_hex(4)}"
+
+    class Work(beam.DoFn):  # type: ignore[misc, name-defined]
+        """Calls the function."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._rows = beam.metrics.Metrics.counter("dynctr_tf", metric)
+
+        def process(self, numbered: tuple[int, Any]) -> Iterator[int]:
+            number, task = numbered
+            try:
+                rows = function(task, *more)
+            except ValueError as error:
+                write_bytes(make_folder(errors) / str(number), pickle.dumps(sendable(error)))
+                rows = 0
+            self._rows.inc(rows)
+            yield rows
+
+    given = beam.options.pipeline_options.PipelineOptions(list(options), save_main_session=False)
+    with beam.Pipeline(options=given) as pipeline:
+        _ = pipeline | beam.Create(list(enumerate(tasks))) | beam.Reshuffle() | beam.ParDo(Work())
+    if errors.exists():
+        raise pickle.loads(min(errors.iterdir(), key=lambda path: int(path.name)).read_bytes())
+    counters = pipeline.result.metrics().query(beam.metrics.MetricsFilter().with_name(metric))["counters"]
+    rows = sum(counter.result for counter in counters)
+    if rows:
+        print(f"{metric}: {rows:,} in {len(tasks):,} shards", flush=True)

@@ -17,8 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
+
+from dynctr_tf.durable_files import read_json, remove_folder
 
 _SOURCE = """
 import sys
@@ -94,17 +97,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--distinct", type=int, default=500_000, help="distinct values of one column (default %(default)s)"
     )
-    parser.add_argument("--processes", type=int, default=0, help="0: what the library chooses (default %(default)s)")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        nargs="+",
+        default=[0],
+        help="how many processes, one after another; 0: what the library chooses (default %(default)s)",
+    )
     parser.add_argument("--format", choices=("parquet", "csv"), default="parquet", help="of the file that is written")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="preparation-") as place:
         path = Path(place) / f"rows.{options.format}"
         write_rows(path, options.rows, options.distinct)
-        wall, cpu, peak = measure(path, Path(place) / "encoded", options.processes)
-    print(
-        f"{options.rows:,} rows, {options.distinct:,} distinct values, {options.processes or 'chosen'} processes: "
-        f"{wall:.1f} s, {cpu:.1f} CPU seconds ({cpu / wall:.2f} cores), peak {peak / 2**20:,.0f} MiB"
-    )
+        for processes in options.processes:
+            directory = Path(place) / f"encoded-{processes}"
+            wall, cpu, peak = measure(path, directory, processes)
+            fingerprint = read_json(directory / "index.json")["fingerprint"]
+            remove_folder(directory)
+            print(
+                f"{options.rows:,} rows, {options.distinct:,} distinct values, {processes or 'chosen'} processes: "
+                f"{wall:.1f} s, {cpu:.1f} CPU seconds ({cpu / wall:.2f} cores), peak {peak / 2**20:,.0f} MiB, "
+                f"rows {fingerprint}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

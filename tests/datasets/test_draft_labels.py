@@ -160,7 +160,7 @@ def test_a_label_is_found_by_its_name(tmp_path: Path) -> None:
 def test_what_counts_as_a_click_is_said(tmp_path: Path) -> None:
     cells = ["yes", "Yes", "no", "no"] * 150
     draft = draft_schema(written(tmp_path, {"label": cells}), positive="yes")
-    assert "a click is 'yes', none is 'Yes', 'no'; 25.00% clicks" in draft.columns[0].reason
+    assert "a click is 'yes', no click is 'Yes', 'no'; 25.00% clicks" in draft.columns[0].reason
     draft = draft_schema(written(tmp_path, {"label": ["yes ", "yes", "no", " no"] * 150}))
     assert draft.schema.positive == "yes" and "50.00% clicks" in draft.columns[0].reason
 

@@ -57,19 +57,11 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
         rows: Where `write_rows` wrote them.
         seeds: Trainings with the best hyper-parameters.
         trials: Hyper-parameters drawn, beside the given ones.
-
-    Raises:
-        ValueError: Another validation metric than logloss picks the best checkpoint.
     """
     from dynctr_tf.models.catalogue import LogUniform, model_entry
     from dynctr_tf.tuning import catalogue_space, with_own_space
 
     name, training = settings.model.name, settings.training
-    if training.monitor != "logloss":
-        raise ValueError(
-            f"FuxiCTR's best checkpoint is picked by validation logloss, ours by {training.monitor!r}; compare with "
-            "--training.monitor logloss, or without --fuxictr-python."
-        )
     options = {**model_entry(name).defaults, **settings.model.options}
     # FuxiCTR always trains with Adam.
     adam = settings.optimizer.name in ("lazy_adam", "adam")
@@ -95,6 +87,7 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
         "epochs": training.epochs,
         "evaluate_every": training.evaluate_every,
         "patience": training.patience,
+        "monitor": training.monitor,
     }
     # The value after a round trip through JSON.
     read: dict[str, Any] = json.loads(json.dumps(job))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 
 from dynctr_tf.durable_files import check_checksums, read_json, write_array, write_json
 from pipelines.benchmarks import workload
@@ -42,9 +43,9 @@ class Split(NamedTuple):
 
 
 class Training(NamedTuple):
-    """The result of one training: the logits of the test rows at the best validation."""
+    """The result of one training at its best validation: the smaller the score, the better."""
 
-    log_loss: float
+    score: float
     best_step: int
     rows_per_second: float
     parameters: int
@@ -71,6 +72,11 @@ def logits_of(model: Any, split: Split, batch_size: int) -> np.ndarray:
 def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     """The mean negative log-likelihood of the labels."""
     return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+
+
+def score(monitor: str, logits: np.ndarray, labels: np.ndarray) -> float:
+    """The number that picks the best step and the best settings, the smaller the better: the log loss, or 1 - AUC."""
+    return log_loss(logits, labels) if monitor == "logloss" else 1.0 - float(roc_auc_score(labels, logits))
 
 
 def batches(num_rows: int, batch_size: int, epochs: int, seed: int) -> Iterator[np.ndarray]:
@@ -109,11 +115,12 @@ def train(job: Mapping[str, Any], splits: Mapping[str, Split], drawn: Mapping[st
         step += 1
         if step % every and step < job["epochs"] * steps_per_epoch:
             continue
-        loss = log_loss(logits_of(model, splits["validation"], 4 * batch_size), splits["validation"].labels)
-        if not math.isfinite(loss):
+        logits, labels = logits_of(model, splits["validation"], 4 * batch_size), splits["validation"].labels
+        if not math.isfinite(loss := log_loss(logits, labels)):
             raise ArithmeticError(f"{job['model']}: the validation logloss is {loss} after step {step} with {drawn}.")
-        if best is None or loss < best[0]:
-            best, in_vain = (loss, step, logits_of(model, splits["test"], 4 * batch_size)), 0
+        reached = score(job["monitor"], logits, labels)
+        if best is None or reached < best[0]:
+            best, in_vain = (reached, step, logits_of(model, splits["test"], 4 * batch_size)), 0
         else:
             in_vain += 1
             if in_vain == job["patience"]:
@@ -151,11 +158,12 @@ def main() -> None:
     candidates = [{"learning_rate": job["learning_rate"]}, *(draw(job, rng) for _ in range(job["trials"]))]
     found = candidates[0]
     if job["trials"]:
-        losses = []
+        scores = []
         for drawn in candidates:
-            losses.append(train(job, splits, drawn, job["search_seed"]).log_loss)
-            print(f"validation logloss {losses[-1]:.5f} with {drawn}", flush=True)
-        found = candidates[int(np.argmin(losses))]
+            scores.append(train(job, splits, drawn, job["search_seed"]).score)
+            what = "logloss" if job["monitor"] == "logloss" else "1 - AUC"
+            print(f"validation {what} {scores[-1]:.5f} with {drawn}", flush=True)
+        found = candidates[int(np.argmin(scores))]
     runs = []
     for seed in range(job["seeds"]):
         runs.append(train(job, splits, found, seed))

@@ -86,10 +86,10 @@ def test_rows_that_it_does_not_take_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "rows").exists()
 
 
-def test_another_validation_metric_is_refused(small_data: Any, tmp_path: Path) -> None:
+def test_its_best_step_is_picked_by_the_metric_that_picks_ours(small_data: Any, tmp_path: Path) -> None:
+    assert peer_job(DNN, small_data, tmp_path, seeds=1, trials=0)["monitor"] == "logloss"
     settings = dataclasses.replace(DNN, training=TrainingSettings(monitor="auc"))
-    with pytest.raises(ValueError, match="--training.monitor logloss"):
-        peer_job(settings, small_data, tmp_path, seeds=1, trials=0)
+    assert peer_job(settings, small_data, tmp_path, seeds=1, trials=0)["monitor"] == "auc"
 
 
 def test_results_are_known_by_their_job(small_data: Any, tmp_path: Path) -> None:

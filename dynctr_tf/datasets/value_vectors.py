@@ -1,4 +1,4 @@
-"""Vectors of values that were trained elsewhere, or come from a model here, in the files that people keep them in."""
+"""Files of vectors for values, which were trained elsewhere or come from a model of this library."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ValueVectors:
     """A vector for each of some values.
 
     Args:
-        keys: The values, distinct texts, as they stand in the rows.
+        keys: The values, distinct texts, as in the rows.
         vectors: float32 `(values, dim)`.
 
     Raises:
@@ -90,7 +90,7 @@ def read_value_vectors(path: str | Path) -> ValueVectors:
 
 
 def vector_size(path: str | Path) -> int:
-    """Returns how many numbers the vectors of a file have; of a large file a part is read.
+    """Returns how many numbers the vectors of a file have; it reads only a part of a large file.
 
     Raises:
         ValueError: As `read_value_vectors`, for the part that is read.

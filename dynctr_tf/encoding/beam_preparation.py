@@ -1,8 +1,8 @@
 """Raw rows to an encoded data set on Apache Beam, with the functions that the processes of one machine run.
 
-Three pipelines: count the shards, add the counts up bucket by bucket, encode the shards. Between them go names of
-files, in a folder that all workers and this process see, and never single rows. What Beam gives is a place to run on,
-retries and metrics; rows, ids and splits are those of `prepare_encoded_dataset`.
+Three pipelines: count the shards, add the counts up bucket by bucket, encode the shards. They pass names of files, in a
+folder that all workers and this process see, and never single rows. Beam provides machines, retries and metrics; rows,
+ids and splits are those of `prepare_encoded_dataset`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Shard(NamedTuple):
 
 
 def count_shard(shard: _Shard, source: TabularFile) -> int:
-    """Counts a shard, writes the counts and what else is known of it, and returns how many usable rows it has."""
+    """Counts a shard, writes the counts and the other findings, and returns how many usable rows it has."""
     with _ALONE:
         begin_counting(CountTask(source, shard.folder, MEMORY // 8))
         rows = count_piece(shard.piece)
@@ -92,7 +92,7 @@ def encode_shard(shard: _Shard, task: EncodeTask, preparation: str) -> int:
 
 
 def _call(numbered: tuple[int, Any], function: Callable[[Any], Any], name: str) -> int:
-    """Calls a function whose result JSON holds, and writes that."""
+    """Calls a function and writes its result as JSON."""
     number, task = numbered
     result = [list(part) if isinstance(part, tuple) else part for part in function(task)]
     write_json(f"{name}-{number}.json", {"result": result})
@@ -113,8 +113,8 @@ def prepare_on_beam(
     When to use: rows of many files, or of a large Parquet file, and a cluster that Beam knows. A shard is a file of
     text, or groups of rows of a Parquet file. The folder of the result is one that all workers see under the same
     path, such as a mounted bucket; so are the rows, unless they are at a URI. Install `dynctr_tf[beam]` here and there.
-    A shard whose worker fails is done again where the runner does that; the `DirectRunner` of several processes waits
-    for ever for one that was killed. A preparation that was stopped begins anew.
+    The runner may repeat a shard whose worker fails; the `DirectRunner` with several processes waits for ever for a
+    killed one. A preparation that was stopped begins anew.
 
     Args:
         source: The rows.
@@ -130,7 +130,7 @@ def prepare_on_beam(
 
     Cost:
         The shuffle is one name of a file for each shard, vocabulary and bucket. This process sorts the vocabularies and
-        puts the encoded shards together, in the memory of one shard. A worker holds the encoded rows of one shard.
+        joins the encoded shards, in the memory of one shard. A worker holds the encoded rows of one shard.
     """
     _beam()
     directory = Path(directory)
@@ -159,7 +159,7 @@ def prepare_on_beam(
             if check is not None:
                 check()
     except FileExistsError as error:
-        raise ValueError(f"{directory} has been made by another process meanwhile; open it.") from error
+        raise ValueError(f"Another process has made {directory} meanwhile; open it.") from error
 
 
 def _fit(source: TabularFile, shards: Sequence[_Shard], work: Path, options: Sequence[str]) -> Encoder:
@@ -194,7 +194,7 @@ def _beam() -> Any:
 def _run(options: Sequence[str], tasks: Sequence[Any], work: Path, function: Callable[..., int], *more: Any) -> None:
     """Runs one pipeline: a function for each task; prints and counts the rows where the tasks have some.
 
-    What is wrong with the rows is wrong at every try: it goes through a file to this process, which raises it.
+    An error of the rows would come at every try: the worker writes it into a file, and this process raises it.
     """
     beam = _beam()
     metric, errors = f"{function.__name__}_rows", work / f"errors-{secrets.token_hex(4)}"

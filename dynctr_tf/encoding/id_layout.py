@@ -1,4 +1,4 @@
-"""Which ids the features get: their blocks, one after another."""
+"""The layout of the id space: the blocks of all features, one after another."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import BINNINGS
 
-# Bins are whole numbers in float64 until they are looked up; a number beyond them shares the outermost bin.
+# Bins are whole numbers in float64 until they are looked up. Larger numbers share the outermost bin.
 OUTERMOST_BIN = float(2**53)
 
 FIRST_LOGARITHMIC_BIN = 3
@@ -20,7 +20,7 @@ def bins_of_numbers(values: np.ndarray, binning: str, boundaries: Sequence[float
     """Puts numbers into bins, see `dynctr_tf.encoding.numeric_binning.numeric_bins`.
 
     Args:
-        values: Numbers; they are taken at float32, and NaN as 0.
+        values: Numbers; they are read as float32, and NaN as 0.
         binning: The rule.
         boundaries: The boundaries of quantile bins, ascending. Default none.
 

@@ -60,7 +60,7 @@ from dynctr_tf.encoding.worker_pool import WorkerLostError, WorkerPool
 if TYPE_CHECKING:
     from dynctr_tf.datasets.row_source import RowSource
 
-_ALONE_BYTES = 96 << 20  # what one process prepares before others would have started
+_ALONE_BYTES = 96 << 20  # the bytes that one process prepares before others would have started
 # What has been done is kept after so many bytes, or pieces, but not before each process has had some.
 _GROUP_BYTES = 256 << 20
 _GROUP_PIECES = 128
@@ -71,7 +71,7 @@ _LOCK = "lock"
 
 
 def default_processes(source: RowSource) -> int:
-    """Returns how many processes prepare a source: one where that is done soon, else one for each core."""
+    """Returns how many processes prepare a source: one if that takes a short time, else one for each core."""
     if not _in_pieces(source) or sum(_sizes(source)) < _ALONE_BYTES:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -106,10 +106,10 @@ def prepare_encoded_dataset(
 ) -> None:
     """Fits an encoder on the training rows of a source and encodes all its rows to disk.
 
-    Use it in place of `Encoder.fit` and `write_encoded_dataset`, whose result it gives to the last bit: rows, ids and
-    splits do not depend on the number of processes. With several processes the rows are cut into pieces, which are
-    counted and encoded side by side, and what has been done is kept beside the directory, in `.NAME.preparing`, so that
-    the same call goes on after a stop; a process that is killed is replaced.
+    Use it in place of `Encoder.fit` and `write_encoded_dataset`; the result is the same to the last bit: rows, ids and
+    splits do not depend on the number of processes. Several processes count and encode pieces of the rows at the same
+    time. Finished pieces are kept beside the directory, in `.NAME.preparing`, so that the same call goes on after a
+    stop. A process that is killed is replaced.
 
     Args:
         source: The rows; those of a `TabularFile` can be shared by processes.
@@ -183,13 +183,13 @@ class _Preparation:
         self._rows = self.folder / "rows"
 
     def _key(self) -> str:
-        """What the rows are: what was done for others is done anew."""
+        """The identity of the rows: pieces that were finished for other rows are done anew."""
         states = {path: list(state) for path, state in file_states(self._source.all_files).items()}
         rows = [self._source.options_of_rows, states, self._rows_per_block, code_digest("datasets", "encoding")]
         return hashlib.sha256(json.dumps(rows, sort_keys=True, default=repr).encode()).hexdigest()
 
     def run(self, about: Mapping[str, Any] | None) -> None:
-        """Does what has not been done yet."""
+        """Does the pieces that are not finished yet."""
         key = self._key()
         try:
             same = read_json(self.folder / "job.json")["key"] == key
@@ -348,7 +348,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def plain_findings(found: Findings) -> dict[str, Any]:
-    """Returns findings as JSON holds them."""
+    """Returns findings as plain values for JSON."""
     labels = None if found.labels is None else as_text(found.labels.slice(0, 1000)).to_pylist()
     return {
         "rows": found.rows,

@@ -55,7 +55,7 @@ class BlockWriter:
 
     def __init__(self, directory: Path, number: int, rows_per_block: int, width: int) -> None:
         self._directory = directory
-        # The split's number, because its name need not suit a file.
+        # The split's number: its name may hold characters that a file's name cannot.
         self._prefix = f"split{number}"
         self._buffer = np.empty((rows_per_block, width), "<i4")
         self._filled = 0
@@ -63,11 +63,11 @@ class BlockWriter:
 
     @property
     def rest(self) -> np.ndarray:
-        """The rows that make no block yet."""
+        """The rows that do not fill a block yet."""
         return self._buffer[: self._filled]
 
     def go_on(self, blocks: Sequence[dict[str, Any]], rest: np.ndarray) -> None:
-        """Goes on after blocks that were written earlier, and rows that make none yet."""
+        """Goes on after blocks that were written earlier, with rows that do not fill a block yet."""
         self.blocks = list(blocks)
         self._buffer[: len(rest)] = rest
         self._filled = len(rest)
@@ -83,7 +83,7 @@ class BlockWriter:
                 self.flush()
 
     def flush(self) -> None:
-        """Writes what makes no whole block as a last one."""
+        """Writes the remaining rows as a last, smaller block."""
         if self._filled:
             file = f"{self._prefix}-{len(self.blocks):06d}.block"
             rows = self._buffer[: self._filled]
@@ -93,7 +93,7 @@ class BlockWriter:
                 "file": file,
                 "rows": self._filled,
                 "sha256": digest,  # for the fingerprint
-                "checksum": checksum_of(rows),  # for each reading, at several times the speed
+                "checksum": checksum_of(rows),  # checked at each reading; several times faster
             })  # fmt: skip
             self._filled = 0
 
@@ -215,7 +215,7 @@ def write_index(
             for name, writer in zip(source.split_names, writers, strict=True)
         ],
     }
-    # What the rows are, whatever they were read from: who trains on them again finds the same numbers.
+    # It depends on the rows alone, not on the files that they were read from: equal rows train equal models.
     content = json.dumps(index, sort_keys=True, ensure_ascii=False)
     index["fingerprint"] = hashlib.sha256(content.encode()).hexdigest()[:16]
     index["skipped"] = dict(source.skipped)

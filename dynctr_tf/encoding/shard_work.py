@@ -1,7 +1,7 @@
-"""What one process does of a preparation: counts pieces of rows, adds up counts, encodes pieces.
+"""The tasks of one process in a preparation: it counts pieces of rows, adds up counts, and encodes pieces.
 
-The same functions run in the processes of one machine and in those of a cluster; they send counts by the column and
-encoded rows, never single rows.
+The same functions run in the processes of one machine and in those of a cluster. They pass whole columns of counts, or
+encoded rows in batches.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from dynctr_tf.encoding.vocabulary import CountedState, FeatureCounts
 
 
 class CountTask(NamedTuple):
-    """What a process has to know before it counts.
+    """The arguments of a process that counts.
 
     Attributes:
         source: The rows.
-        folder: Where counts go that become large.
-        memory: How many bytes they take in this process.
+        folder: The folder for counts that become large.
+        memory: How many bytes counts may take in this process.
     """
 
     source: TabularFile
@@ -37,7 +37,7 @@ class CountTask(NamedTuple):
 
 
 class EncodeTask(NamedTuple):
-    """What a process has to know before it encodes.
+    """The arguments of a process that encodes.
 
     Attributes:
         source: The rows.
@@ -51,7 +51,7 @@ class EncodeTask(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What a process counted since it was last asked.
+    """The counts of a process since they were last taken.
 
     Attributes:
         tables: The counts of texts, in files.
@@ -115,12 +115,12 @@ def count_piece(piece: Piece) -> int:
 
 def _next_file(task: CountTask) -> Path:
     _KEPT.files += 1
-    # Machines may have processes of one number.
+    # Two machines may have processes of the same number.
     return Path(task.folder) / f"counts-{os.getpid()}-{_KEPT.files}-{secrets.token_hex(4)}.arrow"
 
 
 def take_counts(_: None = None) -> Counted:
-    """Returns what was counted since it was last asked, the counts of texts in files."""
+    """Returns the counts since they were last taken; those of texts in files."""
     task, counts = _KEPT.counting, _KEPT.counts
     if task is None or counts is None:
         raise RuntimeError("Counts are taken after begin_counting.")

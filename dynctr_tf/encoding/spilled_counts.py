@@ -1,6 +1,6 @@
 """Counts of values on the disk: written in buckets of hashes, added up bucket by bucket, sorted in pieces.
 
-What is in memory at a time is one bucket, or one piece of the sorted values, whatever the number of distinct values.
+Only one bucket, or one piece of the sorted values, is in memory at a time, whatever the number of distinct values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dynctr_tf.schema import Vocabulary
 _BUCKETS = 64
 _ALL = -1  # the bucket of tables that are not cut
 _CUT_FROM = 1 << 12
-_AT_ONCE = 1 << 21  # so many counts are added up at once, without buckets
+_AT_ONCE = 1 << 21  # up to this many counts are added up at once, without buckets
 _PIECE = 1 << 20
 _SORT = [("count", "descending"), ("value", "ascending")]
 _SCHEMA = pa.schema([("value", pa.large_string()), ("count", pa.int64())])
@@ -106,7 +106,7 @@ def write_counts(path: Path, counts: Mapping[str, pa.Table]) -> list[SpilledTabl
 
 
 def _write(path: str, table: pa.Table) -> None:
-    # In one move: a runner may do a task twice, and side by side.
+    # In one move: a runner may do a task twice at the same time.
     partial = f"{path}.{secrets.token_hex(4)}"
     with pa.OSFile(partial, "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
         for batch in table.combine_chunks().to_batches():

@@ -8,7 +8,7 @@ import pyarrow as pa
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _LENGTHS = np.uint64(0x9E3779B97F4A7C15)
-# What is kept of eight bytes of which so many belong to the text.
+# By how many of eight bytes belong to the text: the mask that keeps these.
 _KEPT = np.array([(1 << 8 * count) - 1 for count in range(8)] + [(1 << 64) - 1], np.uint64)
 _AT_ONCE = 1 << 14
 
@@ -50,7 +50,7 @@ def _hashes(texts: pa.Array, without_zeros: bool) -> np.ndarray:
     offsets = np.frombuffer(places, np.int64 if wide else np.int32)[texts.offset : texts.offset + len(texts) + 1]
     offsets = offsets.astype(np.int64)
     begin, end = int(offsets[0]), int(offsets[-1])
-    # Eight bytes more, so that eight can be read at each place.
+    # Eight more bytes, so that eight can be read from every position.
     bytes_ = np.zeros(end - begin + 8, np.uint8)
     if end > begin:
         bytes_[: end - begin] = np.frombuffer(data, np.uint8)[begin:end]

@@ -1,4 +1,4 @@
-"""Texts to their places in a vocabulary, in a few bytes for each value beside the values themselves."""
+"""Finds the places of texts in a vocabulary, with a few bytes for each value beside the values themselves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ValueIndex:
     """Finds the places of texts among the values of a vocabulary.
 
     When to use: to look up many texts at a time, of vocabularies of any size. Values are grouped by the first bits of
-    their hash; within a group the next 32 bits are compared, and then the texts themselves, so that no unknown text is
+    their hash; within a group the next 32 bits are compared, and then the texts themselves. So an unknown text is never
     taken for a value.
 
     Args:
@@ -66,7 +66,7 @@ class ValueIndex:
         return ((hashes << self._bits) >> np.uint64(32)).astype(np.uint32)
 
     def find(self, texts: pa.Array) -> np.ndarray:
-        """Returns for each text its place among the values, int64; -1 where it is none of them.
+        """Returns for each text its place among the values, int64; -1 if it is not among them.
 
         Args:
             texts: Strings, none of them null.
@@ -94,12 +94,12 @@ class ValueIndex:
         return found
 
     def save(self, folder: Path) -> None:
-        """Writes what is beside the values, for other processes, which then share it."""
+        """Writes the arrays of the index, which other processes then share."""
         for name, array in zip(_PARTS, (self._starts, self._tags, self._places), strict=True):
             np.save(folder / f"{name}.npy", array)
 
     @classmethod
     def load(cls, values: pa.Array, folder: Path) -> ValueIndex:
-        """Maps what `save` wrote of the index of the same values."""
+        """Maps the arrays that `save` wrote for the same values."""
         starts, tags, places = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PARTS)
         return cls(values, (starts, tags, places))

@@ -1,4 +1,4 @@
-"""Processes that do tasks side by side and give their results in order; none of them imports TensorFlow for it."""
+"""Processes that do tasks at the same time, and yield the results in order; none of them imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Worker:
         root = str(Path(__file__).parents[2])
         paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
         environment = {**os.environ, **child_environment(), "PYTHONPATH": paths}
-        # Processes share the work, so that each has one thread.
+        # Processes share the work, so each has one thread.
         environment.update({"OMP_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"})
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START.format(theirs.fileno())], pass_fds=(theirs.fileno(),), env=environment
@@ -107,7 +107,7 @@ class WorkerPool:
         return tuple(worker.process.pid for worker in self._workers)
 
     def map(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
-        """Gives the results of a function for tasks, in their order; a few tasks are done ahead.
+        """Yields the results of a function for tasks, in their order; a few tasks are done ahead.
 
         Raises:
             WorkerLostError: A process has ended.
@@ -178,7 +178,7 @@ class WorkerPool:
 
 
 def sendable(error: BaseException) -> BaseException:
-    """Returns the error, or one that says the same, where it cannot be sent to another process."""
+    """Returns the error, or one with the same text if it cannot be sent to another process."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -197,7 +197,7 @@ def serve(descriptor: int) -> None:
     tasks: queue.Queue[bytes] = queue.Queue()
 
     def read() -> None:
-        # Always, so that neither side waits for the other with what it sends.
+        # Always read, so that neither side waits until the other has read what it sends.
         try:
             while True:
                 tasks.put(connection.recv_bytes())

@@ -1,4 +1,4 @@
-"""Embeddings that were trained elsewhere, as the settings name them."""
+"""Embeddings that were trained elsewhere, whose files the settings name."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def load_vectors(
     new: IdMap | None = None,
     optimizer: Any = None,
 ) -> Iterator[str]:
-    """Puts the vectors that the settings name into a new model, and gives a line about each field.
+    """Puts the vectors that the settings name into a new model, and returns a line about each field.
 
     Args:
         settings: The settings of the job.

@@ -47,9 +47,11 @@ class ValueIndex:
         filled = 0
         turns = min(groups, -(-size // _SORTED_AT_ONCE)) or 1
         turns = 1 << (turns - 1).bit_length()
-        shift = np.uint64(64 - (turns - 1).bit_length()) if turns > 1 else None
+        # The first bits of the hash say in which turn; of many values they are not all copied for that.
+        first_bits = (turns - 1).bit_length()
         for turn in range(turns):
-            own = np.arange(size) if shift is None else np.flatnonzero(hashes >> shift == np.uint64(turn))
+            least, most = turn << (64 - first_bits), ((turn + 1) << (64 - first_bits)) - 1
+            own = np.flatnonzero((hashes >= np.uint64(least)) & (hashes <= np.uint64(most)))
             some = hashes[own]
             order = np.argsort(some, kind="stable")
             some, own = some[order], own[order]

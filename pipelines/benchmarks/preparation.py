@@ -59,31 +59,35 @@ def write_rows(path: Path, rows: int, distinct: int, seed: int = 0) -> None:
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def _memory(pid: int) -> int:
-    """The memory of a process and its children in bytes, what they share counted once."""
-    total = 0
+def _memory(pid: int) -> np.ndarray:
+    """The memory of a process and its children in bytes, what they share counted once: their own, and mapped files."""
+    total = np.zeros(2, np.int64)
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1]) << 10
+            name, _, size = line.partition(":")
+            if name in ("Pss_Anon", "Pss_File"):
+                total[int(name == "Pss_File")] += int(size.split()[0]) << 10
         for task in Path(f"/proc/{pid}/task").iterdir():
-            total += sum(_memory(int(child)) for child in (task / "children").read_text(encoding="ascii").split())
+            for child in (task / "children").read_text(encoding="ascii").split():
+                total += _memory(int(child))
     except (OSError, ProcessLookupError):
         return total  # it has ended meanwhile
     return total
 
 
-def measure(path: Path, directory: Path, processes: int) -> tuple[float, float, int]:
-    """Prepares a file; returns wall seconds, CPU seconds and the peak of memory in bytes."""
-    before, start, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), 0
+def measure(path: Path, directory: Path, processes: int) -> tuple[float, float, int, int]:
+    """Prepares a file; returns wall and CPU seconds, and the peaks in bytes of own memory and with mapped files."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    own = both = 0
     with subprocess.Popen([sys.executable, "-c", _SOURCE, str(path), str(directory), str(processes)]) as child:
         while child.poll() is None:
-            peak = max(peak, _memory(child.pid))
+            memory = _memory(child.pid)
+            own, both = max(own, int(memory[0])), max(both, int(memory.sum()))
             time.sleep(_INTERVAL)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if child.returncode:
         raise RuntimeError(f"The preparation ended with status {child.returncode}.")
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, own, both
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -111,13 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_rows(path, options.rows, options.distinct)
         for processes in options.processes:
             directory = Path(place) / f"encoded-{processes}"
-            wall, cpu, peak = measure(path, directory, processes)
+            wall, cpu, own, both = measure(path, directory, processes)
             fingerprint = read_json(directory / "index.json")["fingerprint"]
             remove_folder(directory)
             print(
                 f"{options.rows:,} rows, {options.distinct:,} distinct values, {processes or 'chosen'} processes: "
-                f"{wall:.1f} s, {cpu:.1f} CPU seconds ({cpu / wall:.2f} cores), peak {peak / 2**20:,.0f} MiB, "
-                f"rows {fingerprint}",
+                f"{wall:.1f} s, {cpu:.1f} CPU seconds ({cpu / wall:.2f} cores), peak {own / 2**20:,.0f} MiB, "
+                f"with mapped files {both / 2**20:,.0f} MiB, rows {fingerprint}",
                 flush=True,
             )
 

@@ -47,6 +47,8 @@ def test_rows_of_the_benchmark_have_the_distinct_values_that_were_asked_for(
 
 def test_the_benchmark_measures_and_gives_the_same_rows(capsys: pytest.CaptureFixture[str]) -> None:
     preparation.main(["--rows", "3000", "--distinct", "700", "--processes", "1", "2", "--format", "csv"])
-    figures = r"\d+\.\d CPU seconds \(\d\.\d\d cores\), peak [1-9]\d+ MiB, rows (\w{16})$"
+    figures = (
+        r"\d+\.\d CPU seconds \(\d\.\d\d cores\), peak [1-9]\d+ MiB, with mapped files [1-9]\d+ MiB, rows (\w{16})$"
+    )
     one, two = (re.search(figures, line) for line in capsys.readouterr().out.splitlines())
     assert one is not None and two is not None and one[1] == two[1]

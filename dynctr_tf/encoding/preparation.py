@@ -1,4 +1,4 @@
-"""Raw rows to an encoded data set with all cores, in memory that does not grow, going on where it was stopped."""
+"""Raw rows to an encoded data set with all cores, with large counts on the disk; it goes on where it was stopped."""
 
 from __future__ import annotations
 

@@ -161,9 +161,9 @@ class ServingEncoder(tf.Module):
             number_matrix = tf.stack(numbers) if numbers else None  # (numbers, batch)
         else:
             names = [feature.name for feature in (*single, *numeric, *lists)]
-            given = _rows_given(texts, numbers, others)
+            sizes, given = _rows_given(texts, numbers, others)
             count = tf.reduce_max(given) if num_rows is None else tf.constant(num_rows, tf.int32)
-            text_matrix, number_matrix, count = _aligned(names, given, count, texts, numbers)
+            text_matrix, number_matrix, count = _aligned(names, sizes, given, count, texts, numbers)
         matrices = []
         start = 0
         while start < len(single):
@@ -303,40 +303,56 @@ def _stacked(columns: Sequence[tuple[list[str], tf.Tensor]], single: Sequence[st
     return tf.ensure_shape(tf.transpose(matrix), (None, len(single)))
 
 
-def _rows_given(*groups: list[tf.Tensor]) -> tf.Tensor:
-    """The number of rows of each feature, int32 `(features,)`; each group has one type."""
-    shapes = [shape[:1] if shape.shape != (1,) else shape for group in groups if group for shape in tf.shape_n(group)]
-    return tf.concat(shapes, 0) if len(shapes) > 1 else shapes[0]
+def _rows_given(*groups: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """The number of rows of each feature, int32 `(1,)` each, and all of them, `(features,)`; a group has one type.
+
+    A client may send another rank than the signature says. The feature then has more than one entry here, or none.
+    """
+    sizes = [shape[:1] if shape.shape != (1,) else shape for group in groups if group for shape in tf.shape_n(group)]
+    given = tf.concat(sizes, 0) if len(sizes) > 1 else sizes[0]
+    # This operation hides the static shape. With it TensorFlow would leave out the check of the ranks.
+    return sizes, tf.raw_ops.PlaceholderWithDefault(input=given, shape=tf.TensorShape([None]))
 
 
 def _aligned(
-    names: Sequence[str], given: tf.Tensor, count: tf.Tensor, texts: list[tf.Tensor], numbers: list[tf.Tensor]
+    names: Sequence[str],
+    sizes: Sequence[tf.Tensor],
+    given: tf.Tensor,
+    count: tf.Tensor,
+    texts: list[tf.Tensor],
+    numbers: list[tf.Tensor],
 ) -> tuple[tf.Tensor | None, tf.Tensor | None, tf.Tensor]:
-    """Texts and numbers as matrices `(features, batch)`, missing where a feature has no rows; the checked count."""
+    """Texts and numbers as matrices `(features, batch)`, missing where a feature has no rows; the checked count.
+
+    All features are checked at once, because a check of each takes as many operations as there are features.
+    """
     absent = given == 0
+    one_each = tf.equal(tf.size(given), len(names))
     check = tf.debugging.Assert(
-        tf.reduce_all(tf.logical_or(absent, given == count)),
-        ["All features must have the same number of rows, or none where they are left out. Rows expected:", count,
-         "given for", list(names), given],
+        tf.logical_and(one_each, tf.reduce_all(tf.logical_or(absent, given == count))),
+        ["All features must have the same number of rows, or none where they are left out, and one value in each row. "
+         "Rows expected:", count, "Features:", list(names), "Their shapes:", *sizes],
         summarize=1000,
     )  # fmt: skip
     with tf.control_dependencies([] if check is None else [check]):
         count = tf.identity(count)
-    steps = tf.range(count)
     matrices: list[tf.Tensor | None] = []
     start = 0
-    for columns, missing in ((texts, tf.constant([""])), (numbers, tf.constant([float("nan")]))):
+    for columns, missing in ((texts, ""), (numbers, float("nan"))):
         if not columns:
             matrices.append(None)
             continue
-        end = start + len(columns)
-        whole = len(columns) == len(names)
-        own, own_absent = (given, absent) if whole else (given[start:end], absent[start:end])
-        # The missing value comes first, at place 0.
-        first = tf.cumsum(own, exclusive=True) + 1
-        places = tf.where(own_absent[:, None], 0, first[:, None] + steps)
-        matrices.append(tf.gather(tf.concat([missing, *columns], 0), places))
-        start = end
+        # Each column is a row of a ragged tensor, with `count` values or none.
+        own = given if len(columns) == len(names) else given[start : start + len(columns)]
+        matrix = tf.raw_ops.RaggedTensorToTensor(
+            shape=tf.stack([len(columns), count]),
+            values=tf.concat(columns, 0) if len(columns) > 1 else columns[0],
+            default_value=tf.constant(missing),
+            row_partition_tensors=[tf.cumsum(tf.concat([[0], own], 0))],
+            row_partition_types=["ROW_SPLITS"],
+        )
+        matrices.append(tf.ensure_shape(matrix, (len(columns), None)))
+        start += len(columns)
     return matrices[0], matrices[1], count
 
 

@@ -246,8 +246,12 @@ def _write(
     items = item_features(schema)
 
     def shaped(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        # A request of another rank passes the signature; here it is refused by the feature's name.
-        return {name: tf.ensure_shape(values, signature[name].shape) for name, values in features.items()}
+        # A request of another rank passes the signature; here a list is refused by the feature's name. What has one
+        # value a row is checked by the encoder, all features at once.
+        return {
+            name: tf.ensure_shape(values, signature[name].shape) if signature[name].shape.rank == 2 else values
+            for name, values in features.items()
+        }
 
     def from_raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return answer(encode(shaped(features)))

@@ -17,17 +17,17 @@ class FieldProjection(stack.Layer):
     Use it where a field's embeddings are smaller than the others, because it has many ids, or larger, because they were
     trained elsewhere.
 
-    `output[k] = x[k] W`, without a bias, so that padding stays 0.
+    `output[k] = x[k] W`, W `(m, output_dim)`, without a bias, so that padding stays 0.
 
     Args:
-        output_dim: Size D of the projected embeddings.
+        output_dim: Size of the projected embeddings.
         kernel_initializer: Initialiser of W. Default `"glorot_uniform"`.
 
     Call arguments:
         inputs: A field map.
 
     Input shape:
-        `(batch, fields, dim)`.
+        `(batch, fields, m)`.
 
     Output shape:
         `(batch, fields, output_dim)`.
@@ -35,7 +35,7 @@ class FieldProjection(stack.Layer):
     Raises:
         ValueError: A size below 1, or inputs of another rank or of unknown width.
 
-    Cost: `dim * D` parameters and multiply-adds for each field.
+    Cost: `m * output_dim` parameters, and as many multiply-adds for each field.
 
     Example:
 

@@ -196,7 +196,7 @@ REFUSED: dict[str, tuple[bytes, list[str], str]] = {
     "names that are no texts": (text().encode(), ["--column-names", "[1]"], "JSON list of texts"),
     "nothing": (b"", [], "the file is empty"),
     "a header alone": (b"user,click\n", [], "no usable row"),
-    "a damaged gzip file": (gzip.compress(text().encode())[:-20], [], "cut off or damaged"),
+    "a damaged gzip file": (gzip.compress(text().encode())[:-20], [], "truncated or damaged"),
     "an Excel file": (b"PK\x03\x04" + b"\0" * 30, [], "zip archive"),
     "a JSON array": (b'[{"user": "a", "click": 1}]', [], "JSON lines"),
 }

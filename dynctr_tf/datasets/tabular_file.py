@@ -728,7 +728,7 @@ class TabularFile:
                     _LOG.warning("%s is read as %s, by the mark that it starts with.", self.path, stream.encoding)
         except OSError as error:
             raise ValueError(
-                f"{self.path}: cannot be read: {error}. The file is cut off or damaged; fetch it again."
+                f"{self.path}: cannot be read: {error}. The file is truncated or damaged; fetch it again."
             ) from error
         start = start.removeprefix(_BYTE_ORDER_MARK)
         if not start:
@@ -1017,7 +1017,7 @@ class TabularFile:
                 self._num_records = file.metadata.num_rows
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(
-                f"{self.path}: starts as a Parquet file but cannot be read as one: {error}. The file is cut off or "
+                f"{self.path}: starts as a Parquet file but cannot be read as one: {error}. The file is truncated or "
                 "damaged; write it again."
             ) from error
         self._check_columns(fields.names)

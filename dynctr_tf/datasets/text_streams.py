@@ -77,7 +77,7 @@ class TextStream:
     Raises:
         ValueError: An unknown encoding; a zip archive that does not hold one file; a file that holds no text; on
             reading, text that is not in the encoding.
-        OSError: A file that is cut off or damaged.
+        OSError: A file that is truncated or damaged.
     """
 
     def __init__(self, path: Path | RowFile, encoding: str | None = None) -> None:
@@ -154,7 +154,7 @@ class TextStream:
         """Returns about this many bytes of UTF-8, all if the size is below 0; none at the end.
 
         Raises:
-            OSError: The file is cut off or damaged.
+            OSError: The file is truncated or damaged.
             ValueError: The text is not in the encoding.
         """
         while True:

@@ -205,7 +205,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match=r"named more than once: \['age'\]"):
         TabularFile(write(tmp_path / "twice.csv", HEADER.replace("extra", "age") + good_line(0)), SCHEMA)
     cut = write(tmp_path / "cut.csv.gz", gzip.compress((HEADER + "".join(map(good_line, range(5000)))).encode())[:-100])
-    with pytest.raises(ValueError, match="cut off or damaged"):
+    with pytest.raises(ValueError, match="truncated or damaged"):
         rows_of(TabularFile(cut, SCHEMA))
 
 

@@ -236,7 +236,7 @@ class HeldTensor(Shift):
 def test_state_that_cannot_be_found_is_refused_by_name() -> None:
     x, layer = keras.Input((6,)), HeldTensor(name="holder")
     layer.held = [tf.constant(5.0)]
-    with pytest.raises(ValueError, match="'holder' of type HeldTensor cannot be copied.*answers otherwise"):
+    with pytest.raises(ValueError, match="'holder' of type HeldTensor cannot be copied.*gives other outputs"):
         make_adaptive(with_head(x, layer(x)))
 
 

@@ -248,5 +248,5 @@ def test_each_side_has_attention_the_operation_or_both(encoder: tuple[bool, bool
         assert [type(layer) for layer in model.layers] == [type(layer) for layer in alone.layers]
         assert model.count_params() == alone.count_params()
     if not encoder[0]:
-        with pytest.raises(ValueError, match="so that history.homogeneous must be true"):
+        with pytest.raises(ValueError, match="so history.homogeneous must be true"):
             build_model("transformer", features, **{**options, "history.homogeneous": False})

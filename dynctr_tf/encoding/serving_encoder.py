@@ -334,25 +334,26 @@ def _aligned(
          "Rows expected:", count, "Features:", list(names), "Their shapes:", *sizes],
         summarize=1000,
     )  # fmt: skip
-    with tf.control_dependencies([] if check is None else [check]):
-        count = tf.identity(count)
     matrices: list[tf.Tensor | None] = []
     start = 0
-    for columns, missing in ((texts, ""), (numbers, float("nan"))):
-        if not columns:
-            matrices.append(None)
-            continue
-        # Each column is a row of a ragged tensor, with `count` values or none.
-        own = given if len(columns) == len(names) else given[start : start + len(columns)]
-        matrix = tf.raw_ops.RaggedTensorToTensor(
-            shape=tf.stack([len(columns), count]),
-            values=tf.concat(columns, 0) if len(columns) > 1 else columns[0],
-            default_value=tf.constant(missing),
-            row_partition_tensors=[tf.cumsum(tf.concat([[0], own], 0))],
-            row_partition_types=["ROW_SPLITS"],
-        )
-        matrices.append(tf.ensure_shape(matrix, (len(columns), None)))
-        start += len(columns)
+    # Nothing is joined before the check: its message is clearer than that of the operation that joins.
+    with tf.control_dependencies([] if check is None else [check]):
+        count = tf.identity(count)
+        for columns, missing in ((texts, ""), (numbers, float("nan"))):
+            if not columns:
+                matrices.append(None)
+                continue
+            # Each column is a row of a ragged tensor, with `count` values or none.
+            own = given if len(columns) == len(names) else given[start : start + len(columns)]
+            matrix = tf.raw_ops.RaggedTensorToTensor(
+                shape=tf.stack([len(columns), count]),
+                values=tf.concat(columns, 0) if len(columns) > 1 else columns[0],
+                default_value=tf.constant(missing),
+                row_partition_tensors=[tf.cumsum(tf.concat([[0], own], 0))],
+                row_partition_types=["ROW_SPLITS"],
+            )
+            matrices.append(tf.ensure_shape(matrix, (len(columns), None)))
+            start += len(columns)
     return matrices[0], matrices[1], count
 
 

@@ -30,7 +30,14 @@ from dynctr_tf.durable_files import (
 )
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.preparation import findings_of, plain_findings, saved_state, state_of
-from dynctr_tf.encoding.row_writer import ENCODER, ROWS_PER_BLOCK, block_writers, put_into_splits, write_index
+from dynctr_tf.encoding.row_writer import (
+    ENCODER,
+    ROWS_PER_BLOCK,
+    block_writers,
+    check_wanted,
+    put_into_splits,
+    write_index,
+)
 from dynctr_tf.encoding.shard_work import (
     CountTask,
     EncodeTask,
@@ -134,8 +141,7 @@ def prepare_on_beam(
     """
     _beam()
     directory = Path(directory)
-    if directory.exists():
-        raise ValueError(f"{directory} exists already; give another directory, or delete it.")
+    check_wanted(directory, rows_per_block)
     check_first_split(source)
     make_folder(directory.parent)
     remove_abandoned(directory.parent)

@@ -40,6 +40,7 @@ from dynctr_tf.encoding.row_writer import (
     ROWS_PER_BLOCK,
     BlockWriter,
     block_writers,
+    check_wanted,
     put_into_splits,
     write_encoded_rows,
     write_index,
@@ -142,8 +143,7 @@ def prepare_encoded_dataset(
     if processes is not None and processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}.")
     directory = Path(directory)
-    if directory.exists():
-        raise ValueError(f"{directory} exists already; give another directory, or delete it.")
+    check_wanted(directory, rows_per_block)
     check_first_split(source)
     if not isinstance(source, TabularFile) or not _in_pieces(source) or (processes or default_processes(source)) == 1:
         encoder = Encoder.fit(source, progress=progress)

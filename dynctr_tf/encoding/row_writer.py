@@ -141,6 +141,18 @@ def put_into_splits(rows: np.ndarray, splits: np.ndarray, writers: Sequence[Bloc
         writer.add(rows if in_split.all() else rows[in_split])
 
 
+def check_wanted(directory: Path, rows_per_block: int) -> None:
+    """Refuses a directory that cannot be made.
+
+    Raises:
+        ValueError: It exists, or blocks of less than one row.
+    """
+    if directory.exists():
+        raise ValueError(f"{directory} exists already; give another directory, or delete it.")
+    if rows_per_block < 1:
+        raise ValueError(f"rows_per_block must be at least 1, got {rows_per_block}.")
+
+
 def write_encoded_rows(
     source: RowSource,
     encoder: Encoder,
@@ -156,12 +168,9 @@ def write_encoded_rows(
         ValueError: As there.
     """
     directory = Path(directory)
-    if directory.exists():
-        raise ValueError(f"{directory} exists already; give another directory, or delete it.")
+    check_wanted(directory, rows_per_block)
     if source.schema != encoder.schema:
         raise ValueError("The source's schema is not the one that the encoder was fitted with; fit it again.")
-    if rows_per_block < 1:
-        raise ValueError(f"rows_per_block must be at least 1, got {rows_per_block}.")
     make_folder(directory.parent)
     remove_abandoned(directory.parent)
     try:

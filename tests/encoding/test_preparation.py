@@ -79,6 +79,13 @@ def test_two_processes_give_what_one_gives(rows: TabularFile, known: str, tmp_pa
         prepare_encoded_dataset(rows, made(tmp_path), processes=2, progress=False)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_cannot_be_made_is_refused_before_any_work(rows: TabularFile, tmp_path: Path, processes: int) -> None:
+    with pytest.raises(ValueError, match="rows_per_block must be at least 1, got 0"):
+        prepare_encoded_dataset(rows, made(tmp_path), processes=processes, rows_per_block=0, progress=False)
+    assert not made(tmp_path).parent.exists()
+
+
 def kept(tmp_path: Path) -> Path:
     return made(tmp_path).with_name(".rows.preparing")
 

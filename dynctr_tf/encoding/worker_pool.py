@@ -35,11 +35,11 @@ class _Worker:
 
     def __init__(self) -> None:
         self.connection, theirs = Pipe()
-        root = str(Path(__file__).parents[2])
-        paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+        # Functions may come from wherever this process imports, such as the folder of its script.
+        paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), *sys.path]))
         environment = {**os.environ, **child_environment(), "PYTHONPATH": paths}
-        # Processes share the work, so each has one thread.
-        environment.update({"OMP_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"})
+        # Processes share the work, so each has one thread; those that hash with TensorFlow leave a GPU's memory alone.
+        environment.update({"OMP_NUM_THREADS": "1", "ARROW_IO_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"})
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START.format(theirs.fileno())], pass_fds=(theirs.fileno(),), env=environment
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import signal
@@ -246,6 +247,16 @@ def test_a_pool_gives_results_in_order_and_says_how_a_process_ended() -> None:
         assert list(pool.map(bytes.__len__, [bytes(5_000_000)] * 6)) == [5_000_000] * 6
     with WorkerPool(1) as pool, pytest.raises(WorkerLostError, match="with status 3"):
         list(pool.map(os._exit, [3]))
+
+
+def test_processes_find_the_modules_that_this_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "columns_of_a_script.py").write_text("def twice(number):\n    return 2 * number\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    twice = importlib.import_module("columns_of_a_script").twice
+    with WorkerPool(1) as pool:
+        assert list(pool.map(twice, [1, 2])) == [2, 4]
+        # A GPU's memory belongs to the training.
+        assert pool.each(os.getenv, ["CUDA_VISIBLE_DEVICES"]) == ["-1"]
 
 
 def test_processes_do_not_import_tensorflow() -> None:

@@ -29,7 +29,6 @@ from dynctr_tf.durable_files import (
     write_json,
 )
 from dynctr_tf.encoding.encoder import Encoder
-from dynctr_tf.encoding.preparation import findings_of, plain_findings, saved_state, state_of
 from dynctr_tf.encoding.row_writer import (
     ENCODER,
     ROWS_PER_BLOCK,
@@ -38,6 +37,7 @@ from dynctr_tf.encoding.row_writer import (
     put_into_splits,
     write_index,
 )
+from dynctr_tf.encoding.saved_counts import CountTotal, counts_of, findings_of, plain_findings, saved_counts
 from dynctr_tf.encoding.shard_work import (
     CountTask,
     EncodeTask,
@@ -47,9 +47,9 @@ from dynctr_tf.encoding.shard_work import (
     encode_piece,
     take_counts,
 )
-from dynctr_tf.encoding.spilled_counts import SpilledTable, add_bucket
+from dynctr_tf.encoding.spilled_counts import add_bucket
 from dynctr_tf.encoding.value_text import ValueForms
-from dynctr_tf.encoding.vocabulary import MEMORY, FeatureCounts, check_first_split
+from dynctr_tf.encoding.vocabulary import MEMORY, check_first_split
 from dynctr_tf.encoding.worker_pool import sendable
 
 # The preparation for which this process has begun to encode; workers may live longer than one.
@@ -73,12 +73,7 @@ def count_shard(shard: _Shard, source: TabularFile) -> int:
         rows = count_piece(shard.piece)
         counted = take_counts()
     folder = Path(shard.folder)
-    result = {
-        "tables": [list(table) for table in counted.tables],
-        "state": saved_state(counted.state, folder, str(shard.number)),
-        "found": plain_findings(counted.found),
-    }
-    write_json(folder / f"counted-{shard.number}.json", result)
+    write_json(folder / f"counted-{shard.number}.json", saved_counts(counted, str(shard.number), folder))
     return rows
 
 
@@ -155,7 +150,7 @@ def prepare_on_beam(
             _run(options, shards, work, encode_shard, task, secrets.token_hex(8))
             writers, found = block_writers(source, encoder, rows, rows_per_block), Findings()
             for shard in shards:
-                found.add(findings_of(read_json(work / f"encoded-{shard.number}.json")["found"]))
+                found.add(findings_of(_result(work, f"encoded-{shard.number}")["found"]))
                 own, splits = (read_array(work / f"{name}-{shard.number}.npy") for name in ("rows", "splits"))
                 if len(splits):
                     put_into_splits(own, splits, writers, source.split_names)
@@ -171,22 +166,29 @@ def prepare_on_beam(
 def _fit(source: TabularFile, shards: Sequence[_Shard], work: Path, options: Sequence[str]) -> Encoder:
     """Counts the shards, and makes the encoder of the counts."""
     _run(options, shards, work, count_shard, source)
-    found, tables, total = Findings(), list[SpilledTable](), FeatureCounts(source.schema)
+    total = CountTotal(source)
     for shard in shards:
-        result = read_json(work / f"counted-{shard.number}.json")
-        tables += [SpilledTable(*table) for table in result["tables"]]
-        total.add_state(state_of(result["state"], work))
-        found.add(findings_of(result["found"]))
-    source.finish(found)
+        total.add(counts_of(_result(work, f"counted-{shard.number}"), work))
 
     def mapper(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
         given, name = list(tasks), f"result-{secrets.token_hex(4)}"
         _run(options, list(enumerate(given)), work, _call, function, str(work / name))
         for number in range(len(given)):
-            answer = read_json(work / f"{name}-{number}.json")["result"]
+            answer = _result(work, f"{name}-{number}")["result"]
             yield (answer[0], answer[1], ValueForms(*answer[2])) if function is add_bucket else tuple(answer)
 
-    return Encoder.of_fitted(source.schema, total.finish(tables, work, mapper))
+    return total.encoder(work, mapper)
+
+
+def _result(work: Path, name: str) -> dict[str, Any]:
+    """Reads what a worker wrote."""
+    path = work / f"{name}.json"
+    if not path.exists():
+        raise ValueError(
+            f"A worker has written {path}, and it is not here. Give a directory that this machine and all workers see "
+            "under one path."
+        )
+    return read_json(path)
 
 
 def _beam() -> Any:

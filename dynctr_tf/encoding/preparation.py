@@ -8,17 +8,13 @@ import json
 import os
 import pickle
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
 from tqdm import tqdm
 
 from dynctr_tf.code_digest import code_digest
-from dynctr_tf.datasets.row_checks import as_text
 from dynctr_tf.datasets.row_files import file_states
 from dynctr_tf.datasets.tabular_file import Findings, Piece, TabularFile
 from dynctr_tf.durable_files import (
@@ -45,6 +41,7 @@ from dynctr_tf.encoding.row_writer import (
     write_encoded_rows,
     write_index,
 )
+from dynctr_tf.encoding.saved_counts import CountTotal, counts_of, findings_of, plain_findings, saved_counts
 from dynctr_tf.encoding.shard_work import (
     CountTask,
     EncodeTask,
@@ -54,8 +51,7 @@ from dynctr_tf.encoding.shard_work import (
     encode_piece,
     take_counts,
 )
-from dynctr_tf.encoding.spilled_counts import SpilledTable
-from dynctr_tf.encoding.vocabulary import MEMORY, CountedState, FeatureCounts, check_first_split
+from dynctr_tf.encoding.vocabulary import MEMORY, check_first_split
 from dynctr_tf.encoding.worker_pool import WorkerLostError, WorkerPool
 
 if TYPE_CHECKING:
@@ -240,53 +236,43 @@ class _Preparation:
     # Fitting
 
     def _fit(self, pool: WorkerPool) -> Encoder:
-        folder = self.folder / "counts"
-        journal = _read(folder / "journal.json") or {
-            "pieces": 0,
-            "tables": [],
-            "states": [],
-            "found": plain_findings(Findings()),
-        }
-        found, tables = findings_of(journal["found"]), [SpilledTable(*table) for table in journal["tables"]]
-        for table in tables:
-            if not Path(table.file).exists():
-                raise DamagedFileError(f"{table.file} is absent. Delete {self.folder}, and start again.")
-        counts = FeatureCounts(self._source.schema)
-        for state in journal["states"]:
-            counts.add_state(state_of(state, folder))
-        make_folder(folder)
-        known = {Path(table.file).name for table in tables}
+        folder = make_folder(self.folder / "counts")
+        total, done = CountTotal(self._source), 0
+        while (kept := _group_file(folder, done)).exists():
+            group = read_json(kept)
+            for plain in group["counted"]:
+                total.add(counts_of(plain, folder))
+            done += group["pieces"]
+        known = {Path(table.file).name for table in total.tables}
         for path in folder.glob("counts-*.arrow"):
             if path.name not in known:  # of pieces that were not all counted when it was stopped
                 path.unlink()
         memory = MEMORY // (8 * self._processes)
         begun = False
-        with self._bar("fitting vocabularies", found.rows) as bar:
-            for group in self._groups(journal["pieces"]):
+        with self._bar("fitting vocabularies", total.found.rows) as bar:
+            for pieces in self._groups(done):
                 if not begun:  # after the first piece, before which splits are looked for
                     pool.each(begin_counting, [CountTask(self._source, str(folder), memory)] * self._processes)
                     begun = True
-                for rows in pool.map(count_piece, group):
+                for rows in pool.map(count_piece, pieces):
                     bar.update(rows)
+                saved = []
                 for place, counted in enumerate(pool.each(take_counts, [None] * self._processes)):
-                    tables += counted.tables
-                    counts.add_state(counted.state)
-                    found.add(counted.found)
-                    name = f"{journal['pieces']}-{place}"
-                    journal["states"].append(saved_state(counted.state, folder, name))
-                journal["pieces"] += group.size
-                journal.update(tables=[list(table) for table in tables], found=plain_findings(found))
+                    total.add(counted)
+                    saved.append(saved_counts(counted, f"{done}-{place}", folder))
                 sync_tree(folder)
-                write_json(folder / "journal.json", journal)
-        self._source.finish(found)
-        return Encoder.of_fitted(self._source.schema, counts.finish(tables, folder, pool.map))
+                write_json(_group_file(folder, done), {"pieces": pieces.size, "counted": saved})
+                done += pieces.size
+        return total.encoder(folder, pool.map)
 
     # Encoding
 
     def _encode(self, pool: WorkerPool, encoder: Encoder, about: Mapping[str, Any] | None) -> None:
         journal_file = self.folder / "encoding.json"
         writers = block_writers(self._source, encoder, self._rows, self._rows_per_block)
-        journal = _read(journal_file) or {"pieces": 0, "splits": [], "found": plain_findings(Findings())}
+        journal: dict[str, Any] = {"pieces": 0, "splits": [], "found": plain_findings(Findings())}
+        if journal_file.exists():
+            journal = read_json(journal_file)
         found = findings_of(journal["found"])
         for writer, split in zip(writers, journal["splits"], strict=False):
             writer.go_on(split["blocks"], read_array(self.folder / split["rest"]))
@@ -343,43 +329,6 @@ class _Group:
                 return
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    return read_json(path) if path.exists() else None
-
-
-def plain_findings(found: Findings) -> dict[str, Any]:
-    """Returns findings as plain values for JSON."""
-    labels = None if found.labels is None else as_text(found.labels.slice(0, 1000)).to_pylist()
-    return {
-        "rows": found.rows,
-        "clicks": found.clicks,
-        "weight": found.weight,
-        "skipped": dict(found.skipped),
-        "labels": labels,
-    }
-
-
-def findings_of(plain: Mapping[str, Any]) -> Findings:
-    """Reads what `plain_findings` returned."""
-    labels = None if plain["labels"] is None else pa.array(plain["labels"], pa.string())
-    return Findings(plain["rows"], plain["clicks"], plain["weight"], Counter(plain["skipped"]), labels)
-
-
-def saved_state(state: CountedState, folder: Path, name: str) -> dict[str, Any]:
-    """Writes the arrays of a state into a folder, and returns the rest as JSON holds it."""
-    samples = {}
-    for number, (feature, (values, keys)) in enumerate(state.samples.items()):
-        samples[feature] = f"sample-{name}-{number}"
-        write_array(folder / f"{samples[feature]}.values.npy", values)
-        write_array(folder / f"{samples[feature]}.keys.npy", keys)
-    bins = {feature: [list(part) for part in parts] for feature, parts in state.bins.items()}
-    return {"rows": state.rows, "bins": bins, "samples": samples, "forms": state.forms}
-
-
-def state_of(plain: Mapping[str, Any], folder: Path) -> CountedState:
-    """Reads what `saved_state` wrote and returned."""
-    samples: dict[str, tuple[np.ndarray, np.ndarray]] = {
-        feature: (read_array(folder / f"{name}.values.npy"), read_array(folder / f"{name}.keys.npy"))
-        for feature, name in plain["samples"].items()
-    }
-    return CountedState(plain["rows"], plain["bins"], samples, plain["forms"])
+def _group_file(folder: Path, first: int) -> Path:
+    """What was counted of the group of pieces that begins with the given one."""
+    return folder / f"group-{first}.json"

@@ -111,10 +111,15 @@ def test_a_stopped_preparation_goes_on_from_the_last_group(
 
     monkeypatch.setattr(WorkerPool, "map", counted)
     stop = True
+    monkeypatch.chdir(tmp_path.parent)
     with pytest.raises(Stop):
-        prepare_encoded_dataset(rows, made(tmp_path), processes=2, progress=False)
+        prepare_encoded_dataset(rows, made(tmp_path).relative_to(tmp_path.parent), processes=2, progress=False)
     assert not made(tmp_path).exists()
+    if stage == "count_piece":  # each group is kept once, and none is written again
+        groups = {path.name: read_json(path)["pieces"] for path in (kept(tmp_path) / "counts").glob("group-*.json")}
+        assert groups == {"group-0.json": 4, "group-4.json": 4}
     stop = False
+    monkeypatch.chdir(tmp_path)  # from elsewhere, too
     done.clear()
     prepare_encoded_dataset(rows, made(tmp_path), processes=2, progress=False)
     assert fingerprint(made(tmp_path)) == known

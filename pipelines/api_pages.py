@@ -58,6 +58,13 @@ def _show_how_it_is_made(page: Any) -> None:
             member.docstring = ""
 
 
+def _import_public_names(name: str) -> None:
+    """A room may import its files when their names are asked for; pdoc sees only what is there."""
+    module = importlib.import_module(name)
+    for entry in getattr(module, "__all__", ()):
+        getattr(module, entry)
+
+
 def _documented_constants(module_page: Callable[[Any], Any]) -> dict[str, str]:
     """The text below each constant in the file that defines it; another file may list the constant."""
     modules = [module for name, module in sys.modules.items() if name.startswith("dynctr_tf.")]
@@ -97,6 +104,8 @@ def write_pages(directory: Path) -> None:
     with warnings.catch_warnings():
         # pdoc cannot resolve the annotations of generated methods of dataclasses, and shows them as they are written.
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
+        for name in public_modules():
+            _import_public_names(name)
         pages = {name: pdoc.doc.Module.from_name(name) for name in ("dynctr_tf", *public_modules())}
         documented = _documented_constants(pdoc.doc.Module)
         for name, page in pages.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 from pathlib import Path
 
@@ -133,12 +134,7 @@ def _read(file: Path, most: int | None) -> ValueVectors:
         if start.startswith(b"PAR1"):
             return _from_parquet(file, most)
         return _from_npy(file, most) if start.startswith(_NPY) else _from_text(file, most)
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{file} is neither npy nor Parquet nor text in UTF-8. The binary format of word2vec is not read: save the "
-            "vectors as text."
-        ) from error
-    except (ValueError, pa.ArrowException, OSError) as error:
+    except (ValueError, KeyError, pa.ArrowException, OSError) as error:
         raise ValueError(f"{file}: {error}") from error
 
 
@@ -149,9 +145,12 @@ def _from_npy(file: Path, most: int | None) -> ValueVectors:
     vectors = np.load(file, mmap_mode="r", allow_pickle=False)
     if not np.issubdtype(vectors.dtype, np.floating) and not np.issubdtype(vectors.dtype, np.integer):
         raise ValueError(f"it must hold real numbers, got {vectors.dtype}.")
-    lines = keys.read_text(encoding="utf-8-sig").split("\n")
+    try:
+        lines = keys.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{keys.name} must be text in UTF-8: {error}.") from error
     lines = lines[:-1] if not lines[-1] else lines
-    if len(lines) == len(vectors):  # if not, both numbers are said
+    if vectors.shape[:1] == (len(lines),):  # if not, both numbers are said
         lines, vectors = lines[:most], np.array(vectors[:most])
     return ValueVectors(pa.array([line.removesuffix("\r") for line in lines], pa.large_string()), vectors)
 
@@ -178,7 +177,7 @@ def _from_parquet(file: Path, most: int | None) -> ValueVectors:
     kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     if len(rest) > 1 or not any(kind(column.type) for kind in kinds):
         numbers = np.stack([_numbers(table.column(name).combine_chunks(), name) for name in rest], axis=1)
-        return ValueVectors(keys.cast(pa.large_string()), numbers)
+        return ValueVectors(keys, numbers)
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(lengths) != 1 or not lengths[0]:
         raise ValueError(
@@ -186,7 +185,7 @@ def _from_parquet(file: Path, most: int | None) -> ValueVectors:
             f"{', '.join('no list' if length is None else str(length) for length in lengths[:5])}."
         )
     numbers = _numbers(pc.list_flatten(column), rest[0])
-    return ValueVectors(keys.cast(pa.large_string()), numbers.reshape(-1, lengths[0]))
+    return ValueVectors(keys, numbers.reshape(-1, lengths[0]))
 
 
 def _numbers(column: pa.Array, name: str) -> np.ndarray:
@@ -194,7 +193,7 @@ def _numbers(column: pa.Array, name: str) -> np.ndarray:
         raise ValueError(f"the column {name!r} must hold numbers, got {column.type}.")
     if column.null_count:
         raise ValueError(f"{column.null_count:,} numbers of the column {name!r} are missing.")
-    return column.to_numpy(zero_copy_only=False).astype(np.float32)
+    return column.to_numpy(zero_copy_only=False)
 
 
 def _from_text(file: Path, most: int | None) -> ValueVectors:
@@ -202,33 +201,35 @@ def _from_text(file: Path, most: int | None) -> ValueVectors:
     vectors: list[np.ndarray] = []
     announced: int | None = None
     width: int | None = None
-    with file.open(encoding="utf-8-sig", newline="\n") as stream:  # a key may hold other ends of lines
+    with file.open("rb") as stream:  # bytes are split at the blanks of ASCII alone: a key may hold others
         for number, line in enumerate(stream, start=1):
+            text = _text(line)
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             words = line.split()
             if not words:
                 continue
-            if number == 1 and len(words) == 2 and all(word.isdecimal() for word in words):
+            if number == 1 and len(words) == 2 and all(word.isdigit() for word in words):
                 announced, width = int(words[0]), int(words[1])
                 continue
             width = len(words) - 1 if width is None else width
-            parts = line.rsplit(None, width) if width else []
-            if len(parts) <= width or not width:
+            if len(words) <= width or not width:
                 raise ValueError(
                     f"line {number} has {len(words) - 1} numbers after its key, expected {width or 'one or more'}."
                 )
+            key, *numbers = line.rsplit(None, width)
             try:
                 with np.errstate(over="ignore"):
-                    vectors.append(np.array(parts[1:], np.float32))
+                    vectors.append(np.array(numbers, np.float32))
             except ValueError as error:
                 raise ValueError(
-                    f"line {number} should have {width} numbers after its key: {line[:60].rstrip()!r}."
+                    f"line {number} should have {width} numbers after its key: {text[:60].rstrip()!r}."
                 ) from error
-            if announced is None and parts[0] != words[0] and _is_number(parts[0].split()[-1]):
+            if announced is None and key != words[0] and _is_number(key.split()[-1]):
                 raise ValueError(
                     f"line {number} has more numbers than the {width} of the lines before. Where keys end in a number, "
                     "write a first line with the number of values and that of their numbers."
                 )
-            keys.append(parts[0])
+            keys.append(key.decode())
             if len(keys) == most:
                 break
     if most is None and announced is not None and announced != len(keys):
@@ -236,7 +237,17 @@ def _from_text(file: Path, most: int | None) -> ValueVectors:
     return ValueVectors(pa.array(keys, pa.large_string()), np.stack(vectors) if vectors else np.zeros((0, 0)))
 
 
-def _is_number(word: str) -> bool:
+def _text(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            "it is neither npy nor Parquet nor text in UTF-8. The binary format of word2vec is not read: save the "
+            "vectors as text."
+        ) from error
+
+
+def _is_number(word: bytes) -> bool:
     try:
         float(word)
     except ValueError:

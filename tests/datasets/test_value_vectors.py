@@ -64,68 +64,82 @@ def test_text_without_a_first_line_and_whole_numbers_as_keys(tmp_path: Path) -> 
     assert read_value_vectors(lists(tmp_path, categories)).keys.to_pylist() == KEYS
     (tmp_path / "phones.txt").write_text("2 1\niphone 7 1\na\u00a0b 2\n", encoding="utf-8")
     assert read_value_vectors(tmp_path / "phones.txt").keys.to_pylist() == ["iphone 7", "a\u00a0b"]
+    # Blanks that are not of ASCII belong to a key; files of fastText have such keys.
+    (tmp_path / "words.vec").write_text("\ufeffNew\u00a0York 1 2\n\u3000 3 4\r\n", encoding="utf-8")
+    assert read_value_vectors(tmp_path / "words.vec").keys.to_pylist() == ["New\u00a0York", "\u3000"]
 
 
-def test_what_is_wrong_is_named_with_the_file(tmp_path: Path) -> None:
-    def refused(path: Path, words: str) -> None:
-        with pytest.raises(ValueError, match=words) as error:
-            read_value_vectors(path)
-        assert str(path) in str(error.value)
+def refused(path: Path, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as error:
+        read_value_vectors(path)
+    assert str(path) in str(error.value)
 
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"2 3\na 1 2 3\nb 1 2\n", "line 3 has 2 numbers after its key, expected 3"),
+        (b"1 99999999999999999999\na 1 2\n", "line 2 has 2 numbers after its key, expected 9+"),
+        (b"a\nb\n", "line 1 has 0 numbers after its key, expected one or more"),
+        (b"a 1 two 3\n", "line 1 should have 3 numbers after its key: 'a 1 two 3'"),
+        (b"a 1 2\nb nan 1\n", "1 vectors have numbers that are not finite in float32, such as that of 'b'"),
+        (b"a 1 2\nb 1 1e39\n", "not finite in float32, such as that of 'b'"),
+        (b"a 1 2\na 1 3\n", "1 keys come more than once, such as 'a'"),
+        (b"a 1 2\nb 1 2 3\n", "line 2 has more numbers than the 2 of the lines before.*write a first line"),
+        (b"3 2\na 1 2\nb 1 2\n", "announces 3 values, and it has 2"),
+        (b"", "at least one"),
+        (b"2 2\na " + np.array([0.1, -0.7], np.float32).tobytes(), "binary format of word2vec is not read"),
+    ],
+)
+def test_what_is_wrong_in_a_text_is_named_with_the_file(text: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "vectors.txt").write_bytes(text)
+    refused(tmp_path / "vectors.txt", words)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "keys", "words"),
+    [
+        (np.ones((4, 3)), b"red\n7\n", r"2 keys and vectors of the shape \(4, 3\)"),
+        (np.ones((4, 3)), None, r"colours\.keys\.txt beside it"),
+        (np.ones((1, 3)), b"gr\xfcn\n", r"colours\.keys\.txt must be text in UTF-8"),
+        (np.array([["a"]]), b"a\n", "must hold real numbers"),
+        (np.ones(1), b"a\n", r"vectors of the shape \(1,\)"),
+        (np.array(1.0), b"a\n", r"vectors of the shape \(\)"),
+    ],
+)
+def test_what_is_wrong_in_npy_is_named_with_the_file(
+    numbers: np.ndarray, keys: bytes | None, words: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "colours.npy", numbers)
+    if keys is not None:
+        (tmp_path / "colours.keys.txt").write_bytes(keys)
+    refused(tmp_path / "colours.npy", words)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (pa.table({"key": pa.array([], pa.string()), "vector": pa.array([], pa.list_(pa.float32()))}), "no rows"),
+        (pa.table({"key": ["a", "b", "a", "b"], "d": [1.0] * 4}), "2 keys come more than once, such as '[ab]'"),
+        (pa.table({"key": ["a", None], "d": [1.0, 2.0]}), "1 of the 2 keys are missing"),
+        (pa.table({"key": [0.5], "d": [1.0]}), "texts or whole numbers as keys, got double"),
+        (pa.table({"key": ["a"]}), "has the column 'key' alone"),
+        (pa.table([["a"], [1.0], [2.0]], names=["key", "d", "d"]), '"d" exists 2 times'),
+        (pa.table({"key": ["a"], "d0": [1.0], "d1": ["x"]}), "column 'd1' must hold numbers, got string"),
+        (pa.table({"key": ["a"], "vector": [[1e300]]}), "not finite in float32, such as that of 'a'"),
+        (pa.table({"key": ["a", "b"], "vector": [[1.0], [1.0, 2.0]]}), "one length, got those of 1, 2"),
+        (pa.table({"key": ["a", "b"], "vector": [[1.0, None], [1.0, 2.0]]}), "1 numbers .* 'vector' are missing"),
+        (pa.table({"key": ["a", "b"], "vector": [None, [1.0, 2.0]]}), "one length, got those of no list, 2"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_is_wrong_in_parquet_is_named_with_the_file(table: pa.Table, words: str, tmp_path: Path) -> None:
+    pa.parquet.write_table(table, tmp_path / "vectors.parquet")
+    refused(tmp_path / "vectors.parquet", words)
+
+
+def test_files_that_are_absent_or_cut_short_or_have_another_name_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "none.npy", "no such file of vectors")
-    path = npy(tmp_path)
-    (tmp_path / "colours.keys.txt").write_text("red\n7\n", encoding="utf-8")
-    refused(path, "2 keys and vectors of the shape")
-    (tmp_path / "colours.keys.txt").unlink()
-    refused(path, r"colours\.keys\.txt beside it")
-    refused(lists(tmp_path, ["a", "b", "a", "b"]), "2 keys come more than once, such as '[ab]'")
-    refused(lists(tmp_path, ["a", None, "c", "d"]), "1 of the 4 keys are missing")
-    refused(lists(tmp_path, [0.5, 1.5, 2.5, 3.5]), "texts or whole numbers as keys, got double")
-    pa.parquet.write_table(pa.table({"key": ["a", "b"], "vector": [[1.0], [1.0, 2.0]]}), tmp_path / "ragged.parquet")
-    refused(tmp_path / "ragged.parquet", "one length")
-    (tmp_path / "short.txt").write_text("2 3\na 1 2 3\nb 1 2\n", encoding="utf-8")
-    refused(tmp_path / "short.txt", "line 3 has 2 numbers after its key, expected 3")
-    (tmp_path / "words.txt").write_text("a 1 two 3\n", encoding="utf-8")
-    refused(tmp_path / "words.txt", "line 1 should have 3 numbers after its key: 'a 1 two 3'")
-    (tmp_path / "nan.txt").write_text("a 1 2\nb nan 1\n", encoding="utf-8")
-    refused(tmp_path / "nan.txt", "1 vectors have numbers that are not finite in float32, such as that of 'b'")
-    (tmp_path / "large.txt").write_text("a 1 2\nb 1 1e39\n", encoding="utf-8")
-    refused(tmp_path / "large.txt", "not finite in float32, such as that of 'b'")
-    (tmp_path / "twice.txt").write_text("a 1 2\na 1 3\n", encoding="utf-8")
-    refused(tmp_path / "twice.txt", "1 keys come more than once, such as 'a'")
-    (tmp_path / "long.txt").write_text("a 1 2\nb 1 2 3\n", encoding="utf-8")
-    refused(tmp_path / "long.txt", "line 2 has more numbers than the 2 of the lines before.*write a first line")
-    (tmp_path / "cut.txt").write_text("3 2\na 1 2\nb 1 2\n", encoding="utf-8")
-    refused(tmp_path / "cut.txt", "announces 3 values, and it has 2")
-    (tmp_path / "keys.txt").write_text("a\nb\n", encoding="utf-8")
-    refused(tmp_path / "keys.txt", "line 1 has 0 numbers after its key, expected one or more")
-    (tmp_path / "empty.txt").write_text("", encoding="utf-8")
-    refused(tmp_path / "empty.txt", "at least one")
-    (tmp_path / "binary.bin").write_bytes(b"2 2\na " + np.array([0.1, -0.7], np.float32).tobytes())
-    refused(tmp_path / "binary.bin", "binary format of word2vec is not read")
-    np.save(tmp_path / "texts.npy", np.array([["a"]]))
-    (tmp_path / "texts.keys.txt").write_text("a\n", encoding="utf-8")
-    refused(tmp_path / "texts.npy", "must hold real numbers")
-    np.save(tmp_path / "flat.npy", np.ones(1))
-    (tmp_path / "flat.keys.txt").write_text("a\n", encoding="utf-8")
-    refused(tmp_path / "flat.npy", r"vectors of the shape \(1,\)")
-    for name, table, words in (
-        (
-            "none",
-            pa.table({"key": pa.array([], pa.string()), "vector": pa.array([], pa.list_(pa.float32()))}),
-            "no rows",
-        ),
-        ("alone", pa.table({"key": ["a"]}), "has the column 'key' alone"),
-        ("text", pa.table({"key": ["a"], "d0": [1.0], "d1": ["x"]}), "column 'd1' must hold numbers, got string"),
-        (
-            "gap",
-            pa.table({"key": ["a", "b"], "vector": [[1.0, None], [1.0, 2.0]]}),
-            "1 numbers .* 'vector' are missing",
-        ),
-        ("gaps", pa.table({"key": ["a", "b"], "vector": [None, [1.0, 2.0]]}), "one length, got those of no list, 2"),
-    ):
-        pa.parquet.write_table(table, tmp_path / f"{name}.parquet")
-        refused(tmp_path / f"{name}.parquet", words)
     (tmp_path / "half.parquet").write_bytes(lists(tmp_path).read_bytes()[:90])
     refused(tmp_path / "half.parquet", "half.parquet: ")
     with pytest.raises(ValueError, match="must end in '.parquet'"):

@@ -10,7 +10,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dynctr_tf.durable_files import new_file
-from dynctr_tf.evaluation.plots import CLICK_COLOUR, INK, MODEL_COLOUR, MUTED, label_axes, png_path, style_axes
+from dynctr_tf.evaluation.plots import (
+    CLICK_COLOUR,
+    INK,
+    MODEL_COLOUR,
+    MUTED,
+    label_axes,
+    plain_text,
+    png_path,
+    style_axes,
+)
 from dynctr_tf.evaluation.report import Evaluation
 from dynctr_tf.evaluation.text_table import TITLES, align, metric_cells
 
@@ -52,7 +61,7 @@ def plot_days(path: str | Path, days: Mapping[str, Mapping[str, Evaluation]], ti
         )
     figure = Figure(figsize=(max(7.2, 3.0 + 0.9 * len(names)), 6.0), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.012, ha="left", fontsize=12.5, color=INK, weight="bold")
+    figure.suptitle(plain_text(title), x=0.012, ha="left", fontsize=12.5, color=INK, weight="bold")
     places = np.arange(len(names), dtype=np.float64)
     width = 0.5 / max(1, len(days) - 1) if len(days) > 1 else 0.0
     for axes, metric in zip(figure.subplots(2, 1, sharex=True), ("auc", "log_loss"), strict=True):
@@ -64,13 +73,14 @@ def plot_days(path: str | Path, days: Mapping[str, Mapping[str, Evaluation]], ti
             ends = [np.array([estimate.lower, estimate.upper]) for estimate in estimates]
             colour = _COLOURS[index % len(_COLOURS)]
             at = places + (index * width - 0.25 if width else 0.0)
-            axes.plot(at, values, color=colour, marker="o", markersize=5, linewidth=1.4, label=model)
+            axes.plot(at, values, color=colour, marker="o", markersize=5, linewidth=1.4, label=plain_text(model))
             for place, (lower, upper) in zip(at, ends, strict=True):
                 axes.plot(
                     [place, place], [lower, upper], color=colour, linewidth=2.4, alpha=0.45, solid_capstyle="butt"
                 )
         if len(days) > 1:
             axes.legend(frameon=False, fontsize=9, labelcolor=INK)
-    axes.set_xticks(places, names, fontsize=9, rotation=0 if max(map(len, names)) < 12 else 20)
+    rotation = 0 if max(map(len, names)) < 12 else 20
+    axes.set_xticks(places, list(map(plain_text, names)), fontsize=9, rotation=rotation)
     with new_file(target) as partial:
         figure.savefig(partial, dpi=150, facecolor="white")

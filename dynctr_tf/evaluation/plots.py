@@ -125,7 +125,7 @@ def plot_run(path: str | Path, evaluation: Evaluation, curve: LearningCurve | No
     figure = Figure(figsize=(6.4 if curve is None else 12.0, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
     headline = _headline(evaluation, separator=",  " if curve is not None else "\n")
-    figure.suptitle(headline, x=0.012, ha="left", fontsize=12.5, color=INK, weight="bold")
+    figure.suptitle(plain_text(headline), x=0.012, ha="left", fontsize=12.5, color=INK, weight="bold")
     right: FigureBase = figure
     if curve is not None:
         left, right = figure.subfigures(1, 2, width_ratios=[1.08, 1.0], wspace=0.03, squeeze=False)[0]
@@ -168,8 +168,10 @@ def plot_comparison(path: str | Path, comparison: Comparison, metrics: Sequence[
     figure = Figure(figsize=(width, 1.9 + 0.46 * len(shown)), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(
-        f"Difference to {comparison.reference}, {comparison.confidence * 100:g} % intervals; "
-        f"{comparison.rows:,} test rows; p adjusted by Holm's rule",
+        plain_text(
+            f"Difference to {comparison.reference}, {comparison.confidence * 100:g} % intervals; "
+            f"{comparison.rows:,} test rows; p adjusted by Holm's rule"
+        ),
         x=0.012,
         ha="left",
         fontsize=12.5,
@@ -370,7 +372,9 @@ def _draw_calibration(axes: Axes, evaluation: Evaluation) -> None:
         linewidth=0,
         label=f"{evaluation.confidence * 100:g} % interval of the rate",
     )
-    axes.plot(x, middle, color=MODEL_COLOUR, linewidth=1.8, marker="o", markersize=4.5, label=evaluation.name)
+    axes.plot(
+        x, middle, color=MODEL_COLOUR, linewidth=1.8, marker="o", markersize=4.5, label=plain_text(evaluation.name)
+    )
     ticks, texts = _percent_ticks(lower, upper)
     axes.set_yticks(ticks, texts)
     axes.set_xlim(lower, upper)

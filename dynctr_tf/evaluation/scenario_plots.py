@@ -57,8 +57,10 @@ def plot_scenarios(
     FigureCanvasAgg(figure)
     hidden = len(report.scenarios) - len(shown)
     figure.suptitle(
-        f"{chosen} by {report.part}, {report.confidence * 100:g} % intervals; {report.rows:,} test rows"
-        + (f"; {hidden} smaller {report.parts} not drawn" if hidden else ""),
+        plain_text(
+            f"{chosen} by {report.part}, {report.confidence * 100:g} % intervals; {report.rows:,} test rows"
+            + (f"; {hidden} smaller {report.parts} not drawn" if hidden else "")
+        ),
         x=0.012,
         ha="left",
         fontsize=12.5,
@@ -108,9 +110,8 @@ def plot_transfer(path: str | Path, report: ScenarioReport, *, max_scenarios: in
     differences = np.array([[scenario.scores[m].tests["log_loss"].difference for scenario in shown] for m in models])
     figure = Figure(figsize=(2.6 + 0.72 * max(len(shown), 3), 2.4 + 0.4 * len(models)), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(
-        f"Log loss less that of {report.single} (x 1000)", x=0.012, ha="left", fontsize=12.5, color=INK, weight="bold"
-    )
+    title = plain_text(f"Log loss less that of {report.single} (x 1000)")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=12.5, color=INK, weight="bold")
     axes = figure.subplots()
     largest = float(np.nanmax(np.abs(differences))) if np.isfinite(differences).any() else 0.0
     limit = largest if largest > 0.0 else 1.0
@@ -165,7 +166,8 @@ def _draw_transfer(axes: Axes, report: ScenarioReport, model: str, shown: Sequen
             continue
         axes.plot([test.lower, test.upper], [position] * 2, color=colour, linewidth=2.2)
         axes.plot(test.difference, position, "o", color=colour, markersize=6, markeredgecolor="white", zorder=3)
-    axes.set_title(f"log loss less that of {report.single} (better to the left)", loc="left", fontsize=10.5, color=INK)
+    title = plain_text(f"log loss less that of {report.single} (better to the left)")
+    axes.set_title(title, loc="left", fontsize=10.5, color=INK)
 
 
 def _say_in_row(axes: Axes, position: int, text: str, colour: str) -> None:

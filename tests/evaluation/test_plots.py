@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import matplotlib
@@ -8,7 +9,7 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.image import imread
 
-from dynctr_tf.evaluation import LearningCurve, compare, evaluate, plot_comparison, plot_run
+from dynctr_tf.evaluation import LearningCurve, compare, evaluate, plot_comparison, plot_days, plot_run
 
 
 def some_rows(rows: int = 800, seed: int = 0):
@@ -109,6 +110,18 @@ def test_comparison_picture(tmp_path: Path) -> None:
     alone = compare(labels, {"lr": logits}, reference="lr", replicates=40)
     with pytest.raises(ValueError, match="nothing to compare 'lr' with"):
         plot_comparison(tmp_path / "forest.png", alone)
+
+
+def test_pictures_show_names_as_they_are(tmp_path: Path, evaluation) -> None:
+    """Between two dollars matplotlib reads a formula, and fails at this one."""
+    name = "$model_$"
+    plot_run(tmp_path / "run.png", dataclasses.replace(evaluation, name=name))
+    labels, logits, _ = some_rows()
+    plot_comparison(
+        tmp_path / "forest.png", compare(labels, {name: logits, "lr": -logits}, reference=name, replicates=40)
+    )
+    plot_days(tmp_path / "days.png", {name: {"$1_$.csv": evaluation}, "lr": {"$1_$.csv": evaluation}}, title=name)
+    assert all(inked(tmp_path / f"{picture}.png") > 0.005 for picture in ("run", "forest", "days"))
 
 
 def test_pictures_are_png(tmp_path: Path, evaluation) -> None:

@@ -263,9 +263,21 @@ def test_rows_without_weight_do_not_count() -> None:
 
 def test_pictures_show_names_as_they_are(tmp_path: Path, report: ScenarioReport) -> None:
     # Between two dollars matplotlib reads a formula, and fails at this one.
-    scenarios = tuple(dataclasses.replace(entry, name=f"${entry.name}_$9") for entry in report.scenarios)
-    plot_scenarios(tmp_path / "scenarios.png", dataclasses.replace(report, scenarios=scenarios))
-    plot_transfer(tmp_path / "transfer.png", dataclasses.replace(report, scenarios=scenarios))
+    scenarios = tuple(
+        dataclasses.replace(
+            entry,
+            name=f"${entry.name}_$9",
+            scores={f"${model}_$": scores for model, scores in entry.scores.items()},
+        )
+        for entry in report.scenarios
+    )
+    named = {
+        field: {f"${model}_$": value for model, value in getattr(report, field).items()}
+        for field in ("runs", "means", "small_means")
+    }
+    drawn = dataclasses.replace(report, scenarios=scenarios, single="$single_$", column="$page_$", **named)
+    plot_scenarios(tmp_path / "scenarios.png", drawn, max_scenarios=2)
+    plot_transfer(tmp_path / "transfer.png", drawn)
     assert imread(tmp_path / "transfer.png").shape[1] > 600
 
 

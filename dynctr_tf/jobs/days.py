@@ -11,7 +11,7 @@ from typing import Any
 from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, remove_folder, write_json
 from dynctr_tf.encoding import EncodedDataset, Encoder, ValueTally
 from dynctr_tf.evaluation import Evaluation
-from dynctr_tf.jobs.settings import JobSettings, job_settings
+from dynctr_tf.jobs.settings import JobSettings, job_settings, on_one_device
 from dynctr_tf.jobs.settings_file import read_file
 from dynctr_tf.training.run_record import RunRecord
 
@@ -132,8 +132,8 @@ class Days:
     def begun(self, rows_key: str, made_of: str) -> int:
         """The number of the next day: that of one with the same rows that was interrupted, or a new one.
 
-        An interrupted day with other rows stays as long as it can go on: until the model has gone on with other rows.
-        Then it is removed.
+        An interrupted day with other rows or settings stays as long as it can go on: until the model has gone on
+        without it. Then it is removed.
         """
         for number in self.numbers():
             day = self.load(number)
@@ -143,7 +143,8 @@ class Days:
                 if (day.rows_key, day.made_of) == (rows_key, made_of):
                     return number
                 print(
-                    f"day {number} was interrupted, and these are other rows; it can go on until these are trained on"
+                    f"day {number} was interrupted, and these are other rows or settings; it can go on until these "
+                    "rows are trained on"
                 )
                 continue
             print(f"day {number} was interrupted, and the model has gone on without it; it is removed")
@@ -155,9 +156,9 @@ class Days:
         return max(self.numbers(), default=0) + 1
 
     def settings(self, number: int) -> JobSettings:
-        """The settings that a day was trained with."""
+        """The settings that a day was trained with; without a strategy, because one process goes on from the run."""
         folder = self.run if number == 0 else self.folder(number)
-        return job_settings(read_file(folder / "settings.toml"))
+        return on_one_device(job_settings(read_file(folder / "settings.toml")))
 
     def training(self, number: int) -> Path:
         """The folder of a day's checkpoints.

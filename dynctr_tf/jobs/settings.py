@@ -326,6 +326,12 @@ def _choices(annotation: Any) -> tuple[str, ...]:
     return ()
 
 
+def on_one_device(settings: JobSettings) -> JobSettings:
+    """Returns settings without a strategy and what belongs to one, for work of one process on a trained model."""
+    training = dataclasses.replace(settings.training, strategy=None, replicas=None, tpu_address=None)
+    return dataclasses.replace(settings, training=training)
+
+
 def full_names() -> list[str]:
     """Every setting with its section, such as `"training.epochs"`; tables by themselves, `"data.options"`."""
     return [

@@ -22,7 +22,7 @@ from dynctr_tf.export.export_card import CARD
 from dynctr_tf.jobs.days import Day, Days, encoded_rows, plain
 from dynctr_tf.jobs.pretrained import load_vectors
 from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits, vector_digests
-from dynctr_tf.jobs.settings import JobSettings
+from dynctr_tf.jobs.settings import JobSettings, on_one_device
 from dynctr_tf.jobs.settings_file import write_settings
 from dynctr_tf.jobs.stages import build_for_training, open_source
 from dynctr_tf.training import (
@@ -74,8 +74,8 @@ def day_settings(days: Days, settings: JobSettings, path: str | None) -> JobSett
     data = dataclasses.replace(settings.data, split_by="random", validation_path=None, test_path=None, path=path)
     if first.data.schema is not None:
         data = dataclasses.replace(data, schema=str(days.run / "schema.json"))
-    training = dataclasses.replace(settings.training, strategy=None, evaluate_every=None, patience=None)
-    return dataclasses.replace(settings, data=data, training=training)
+    training = dataclasses.replace(settings.training, evaluate_every=None, patience=None)
+    return on_one_device(dataclasses.replace(settings, data=data, training=training))
 
 
 def run_days(

@@ -11,6 +11,8 @@ from dynctr_tf.durable_files import make_folder, write_array, write_json
 from dynctr_tf.jobs.days import KEPT_STATES, Day, Days, encoded_rows
 from dynctr_tf.jobs.settings import job_settings
 from dynctr_tf.jobs.settings_file import write_settings
+from dynctr_tf.jobs.stages import training_strategy
+from dynctr_tf.jobs.update import day_settings
 from dynctr_tf.training.run_record import RunRecord
 
 
@@ -54,13 +56,21 @@ def test_an_interrupted_day_stays_until_the_model_has_gone_on_without_it(
     assert days.begun("rows 10", "made") == 10
     assert days.begun("rows 10", "by other settings") == days.begun("others", "made") == 11
     assert days.begun("rows 10", "made") == 10 and rows.is_dir(), "what was computed of it is still there"
-    assert "it can go on until these are trained on" in capsys.readouterr().out
+    assert "other rows or settings; it can go on until these rows are trained on" in capsys.readouterr().out
 
     days.save(Day(11, 9, "another", "others", "made", finished=True))
     days.go_on_from(11)
     assert days.begun("rows 10", "made") == 12
     assert not days.folder(10).exists() and not rows.exists()
     assert "day 10 was interrupted, and the model has gone on without it; it is removed" in capsys.readouterr().out
+
+
+def test_days_of_a_run_on_several_devices_are_trained_on_one(days: Days) -> None:
+    settings = job_settings({"training": {"strategy": "mirrored", "replicas": 2, "epochs": 3}})
+    write_settings(days.run / "settings.toml", settings)
+    for one in (days.settings(0), day_settings(days, settings, "day.csv")):
+        assert (one.training.strategy, one.training.replicas, one.training.epochs) == (None, None, 3)
+        training_strategy(one)  # refuses replicas without the strategy
 
 
 def test_a_version_is_that_of_a_run_by_what_made_it_and_not_by_the_name_of_its_folder(days: Days) -> None:

@@ -207,9 +207,9 @@ class _Tables:
     def __call__(self, ids: Any) -> Any:
         own = {one.first_id for one in self._own}
         rest = [block for first, block in self._blocks.items() if first not in own]
-        found = [self._embed(rest, "embedding_0", self._width, True, ids)] if rest else []
+        found = [self._embed(0, rest, self._width, True, ids)]
         for number, (first, size, trains) in enumerate(self._own, start=1):
-            found.append(self._embed([self._blocks[first]], f"embedding_{number}", size, trains, ids, number))
+            found.append(self._embed(number, [self._blocks[first]], size, trains, ids))
         parts = [part for part in found if part is not None]
         order = [column for columns, *_ in parts for column in columns]
         back = [order.index(column) for column in range(len(order))]
@@ -220,13 +220,14 @@ class _Tables:
         return field_map, _in_order([part[2] for part in parts], back, "first_order")
 
     def _embed(
-        self, blocks: list[tuple[int, int]], name: str, size: int, trains: bool, ids: Any, number: int = 0
+        self, number: int, blocks: list[tuple[int, int]], size: int, trains: bool, ids: Any
     ) -> tuple[list[int], Any, Any] | None:
         """The columns of some blocks, their embeddings and their first-order weights; `None` where no column is."""
         firsts = {first for first, _ in blocks}
         columns = [column for column, first in enumerate(self._columns) if first in firsts]
         if not columns:
             return None
+        name = f"embedding_{number}"
         linear = self._linear and trains
         options = self._embedding.row_options()
         if not trains:

@@ -24,6 +24,9 @@ def write_embeddings(run: Path, output: Path, fields: Sequence[str] = ()) -> dic
 
     Returns:
         The file of each field.
+
+    Raises:
+        ValueError: No field has a vocabulary of its own, or what `field_vectors` refuses.
     """
     from dynctr_tf.datasets import write_value_vectors
     from dynctr_tf.durable_files import make_folder
@@ -34,13 +37,15 @@ def write_embeddings(run: Path, output: Path, fields: Sequence[str] = ()) -> dic
 
     days = Days(run)
     encoder, _ = days.encoder(days.head)
-    known = fields_with_vectors(encoder)
+    chosen = fields or fields_with_vectors(encoder)
+    if not chosen:
+        raise ValueError(f"No field of {run} has a vocabulary: numbers have bins, and hashed values have no names.")
     model, optimizer = build_for_training(days.settings(days.head), encoder.features)
     restore_training(model, optimizer, days.training(days.head))
     names = plain_names(entry.name for entry in encoder.features.entries)
     make_folder(output)
     written = {}
-    for field in fields or known:
+    for field in chosen:
         vectors = field_vectors(model, encoder, field)
         # A field may be called anything, also what no file may.
         written[field] = output / f"{names[field]}.parquet"

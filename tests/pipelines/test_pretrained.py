@@ -125,7 +125,7 @@ def test_what_is_wrong_is_said_before_it_trains(place: Path, capsys: pytest.Capt
         (("--pretrained.vectors.item", "empty.txt"), "empty.txt: There must be one vector"),
         (("--pretrained.vectors.item", "5"), "pretrained.vectors.item must be the name of a file, or none; got 5"),
         (("--pretrained.vectors.item", "items.npy", "--model.embedding.sizes", "item=8"), "have 3 numbers, and"),
-        (("--pretrained.vectors.history", "items.npy"), "history"),
+        (("--pretrained.vectors.history", "items.npy"), "Unknown field with ids of its own: 'history'"),
         (("--pretrained.vectors.age", "items.npy"), "it is numeric, and has bins"),
         (("--pretrained.vectors.item", "others.parquet"), "others.parquet: None of the 30 values of 'item', such as"),
     ):

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -253,15 +254,20 @@ class _Work:
         self.workers = workers
         self.rows = self.new_rows = 0
         self.skipped: collections.Counter[str] = collections.Counter()
+        # The parts that exist, by the number of their file; the folder is listed once, however many files there are.
+        self._parts: dict[int, set[str]] = collections.defaultdict(set)
+        for path in folder.iterdir():
+            if match := re.fullmatch(rf"part-(\d+)-\d+\.{file_format}", path.name):
+                self._parts[int(match[1])].add(path.name)
         self._checked = False
         self._lock = threading.Lock()
 
     def score(self, number: int, source: RowsToScore, bar: Any) -> None:
         """Writes the missing parts of a file."""
         done = self.folder / _RECORD / f"file-{number:05d}.json"
-        finished = self._parts(number)
+        finished = frozenset(self._parts[number])
         note = read_json(done) if done.exists() else {}
-        if note.get("parts") == finished:
+        if note.get("parts") == sorted(finished):
             self.rows += note["rows"]
             self.skipped.update(note["skipped"])
             bar.update(note["rows"])
@@ -279,16 +285,16 @@ class _Work:
         tables: list[pa.RecordBatch] = []
         for piece, found in in_parallel(source.pieces(), answer, self.workers):
             if part_of(piece) != path:
-                self._write(path, tables)
+                self._write(number, path, tables)
                 path, tables = part_of(piece), []
             tables += found.tables
             rows += found.rows
             skipped.update(found.skipped)
             bar.update(found.rows)
-        self._write(path, tables)
+        self._write(number, path, tables)
         self.rows += rows
         self.skipped.update(skipped)
-        write_json(done, {"rows": rows, "skipped": dict(skipped), "parts": self._parts(number)})
+        write_json(done, {"rows": rows, "skipped": dict(skipped), "parts": sorted(self._parts[number])})
 
     def _answered(self, source: RowsToScore, piece: Piece, *, wanted: bool) -> _Answered:
         """Reads and answers the rows of a piece; where its part exists already, it only reads and counts them."""
@@ -305,14 +311,10 @@ class _Work:
                 tables.append(_scores(batch, self.served.logits(batch.columns), source))
         return _Answered(tables, rows, skipped)
 
-    def _parts(self, number: int) -> list[str]:
-        """The parts of a file that exist."""
-        return sorted(path.name for path in self.folder.glob(f"part-{number:05d}-*.{self.file_format}"))
-
     def _part(self, number: int, part: int) -> Path:
         return self.folder / f"part-{number:05d}-{part:05d}.{self.file_format}"
 
-    def _write(self, path: Path, tables: Sequence[pa.RecordBatch]) -> None:
+    def _write(self, number: int, path: Path, tables: Sequence[pa.RecordBatch]) -> None:
         if tables:
             self.new_rows += sum(table.num_rows for table in tables)
             with new_file(path) as partial:
@@ -320,6 +322,7 @@ class _Work:
                     pa.parquet.write_table(pa.Table.from_batches(tables), partial, write_page_checksum=True)
                 else:
                     pa.csv.write_csv(pa.Table.from_batches(tables), partial)
+            self._parts[number].add(path.name)
 
 
 def added_columns(source: RowsToScore) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ JOBS = (
     "embeddings",
     "schema",
     "explain",
+    "api_pages",
     "benchmark",
     "benchmarks.layer_costs",
     "benchmarks.adaptive_costs",

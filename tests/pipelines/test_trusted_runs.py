@@ -348,6 +348,13 @@ def test_the_jobs_are_listed_and_started_by_name(capsys: pytest.CaptureFixture[s
     page = (Path(overview.__file__).parent / "benchmarks" / "README.md").read_text(encoding="utf-8")
     measured = set(re.findall(r"`python -m pipelines\.(benchmarks\.\w+)", page))
     assert len(measured) > 4 and measured <= set(overview.JOBS), "each command of the page of measurements is listed"
+    place = Path(overview.__file__).parent
+    files = [file for file in place.rglob("*.py") if '__name__ == "__main__"' in file.read_text(encoding="utf-8")]
+    names = [".".join(file.relative_to(place).with_suffix("").parts) for file in files]
+    startable = {name.removesuffix("__main__").rstrip(".") for name in names} - {""}
+    # These are started by other jobs, in processes of their own.
+    parts = {"benchmarks.layer_cost_cases", "peers.deepctr_speed", "peers.fuxictr_speed", "peers.fuxictr_train"}
+    assert startable - parts == set(overview.JOBS), "each file that can be started is a job"
     assert overview.main(["trian", "--help"]) == 2
     assert "Did you mean `dynctr train`" in capsys.readouterr().err
     assert overview.main(["clicks.csv"]) == 2

@@ -24,6 +24,7 @@ PAGES = (
     ROOT / "dynctr_tf" / "datasets" / "README.md",
     ROOT / "pipelines" / "README.md",
     MEASUREMENTS,
+    ROOT / "pipelines" / "papers" / "README.md",
     ROOT / "saved_models" / "README.md",
 )
 

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +95,45 @@ def test_defaults_are_those_of_the_signature(module_name: str) -> None:
 def test_the_reader_of_defaults_reads() -> None:
     text = 'One line.\n\nArgs:\n    rank: A number.\n        More. Default 4.\n    mode: A text. Default `"da"`.\n'
     assert stated_defaults(text) == {"rank": "4", "mode": '"da"'}
+
+
+def false_arguments(source: str) -> list[str]:
+    """Functions and classes, private ones too, whose `Args` leave out an argument or have one that does not exist."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        section = re.search(r"^Args:\n((?:    .*\n|\n)*)", (ast.get_docstring(node) or "") + "\n", re.M)
+        stated = set(re.findall(r"^    \*{0,2}(\w+):", section[1], re.M)) if section else set()
+        body = node.body if isinstance(node, ast.ClassDef) else [node]
+        made = [
+            one for one in body if isinstance(one, ast.FunctionDef) and one.name in (node.name, "__init__", "__new__")
+        ]
+        fields = {one.target.id for one in body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)}
+        if not stated or not (made or fields):
+            continue  # nothing is stated, or a base class has the constructor
+        named = {one.arg for of in made for one in (*of.args.posonlyargs, *of.args.args, *of.args.kwonlyargs)} or fields
+        more = {one.arg for of in made for one in (of.args.vararg, of.args.kwarg) if one}
+        strange = stated - named - more
+        missing = named - stated - {"self", "cls"} if isinstance(node, ast.FunctionDef) else set()
+        found += [f"{node.name}: {name} is not an argument" for name in sorted(strange)]
+        found += [f"{node.name}: {name} is not in Args" for name in sorted(missing)]
+    return found
+
+
+def test_documented_arguments_are_those_of_the_signature() -> None:
+    files = sorted(Path(dynctr_tf.__path__[0]).rglob("*.py"))
+    assert len(files) > 300
+    found = {path.name: false_arguments(path.read_text(encoding="utf-8")) for path in files}
+    assert not {name: lines for name, lines in found.items() if lines}
+
+
+def test_a_false_argument_is_found() -> None:
+    text = '    """One line.\n\n    Args:\n        a: A.\n        c: C.\n    """\n'
+    assert false_arguments(f"def f(a, b, *c):\n{text}") == ["f: b is not in Args"]
+    assert false_arguments(f"class F:\n{text}    a: int\n    b: int = 0\n") == ["F: c is not an argument"]
+    method = "    def __init__(self, a, *, c=0): ...\n    def g(self, a):\n    " + text.replace("\n    ", "\n        ")
+    assert false_arguments(f"class F:\n{text}{method}") == ["g: c is not an argument"]
 
 
 SYMBOLS = {"batch", "fields", "dim", "columns", "count", "size", "experts", "number", "of", "pooled"}

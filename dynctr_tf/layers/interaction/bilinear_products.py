@@ -50,7 +50,6 @@ def matrices_of_left_fields(kernel: tf.Tensor, kind: str, num_fields: int, dim: 
         kind: `"all"`, `"each"` or `"interaction"`.
         num_fields: Number of fields.
         dim: Size of an embedding.
-        name: The weight's name.
     """
     counts = range(num_fields - 1, 0, -1)
     if kind == "interaction":

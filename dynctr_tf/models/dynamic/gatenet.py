@@ -29,8 +29,8 @@ def gatenet(
 
     Use it to let a deep network weigh fields and units row by row.
 
-    `v_f = scale * sigmoid(W_f e_f) * e_f`; `a <- activation(W_l a + b_l)`, `a <- scale * sigmoid(W a) * a` for each
-    layer; `logit = w^T a + b`.
+    `v_f = gate_scale * sigmoid(W_f e_f) * e_f`; for each layer `a <- activation(W_l a + b_l)`, then
+    `a <- gate_scale * sigmoid(W a) * a`; `logit = w^T a + b`.
 
     Args:
         features: The description that the encoder gives.

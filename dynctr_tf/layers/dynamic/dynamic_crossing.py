@@ -18,19 +18,13 @@ class DynamicCrossing(FieldCrossing):
     `get_config`. It is `FieldCrossing` with a second call argument.
 
     Args:
-        reduction_ratio: Of the generator. Default 4.0.
-        depth: Of the generator. Default 2.
-        stop_gradient: Whether the condition is cut off from the gradient. Default `True`.
+        reduction_ratio: Of the generator.
+        depth: Of the generator.
+        stop_gradient: Whether the condition is cut off from the gradient.
         **options: As `FieldCrossing`.
     """
 
-    def __init__(
-        self,
-        reduction_ratio: float = 4.0,
-        depth: int = 2,
-        stop_gradient: bool = True,
-        **options: Any,
-    ) -> None:
+    def __init__(self, *, reduction_ratio: float, depth: int, stop_gradient: bool, **options: Any) -> None:
         super().__init__(**options)
         self.reduction_ratio = reduction_ratio
         self.depth = depth

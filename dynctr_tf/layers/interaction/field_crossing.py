@@ -14,32 +14,32 @@ from dynctr_tf.layers.dense.initializers import distinct_initializer
 class FieldCrossing(stack.Layer):
     """Base of the layers that multiply field maps by mixtures of the fields of the first one.
 
-    Use it to write a further such layer: override `mixture`, `call` and `get_config`, and
-    `build_mixture` where it takes other weights than one matrix. These layers
-    differ in what mixes the fields (a static matrix, one that is generated per instance). The product of X_{l-1} and
-    the mixture of X_0, the residual, the dropout and the two layouts are the same and are in this class.
+    Use it to write a further such layer: override `mixture`, `call` and `get_config`, and `build_mixture` where it
+    takes other weights than one matrix. These layers differ in what mixes the fields (a static matrix, one that is
+    generated per instance). The product of X_{l-1} and the mixture of X_0, the residual, the dropout and the two
+    layouts are the same and are in this class. The defaults are in the layers: one that forgets an option here fails.
 
     `X_l = X_{l-1} * M(X_0) + X_{l-1}`, computed as `X_{l-1} * (M(X_0) + 1)`; without the residual
     `X_{l-1} * M(X_0)`.
 
     Args:
-        residual: Whether X_{l-1} is added. Default `True`.
+        residual: Whether X_{l-1} is added.
         dropout: Share of the entries of X_0 that is dropped in training before the fields are mixed.
-            Default 0.0.
         fields_last: The layout of the tensors: `False`, field maps `(batch, fields, dim)`; `True`, transposed
             ones `(batch, dim, fields)`, in which mixing the fields is one plain matrix product. A network
-            that works on the second transposes once in place of twice a layer. Default `False`.
-        kernel_initializer: Start of the matrices that mix the fields, a Keras initializer. Default `"glorot_uniform"`.
-        kernel_regularizer: A Keras regularizer of these matrices. Default `None`.
+            that works on the second transposes once in place of twice a layer.
+        kernel_initializer: Start of the matrices that mix the fields, a Keras initializer.
+        kernel_regularizer: A Keras regularizer of these matrices, or `None`.
     """
 
     def __init__(
         self,
-        residual: bool = True,
-        dropout: float = 0.0,
-        fields_last: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None,
+        *,
+        residual: bool,
+        dropout: float,
+        fields_last: bool,
+        kernel_initializer: Any,
+        kernel_regularizer: Any,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,7 +94,11 @@ class FieldCrossing(stack.Layer):
         shapes = [tuple(shape) for shape in inputs_shape] if nested else [tuple(inputs_shape)]
         layout = "(batch, dim, fields)" if self.fields_last else "(batch, fields, dim)"
         alike = len({shape[1:] for shape in shapes}) == 1
-        if len(shapes) > 2 or not alike or any(len(shape) != 3 or None in shape[1:] for shape in shapes):
+        if (
+            len(shapes) != (2 if nested else 1)
+            or not alike
+            or any(len(shape) != 3 or None in shape[1:] for shape in shapes)
+        ):
             raise ValueError(
                 f"{self.name} takes one field map {layout}, or the pair [X_(l-1), X_0] of two of one shape, "
                 f"with known sizes; got {shapes}."

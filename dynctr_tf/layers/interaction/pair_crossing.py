@@ -17,13 +17,11 @@ class PairCrossing(stack.Layer):
     Use it to write a further cross layer: override `build_kernels`, `cross` and `get_config`.
 
     Args:
-        kernel_initializer: Start of the kernels, a Keras initializer. Default `"glorot_uniform"`.
-        kernel_regularizer: A Keras regularizer of the kernels. Default `None`.
+        kernel_initializer: Start of the kernels, a Keras initializer.
+        kernel_regularizer: A Keras regularizer of the kernels, or `None`.
     """
 
-    def __init__(
-        self, kernel_initializer: Any = "glorot_uniform", kernel_regularizer: Any = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, kernel_initializer: Any, kernel_regularizer: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -50,7 +48,8 @@ class PairCrossing(stack.Layer):
         nested = any(isinstance(entry, (list, tuple, tf.TensorShape)) for entry in input_shape)
         shapes = [tuple(shape) for shape in input_shape] if nested else [tuple(input_shape)]
         widths = {shape[-1] for shape in shapes}
-        if len(shapes) > 2 or any(len(shape) != 2 for shape in shapes) or len(widths) > 1 or None in widths:
+        one_or_pair = len(shapes) == (2 if nested else 1)
+        if not one_or_pair or any(len(shape) != 2 for shape in shapes) or len(widths) > 1 or None in widths:
             raise ValueError(
                 f"{self.name} takes one tensor (batch, n), or the pair [x_(l-1), x_0] of two of one known "
                 f"width; got {shapes}. Flatten a field map first with keras.layers.Flatten()."

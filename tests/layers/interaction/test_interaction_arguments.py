@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from dynctr_tf import layers
 
@@ -33,3 +34,18 @@ from dynctr_tf import layers
 def test_wrong_arguments_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+PAIRED = [
+    (layers.CrossLayer, (3, 6)),
+    (layers.CrossMixtureLayer, (3, 6)),
+    (layers.PolynomialInteraction, (3, 4, 2)),
+    (layers.DynamicGeneratedParameters, (3, 4, 2)),
+]
+
+
+@pytest.mark.parametrize(("make", "shape"), PAIRED)
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_list_is_a_pair(make: Any, shape: tuple[int, ...], count: int) -> None:
+    with pytest.raises(ValueError, match=r"or the pair \[.*got \["):
+        make()([tf.ones(shape)] * count)

@@ -65,44 +65,54 @@ def words_of(path: Path) -> list[tuple[int, str]]:
     return [(token.start[0], token.string) for token in tokens if token.type in kinds]
 
 
-def stumbles(text: str) -> list[str]:
+def stumbles(text: str, avoided: dict[str, str] = AVOIDED) -> list[str]:
     return [
         f"{match.group()!r}: write {better}"
-        for pattern, better in AVOIDED.items()
+        for pattern, better in avoided.items()
         for match in re.finditer(rf"\b({pattern})\b", " ".join(text.split()), re.I)
     ]
 
 
-def test_it_finds_what_it_looks_for() -> None:
-    assert stumbles("heads that divide it not") and stumbles("Mend the row") and stumbles("one behind\n  the other")
-    assert not stumbles("Leaving No One Behind; amend, commended, replaced with the second; it does not divide it")
+TURNED_AND_STRAIGHT = [
+    ("heads that reach it not.", "heads that do not reach it. Weights move it not only once"),
+    ("keys that the class has not.", "the class has not only this key; a value that it does not have"),
+    ("An index that there is not is refused", "There is no such index. Is there not one?"),
+    ("Whom the error names", "the row that the error names"),
+    ("What no row can be blamed for is always an error", "It has no row, and holds what no file holds"),
+    ("The weight, as which it is computed", "It is computed as a weight, which is kept"),
+    ("layers part of whose kernel is generated", "layers that generate a part of their kernel"),
+    ("Trains a model. Counted is each step", "It counts each step. Rows that are counted are kept"),
+    ("leave out one of both", "leave out one of the two, or both"),
+    ("a matrix that is too dear", "a matrix that is too expensive"),
+    ("a cell that is no number", "a cell that is not a number. There is no cell. It is no longer a number"),
+    ("a time that is none is refused", "None of the times is refused. The default is none"),
+    ("the model answers otherwise than it did", "It answers differently, unless the caller says otherwise"),
+    ("all formats are told apart", "Nobody told the model"),
+    ("The first row tells which times there are", "The first row shows it; tell the model what it is"),
+    ("rows are taken apart by day", "rows are split by day; batches are taken from it"),
+    ("a file is passed over", "a file is skipped, and passed to the next job"),
+    ("a job goes on where it was", "a job goes on where it was stopped, or where it was before"),
+    ("a row that is dearer than the nearest", "a row that is nearest, and more expensive"),
+    ("the manieth row it is", "the index of the row"),
+    ("It searched in vain", "It searched without a better one, in vanilla Keras"),
+    ("heads that divide it not", "heads that do not divide it"),
+    ("Mend the row", "amend the row, or one that is commended"),
+    ("one behind\n  the other", "one after the other. Leaving No One Behind"),
+    ("It shall be so", "It should be so, in shallow layers"),
+    ("lest it be lost", "so that it is not lost; the least, the latest"),
+    ("and hence a part thereof", "and so a part of it; there, of course"),
+    ("There is no talking to it", "It cannot answer; there is talking"),
+]
 
 
-@pytest.mark.parametrize(
-    ("turned", "straight"),
-    [
-        ("heads that reach it not.", "heads that do not reach it. Weights move it not only once"),
-        ("keys that the class has not.", "the class has not only this key; a value that it does not have"),
-        ("An index that there is not is refused", "There is no such index. Is there not one?"),
-        ("Whom the error names", "the row that the error names"),
-        ("What no row can be blamed for is always an error", "It has no row, and holds what no file holds"),
-        ("The weight, as which it is computed", "It is computed as a weight, which is kept"),
-        ("layers part of whose kernel is generated", "layers that generate a part of their kernel"),
-        ("Trains a model. Counted is each step", "It counts each step. Rows that are counted are kept"),
-        ("leave out one of both", "leave out one of the two, or both"),
-        ("a matrix that is too dear", "a matrix that is too expensive"),
-        ("a cell that is no number", "a cell that is not a number. There is no cell. It is no longer a number"),
-        ("a time that is none is refused", "None of the times is refused. The default is none"),
-        ("the model answers otherwise than it did", "It answers differently, unless the caller says otherwise"),
-        ("all formats are told apart", "Nobody told the model"),
-        ("The first row tells which times there are", "The first row shows it; tell the model what it is"),
-        ("rows are taken apart by day", "rows are split by day; batches are taken from it"),
-        ("a file is passed over", "a file is skipped, and passed to the next job"),
-        ("a job goes on where it was", "a job goes on where it stopped, where it was before"),
-    ],
-)
+@pytest.mark.parametrize(("turned", "straight"), TURNED_AND_STRAIGHT)
 def test_turned_clauses_are_found_and_straight_ones_are_not(turned: str, straight: str) -> None:
     assert stumbles(turned) and not stumbles(straight)
+
+
+@pytest.mark.parametrize("pattern", AVOIDED)
+def test_each_pattern_has_an_example(pattern: str) -> None:
+    assert any(stumbles(turned, {pattern: AVOIDED[pattern]}) for turned, _ in TURNED_AND_STRAIGHT)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

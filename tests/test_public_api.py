@@ -23,7 +23,7 @@ LISTED = [
     name
     for name in PACKAGES
     if name != "dynctr_tf.stack" and not name.startswith(("dynctr_tf.layers.", "dynctr_tf.models."))
-] + ["dynctr_tf.models.parts", "dynctr_tf.schema"]
+] + ["dynctr_tf.models.entry", "dynctr_tf.models.parts", "dynctr_tf.schema"]
 
 
 def own_constructor(member: type[Any]) -> Any:
@@ -95,6 +95,14 @@ def test_every_public_name_is_there_once(package: str) -> None:
     assert len(set(module.__all__)) == len(module.__all__) > 0
     for name in module.__all__:
         assert not name.startswith("_") and getattr(module, name) is not None, f"{package}.{name}"
+
+
+def test_what_a_room_makes_public_is_listed() -> None:
+    """Each name of a room of layers or models is also one of a package whose names are listed."""
+    listed = {name for package in LISTED for name in names_of(package)}
+    rooms = sorted(set(PACKAGES) - set(LISTED) - {"dynctr_tf.stack"})
+    assert len(rooms) > 8
+    assert not {name for package in rooms for name in names_of(package)} - listed
 
 
 def test_a_signature_is_written_as_it_is_called() -> None:

@@ -95,8 +95,8 @@ def row_source(name: str, **options: Any) -> RowSource:
 
     Args:
         name: One of `ROW_SOURCES`.
-        **options: Arguments of `SyntheticCtrRows`, `criteo_rows`, `movielens_tag_rows`, `movielens_1m_rows`,
-            `amazon_reviews_rows` or `TabularFile`, whose `schema` may be the path of a schema file here.
+        **options: Those that `row_source_options` gives for the data set; the `schema` of a `tabular_file` may be the
+            path of a schema file here.
 
     Raises:
         ValueError: An unknown name or option, the nearest known one named; an option that is needed and

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from dynctr_tf.models.adaptive import make_adaptive
-from dynctr_tf.models.catalogue import CATALOGUE, Choice, LogUniform, ModelEntry, build_model, model_entry
+from dynctr_tf.models.catalogue import CATALOGUE, Choice, LogUniform, ModelEntry, Uniform, build_model, model_entry
 from dynctr_tf.models.discovery import ROOMS, functions_of
 from dynctr_tf.models.parts import (
     Adaptive,
@@ -47,6 +47,7 @@ __all__ = [
     "ModelEntry",
     "Operation",
     "Tower",
+    "Uniform",
     "build_model",
     "encoded_inputs",
     "make_adaptive",

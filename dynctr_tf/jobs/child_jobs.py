@@ -94,7 +94,7 @@ def run_all(phases: Sequence[Callable[[], Sequence[Job]]], total: int, workers: 
     Raises:
         RuntimeError: A job failed. The other running jobs are waited for.
     """
-    from dynctr_tf.tuning.search import share_of_cores
+    from dynctr_tf.tuning.search_workers import share_of_cores
 
     environment = share_of_cores(workers) if workers > 1 else {}
     processes = _Processes()

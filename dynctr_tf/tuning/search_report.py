@@ -28,7 +28,7 @@ from dynctr_tf.evaluation.text_table import align
 from dynctr_tf.figures import decimals_for, figures_text
 from dynctr_tf.metrics.scored_rows import FloatArray
 from dynctr_tf.models.catalogue import Choice, LogUniform, SearchSpace
-from dynctr_tf.tuning.search import Trial
+from dynctr_tf.tuning.search_trials import Trial
 
 # The columns after the hyper-parameters: what a trial cost. A trial has those that its training function gave.
 _FIGURES = {"epochs": ".2f", "steps": ",.0f", "seconds": ".1f", "memory_mib": ",.0f"}

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from dynctr_tf.models.catalogue import CATALOGUE, describe_models
 
 LISTING = {part.splitlines()[0]: part for part in describe_models().split("\n\n")}
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_the_signature_says_that_a_model_is_returned(name: str) -> None:
+    assert inspect.signature(CATALOGUE[name].function).return_annotation == "keras.Model"
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

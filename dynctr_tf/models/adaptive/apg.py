@@ -25,7 +25,7 @@ from dynctr_tf.models.static.pnn import pnn
 from dynctr_tf.models.static.wide_deep import wide_deep
 from dynctr_tf.nearest import unknown_name_message
 
-APG_BASES: Mapping[str, Callable[..., Any]] = MappingProxyType(
+APG_BASES: Mapping[str, Callable[..., keras.Model]] = MappingProxyType(
     {model.__name__: model for model in (wide_deep, pnn, fibinet, deepfm, dcn, dcn_v2, autoint, dnn)}
 )
 """The models that `apg` makes adaptive, by name."""
@@ -93,7 +93,7 @@ def apg(
     return make_adaptive(model, select="mlp", name=name, **condition.of_model(features, model), **adaptive.options())
 
 
-def apg_of(base: str) -> Callable[..., Any]:
+def apg_of(base: str) -> Callable[..., keras.Model]:
     """Returns `apg` of one base model as a function whose signature has the options of both.
 
     Use it where options are looked up in the signature, as the catalogue does.
@@ -108,7 +108,7 @@ def apg_of(base: str) -> Callable[..., Any]:
     True
     """
 
-    def build(features: EncodedFeatures, **options: Any) -> Any:
+    def build(features: EncodedFeatures, **options: Any) -> keras.Model:
         return apg(features, base=base, **options)
 
     own = inspect.signature(apg).parameters
@@ -118,7 +118,8 @@ def apg_of(base: str) -> Callable[..., Any]:
         if key not in ("base", "name") and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
     build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [*parameters, *_own_options(APG_BASES[base]).values(), own["name"]]
+        [*parameters, *_own_options(APG_BASES[base]).values(), own["name"]],
+        return_annotation=inspect.signature(apg).return_annotation,
     )
     build.__doc__ = apg.__doc__
     build.__name__ = f"apg_{base}"

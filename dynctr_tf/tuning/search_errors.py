@@ -27,6 +27,7 @@ def is_no_fault_of_the_trial(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def ending_the_search() -> Iterator[None]:
+    """Raises an error that every trial would meet as `EndOfSearch`, so that keras-tuner does not go on."""
     try:
         yield
     except (OSError, DamagedFileError, BusyError) as error:
@@ -35,7 +36,7 @@ def ending_the_search() -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_it_was() -> Iterator[None]:
-    """Raises what ended the search."""
+    """Raises the error that ended the search in place of `EndOfSearch`."""
     try:
         yield
     except EndOfSearch as ended:

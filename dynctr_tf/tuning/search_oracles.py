@@ -102,6 +102,16 @@ def make_oracle(
     seed: int,
     budget: tuple[str, int] | None,
 ) -> Any:
+    """Returns what draws the trials.
+
+    Args:
+        tuner: `"random"`, `"grid"`, `"bayesian"` or `"hyperband"`.
+        trials: How many it draws at most.
+        hyperparameters: What it draws.
+        maximize: Whether the largest score is the best.
+        seed: Of its draws.
+        budget: Under hyperband the name and the number of epochs of the longest trial.
+    """
     options: dict[str, Any] = {
         "objective": keras_tuner.Objective("score", "max" if maximize else "min"),
         "hyperparameters": hyperparameters,
@@ -124,4 +134,5 @@ def make_oracle(
 
 
 def ended_trials(oracle: Any) -> int:
+    """How many trials have ended, failed ones included."""
     return sum(trial.status in _ENDED for trial in list(oracle.trials.values()))

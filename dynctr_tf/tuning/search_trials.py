@@ -103,6 +103,16 @@ def write_record(
     error: str | None,
     figures: Mapping[str, float],
 ) -> dict[str, Any]:
+    """Writes how a trial ended into its folder, and returns the record.
+
+    Args:
+        place: The folder of the trial.
+        folder: The name of the folder in which its model was trained: under hyperband that of an earlier trial.
+        values: What was drawn.
+        score: What was measured; where the trial failed, any number.
+        error: Why it failed, or `None`.
+        figures: What else was measured.
+    """
     record = {
         "values": dict(values),
         "score": None if error else score,
@@ -115,6 +125,7 @@ def write_record(
 
 
 def read_record(place: Path) -> dict[str, Any]:
+    """Reads how a trial ended."""
     return read_json(place / "record.json", "Delete it to have this trial trained again.")
 
 

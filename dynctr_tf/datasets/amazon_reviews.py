@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from dynctr_tf.datasets.column_rows import ColumnRows, dictionary_column, histor
 from dynctr_tf.datasets.csv_blocks import opened
 from dynctr_tf.datasets.negative_sampling import NegativesBy, sample_negatives
 from dynctr_tf.datasets.original_files import BadRows, codes, find_file, text_lines
+from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.datasets.tabular_file import OnBadRow
-from dynctr_tf.datasets.tfds_examples import examples
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 SPLIT_NAMES: tuple[str, ...] = ("train", "validation", "test")
@@ -28,7 +27,6 @@ NO_CATEGORY = "(none)"
 """The category of an item that has none: a history needs a value in each of its places."""
 
 _ASIN = re.compile(rb"""["']asin["']\s*:\s*["']([^"']+)["']""")
-_HISTORIES = ("history_items", "history_categories")
 
 
 def amazon_reviews_schema(*, history_length: int = 50, user_ids: bool = False, min_count: int = 1) -> Schema:
@@ -257,23 +255,21 @@ def amazon_reviews_rows(
     return ColumnRows(schema, SPLIT_NAMES, splits, columns, bad_rows.skipped, (path, Path(metadata)))
 
 
-class AmazonReviewsConfig(tfds.core.BuilderConfig):
+class AmazonReviewsConfig(RowSourceConfig):
     """Which domain, and how the rows are made.
 
     Args:
         name: The configuration's name.
         domain: The domain as in the files' names, such as `"Sports_and_Outdoors"`.
-        arguments: Arguments of `amazon_reviews_rows` that differ from their defaults. Default none.
-        **kwargs: Of `tfds.core.BuilderConfig`.
+        **kwargs: Of `RowSourceConfig`.
     """
 
-    def __init__(self, *, name: str, domain: str, arguments: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, name: str, domain: str, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.domain = domain
-        self.arguments = dict(arguments or {})
 
 
-class AmazonReviews(tfds.core.GeneratorBasedBuilder):
+class AmazonReviews(RowSourceBuilder, tfds.core.GeneratorBasedBuilder):
     """TFDS builder `amazon_reviews`: target item, category, history and sampled negatives of one domain.
 
     When to use: `tfds.load("amazon_reviews/electronics")`, `/books`, `/beauty`, `/sports_and_outdoors` or
@@ -304,25 +300,15 @@ class AmazonReviews(tfds.core.GeneratorBasedBuilder):
         for domain in ("Electronics", "Books", "Beauty", "Sports_and_Outdoors", "Toys_and_Games")
     ]
 
-    def _categorical(self) -> tuple[str, ...]:
-        named = ("user_id",) if self.builder_config.arguments.get("user_ids") else ()
-        return (*named, "item_id", "category")
+    DESCRIPTION = "Amazon reviews as sequences, with sampled negatives."
+    HOMEPAGE = "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html"
+    builder_config: AmazonReviewsConfig
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        lists = {name: tfds.features.Tensor(shape=(None,), dtype=np.str_) for name in _HISTORIES}
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description="Amazon reviews as sequences, with sampled negatives.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "categorical": tfds.features.Tensor(shape=(len(self._categorical()),), dtype=np.str_),
-                    "numeric": tfds.features.Tensor(shape=(0,), dtype=np.float32),
-                    "reviewed": np.float32,
-                    **lists,
-                }
-            ),
-            homepage="https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html",
-            disable_shuffling=True,
+    def schema(self) -> Schema:
+        """What the columns mean in this configuration."""
+        given = self.builder_config.arguments
+        return amazon_reviews_schema(
+            **{name: given[name] for name in ("history_length", "user_ids", "min_count") if name in given}
         )
 
     def row_source(self, manual_dir: str | Path) -> ColumnRows:
@@ -335,10 +321,3 @@ class AmazonReviews(tfds.core.GeneratorBasedBuilder):
         names = (f"reviews_{domain}_5.json", f"{domain}_5.json", f"{domain}.txt")
         path = find_file(manual_dir, names, self.MANUAL_DOWNLOAD_INSTRUCTIONS)
         return amazon_reviews_rows(path, **self.builder_config.arguments)
-
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        source = self.row_source(dl_manager.manual_dir)
-        return {name: self._generate_examples(source, name) for name in source.split_names}
-
-    def _generate_examples(self, source: ColumnRows, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        return examples(source, split, self._categorical(), (), _HISTORIES)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 
+from dynctr_tf.datasets.original_files import find_file
+from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.datasets.splits import DEFAULT_SHARES
 from dynctr_tf.datasets.tabular_file import OnBadRow, TabularFile
-from dynctr_tf.datasets.tfds_examples import examples
-from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Binning, Feature, Schema, Vocabulary
 
 NUMERIC: tuple[str, ...] = tuple(f"I{number}" for number in range(1, 14))
@@ -20,8 +18,6 @@ NUMERIC: tuple[str, ...] = tuple(f"I{number}" for number in range(1, 14))
 
 CATEGORICAL: tuple[str, ...] = tuple(f"C{number}" for number in range(1, 27))
 """The categorical features, 32-bit hashes as text."""
-
-_SPLIT_BY: dict[str, str] = {"random": "random", "time": "order"}
 
 
 def criteo_schema(*, min_count: int = 20, binning: Binning = "log_squared", num_bins: int = 64) -> Schema:
@@ -92,29 +88,7 @@ def criteo_rows(
     )
 
 
-class CriteoDisplayAdsConfig(tfds.core.BuilderConfig):
-    """How the rows are split.
-
-    Args:
-        name: The configuration's name.
-        split: `"random"` or `"time"`. Default `"random"`.
-        seed: Of the random split. Default 0.
-        on_bad_row: `"error"` or `"skip"`. Default `"error"`.
-        **kwargs: Of `tfds.core.BuilderConfig`.
-    """
-
-    def __init__(
-        self, *, name: str, split: str = "random", seed: int = 0, on_bad_row: OnBadRow = "error", **kwargs: Any
-    ) -> None:
-        super().__init__(name=name, **kwargs)
-        if split not in _SPLIT_BY:
-            raise ValueError(unknown_name_message("split of the Criteo rows", str(split), _SPLIT_BY))
-        self.split = split
-        self.seed = seed
-        self.on_bad_row = on_bad_row
-
-
-class CriteoDisplayAds(tfds.core.GeneratorBasedBuilder):
+class CriteoDisplayAds(RowSourceBuilder, tfds.core.GeneratorBasedBuilder):
     """TFDS builder `criteo_display_ads`: the Kaggle file in three tensors a row.
 
     When to use: `tfds.load("criteo_display_ads/random")` or `/time`, for reading the data set as any other.
@@ -143,24 +117,17 @@ class CriteoDisplayAds(tfds.core.GeneratorBasedBuilder):
         "directory."
     )
     BUILDER_CONFIGS = [
-        CriteoDisplayAdsConfig(name="random", split="random", description="70/10/20 at random, seed 0."),
-        CriteoDisplayAdsConfig(name="time", split="time", description="The first 70 %, the next 10 %, the last 20 %."),
+        RowSourceConfig(name="random", description="70/10/20 at random, seed 0."),
+        RowSourceConfig(
+            name="time", arguments={"split_by": "order"}, description="The first 70 %, the next 10 %, the last 20 %."
+        ),
     ]
+    DESCRIPTION = "Criteo display advertising challenge: 45 840 617 impressions of seven days, in time order."
+    HOMEPAGE = "https://www.kaggle.com/c/criteo-display-ad-challenge"
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description="Criteo display advertising challenge: 45 840 617 impressions of seven days, in time order.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "categorical": tfds.features.Tensor(shape=(len(CATEGORICAL),), dtype=np.str_),
-                    "numeric": tfds.features.Tensor(shape=(len(NUMERIC),), dtype=np.float32),
-                    "label": np.float32,
-                }
-            ),
-            homepage="https://www.kaggle.com/c/criteo-display-ad-challenge",
-            disable_shuffling=True,
-        )
+    def schema(self) -> Schema:
+        """What the columns mean."""
+        return criteo_schema()
 
     def row_source(self, manual_dir: str | Path) -> TabularFile:
         """The same rows in columnar batches.
@@ -168,18 +135,5 @@ class CriteoDisplayAds(tfds.core.GeneratorBasedBuilder):
         Raises:
             ValueError: The file is not in the directory.
         """
-        for name in ("train.txt", "train.txt.gz"):
-            path = Path(manual_dir) / name
-            if path.is_file():
-                config = self.builder_config
-                return criteo_rows(
-                    path, split_by=_SPLIT_BY[config.split], seed=config.seed, on_bad_row=config.on_bad_row
-                )
-        raise ValueError(f"There is no train.txt or train.txt.gz in {manual_dir}. {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
-
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        source = self.row_source(dl_manager.manual_dir)
-        return {name: self._generate_examples(source, name) for name in source.split_names}
-
-    def _generate_examples(self, source: TabularFile, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        return examples(source, split, CATEGORICAL, NUMERIC)
+        path = find_file(manual_dir, ("train.txt",), self.MANUAL_DOWNLOAD_INSTRUCTIONS)
+        return criteo_rows(path, **self.builder_config.arguments)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +12,9 @@ import tensorflow_datasets as tfds
 from dynctr_tf.datasets.column_rows import ColumnRows, dictionary_column, history_column
 from dynctr_tf.datasets.movielens_tag import PAPER_SHARES
 from dynctr_tf.datasets.original_files import BadRows, OriginalColumns, codes, find_file, read_columns
+from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.datasets.splits import OrderSplit, RandomSplit, checked_split_by
 from dynctr_tf.datasets.tabular_file import OnBadRow
-from dynctr_tf.datasets.tfds_examples import examples
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 PROFILE: tuple[str, ...] = ("user_id", "gender", "age", "occupation", "zip_code")
@@ -197,21 +196,7 @@ def movielens_1m_rows(
     return ColumnRows(schema, by_row.names, splits, columns, bad_rows.skipped, files)
 
 
-class MovieLens1MConfig(tfds.core.BuilderConfig):
-    """How the rows are made and split.
-
-    Args:
-        name: The configuration's name.
-        arguments: Arguments of `movielens_1m_rows` that differ from their defaults. Default none.
-        **kwargs: Of `tfds.core.BuilderConfig`.
-    """
-
-    def __init__(self, *, name: str, arguments: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
-        self.arguments = dict(arguments or {})
-
-
-class MovieLens1M(tfds.core.GeneratorBasedBuilder):
+class MovieLens1M(RowSourceBuilder, tfds.core.GeneratorBasedBuilder):
     """TFDS builder `movielens_1m`: ratings with profiles, genres and histories.
 
     When to use: `tfds.load("movielens_1m/random")`, `/time` or `/fields`, for reading the data set as any other.
@@ -237,41 +222,24 @@ class MovieLens1M(tfds.core.GeneratorBasedBuilder):
         "Put ratings.dat, users.dat and movies.dat of MovieLens-1M into the manual directory."
     )
     BUILDER_CONFIGS = [
-        MovieLens1MConfig(name="random", description="Ratings of at least 4 are positive; 70/20/10 at random, seed 0."),
-        MovieLens1MConfig(
+        RowSourceConfig(name="random", description="Ratings of at least 4 are positive; 70/20/10 at random, seed 0."),
+        RowSourceConfig(
             name="time", arguments={"split_by": "order"}, description="The first 70 %, the next 20 %, the last 10 %."
         ),
-        MovieLens1MConfig(
+        RowSourceConfig(
             name="fields",
             arguments={"negative_rating": 2.0, "history_length": 0},
             description="The seven fields of the papers, ratings of 3 left out; 70/20/10 at random, seed 0.",
         ),
     ]
 
-    def _schema(self) -> Schema:
-        return movielens_1m_schema(history_length=self.builder_config.arguments.get("history_length", 50))
+    DESCRIPTION = "MovieLens-1M: 1 000 209 ratings of 3 706 movies by 6 040 users."
+    HOMEPAGE = "https://grouplens.org/datasets/movielens/1m/"
 
-    def _names(self, *kinds: str) -> list[str]:
-        return [feature.name for feature in self._schema().features if feature.kind in kinds]
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        lists = {
-            name: tfds.features.Tensor(shape=(None,), dtype=np.str_) for name in self._names("multi_valued", "sequence")
-        }
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description="MovieLens-1M: 1 000 209 ratings of 3 706 movies by 6 040 users.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "categorical": tfds.features.Tensor(shape=(len(self._names("categorical")),), dtype=np.str_),
-                    "numeric": tfds.features.Tensor(shape=(0,), dtype=np.float32),
-                    "liked": np.float32,
-                    **lists,
-                }
-            ),
-            homepage="https://grouplens.org/datasets/movielens/1m/",
-            disable_shuffling=True,
-        )
+    def schema(self) -> Schema:
+        """What the columns mean in this configuration."""
+        given = self.builder_config.arguments
+        return movielens_1m_schema(**{name: given[name] for name in ("history_length", "min_count") if name in given})
 
     def row_source(self, manual_dir: str | Path) -> ColumnRows:
         """The same rows in columnar batches.
@@ -281,10 +249,3 @@ class MovieLens1M(tfds.core.GeneratorBasedBuilder):
         """
         path = find_file(manual_dir, ("ratings.dat",), self.MANUAL_DOWNLOAD_INSTRUCTIONS)
         return movielens_1m_rows(path, **self.builder_config.arguments)
-
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        source = self.row_source(dl_manager.manual_dir)
-        return {name: self._generate_examples(source, name) for name in source.split_names}
-
-    def _generate_examples(self, source: ColumnRows, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        return examples(source, split, self._names("categorical"), (), self._names("multi_valued", "sequence"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +12,9 @@ import tensorflow_datasets as tfds
 from dynctr_tf.datasets.column_rows import ColumnRows, dictionary_column
 from dynctr_tf.datasets.negative_sampling import NegativesBy, sample_negatives
 from dynctr_tf.datasets.original_files import BadRows, codes, find_file, read_columns
+from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.datasets.splits import OrderSplit, RandomSplit, checked_split_by
 from dynctr_tf.datasets.tabular_file import OnBadRow
-from dynctr_tf.datasets.tfds_examples import examples
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 FEATURES: tuple[str, ...] = ("user_id", "movie_id", "tag")
@@ -135,21 +134,7 @@ def movielens_tag_rows(
     return ColumnRows(schema, by_row.names, splits, columns, bad_rows.skipped, (Path(path),))
 
 
-class MovieLensTagConfig(tfds.core.BuilderConfig):
-    """How the rows are made and split.
-
-    Args:
-        name: The configuration's name.
-        arguments: Arguments of `movielens_tag_rows` that differ from their defaults. Default none.
-        **kwargs: Of `tfds.core.BuilderConfig`.
-    """
-
-    def __init__(self, *, name: str, arguments: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
-        self.arguments = dict(arguments or {})
-
-
-class MovieLensTag(tfds.core.GeneratorBasedBuilder):
+class MovieLensTag(RowSourceBuilder, tfds.core.GeneratorBasedBuilder):
     """TFDS builder `movielens_tag`: tag applications and sampled negatives.
 
     When to use: `tfds.load("movielens_tag/random")` or `/time`, for reading the data set as any other.
@@ -173,26 +158,18 @@ class MovieLensTag(tfds.core.GeneratorBasedBuilder):
         "Put tags.dat of MovieLens-10M or tags.csv of a later MovieLens data set into the manual directory."
     )
     BUILDER_CONFIGS = [
-        MovieLensTagConfig(name="random", description="70/20/10 at random, two negatives for each positive, seed 0."),
-        MovieLensTagConfig(
+        RowSourceConfig(name="random", description="70/20/10 at random, two negatives for each positive, seed 0."),
+        RowSourceConfig(
             name="time", arguments={"split_by": "order"}, description="The first 70 %, the next 20 %, the last 10 %."
         ),
     ]
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description="MovieLens tag applications with sampled negatives.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "categorical": tfds.features.Tensor(shape=(len(FEATURES),), dtype=np.str_),
-                    "numeric": tfds.features.Tensor(shape=(0,), dtype=np.float32),
-                    "applied": np.float32,
-                }
-            ),
-            homepage="https://grouplens.org/datasets/movielens/",
-            disable_shuffling=True,
-        )
+    DESCRIPTION = "MovieLens tag applications with sampled negatives."
+    HOMEPAGE = "https://grouplens.org/datasets/movielens/"
+
+    def schema(self) -> Schema:
+        """What the columns mean."""
+        return movielens_tag_schema()
 
     def row_source(self, manual_dir: str | Path) -> ColumnRows:
         """The same rows in columnar batches.
@@ -202,10 +179,3 @@ class MovieLensTag(tfds.core.GeneratorBasedBuilder):
         """
         path = find_file(manual_dir, ("tags.dat", "tags.csv"), self.MANUAL_DOWNLOAD_INSTRUCTIONS)
         return movielens_tag_rows(path, **self.builder_config.arguments)
-
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        source = self.row_source(dl_manager.manual_dir)
-        return {name: self._generate_examples(source, name) for name in source.split_names}
-
-    def _generate_examples(self, source: ColumnRows, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        return examples(source, split, FEATURES, ())

@@ -199,4 +199,4 @@ def find_file(directory: str | Path, names: Sequence[str], instructions: str) ->
         for path in (Path(directory) / name, Path(directory) / f"{name}.gz"):
             if path.is_file():
                 return path
-    raise ValueError(f"There is no {' or '.join(names)} (or one of them with .gz) in {directory}. {instructions}")
+    raise ValueError(f"There is no {' or '.join(names)} (also with .gz) in {directory}. {instructions}")

@@ -23,9 +23,18 @@ from dynctr_tf.datasets.row_files import RowPaths
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.synthetic_ctr import SyntheticCtrRows
 from dynctr_tf.datasets.tabular_file import TabularFile
+from dynctr_tf.datasets.tfds_rows import TfdsRows
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.options import check_options
 from dynctr_tf.schema import Schema
+
+
+def _loaded(schema: Schema | str | Path) -> Schema:
+    return schema if isinstance(schema, Schema) else Schema.load(schema)
+
+
+def _tfds(dataset: str, schema: Schema | str | Path | None = None, **options: Any) -> RowSource:
+    return TfdsRows(dataset, None if schema is None else _loaded(schema), **options)
 
 
 def _tabular_file(
@@ -36,7 +45,7 @@ def _tabular_file(
     test_path: RowPaths | None = None,
     **options: Any,
 ) -> RowSource:
-    schema = schema if isinstance(schema, Schema) else Schema.load(schema)
+    schema = _loaded(schema)
     if validation_path is None and test_path is None:
         return TabularFile(path, schema, **options)
     return GivenSplits(path, schema, validation_path=validation_path, test_path=test_path, **options)
@@ -58,6 +67,7 @@ _MAKERS: Mapping[str, tuple[Callable[..., RowSource], Callable[..., Any]]] = {
     "movielens_tag": (movielens_tag_rows, movielens_tag_rows),
     "synthetic_ctr": (SyntheticCtrRows, SyntheticCtrRows),
     "tabular_file": (_tabular_file, TabularFile),
+    "tfds": (_tfds, TfdsRows),
 }
 
 ROW_SOURCES: tuple[str, ...] = tuple(sorted(_MAKERS))
@@ -95,8 +105,8 @@ def row_source(name: str, **options: Any) -> RowSource:
 
     Args:
         name: One of `ROW_SOURCES`.
-        **options: Those that `row_source_options` gives for the data set; the `schema` of a `tabular_file` may be the
-            path of a schema file here.
+        **options: Those that `row_source_options` gives for the data set; a `schema` may be the path of a schema file
+            here.
 
     Raises:
         ValueError: An unknown name or option, the nearest known one named; an option that is needed and

@@ -34,12 +34,14 @@ class RowSourceBuilder:
     When to use: as the first base class of a builder, `tfds.core.GeneratorBasedBuilder` being the second. The builder
     gives `schema`, `row_source`, `DESCRIPTION` and `HOMEPAGE`.
 
-    Features: `categorical` and `numeric`, the features of these kinds in the schema's order; the label; each
-    multi-valued feature under its own name. The rows of each split are in the files' order.
+    Features: `categorical` and `numeric`, the features of these kinds in the schema's order; the label, the weight and
+    the true probability where the schema has them; each multi-valued feature under its own name. The rows of each split
+    are in the files' order.
     """
 
     DESCRIPTION: str
     HOMEPAGE: str
+    MANUAL_DOWNLOAD_INSTRUCTIONS: str | None
     builder_config: RowSourceConfig
 
     def schema(self) -> Schema:
@@ -47,14 +49,20 @@ class RowSourceBuilder:
         raise NotImplementedError
 
     def row_source(self, manual_dir: str | Path) -> RowSource:
-        """The same rows in columnar batches."""
+        """The same rows in columnar batches.
+
+        Args:
+            manual_dir: The folder of the files that were downloaded by hand; rows that are made do without.
+        """
         raise NotImplementedError
 
     def _names(self, *kinds: str) -> list[str]:
         return [feature.name for feature in self.schema().features if feature.kind in kinds]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        lists = self._names("multi_valued", "sequence")
+        schema = self.schema()
+        # tensorflow-datasets keeps numbers in float32, whatever is declared.
+        single = [name for name in (schema.label, schema.row_weight, schema.true_probability) if name is not None]
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.DESCRIPTION,
@@ -62,8 +70,11 @@ class RowSourceBuilder:
                 {
                     "categorical": tfds.features.Tensor(shape=(len(self._names("categorical")),), dtype=np.str_),
                     "numeric": tfds.features.Tensor(shape=(len(self._names("numeric")),), dtype=np.float32),
-                    self.schema().label: np.float32,
-                    **{name: tfds.features.Tensor(shape=(None,), dtype=np.str_) for name in lists},
+                    **dict.fromkeys(single, np.float32),
+                    **{
+                        name: tfds.features.Tensor(shape=(None,), dtype=np.str_)
+                        for name in self._names("multi_valued", "sequence")
+                    },
                 }
             ),
             homepage=self.HOMEPAGE,
@@ -71,7 +82,7 @@ class RowSourceBuilder:
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        source = self.row_source(dl_manager.manual_dir)
+        source = self.row_source(dl_manager.manual_dir if self.MANUAL_DOWNLOAD_INSTRUCTIONS else "")
         return {name: self._generate_examples(source, name) for name in source.split_names}
 
     def _generate_examples(self, source: RowSource, split: str) -> Iterator[tuple[int, dict[str, Any]]]:

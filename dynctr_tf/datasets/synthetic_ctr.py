@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from dynctr_tf.datasets.row_hash import hashed_normal, hashed_uniform
 from dynctr_tf.datasets.row_source import RowBatch
-from dynctr_tf.datasets.tfds_examples import examples
+from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.schema import Feature, Schema
 
 _CHUNK = 65_536
@@ -498,21 +498,7 @@ def _additive_logits(tables: list[tuple[np.ndarray, int]], probability: np.ndarr
     return logits
 
 
-class SyntheticCtrConfig(tfds.core.BuilderConfig):
-    """A variant of the synthetic data set.
-
-    Args:
-        name: The configuration's name.
-        arguments: Arguments of `SyntheticCtrRows` that differ from their defaults. Default none.
-        **kwargs: Of `tfds.core.BuilderConfig`.
-    """
-
-    def __init__(self, *, name: str, arguments: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
-        self.arguments = dict(arguments or {})
-
-
-class SyntheticCtr(tfds.core.GeneratorBasedBuilder):
+class SyntheticCtr(RowSourceBuilder, tfds.core.GeneratorBasedBuilder):
     """TFDS builder `synthetic_ctr`: the rows of `SyntheticCtrRows`, a row in four tensors.
 
     When to use: `tfds.load("synthetic_ctr")`, or `/scenarios_3`, `/scenarios_10`, `/scenarios_50`, for reading the
@@ -532,9 +518,9 @@ class SyntheticCtr(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
     BUILDER_CONFIGS = [
-        SyntheticCtrConfig(name="default", description="Default arguments of SyntheticCtrRows."),
+        RowSourceConfig(name="default", description="Default arguments of SyntheticCtrRows."),
         *(
-            SyntheticCtrConfig(
+            RowSourceConfig(
                 name=f"scenarios_{count}",
                 arguments={"num_scenarios": count, "scenario_size_ratio": ratio, "scenario_order": 0.85},
                 description=f"{count} scenarios of unequal size, each with its own effects.",
@@ -543,30 +529,13 @@ class SyntheticCtr(tfds.core.GeneratorBasedBuilder):
         ),
     ]
 
-    def row_source(self) -> SyntheticCtrRows:
-        """The same rows in columnar batches."""
+    DESCRIPTION = "Synthetic impressions whose true click probability is known; see SyntheticCtrRows."
+    HOMEPAGE = ""
+
+    def schema(self) -> Schema:
+        """What the columns mean."""
+        return synthetic_ctr_schema()
+
+    def row_source(self, manual_dir: str | Path = "") -> SyntheticCtrRows:
+        """The same rows in columnar batches; no folder is needed."""
         return SyntheticCtrRows(**self.builder_config.arguments)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description="Synthetic impressions whose true click probability is known; see SyntheticCtrRows.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "categorical": tfds.features.Tensor(shape=(len(CATEGORICAL),), dtype=np.str_),
-                    "numeric": tfds.features.Tensor(shape=(len(NUMERIC),), dtype=np.float32),
-                    "click": np.float32,
-                    # TFDS keeps numbers in float32 on disk, whatever is declared.
-                    "true_probability": np.float32,
-                }
-            ),
-            disable_shuffling=True,
-        )
-
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        del dl_manager  # Nothing is downloaded.
-        source = self.row_source()
-        return {name: self._generate_examples(source, name) for name in source.split_names}
-
-    def _generate_examples(self, source: SyntheticCtrRows, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        return examples(source, split, CATEGORICAL, NUMERIC)

@@ -49,7 +49,8 @@ class DataSettings:
     name: str = _setting(
         "synthetic_ctr",
         "synthetic_ctr, criteo_display_ads, avazu, ipinyou, frappe, kuairand, iaac, ali_ccp, amexpert, movielens_tag, "
-        "movielens_1m, amazon_reviews, or tabular_file for your own CSV or Parquet file",
+        "movielens_1m, amazon_reviews; tfds for any that tensorflow-datasets has prepared, which data.options.dataset "
+        "names; or tabular_file for your own CSV or Parquet file",
     )
     path: str | None = _setting(
         None,
@@ -58,7 +59,8 @@ class DataSettings:
     )
     schema: str | None = _setting(
         None,
-        "the schema file of your own data; draft one with pipelines.schema; without it <file>.schema.json beside it",
+        "the schema file of your own data, or of a data set of tfds that is not this project's; draft one with "
+        "pipelines.schema; without it <file>.schema.json beside the file",
     )
     validation_path: str | None = _setting(
         None, "a file or files of your own validation rows, in place of a part of data.path"

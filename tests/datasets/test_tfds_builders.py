@@ -12,8 +12,8 @@ import dynctr_tf.datasets  # Registers the builders.
 from dynctr_tf.datasets import (
     AmazonReviews,
     AmazonReviewsConfig,
+    RowSourceConfig,
     SyntheticCtr,
-    SyntheticCtrConfig,
     criteo,
     criteo_rows,
     movielens_1m,
@@ -47,7 +47,7 @@ def test_builders_are_registered():
 
 
 def test_synthetic_ctr(tmp_path):
-    small = SyntheticCtrConfig(name="small", arguments={"num_train": 300, "num_validation": 20, "num_test": 40})
+    small = RowSourceConfig(name="small", arguments={"num_train": 300, "num_validation": 20, "num_test": 40})
     builder = SyntheticCtr(config=small, data_dir=tmp_path)
     builder.download_and_prepare()
     assert {name: info.num_examples for name, info in builder.info.splits.items()} == {
@@ -136,7 +136,7 @@ def test_criteo_without_its_file_and_with_a_bad_row(tmp_path):
     (tmp_path / "manual" / "test.txt").write_text("the file of the challenge without labels")
     builder = tfds.builder("criteo_display_ads/random", data_dir=tmp_path / "data")
     config = tfds.download.DownloadConfig(manual_dir=str(tmp_path / "manual"))
-    with pytest.raises(ValueError, match="There is no train.txt or train.txt.gz in"):
+    with pytest.raises(ValueError, match=r"There is no train\.txt \(also with \.gz\) in"):
         builder.download_and_prepare(download_config=config)
     lines = criteo_lines(100)
     lines[70] = "7" + lines[70][1:]

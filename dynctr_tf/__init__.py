@@ -6,6 +6,7 @@ classes to Keras, so that `keras.models.load_model` does; each when that package
 """
 
 import importlib
+import sys
 from types import ModuleType
 
 from dynctr_tf.after_import import after_import
@@ -14,10 +15,14 @@ from dynctr_tf.version import __version__
 
 __all__ = ["__version__"]
 
+_BASE = "dynctr_tf.datasets.row_source_builder"
+
 
 def _register_data_sets(_: ModuleType) -> None:
-    importlib.import_module("dynctr_tf.datasets")
+    # The files of builders import this one. Where it is the one that imports TFDS, they come after it.
+    if _BASE not in sys.modules or hasattr(sys.modules[_BASE], "RowSourceBuilder"):
+        importlib.import_module("dynctr_tf.datasets").register_builders()
 
 
 offer_saved_classes()
-after_import(("tensorflow_datasets",), _register_data_sets, complete="load")
+after_import(("tensorflow_datasets", _BASE), _register_data_sets, complete="load")

@@ -28,10 +28,17 @@ def test_the_package_alone_imports_nothing_large() -> None:
         "import dynctr_tf\nimport tensorflow_datasets as tfds",
         "import tensorflow_datasets as tfds\nimport dynctr_tf",
         "from dynctr_tf.datasets import Avazu\nimport tensorflow_datasets as tfds",
+        "from dynctr_tf.datasets.movielens_tag import MovieLensTag\nimport tensorflow_datasets as tfds",
+        "from dynctr_tf.datasets.row_source_builder import RowSourceBuilder\nimport tensorflow_datasets as tfds",
     ],
 )
 def test_data_sets_are_found_whichever_is_imported_first(imports: str) -> None:
     assert printed(f"{imports}\nprint(tfds.builder_cls('avazu').__name__)") == "Avazu"
+
+
+def test_rows_of_files_need_no_tensorflow_datasets() -> None:
+    code = "import dynctr_tf.datasets, dynctr_tf.encoding.shard_work, dynctr_tf.jobs"
+    assert printed(f"import sys, {code[7:]}; print('tensorflow_datasets' in sys.modules)") == "False"
 
 
 def test_what_runs_in_the_interpreter_of_another_library_needs_none_of_ours() -> None:

@@ -14,7 +14,7 @@ from dynctr_tf.datasets.column_rows import ColumnRows, dictionary_column
 from dynctr_tf.datasets.negative_sampling import NegativesBy, sample_negatives
 from dynctr_tf.datasets.original_files import BadRows, codes, find_file, text_lines
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
-from dynctr_tf.datasets.splits import RandomSplit
+from dynctr_tf.datasets.splits import PAPER_SHARES, RandomSplit
 from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
@@ -22,9 +22,6 @@ FEATURES: tuple[str, ...] = (
     "user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city",
 )  # fmt: skip
 """The ten features, in the order of the columns of both forms."""
-
-PAPER_SHARES: Mapping[str, float] = {"train": 0.7, "validation": 0.2, "test": 0.1}
-"""The shares of the NFM, AFM and AFN papers."""
 
 _SPLITS = ("train", "validation", "test")
 _LIBFM = re.compile(rb"(-1|0|\+?1)((?: +[0-9]+:1(?:\.0)?){10}) *")

@@ -13,15 +13,12 @@ from dynctr_tf.datasets.column_rows import ColumnRows, dictionary_column
 from dynctr_tf.datasets.negative_sampling import NegativesBy, sample_negatives
 from dynctr_tf.datasets.original_files import BadRows, codes, find_file, read_columns
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
-from dynctr_tf.datasets.splits import OrderSplit, RandomSplit, checked_split_by
+from dynctr_tf.datasets.splits import PAPER_SHARES, OrderSplit, RandomSplit, checked_split_by
 from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 FEATURES: tuple[str, ...] = ("user_id", "movie_id", "tag")
 """The features, in the order in which the TFDS tensor `categorical` has them."""
-
-PAPER_SHARES: Mapping[str, float] = {"train": 0.7, "validation": 0.2, "test": 0.1}
-"""The shares of the DPN paper, which are those of AFN."""
 
 
 def movielens_tag_schema(*, min_count: int = 1) -> Schema:

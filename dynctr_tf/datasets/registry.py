@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dynctr_tf.datasets.ali_ccp import AliCcpRows
-from dynctr_tf.datasets.amazon_reviews import amazon_reviews_rows
-from dynctr_tf.datasets.amexpert import amexpert_rows
-from dynctr_tf.datasets.avazu import avazu_rows
-from dynctr_tf.datasets.criteo import criteo_rows
-from dynctr_tf.datasets.frappe import frappe_rows
 from dynctr_tf.datasets.given_splits import GivenSplits
-from dynctr_tf.datasets.iaac import iaac_rows
-from dynctr_tf.datasets.ipinyou import ipinyou_rows
-from dynctr_tf.datasets.kuairand import kuairand_rows
-from dynctr_tf.datasets.movielens_1m import movielens_1m_rows
-from dynctr_tf.datasets.movielens_tag import movielens_tag_rows
 from dynctr_tf.datasets.row_files import RowPaths
 from dynctr_tf.datasets.row_source import RowSource
-from dynctr_tf.datasets.synthetic_ctr import SyntheticCtrRows
 from dynctr_tf.datasets.tabular_file import TabularFile
-from dynctr_tf.datasets.tfds_rows import TfdsRows
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.options import check_options
 from dynctr_tf.schema import Schema
@@ -34,7 +22,7 @@ def _loaded(schema: Schema | str | Path) -> Schema:
 
 
 def _tfds(dataset: str, schema: Schema | str | Path | None = None, **options: Any) -> RowSource:
-    return TfdsRows(dataset, None if schema is None else _loaded(schema), **options)
+    return _maker("tfds")(dataset, None if schema is None else _loaded(schema), **options)
 
 
 def _tabular_file(
@@ -52,23 +40,33 @@ def _tabular_file(
 
 
 _FILES_OF_SPLITS = ("validation_path", "test_path")
-_MAKERS: Mapping[str, tuple[Callable[..., RowSource], Callable[..., Any]]] = {
-    # By name: the function that makes the source, and the function whose arguments are its options.
-    "ali_ccp": (AliCcpRows, AliCcpRows),
-    "amazon_reviews": (amazon_reviews_rows, amazon_reviews_rows),
-    "amexpert": (amexpert_rows, amexpert_rows),
-    "avazu": (avazu_rows, avazu_rows),
-    "criteo_display_ads": (criteo_rows, criteo_rows),
-    "frappe": (frappe_rows, frappe_rows),
-    "iaac": (iaac_rows, iaac_rows),
-    "ipinyou": (ipinyou_rows, ipinyou_rows),
-    "kuairand": (kuairand_rows, kuairand_rows),
-    "movielens_1m": (movielens_1m_rows, movielens_1m_rows),
-    "movielens_tag": (movielens_tag_rows, movielens_tag_rows),
-    "synthetic_ctr": (SyntheticCtrRows, SyntheticCtrRows),
-    "tabular_file": (_tabular_file, TabularFile),
-    "tfds": (_tfds, TfdsRows),
+_MAKERS: Mapping[str, tuple[str, str]] = {
+    # By name: the file and the function in it that makes the source; its arguments are the options.
+    "ali_ccp": ("ali_ccp", "AliCcpRows"),
+    "amazon_reviews": ("amazon_reviews", "amazon_reviews_rows"),
+    "amexpert": ("amexpert", "amexpert_rows"),
+    "avazu": ("avazu", "avazu_rows"),
+    "criteo_display_ads": ("criteo", "criteo_rows"),
+    "frappe": ("frappe", "frappe_rows"),
+    "iaac": ("iaac", "iaac_rows"),
+    "ipinyou": ("ipinyou", "ipinyou_rows"),
+    "kuairand": ("kuairand", "kuairand_rows"),
+    "movielens_1m": ("movielens_1m", "movielens_1m_rows"),
+    "movielens_tag": ("movielens_tag", "movielens_tag_rows"),
+    "synthetic_ctr": ("synthetic_ctr", "SyntheticCtrRows"),
+    "tabular_file": ("tabular_file", "TabularFile"),
+    "tfds": ("tfds_rows", "TfdsRows"),
 }
+# Those that take a schema also as the path of its file.
+_WITH_SCHEMA: Mapping[str, Callable[..., RowSource]] = {"tabular_file": _tabular_file, "tfds": _tfds}
+
+
+def _maker(name: str) -> Callable[..., RowSource]:
+    """The function whose arguments are the options of a data set; its file imports TFDS, so it is imported late."""
+    file, function = _MAKERS[name]
+    maker: Callable[..., RowSource] = getattr(importlib.import_module(f"dynctr_tf.datasets.{file}"), function)
+    return maker
+
 
 ROW_SOURCES: tuple[str, ...] = tuple(sorted(_MAKERS))
 """The names that `row_source` knows."""
@@ -82,7 +80,7 @@ def row_source_options(name: str) -> dict[str, Any]:
     """
     if name not in _MAKERS:
         raise ValueError(unknown_name_message("data set", name, _MAKERS))
-    options = {key: parameter.default for key, parameter in inspect.signature(_MAKERS[name][1]).parameters.items()}
+    options = {key: parameter.default for key, parameter in inspect.signature(_maker(name)).parameters.items()}
     return {**options, **dict.fromkeys(_FILES_OF_SPLITS)} if name == "tabular_file" else options
 
 
@@ -97,7 +95,7 @@ def check_option_types(name: str, options: Mapping[str, Any]) -> None:
         ValueError: An unknown name or option, or a value of another type, such as a text for a number.
     """
     known = row_source_options(name)
-    check_options(f"data set {name!r}", _MAKERS[name][1], options, known, ranges=False)
+    check_options(f"data set {name!r}", _maker(name), options, known, ranges=False)
 
 
 def row_source(name: str, **options: Any) -> RowSource:
@@ -124,4 +122,4 @@ def row_source(name: str, **options: Any) -> RowSource:
     missing = [key for key, default in known.items() if default is inspect.Parameter.empty and key not in options]
     if missing:
         raise ValueError(f"The data set {name!r} needs the option(s) {', '.join(missing)}; got {sorted(options)}.")
-    return _MAKERS[name][0](**options)
+    return _WITH_SCHEMA.get(name, _maker(name))(**options)

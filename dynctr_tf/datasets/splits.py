@@ -24,6 +24,9 @@ _FORMS = "random, order, time:COLUMN, time:COLUMN@BEGIN,BEGIN, user:COLUMN, file
 DEFAULT_SHARES: Mapping[str, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 """The shares of the DynInt paper."""
 
+PAPER_SHARES: Mapping[str, float] = {"train": 0.7, "validation": 0.2, "test": 0.1}
+"""The shares of the NFM, AFM, AFN and DPN papers."""
+
 
 def _checked_shares(shares: Mapping[str, float]) -> tuple[tuple[str, ...], np.ndarray]:
     names, values = tuple(shares), list(shares.values())

@@ -36,8 +36,8 @@ def read_arrow(path: Path, known: Mapping[str, Any], advice: str) -> pa.Table:
 
 
 def array_of(table: pa.Table, column: str) -> pa.Array:
-    """Returns a column as one array."""
-    values = table.column(column).combine_chunks()
-    if isinstance(values, pa.ChunkedArray):
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
-    return values
+    """Returns a column as one array; without a copy where it is one already, as those of mapped files mostly are."""
+    values = table.column(column)
+    if values.num_chunks == 1:
+        return values.chunk(0)
+    return pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _FORMAT = 2
 _FILE = "encoder.json"
 _AT_ONCE = 1 << 20
+_SHARED_VALUES = 1 << 20  # an index of so many values is made once and mapped by all processes
 
 
 class Encoder:
@@ -151,11 +152,21 @@ class Encoder:
         """Where the values of each vocabulary are found."""
         return {name: ValueIndex(fitted.values.cast(pa.large_string())) for name, fitted in self.vocabularies.items()}
 
-    def large_indices(self, least: int) -> Iterator[tuple[str, ValueIndex]]:
-        """Makes the indices of vocabularies of so many values or more, one at a time, for `map_indices`."""
-        for name, fitted in self.vocabularies.items():
-            if len(fitted.values) >= least:
-                yield name, ValueIndex(fitted.values.cast(pa.large_string()))
+    def write_large_indices(self, folder: Path) -> dict[str, str]:
+        """Writes the indices of large vocabularies, which the processes of `map_indices` share.
+
+        Args:
+            folder: Where their folders are made.
+
+        Returns:
+            The folder of each index, by the vocabulary's name.
+        """
+        places = {}
+        for number, (name, fitted) in enumerate(self.vocabularies.items()):
+            if len(fitted.values) >= _SHARED_VALUES:
+                places[name] = str(make_folder(folder / f"index-{number}"))
+                ValueIndex.write(fitted.values.cast(pa.large_string()), Path(places[name]))
+        return places
 
     def map_indices(self, indices: Mapping[str, ValueIndex]) -> None:
         """Takes the indices of large vocabularies that another process has made; the others are made here."""
@@ -332,7 +343,7 @@ class Encoder:
         for name, file in mapping["vocabularies"].items():
             table = read_arrow(path.parent / file, mapping["contents"][file], advice)
             form = mapping["forms"].get(name, "exact")
-            vocabularies[name] = FittedVocabulary(array_of(table, "value"), table.column("count").to_numpy(), form)
+            vocabularies[name] = FittedVocabulary(array_of(table, "value"), array_of(table, "count").to_numpy(), form)
         bins = {name: FittedBins(tuple(own["bins"]), tuple(own["boundaries"])) for name, own in mapping["bins"].items()}
         hashed_forms = {name: form for name, form in mapping["forms"].items() if name not in vocabularies}
         encoder = cls(Schema.from_json(json.dumps(mapping["schema"])), vocabularies, bins, hashed_forms)

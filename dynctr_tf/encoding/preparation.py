@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import os
 import pickle
 import shutil
@@ -14,25 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from dynctr_tf.code_digest import code_digest
-from dynctr_tf.datasets.row_files import file_states
 from dynctr_tf.datasets.tabular_file import Findings, Piece, TabularFile
-from dynctr_tf.durable_files import (
-    DamagedFileError,
-    make_folder,
-    only_process,
-    read_array,
-    read_json,
-    remove_abandoned,
-    remove_folder,
-    sync_folder,
-    sync_tree,
-    write_array,
-    write_json,
-)
+from dynctr_tf.durable_files import make_folder, read_array, read_json, sync_tree, write_array, write_json
 from dynctr_tf.encoding.encoder import Encoder
+from dynctr_tf.encoding.kept_work import KeptWork
 from dynctr_tf.encoding.row_writer import (
-    ENCODER,
     ROWS_PER_BLOCK,
     BlockWriter,
     block_writers,
@@ -62,9 +46,7 @@ _ALONE_BYTES = 96 << 20  # the bytes that one process prepares before others wou
 _GROUP_BYTES = 256 << 20
 _GROUP_PIECES = 128
 _PIECES_EACH = 4
-_SHARED_VALUES = 1 << 20  # an index of so many values is made once and mapped by all
 _TRIES = 3
-_LOCK = "lock"
 
 
 def default_processes(source: RowSource) -> int:
@@ -123,8 +105,9 @@ def prepare_encoded_dataset(
         BusyError: Another process makes the same directory.
 
     Cost:
-        Memory is that of the code, of pieces of some megabytes for each process, of counts up to
-        `dynctr_tf.encoding.vocabulary.MEMORY`, and 12 bytes for each value of the vocabularies, which are mapped.
+        Memory is that of the code, of pieces of some megabytes for each process, and of counts up to
+        `dynctr_tf.encoding.vocabulary.MEMORY` in each. It does not depend on the number of rows or distinct values:
+        large vocabularies, and 12 bytes for each of their values, are mapped from files.
 
     Example:
 
@@ -145,12 +128,9 @@ def prepare_encoded_dataset(
         encoder = Encoder.fit(source, progress=progress)
         write_encoded_rows(source, encoder, directory, about, check, rows_per_block, progress)
         return
-    make_folder(directory.parent)
-    remove_abandoned(directory.parent)
-    job = _Preparation(source, directory, processes or default_processes(source), rows_per_block, progress)
-    with only_process(make_folder(job.folder) / _LOCK, f"prepares {directory}"):
-        if directory.exists():
-            raise ValueError(f"Another process has made {directory} meanwhile; open it.")
+    kept = KeptWork(source, directory, "pool", rows_per_block)
+    job = _Preparation(source, kept, processes or default_processes(source), rows_per_block, progress)
+    with kept.alone():
         for turn in range(_TRIES):
             try:
                 job.run(about)
@@ -161,61 +141,31 @@ def prepare_encoded_dataset(
                 print(f"{error} Going on with other processes from what has been done.", flush=True)
         if check is not None:
             check()
-        job.put_in_place()
+        kept.put_in_place()
 
 
 class _Preparation:
-    """A preparation with several processes, and the folder that keeps what has been done."""
+    """A preparation with several processes."""
 
     def __init__(
-        self, source: TabularFile, directory: Path, processes: int, rows_per_block: int, progress: bool
+        self, source: TabularFile, kept: KeptWork, processes: int, rows_per_block: int, progress: bool
     ) -> None:
         self._source = source
-        self._directory = directory
+        self._kept = kept
         self._processes = processes
         self._rows_per_block = rows_per_block
         self._progress = progress
-        self.folder = directory.with_name(f".{directory.name}.preparing")
-        self._rows = self.folder / "rows"
-
-    def _key(self) -> str:
-        """The identity of the rows: pieces that were finished for other rows are done anew."""
-        states = {path: list(state) for path, state in file_states(self._source.all_files).items()}
-        rows = [self._source.options_of_rows, states, self._rows_per_block, code_digest("datasets", "encoding")]
-        return hashlib.sha256(json.dumps(rows, sort_keys=True, default=repr).encode()).hexdigest()
 
     def run(self, about: Mapping[str, Any] | None) -> None:
         """Does the pieces that are not finished yet."""
-        key = self._key()
-        try:
-            same = read_json(self.folder / "job.json")["key"] == key
-        except (OSError, DamagedFileError):
-            same = False
-        if not same:
-            (self.folder / "job.json").unlink(missing_ok=True)
-            for path in self.folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path.name != _LOCK:
-                    path.unlink()
-            make_folder(self._rows)
-            write_json(self.folder / "job.json", {"key": key})
-        if (self._rows / "index.json").exists():
+        self._kept.open()
+        if self._kept.finished:
             return
         with WorkerPool(self._processes) as pool:
-            if not (self.folder / ENCODER / "encoder.json").exists():
-                self._fit(pool).save(self.folder / ENCODER)
-            encoder = Encoder.load(self.folder / ENCODER)
+            if not self._kept.fitted:
+                self._fit(pool).save(self._kept.encoder)
+            encoder = Encoder.load(self._kept.encoder)
             self._encode(pool, encoder, about)
-
-    def put_in_place(self) -> None:
-        """Gives the finished rows their name."""
-        if (self.folder / ENCODER).exists():  # else a stop came right after this line
-            (self.folder / ENCODER).rename(self._rows / ENCODER)
-        sync_tree(self._rows)
-        self._rows.rename(self._directory)
-        sync_folder(self._directory.parent)
-        remove_folder(self.folder)
 
     def _groups(self, done: int) -> Iterator[_Group]:
         """The pieces in groups, without the first ones."""
@@ -236,7 +186,7 @@ class _Preparation:
     # Fitting
 
     def _fit(self, pool: WorkerPool) -> Encoder:
-        folder = make_folder(self.folder / "counts")
+        folder = make_folder(self._kept.folder / "counts")
         total, done = CountTotal(self._source), 0
         while (kept := _group_file(folder, done)).exists():
             group = read_json(kept)
@@ -247,12 +197,11 @@ class _Preparation:
         for path in folder.glob("counts-*.arrow"):
             if path.name not in known:  # of pieces that were not all counted when it was stopped
                 path.unlink()
-        memory = MEMORY // (8 * self._processes)
         begun = False
         with self._bar("fitting vocabularies", total.found.rows) as bar:
             for pieces in self._groups(done):
                 if not begun:  # after the first piece, before which splits are looked for
-                    pool.each(begin_counting, [CountTask(self._source, str(folder), memory)] * self._processes)
+                    pool.each(begin_counting, [CountTask(self._source, str(folder), MEMORY)] * self._processes)
                     begun = True
                 for rows in pool.map(count_piece, pieces):
                     bar.update(rows)
@@ -268,20 +217,18 @@ class _Preparation:
     # Encoding
 
     def _encode(self, pool: WorkerPool, encoder: Encoder, about: Mapping[str, Any] | None) -> None:
-        journal_file = self.folder / "encoding.json"
-        writers = block_writers(self._source, encoder, self._rows, self._rows_per_block)
+        journal_file = self._kept.folder / "encoding.json"
+        writers = block_writers(self._source, encoder, self._kept.rows, self._rows_per_block)
         journal: dict[str, Any] = {"pieces": 0, "splits": [], "found": plain_findings(Findings())}
         if journal_file.exists():
             journal = read_json(journal_file)
         found = findings_of(journal["found"])
         for writer, split in zip(writers, journal["splits"], strict=False):
-            writer.go_on(split["blocks"], read_array(self.folder / split["rest"]))
-        indices = {}
-        for number, (name, index) in enumerate(encoder.large_indices(_SHARED_VALUES)):
-            place = make_folder(self.folder / f"index-{number}")
-            index.save(place)
-            indices[name] = str(place)
-        task = EncodeTask(self._source, str(self.folder / ENCODER), indices)
+            writer.go_on(split["blocks"], read_array(self._kept.folder / split["rest"]))
+        indices = encoder.write_large_indices(self._kept.folder)
+        shutil.rmtree(self._kept.folder / "encoded", ignore_errors=True)
+        sent = make_folder(self._kept.folder / "encoded")
+        task = EncodeTask(self._source, str(self._kept.encoder), indices, str(sent))
         begun = False
         with self._bar("encoding rows", found.rows) as bar:
             for group in self._groups(journal["pieces"]):
@@ -289,28 +236,28 @@ class _Preparation:
                     pool.each(begin_encoding, [task] * self._processes)
                     begun = True
                 for encoded in pool.map(encode_piece, group):
-                    for rows, splits in zip(encoded.rows, encoded.splits, strict=True):
+                    for rows, splits in encoded.batches():
                         put_into_splits(rows, splits, writers, self._source.split_names)
                     found.add(encoded.found)
                     bar.update(encoded.found.rows)
                 journal["pieces"] += group.size
                 self._keep(journal_file, journal, writers, found)
         self._source.finish(found)
-        shutil.rmtree(self.folder / "counts", ignore_errors=True)
-        write_index(self._source, encoder, self._rows, writers, about, self._rows_per_block)
+        shutil.rmtree(self._kept.folder / "counts", ignore_errors=True)
+        write_index(self._source, encoder, self._kept.rows, writers, about, self._rows_per_block)
 
     def _keep(self, file: Path, journal: dict[str, Any], writers: list[BlockWriter], found: Findings) -> None:
         earlier = [split["rest"] for split in journal["splits"]]
         journal["splits"] = []
         for number, writer in enumerate(writers):
             rest = f"rest-{journal['pieces']}-{number}.npy"
-            write_array(self.folder / rest, writer.rest)
+            write_array(self._kept.folder / rest, writer.rest)
             journal["splits"].append({"blocks": writer.blocks, "rest": rest})
         journal["found"] = plain_findings(found)
-        sync_tree(self._rows)
+        sync_tree(self._kept.rows)
         write_json(file, journal)
         for rest in earlier:
-            (self.folder / rest).unlink(missing_ok=True)
+            (self._kept.folder / rest).unlink(missing_ok=True)
 
 
 class _Group:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from dynctr_tf.datasets.tabular_file import Findings, Piece, TabularFile
 from dynctr_tf.encoding.encoder import Encoder
@@ -20,6 +22,8 @@ from dynctr_tf.encoding.row_writer import encoded_rows
 from dynctr_tf.encoding.spilled_counts import SpilledTable
 from dynctr_tf.encoding.value_index import ValueIndex
 from dynctr_tf.encoding.vocabulary import CountedState, FeatureCounts
+
+_SENT_BYTES = 4 << 20  # encoded rows of more bytes than these are sent in a file
 
 
 class CountTask(NamedTuple):
@@ -43,11 +47,13 @@ class EncodeTask(NamedTuple):
         source: The rows.
         encoder: The folder of the encoder.
         indices: For each large vocabulary the folder of its index.
+        folder: The folder for encoded rows that are many.
     """
 
     source: TabularFile
     encoder: str
     indices: dict[str, str]
+    folder: str
 
 
 class Counted(NamedTuple):
@@ -68,14 +74,31 @@ class EncodedPiece(NamedTuple):
     """The encoded rows of a piece.
 
     Attributes:
-        rows: int32 `(rows, width)` of each batch.
+        rows: int32 `(rows, width)` of each batch, without those in the file.
         splits: int8 `(rows,)` of each batch.
         found: What the reading has to know at its end.
+        file: The file of the rows of the first batches, where there are many. Default `None`.
+        width: The width of these rows. Default 0.
     """
 
     rows: list[np.ndarray]
     splits: list[np.ndarray]
     found: Findings
+    file: str | None = None
+    width: int = 0
+
+    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the rows of each batch with their splits, and removes the file."""
+        first = 0
+        if self.file is not None:
+            rows = np.memmap(self.file, np.int32, "r").reshape(-1, self.width)
+            Path(self.file).unlink()
+            begin = 0
+            while begin < len(rows):
+                end = begin + len(self.splits[first])
+                yield rows[begin:end], self.splits[first]
+                begin, first = end, first + 1
+        yield from zip(self.rows, self.splits[first:], strict=True)
 
 
 @dataclasses.dataclass
@@ -87,7 +110,7 @@ class _Kept:
     tables: list[SpilledTable] = dataclasses.field(default_factory=list)
     found: Findings = dataclasses.field(default_factory=Findings)
     files: int = 0
-    source: TabularFile | None = None
+    encoding: EncodeTask | None = None
     encoder: Encoder | None = None
 
 
@@ -127,25 +150,35 @@ def take_counts(_: None = None) -> Counted:
     tables = [*_KEPT.tables, *counts.spill(_next_file(task))]
     counted = Counted(tables, counts.take_state(), _KEPT.found)
     _KEPT.tables, _KEPT.found = [], Findings()
+    pa.default_memory_pool().release_unused()
     return counted
 
 
 def begin_encoding(task: EncodeTask) -> None:
     """Prepares this process for `encode_piece`."""
     _KEPT.counting = _KEPT.counts = None
+    pa.default_memory_pool().release_unused()
     encoder = Encoder.load(task.encoder)
     encoder.map_indices(
         {name: ValueIndex.load(encoder.vocabularies[name].values, Path(place)) for name, place in task.indices.items()}
     )
-    _KEPT.source, _KEPT.encoder = task.source, encoder
+    _KEPT.encoding, _KEPT.encoder = task, encoder
 
 
 def encode_piece(piece: Piece) -> EncodedPiece:
     """Encodes the rows of a piece."""
-    if _KEPT.source is None or _KEPT.encoder is None:
+    task, encoder = _KEPT.encoding, _KEPT.encoder
+    if task is None or encoder is None:
         raise RuntimeError("A piece is encoded after begin_encoding.")
     encoded = EncodedPiece([], [], Findings())
-    for batch in _KEPT.source.read_piece(piece, encoded.found):
-        encoded.rows.append(encoded_rows(batch, _KEPT.encoder))
+    path = Path(task.folder) / f"encoded-{os.getpid()}-{secrets.token_hex(8)}"
+    for batch in task.source.read_piece(piece, encoded.found):
+        encoded.rows.append(encoded_rows(batch, encoder))
         encoded.splits.append(batch.splits)
+        if sum(rows.nbytes for rows in encoded.rows) >= _SENT_BYTES:
+            with path.open("ab") as file:
+                for rows in encoded.rows:
+                    file.write(rows.data)
+            encoded = encoded._replace(file=str(path), width=rows.shape[1])
+            encoded.rows.clear()
     return encoded

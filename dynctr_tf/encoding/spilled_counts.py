@@ -21,11 +21,13 @@ from dynctr_tf.encoding.text_hash import text_hashes
 from dynctr_tf.encoding.value_text import TextForm, ValueForms, canonical
 from dynctr_tf.schema import Vocabulary
 
-_BUCKETS = 64
+_BUCKET_BITS = 6
+_BUCKETS = 1 << _BUCKET_BITS
 _ALL = -1  # the bucket of tables that are not cut
 _CUT_FROM = 1 << 12
-_AT_ONCE = 1 << 21  # up to this many counts are added up at once, without buckets
-_PIECE = 1 << 20
+_AT_ONCE = 1 << 18  # up to this many counts are added up at once, without buckets
+_MOST_OF_BUCKET = 1 << 22  # a bucket of more counts is added up in parts, by further bits of the hash
+_PIECE = 1 << 18
 _SORT = [("count", "descending"), ("value", "ascending")]
 _SCHEMA = pa.schema([("value", pa.large_string()), ("count", pa.int64())])
 
@@ -68,15 +70,15 @@ class SortedValues(NamedTuple):
     rest_counts: np.ndarray
 
 
-def _buckets(values: pa.Array) -> np.ndarray:
+def _buckets(values: pa.Array, bits: int = _BUCKET_BITS) -> np.ndarray:
     # Spellings of one number are in one bucket.
-    return (text_hashes(values, without_zeros=True) >> np.uint64(64 - 6)).astype(np.uint8)
+    return (text_hashes(values, without_zeros=True) >> np.uint64(64 - bits)).astype(np.uint32)
 
 
 def _parts(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     """Cuts a table into those of its buckets."""
     values, counts = array_of(table, "value"), array_of(table, "count")
-    buckets = _buckets(values)
+    buckets = _buckets(values).astype(np.uint8)
     order = np.argsort(buckets, kind="stable")
     ends = np.searchsorted(buckets[order], np.arange(_BUCKETS), side="right")
     taken = pa.table([values.take(pa.array(order)), counts.take(pa.array(order))], schema=_SCHEMA)
@@ -119,7 +121,9 @@ def _mapped(file: str) -> pa.ipc.RecordBatchFileReader:
 
 
 def _table_of(part: SpilledTable) -> pa.Table:
-    return pa.Table.from_batches([_mapped(part.file).get_batch(part.place)])
+    # Read and not mapped: there may be more files of counts than a process may have open.
+    with pa.OSFile(part.file) as file:
+        return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(part.place)])
 
 
 def _added(tables: Sequence[pa.Table]) -> pa.Table:
@@ -130,6 +134,7 @@ def _added(tables: Sequence[pa.Table]) -> pa.Table:
 class _BucketTask(NamedTuple):
     tables: list[SpilledTable]
     bucket: int  # -1: all
+    bits: int  # of the hash, which say what is in the bucket
     path: str
 
 
@@ -138,8 +143,8 @@ def add_bucket(task: _BucketTask) -> tuple[str, int, ValueForms]:
     parts = []
     for spilled in task.tables:
         table = _table_of(spilled)
-        if task.bucket != _ALL and spilled.bucket == _ALL:
-            table = table.filter(pa.array(_buckets(array_of(table, "value")) == task.bucket))
+        if task.bucket != _ALL and (spilled.bucket == _ALL or task.bits > _BUCKET_BITS):
+            table = table.filter(pa.array(_buckets(array_of(table, "value"), task.bits) == task.bucket))
         parts.append(table)
     table = _added(parts)
     _write(task.path, table)
@@ -165,8 +170,9 @@ def sum_buckets(
     tasks = []
     for bucket in [_ALL] if few else range(_BUCKETS):
         own = list(tables) if few else [table for table in tables if table.bucket == bucket] + whole
-        if own:
-            tasks.append(_BucketTask(own, bucket, str(folder / f"{name}-sum-{bucket}.arrow")))
+        more = 0 if few else (sum(table.rows for table in own) // _MOST_OF_BUCKET).bit_length()
+        for part in range(bucket << more, (bucket + 1) << more) if own else ():
+            tasks.append(_BucketTask(own, part, _BUCKET_BITS + more, str(folder / f"{name}-sum-{bucket}-{part}.arrow")))
     files, total, forms = [], 0, ValueForms()
     for file, rows, own_forms in mapper(add_bucket, tasks):
         if rows:
@@ -260,54 +266,68 @@ def sorted_values(
         mapper: `map`, or that of several processes.
     """
     form = forms.form(total)
-    runs, rest = [], _Columns(start.with_name(f"{start.name}-rest"))
+    runs, left_over, rest = [], [], _Columns(start.with_name(f"{start.name}-rest"))
     tasks = [_SortTask(file, form, rule) for file in files]
     for file, (kept, left) in zip(files, mapper(sort_bucket, tasks), strict=True):
         Path(file).unlink()
-        runs.append(_mapped(kept).read_all())
-        rest.append(_mapped(left).read_all())
-        Path(kept).unlink()
-        Path(left).unlink()
+        runs.append(kept)
+        left_over.append(left)
     result = _Columns(start)
-    for table in _merged(runs):
+    for (file,) in mapper(merge_piece, _merge_tasks(runs, start)):
+        table = _mapped(file).read_all()
+        Path(file).unlink()
         room = table.num_rows if rule.max_size is None else max(0, rule.max_size - result.rows)
         result.append(table.slice(0, room))
         rest.append(table.slice(room))
+    for file in left_over:
+        rest.append(_mapped(file).read_all())
+    for file in (*runs, *left_over):
+        Path(file).unlink()
     return SortedValues(*result.finish(), form, *rest.finish())
 
 
-def _merged(runs: Sequence[pa.Table]) -> Iterator[pa.Table]:
-    """Merges sorted tables piece by piece, between values that are drawn from all of them."""
-    arrays = [(array_of(run, "value"), array_of(run, "count").to_numpy()) for run in runs if run.num_rows]
-    total = sum(len(counts) for _, counts in arrays)
+class _MergeTask(NamedTuple):
+    parts: list[tuple[str, int, int]]  # a file of sorted values, and which rows of it
+    path: str
+
+
+def merge_piece(task: _MergeTask) -> tuple[str]:
+    """Sorts rows of several sorted files into one file, and returns it."""
+    parts = [_mapped(file).read_all().slice(begin, end - begin) for file, begin, end in task.parts]
+    _write(task.path, pa.concat_tables(parts).sort_by(_SORT))
+    return (task.path,)
+
+
+def _merge_tasks(files: Sequence[str], start: Path) -> Iterator[_MergeTask]:
+    """Cuts sorted files into pieces that follow one another, between values that are drawn from all of them."""
+    tables = [(file, _mapped(file).read_all()) for file in files]
+    runs = [
+        (file, array_of(table, "value"), array_of(table, "count").to_numpy())
+        for file, table in tables
+        if table.num_rows
+    ]
+    total = sum(len(counts) for _, _, counts in runs)
     pieces = -(-total // _PIECE)
 
-    def key(run: tuple[pa.Array, np.ndarray], place: int) -> tuple[int, bytes]:
-        return -int(run[1][place]), run[0][place].as_buffer().to_pybytes()
+    def key(run: tuple[str, pa.Array, np.ndarray], place: int) -> tuple[int, bytes]:
+        return -int(run[2][place]), run[1][place].as_buffer().to_pybytes()
 
     drawn = (
-        sorted(
-            key(run, place) for run in arrays for place in range(0, len(run[1]), max(1, total // (16 * pieces * 16)))
-        )
+        sorted(key(run, place) for run in runs for place in range(0, len(run[2]), max(1, total // (16 * pieces * 16))))
         if pieces > 1
         else []
     )
     cuts = [drawn[len(drawn) * piece // pieces] for piece in range(1, pieces)]
-    begins = [0] * len(arrays)
-    for cut in [*cuts, None]:
+    begins = [0] * len(runs)
+    for piece, cut in enumerate([*cuts, None]):
         parts = []
-        for number, run in enumerate(arrays):
-            size = len(run[1])
+        for number, run in enumerate(runs):
+            size = len(run[2])
             end = size
             if cut is not None:
                 end = bisect.bisect_left(range(size), cut, lo=begins[number], key=functools.partial(key, run))
             if end > begins[number]:
-                count = end - begins[number]
-                parts.append(
-                    pa.table(
-                        [run[0].slice(begins[number], count), pa.array(run[1][begins[number] : end])], schema=_SCHEMA
-                    )
-                )
+                parts.append((run[0], begins[number], end))
             begins[number] = end
         if parts:
-            yield pa.concat_tables(parts).sort_by(_SORT)
+            yield _MergeTask(parts, str(start.with_name(f"{start.name}-merged-{piece}.arrow")))

@@ -77,11 +77,13 @@ class ValueTally:
         files = {}
         for index, name in enumerate(sorted(self.left_out)):
             seen = self.left_out[name]
+            days = self.last_seen[name].astype(np.int32, copy=False)
             table = pa.table({"value": seen.values, "count": seen.counts, "day": seen.days})
             files[name] = {
                 "left_out": write_arrow(folder / f"left_out_{index}.arrow", table),
                 "last_seen": write_arrow(
-                    folder / f"last_seen_{index}.arrow", pa.table({"day": self.last_seen[name].astype(np.int32)})
+                    folder / f"last_seen_{index}.arrow",
+                    pa.table({"day": days}),
                 ),
             }
         write_json(folder / _FILE, {"day": self.day, "files": files})
@@ -102,8 +104,8 @@ class ValueTally:
             known = mapping["files"][name]
             table = read_arrow(folder / f"left_out_{index}.arrow", known["left_out"], _ADVICE)
             left_out[name] = SeenValues(
-                array_of(table, "value"), table.column("count").to_numpy(), table.column("day").to_numpy()
+                array_of(table, "value"), array_of(table, "count").to_numpy(), array_of(table, "day").to_numpy()
             )
             days = read_arrow(folder / f"last_seen_{index}.arrow", known["last_seen"], _ADVICE)
-            last_seen[name] = days.column("day").to_numpy()
+            last_seen[name] = array_of(days, "day").to_numpy()
         return cls(mapping["day"], left_out, last_seen)

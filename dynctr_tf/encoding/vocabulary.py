@@ -1,4 +1,4 @@
-"""Fits vocabularies and bins in one pass over the training rows; memory grows with the distinct values."""
+"""Fits vocabularies and bins in one pass over the training rows, with large counts on the disk."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ from dynctr_tf.schema import Feature, Schema, Vocabulary
 if TYPE_CHECKING:
     from dynctr_tf.datasets.row_source import RowBatch, RowSource
 
-MEMORY = 1 << 30
-"""How many bytes the counts of values take at most, of all processes together; more of them go to the disk."""
+MEMORY = 32 << 20
+"""How many bytes the counts of values take in a process before they go to the disk; adding them up takes several times
+as much for a moment."""
 
-_MERGE_ROWS = 1 << 19
+_MERGE_ROWS = 1 << 18
+# Where more than this share of them remains, counts are merged less often; they mostly go to the disk before.
+_WORTH_MERGING = 0.8
+_LESS_OFTEN = 4
 # So many distinct values are sorted in memory.
-_IN_MEMORY = 1 << 20
+_IN_MEMORY = 1 << 18
 _SAMPLE_SIZE = 1 << 18
 # The form of a column of which some values have one form and some the other.
 _FORMS_OF_BOTH: dict[frozenset[TextForm], TextForm] = {
@@ -83,6 +87,7 @@ class ValueCounter:
         self._merged = self._table(pa.array([], value_type), pa.array([], pa.int64()))
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
+        self._shrinks = True
 
     def _table(self, values: pa.Array, counts: pa.Array) -> pa.Table:
         return pa.table({"value": values.cast(self._type), "count": counts.cast(pa.int64())})
@@ -93,7 +98,8 @@ class ValueCounter:
         self._pending.append(self._table(counted.field("values"), counted.field("counts")))
         self._pending_rows += len(counted)
         # Merging only when as many are pending as are merged keeps the whole work linear.
-        if self._pending_rows > max(_MERGE_ROWS, self._merged.num_rows):
+        least = max(_MERGE_ROWS, self._merged.num_rows)
+        if self._pending_rows > (least if self._shrinks else _LESS_OFTEN * least):
             self._merge()
 
     def add_counts(self, values: pa.Array, counts: pa.Array) -> None:
@@ -113,7 +119,7 @@ class ValueCounter:
             self._merge()
             table = self._merged
         self._merged = self._table(pa.array([], self._type), pa.array([], pa.int64()))
-        self._pending, self._pending_rows = [], 0
+        self._pending, self._pending_rows, self._shrinks = [], 0, True
         return table
 
     def respell(self) -> TextForm:
@@ -139,11 +145,13 @@ class ValueCounter:
         return self._columns_of(self._merged)
 
     def _merge(self) -> None:
+        rows = self._merged.num_rows + self._pending_rows
         grouped = pa.concat_tables([self._merged, *self._pending]).group_by("value").aggregate([("count", "sum")])
         self._merged = self._table(
             grouped.column("value").combine_chunks(), grouped.column("count_sum").combine_chunks()
         )
         self._pending, self._pending_rows = [], 0
+        self._shrinks = self._merged.num_rows <= _WORTH_MERGING * rows
 
     def kept(self, rule: Vocabulary) -> tuple[pa.Array, np.ndarray]:
         """Returns the values that the rule keeps and their counts, the most frequent first, then by value."""
@@ -164,7 +172,7 @@ class ValueCounter:
         return table.sort_by([("count", "descending"), ("value", "ascending")])
 
     def _columns_of(self, table: pa.Table) -> tuple[pa.Array, np.ndarray]:
-        return array_of(table, "value"), table.column("count").to_numpy()
+        return array_of(table, "value"), array_of(table, "count").to_numpy()
 
 
 class UniformSample:
@@ -540,7 +548,7 @@ def fit_features(source: RowSource, *, progress: bool = True) -> FittedFeatures:
     ):
         for number, batch in enumerate(read_ahead(source.batches())):
             counts.add(batch)
-            if number % 8 == 7 and counts.nbytes > MEMORY // 4:
+            if counts.nbytes > MEMORY:
                 spilled += counts.spill(Path(place) / f"counts-{number}.arrow")
             bar.update(batch.columns.num_rows)
         # What is mapped from the folder stays readable when its names are gone.

@@ -37,7 +37,8 @@ class _Worker:
         self.connection, theirs = Pipe()
         # Functions may come from wherever this process imports, such as the folder of its script.
         paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), *sys.path]))
-        environment = {**os.environ, **child_environment(), "PYTHONPATH": paths}
+        # The system's allocator gives memory back when it is asked to; others keep what a stage needed for the next.
+        environment = {"ARROW_DEFAULT_MEMORY_POOL": "system", **os.environ, **child_environment(), "PYTHONPATH": paths}
         # Processes share the work, so each has one thread; those that hash with TensorFlow leave a GPU's memory alone.
         environment.update({"OMP_NUM_THREADS": "1", "ARROW_IO_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"})
         self.process = subprocess.Popen(

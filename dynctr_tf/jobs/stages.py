@@ -21,6 +21,7 @@ from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, EncodedFeatures
 from dynctr_tf.encoding.beam_preparation import prepare_on_beam
+from dynctr_tf.encoding.cluster_preparation import RunTasks, prepare_on_cluster
 from dynctr_tf.encoding.id_names import IdNames
 from dynctr_tf.encoding.preparation import prepare_encoded_dataset
 from dynctr_tf.evaluation import (
@@ -156,7 +157,7 @@ def check_one_at_a_time(settings: JobSettings, workers: int) -> None:
 
 
 def prepare(
-    settings: DataSettings, cluster: Cluster | None = None, runner: Sequence[str] | None = None
+    settings: DataSettings, cluster: Cluster | None = None, runner: Sequence[str] | RunTasks | None = None
 ) -> EncodedDataset:
     """Encodes the raw rows to disk, or opens the rows that an earlier job encoded by the same rules.
 
@@ -168,7 +169,8 @@ def prepare(
     Args:
         settings: The settings of the data.
         cluster: The cluster of a multi-worker job. Default `None`: the job has one process.
-        runner: Options of a pipeline of Apache Beam that encodes. Default `None`: this machine does.
+        runner: Options of a pipeline of Apache Beam that encodes, or the function of another cluster, as
+            `dynctr_tf.encoding.cluster_preparation.prepare_on_cluster` takes it. Default `None`: this machine does.
 
     Raises:
         RuntimeError: A file was changed while it was read.
@@ -199,17 +201,23 @@ def prepare(
 
 
 def _encode(
-    source: RowSource, settings: DataSettings, directory: Path, about: dict[str, Any], runner: Sequence[str] | None
+    source: RowSource,
+    settings: DataSettings,
+    directory: Path,
+    about: dict[str, Any],
+    runner: Sequence[str] | RunTasks | None,
 ) -> EncodedDataset:
     def check() -> None:
         check_unchanged(source, settings, about)
 
     if runner is None:
         prepare_encoded_dataset(source, directory, processes=settings.processes, about=about, check=check)
-    elif isinstance(source, TabularFile):
-        prepare_on_beam(source, directory, runner, about=about, check=check)
-    else:
+    elif not isinstance(source, TabularFile):
         raise ValueError(f"Rows of {settings.name!r} are not read in shards; leave out --runner.")
+    elif callable(runner):
+        prepare_on_cluster(source, directory, runner, about=about, check=check)
+    else:
+        prepare_on_beam(source, directory, runner, about=about, check=check)
     data = EncodedDataset.open(directory)
     rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
     print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {data.features.num_ids:,} ids")

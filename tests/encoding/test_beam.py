@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dynctr_tf.datasets.derived_columns import DerivedTabularFile
 from dynctr_tf.datasets.row_checks import BadRowError
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import read_json
 from dynctr_tf.encoding.beam_preparation import prepare_on_beam
 from dynctr_tf.encoding.preparation import prepare_encoded_dataset
 from dynctr_tf.schema import Feature, Schema
+from tests.encoding.lost_worker import MARK, lose_once
 
 SCHEMA = Schema(
     (Feature("user", "categorical"), Feature("price", "numeric", binning="quantile"), Feature("day", "categorical")),
@@ -54,7 +56,22 @@ def test_beam_gives_the_fingerprint_of_one_process(tmp_path: Path, kind: str, op
     assert {path.name for path in (tmp_path / "beam").rglob("*")} == names
 
 
-def test_a_bad_row_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("apache_beam", reason="the extra [beam] is not installed")
+    rows_of(tmp_path / "logs", "csv")
+    source = DerivedTabularFile(tmp_path / "logs", SCHEMA, read=SCHEMA.file_columns, derive=lose_once)
+    prepare_encoded_dataset(source, tmp_path / "local", processes=1, progress=False)
+    monkeypatch.setenv(MARK, str(tmp_path / "killed"))
+    options = ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    prepare_on_beam(source, tmp_path / "beam", options)
+    made = read_json(tmp_path / "beam" / "index.json")
+    assert made["fingerprint"] == read_json(tmp_path / "local" / "index.json")["fingerprint"]
+    assert (tmp_path / "killed").exists() and "Going on with other processes" in capfd.readouterr().out
+
+
+def test_a_bad_row_is_named_and_nothing_is_made(tmp_path: Path) -> None:
     pytest.importorskip("apache_beam", reason="the extra [beam] is not installed")
     rows_of(tmp_path / "logs", "csv")
     for day in (2, 1):
@@ -62,7 +79,7 @@ def test_a_bad_row_is_named_and_nothing_is_left(tmp_path: Path) -> None:
         part.write_text(part.read_text() + "u1,cheap,1\n")
     with pytest.raises(BadRowError, match=r"day=1/part.csv, line 402, column 'price'"):
         prepare_on_beam(TabularFile(tmp_path / "logs", SCHEMA), tmp_path / "beam", ["--runner=DirectRunner"])
-    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    assert not (tmp_path / "beam").exists()
 
 
 def test_without_beam_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

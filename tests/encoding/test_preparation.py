@@ -21,6 +21,7 @@ from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import BusyError, only_process, read_json
 from dynctr_tf.encoding import preparation
 from dynctr_tf.encoding.encoder import Encoder
+from dynctr_tf.encoding.kept_work import KeptWork
 from dynctr_tf.encoding.preparation import default_processes, prepare_encoded_dataset
 from dynctr_tf.encoding.shard_work import take_counts
 from dynctr_tf.encoding.worker_pool import WorkerLostError, WorkerPool
@@ -173,7 +174,8 @@ def test_groups_end_after_so_many_bytes_but_not_before_each_process_has_some(
     rows: TabularFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparation, "_GROUP_BYTES", 1)
-    job = preparation._Preparation(rows, made(tmp_path), 2, 1000, progress=False)
+    kept = KeptWork(rows, made(tmp_path), "pool", 1000)
+    job = preparation._Preparation(rows, kept, 2, 1000, progress=False)
     monkeypatch.setattr(preparation, "_GROUP_PIECES", 100)
     sizes = [len(list(group)) for group in job._groups(0)]
     assert set(sizes[:-1]) == {8} and sum(sizes) == len(list(rows.pieces()))

@@ -44,6 +44,7 @@ def spill_early(monkeypatch: pytest.MonkeyPatch, distinct: int = 100) -> None:
     monkeypatch.setattr(vocabulary, "_IN_MEMORY", distinct)
     monkeypatch.setattr(spilled_counts, "_CUT_FROM", 50)
     monkeypatch.setattr(spilled_counts, "_AT_ONCE", 20)
+    monkeypatch.setattr(spilled_counts, "_MOST_OF_BUCKET", 100)
     monkeypatch.setattr(spilled_counts, "_PIECE", 60)
 
 
@@ -123,7 +124,8 @@ def test_the_index_finds_every_value_and_nothing_else(tmp_path: Path, monkeypatc
     assert index.find(values.slice(300, 50)).tolist() == list(range(300, 350))
     others = pa.array(["", "y", "a\0\0", *(f"{i}x" for i in range(5000))])
     assert set(index.find(others).tolist()) == {-1}
-    index.save(tmp_path)
+    ValueIndex.write(values, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"starts.npy", "tags.npy", "places.npy"}
     assert ValueIndex.load(values, tmp_path).find(values).tolist() == list(range(len(values)))
     for size in range(4):  # vocabularies of nothing and of little
         assert ValueIndex(values.slice(0, size)).find(values.slice(0, 4)).tolist() == [*range(size), *[-1] * (4 - size)]

@@ -504,14 +504,19 @@ class TabularFile:
             reader = self._parquet_rows(piece)
         else:
             reader = self._json_rows(piece) if self._json else self._csv_rows(piece)
-        if not self._folder_columns:
-            yield from reader
-            return
-        for rows in reader:
-            raw = dict(zip(self._file_columns, rows.raw, strict=True))
-            for name, value in self._folder_columns.items():
-                raw[name] = pa.repeat(pa.scalar(value, pa.string()), len(rows.numbers))
-            yield rows._replace(raw=[raw[name] for name in self._wanted])
+        try:
+            if not self._folder_columns:
+                yield from reader
+                return
+            for rows in reader:
+                raw = dict(zip(self._file_columns, rows.raw, strict=True))
+                for name, value in self._folder_columns.items():
+                    raw[name] = pa.repeat(pa.scalar(value, pa.string()), len(rows.numbers))
+                yield rows._replace(raw=[raw[name] for name in self._wanted])
+        except FileNotFoundError as error:
+            raise RuntimeError(
+                f"{self.path} went away while the rows were read. Start again when nothing is written there any more."
+            ) from error
 
     def _blocks_of(self, piece: Piece | None) -> Iterator[Block]:
         return self._blocks() if piece is None or piece.block is None else iter((piece.block,))
@@ -1017,8 +1022,8 @@ class TabularFile:
                 self._num_records = file.metadata.num_rows
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(
-                f"{self.path}: starts as a Parquet file but cannot be read as one: {error}. The file is truncated or "
-                "damaged; write it again."
+                f"{self.path}: starts as a Parquet file but cannot be read as one: {_in_a_line(error)}. The file is "
+                "truncated or damaged; write it again."
             ) from error
         self._check_columns(fields.names)
         self._kinds = {name: _kind_of(fields.field(name).type) for name in self._file_columns}
@@ -1041,10 +1046,17 @@ class TabularFile:
                     end = number + batch.num_rows
                     yield _Rows([batch.column(name) for name in columns], np.arange(number, end), end)
                     number = end
+        except FileNotFoundError:
+            raise
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(
-                f"{self.path}: cannot be read after row {number}: {error}. The file is damaged; write it again."
+                f"{self.path}: cannot be read after row {number}: {_in_a_line(error)}. The file is damaged; write it "
+                "again."
             ) from error
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def named_twice(names: Sequence[str]) -> str:

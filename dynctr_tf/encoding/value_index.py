@@ -81,9 +81,10 @@ class ValueIndex:
         def mapped(shape: int, dtype: type[Any]) -> np.ndarray:
             path = folder / f"{next(names)}.npy"
             array = np.lib.format.open_memmap(path, "w+", dtype, (shape,))
-            with path.open("r+b") as file:
-                # A full disk is an error here; where a mapped page finds no room, the process would crash.
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                with path.open("r+b") as file:
+                    # A full disk is an error here; where a mapped page finds no room, the process would crash.
+                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
             return array
 
         _parts_of(values, mapped)

@@ -359,6 +359,23 @@ def test_a_draft_of_files_whose_columns_of_lists_differ_in_type(tmp_path: Path) 
     assert rows.column("tags").to_pylist() == expected
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_a_file_that_goes_away_while_rows_are_read_is_named(tmp_path: Path, kind: str) -> None:
+    rows = pa.table({"user": ["anna", "bert"] * 50, "click": [0.0, 1.0] * 50})
+    for name in "ab":
+        path = tmp_path / f"{name}.{kind}"
+        if kind == "parquet":
+            pyarrow.parquet.write_table(rows, path)
+        else:
+            text = ["user,click"] * (kind == "csv")
+            text += [f"{row['user']},{row['click']}" if kind == "csv" else json.dumps(row) for row in rows.to_pylist()]
+            path.write_text("\n".join(text) + "\n")
+    source = TabularFile(tmp_path, Schema((Feature("user", "categorical"),), label="click"))
+    path.unlink()
+    with pytest.raises(RuntimeError, match=rf"b.{kind} went away while the rows were read. Start again"):
+        list(source.batches())
+
+
 def test_a_draft_counts_bad_rows_among_all_that_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dynctr_tf.datasets.tabular_file._BLOCK_BYTES", 200)
     for name in "ab":

@@ -1,7 +1,7 @@
 """CPU seconds and peak memory of preparing rows, by rows, distinct values and processes.
 
-`python -m pipelines.benchmarks.preparation --rows 20000000 --distinct 20000000 --processes 2` writes a Parquet file of
-such rows, prepares it in a process of its own and measures that with all its children.
+`python -m pipelines.benchmarks.preparation --rows 500000 20000000 --distinct 500000 20000000 --processes 2` writes a
+Parquet file of each size, prepares it in a process of its own and measures that with all its children.
 """
 
 from __future__ import annotations
@@ -97,9 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rows", type=int, default=500_000, help="how many rows (default %(default)s)")
+    parser.add_argument("--rows", type=int, nargs="+", default=[500_000], help="how many rows (default %(default)s)")
     parser.add_argument(
-        "--distinct", type=int, default=500_000, help="distinct values of one column (default %(default)s)"
+        "--distinct",
+        type=int,
+        nargs="+",
+        default=[500_000],
+        help="distinct values of one column, a number for each of --rows (default %(default)s)",
     )
     parser.add_argument(
         "--processes",
@@ -110,20 +114,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--format", choices=("parquet", "csv"), default="parquet", help="of the file that is written")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="preparation-") as place:
-        path = Path(place) / f"rows.{options.format}"
-        write_rows(path, options.rows, options.distinct)
-        for processes in options.processes:
-            directory = Path(place) / f"encoded-{processes}"
-            wall, cpu, own, both = measure(path, directory, processes)
-            fingerprint = read_json(directory / "index.json")["fingerprint"]
-            remove_folder(directory)
-            print(
-                f"{options.rows:,} rows, {options.distinct:,} distinct values, {processes or 'chosen'} processes: "
-                f"{wall:.1f} s, {cpu:.1f} CPU seconds ({cpu / wall:.2f} cores), peak {own / 2**20:,.0f} MiB, "
-                f"with mapped files {both / 2**20:,.0f} MiB, rows {fingerprint}",
-                flush=True,
-            )
+    if len(options.rows) != len(options.distinct):
+        parser.error(f"--rows has {len(options.rows)} numbers, --distinct has {len(options.distinct)}; give as many.")
+    for rows, distinct in zip(options.rows, options.distinct, strict=True):
+        with tempfile.TemporaryDirectory(prefix="preparation-") as place:
+            path = Path(place) / f"rows.{options.format}"
+            write_rows(path, rows, distinct)
+            for processes in options.processes:
+                directory = Path(place) / f"encoded-{processes}"
+                wall, cpu, own, both = measure(path, directory, processes)
+                fingerprint = read_json(directory / "index.json")["fingerprint"]
+                remove_folder(directory)
+                print(
+                    f"{rows:,} rows, {distinct:,} distinct values, {processes or 'chosen'} processes: "
+                    f"{wall:.1f} s, {cpu:.1f} CPU seconds ({cpu / wall:.2f} cores), peak {own / 2**20:,.0f} MiB, "
+                    f"with mapped files {both / 2**20:,.0f} MiB, rows {fingerprint}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -150,6 +150,22 @@ class EncodedFeatures:
             first += int(size)
         return cls(tuple(fields))
 
+    @classmethod
+    def of_keys(cls, names: Iterable[str]) -> EncodedFeatures:
+        """Describes fields of int64 keys that have no vocabulary, for models with a `KeyedEmbedding`.
+
+        All fields share one space of keys, and models of them take `"fields"` in int64.
+
+        Args:
+            names: The fields, in the order of the columns.
+
+        Example:
+
+        >>> [field.name for field in EncodedFeatures.of_keys(["user", "item"]).fields]
+        ['user', 'item']
+        """
+        return cls(tuple(Field(name, "context", 1, 2**63 - 2) for name in names))
+
     @property
     def entries(self) -> tuple[Field | EncodedSequence, ...]:
         """The fields, then the sequences."""

@@ -2,6 +2,7 @@
 
 from dynctr_tf.export.constant_weights import with_constant_weights
 from dynctr_tf.export.folding import fold
+from dynctr_tf.export.freeze_keys import freeze_keys
 from dynctr_tf.export.places import check_export_directory
 from dynctr_tf.export.publication import PublicationTest, publication_test, publish, roll_back
 from dynctr_tf.export.raw_requests import example_features, raw_signature, raw_tensors, serialized_examples
@@ -20,6 +21,7 @@ __all__ = [
     "example_features",
     "export_model",
     "fold",
+    "freeze_keys",
     "new_version",
     "newest_version",
     "next_version",

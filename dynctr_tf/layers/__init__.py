@@ -41,6 +41,8 @@ from dynctr_tf.layers.embedding import (
     FieldEmbedding,
     FieldProjection,
     FieldSelection,
+    KeyEmbedding,
+    KnownKeyEmbedding,
     ValuePooling,
 )
 from dynctr_tf.layers.interaction import (
@@ -130,6 +132,8 @@ __all__ = [
     "InstanceTower",
     "KalmanFilteringAttention",
     "KernelBank",
+    "KeyEmbedding",
+    "KnownKeyEmbedding",
     "LightConvolution",
     "LogarithmicTransformation",
     "LogitSum",

@@ -3,6 +3,7 @@
 from dynctr_tf.training.best_weights import load_best_weights
 from dynctr_tf.training.carry_over import carry_over, indexed_features
 from dynctr_tf.training.cluster import Cluster, read_cluster
+from dynctr_tf.training.expire_keys import ExpireKeys
 from dynctr_tf.training.field_vectors import LoadedVectors, field_vectors, fields_with_vectors, load_field_vectors
 from dynctr_tf.training.fit import NonFiniteLossError, TrainingResult, predict_logits, restore_training, train
 from dynctr_tf.training.memory import peak_memory_mib
@@ -18,6 +19,7 @@ __all__ = [
     "STRATEGIES",
     "BytesPerStep",
     "Cluster",
+    "ExpireKeys",
     "LoadedVectors",
     "NonFiniteLossError",
     "StepPlan",

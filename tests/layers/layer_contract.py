@@ -40,6 +40,16 @@ POOLED_MAP = np.concatenate([floats(5, 3, 6), floats(5, 2, 6) * (VALUES != 0)[:,
 PAIR, LAST = [OTHER_MAP, FIELD_MAP], [m.transpose(0, 2, 1).copy() for m in (OTHER_MAP, FIELD_MAP)]
 VECTORS = [floats(5, 6), floats(5, 6)]
 
+
+
+def of_known_keys(layer: Any) -> Any:
+    """The layer with the ids of the cases among its keys: those that it does not know have no weights."""
+    layer.build((None, 3))
+    if isinstance(layer, layers.KeyEmbedding):
+        layer.add_keys(np.arange(1, 10))
+    return layer
+
+
 CASES: dict[str, Case] = {
     "FieldEmbedding": Case(lambda **k: layers.FieldEmbedding(10, 6, **k), IDS, IDS[:, 0]),
     "FieldEmbedding, linear, penalty, list": Case(
@@ -53,6 +63,15 @@ CASES: dict[str, Case] = {
     "BlockEmbedding": Case(lambda **k: layers.BlockEmbedding([(1, 3), (6, 4)], 6, columns=[2, 0], **k), IDS, IDS[:, 0]),
     "BlockEmbedding, one block, linear, list": Case(
         lambda **k: layers.BlockEmbedding([(3, 7)], 6, linear=True, seed=1, **k), [IDS, VALUES], [IDS, VALUES[0]]
+    ),
+    "KeyEmbedding": Case(lambda **k: of_known_keys(layers.KeyEmbedding(12, 6, **k)), IDS, IDS[:, 0]),
+    "KeyEmbedding, linear, penalty, list": Case(
+        lambda **k: of_known_keys(layers.KeyEmbedding(9, 6, linear=True, row_regularizer_l2=0.1, seed=1, **k)),
+        [IDS, VALUES],
+        [IDS, VALUES[0]],
+    ),
+    "KnownKeyEmbedding": Case(
+        lambda **k: of_known_keys(layers.KnownKeyEmbedding(9, 6, linear=True, **k)), IDS, IDS[:, 0]
     ),
     "FieldProjection": Case(lambda **k: layers.FieldProjection(3, **k), FIELD_MAP, FIELD_MAP[0]),
     "ValuePooling": Case(lambda **k: layers.ValuePooling(**k), [POOLED_MAP, VALUES], [POOLED_MAP, VALUES[0]]),
@@ -160,13 +179,17 @@ POLICIES = {
 }
 
 
+def _changed(layer: Any, change: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+    """The weights of a layer, changed; those that are whole numbers, such as keys, are not numbers to compute with."""
+    return [change(weight) if np.issubdtype(weight.dtype, np.floating) else weight for weight in layer.get_weights()]
+
+
 def check_integers(case: Case) -> None:
     """Checks that inputs of whole numbers give the same in every dtype, and that they may have any mixture of them."""
     layer = case.make()
     call(layer, case)
     random = np.random.default_rng(1)
-    weights = [random.normal(0, 0.5, weight.shape) for weight in layer.get_weights()]
-    layer.set_weights([np.abs(weight) + 0.5 for weight in weights])
+    layer.set_weights(_changed(layer, lambda weight: np.abs(random.normal(0, 0.5, weight.shape)) + 0.5))
 
     def whole(array: np.ndarray, dtype: str) -> np.ndarray:
         if array.dtype != np.float32:  # ids, or a mask
@@ -214,7 +237,7 @@ def _moved_weights_and_outputs(case: Case) -> tuple[list[np.ndarray], list[np.nd
     call(layer, case)
     # Away from where an absolute value has no slope, such as the cosines of an orthogonal start.
     random = np.random.default_rng(3)
-    layer.set_weights([weight + np.abs(random.normal(0, 0.1, weight.shape)) for weight in layer.get_weights()])
+    layer.set_weights(_changed(layer, lambda weight: weight + np.abs(random.normal(0, 0.1, weight.shape))))
     return layer.get_weights(), call(layer, case)
 
 
@@ -234,6 +257,7 @@ def check_policy(case: Case, policy: str) -> None:
         )
     stored = tf.as_dtype("float32" if policy.startswith("mixed") else policy)
     kept = {tf.as_dtype(stack.storage_dtype(weight)) for weight in other.weights}
+    kept = {dtype for dtype in kept if dtype.is_floating}  # keys are whole numbers in every policy
     assert kept <= {stored, tf.float32}, kept
     random = np.random.default_rng(2)
     factors = [random.normal(size=output.shape) for output in outputs]

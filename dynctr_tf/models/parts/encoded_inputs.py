@@ -19,7 +19,8 @@ def encoded_inputs(features: EncodedFeatures) -> dict[str, Any]:
         features: The description that the encoder gives.
 
     Returns:
-        A dict of int32 `keras.Input`, as `EncodedFeatures` describes a batch.
+        A dict of `keras.Input`, as `EncodedFeatures` describes a batch: int32, and int64 where ids may be too large for
+        that, as keys without a vocabulary are.
 
     Example:
 
@@ -36,9 +37,12 @@ def encoded_inputs(features: EncodedFeatures) -> dict[str, Any]:
         shapes["scenario"] = ()
     if features.num_groups:
         shapes["group"] = ()
+    wide = dict.fromkeys(widths, "int64") if features.num_ids >= 2**31 else {}
     # A column may have any name, also that of a layer of the model; the key of the batch does not change.
     own = plain_names(entry.key for entry in features.own_entries)
     return {
-        key: stack.keyed_input(key, shape, name=f"input_{own[key]}" if key in own else key)
+        key: stack.keyed_input(
+            key, shape, name=f"input_{own[key]}" if key in own else key, dtype=wide.get(key, "int32")
+        )
         for key, shape in shapes.items()
     }

@@ -41,7 +41,6 @@ PAIR, LAST = [OTHER_MAP, FIELD_MAP], [m.transpose(0, 2, 1).copy() for m in (OTHE
 VECTORS = [floats(5, 6), floats(5, 6)]
 
 
-
 def of_known_keys(layer: Any) -> Any:
     """The layer with the ids of the cases among its keys: those that it does not know have no weights."""
     layer.build((None, 3))

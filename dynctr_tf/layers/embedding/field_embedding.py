@@ -133,11 +133,7 @@ class FieldEmbedding(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         for shape in _shapes(input_shape):
-            if len(shape) != 2:
-                raise ValueError(
-                    f"{self.name} takes ids of shape (batch, n), or a list of such tensors; got shape "
-                    f"{tuple(shape)}. A column of shape (batch,) becomes one with tf.expand_dims(ids, 1)."
-                )
+            self._check_rank(shape)
         widths = [shape[1] for shape in _shapes(input_shape)]
         if self.num_ids_per_field is not None and sum(width or 0 for width in widths) != len(self.num_ids_per_field):
             raise ValueError(
@@ -154,6 +150,13 @@ class FieldEmbedding(keras.layers.Layer):
         )
         stack.attach_table_notes(self.table, self._notes)
         self.built = True
+
+    def _check_rank(self, shape: Any) -> None:
+        if len(shape) != 2:
+            raise ValueError(
+                f"{self.name} takes ids of shape (batch, n), or a list of such tensors; got shape "
+                f"{tuple(shape)}. A column of shape (batch,) becomes one with tf.expand_dims(ids, 1)."
+            )
 
     def _initial_table(
         self, shape: Any, dtype: Any = None, partition_shape: Any = None, partition_offset: Any = None, **_: Any
@@ -208,6 +211,7 @@ class FieldEmbedding(keras.layers.Layer):
                     "raw values become ids in dynctr_tf.encoding."
                 )
             parts.append(_dense(part))
+            self._check_rank(parts[-1].shape)  # a layer may have been built for other inputs
         wide = any(part.dtype.size == 8 or part.dtype == tf.uint32 for part in parts)
         parts = [tf.cast(part, tf.int64 if wide else tf.int32) for part in parts]
         ids = tf.concat(parts, axis=1) if len(parts) > 1 else parts[0]

@@ -42,9 +42,10 @@ class KnownKeyEmbedding(FieldEmbedding):
 
     Example:
 
-    >>> layer = KnownKeyEmbedding(num_keys=3, output_dim=2)
+    >>> import numpy as np
+    >>> layer = KnownKeyEmbedding(num_keys=3, output_dim=1)
     >>> layer.build((None, 2))
-    >>> layer.set_weights([[[0, 0], [1, 1], [2, 2], [3, 3]], [-5, 7, 9]])
+    >>> layer.set_weights([np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([-5, 7, 9])])
     >>> layer(tf.constant([[9, 8], [-5, 0]])).numpy()[:, :, 0].tolist()
     [[3.0, 0.0], [1.0, 0.0]]
     """

@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from dynctr_tf.durable_files import write_text
 from dynctr_tf.evaluation.json_records import as_float, build, entry_of, parse_object, to_plain
 from dynctr_tf.evaluation.text_table import align, number
 from dynctr_tf.figures import share_text
-from dynctr_tf.metrics.calibration import wilson_interval
+from dynctr_tf.metrics.calibration import clopper_pearson_interval
 from dynctr_tf.metrics.scored_rows import checked_rows, probabilities
 
 
@@ -139,9 +138,10 @@ def calibration_slices(
 
     Use it where bids or quotas are made by part: a model may be right on the whole and wrong by site, hour or segment.
 
-    The interval is Wilson's of the share of clicks p, turned into one of the ratio; with weights the number of rows in
-    it is `p (1 - p) (sum w)^2 / sum w^2 (y - p)^2`. A slice is off if a wider interval, by
-    Bonferroni's rule for the number of slices of the column, does not hold 1.
+    The interval is Clopper and Pearson's of the share of clicks p, turned into one of the ratio: it is exact, so that a
+    slice of two rows one of which is a click tells little. With weights the number of rows in it is
+    `p (1 - p) (sum w)^2 / sum w^2 (y - p)^2`. A slice is off if a wider interval, by Bonferroni's rule for the number
+    of slices of the column, does not hold 1.
 
     Args:
         labels: 0 or 1, `(rows,)` or `(rows, 1)`.
@@ -160,6 +160,9 @@ def calibration_slices(
             `dynctr_tf.metrics.log_loss`.
 
     Cost: one sort of each column.
+
+    Reference: Clopper, Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
+        Biometrika 26, 1934.
 
     Example:
 
@@ -199,8 +202,8 @@ def calibration_slices(
         spread = share * (1.0 - share) * mass[used] ** 2
         known = (spread > 0.0) & (residual > 1e-12 * squares[used])
         effective = np.where(known, spread / np.where(known, residual, 1.0), effective)
-        low, high = wilson_interval(share, effective, NormalDist().inv_cdf(0.5 + confidence / 2.0))
-        least, most = wilson_interval(share, effective, NormalDist().inv_cdf(1.0 - (1.0 - confidence) / 2 / used.size))
+        low, high = clopper_pearson_interval(share, effective, confidence)
+        least, most = clopper_pearson_interval(share, effective, 1.0 - (1.0 - confidence) / used.size)
         off = (mean < least) | (mean > most)
         for at, part in enumerate(used.tolist()):
             slices.append(

@@ -52,6 +52,19 @@ def test_true_predictions_are_seldom_off_and_wrong_ones_are_found(tmp_path):
     assert (tmp_path / "slices.png").stat().st_size > 10_000
 
 
+def test_a_click_among_a_few_rows_is_not_off():
+    """Columns of CTR data have many values with a row or two, and clicks are rare."""
+    generator = np.random.default_rng(5)
+    slices = np.repeat(np.arange(90), generator.integers(1, 6, 90))
+    logits, off = np.full(slices.size, -3.0), 0
+    for _ in range(40):
+        labels = generator.uniform(size=slices.size) < 1.0 / (1.0 + np.exp(-logits))
+        off += any(entry.is_off for entry in calibration_slices(labels, logits, {"slice": slices}).slices)
+    assert off <= 4, "5 % of the reports have a slice that is off by chance"
+    (alone,) = calibration_slices([1, 0], [-2.7, -2.7], {"slice": ["a", "a"]}).slices
+    assert alone.lower < 1.0 < alone.upper and not alone.is_off
+
+
 def test_intervals_hold_where_rows_without_a_click_stand_for_several():
     generator = np.random.default_rng(3)
     held = []

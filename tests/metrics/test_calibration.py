@@ -11,6 +11,7 @@ from dynctr_tf.metrics import (
     expected_calibration_error,
     reliability_curve,
 )
+from dynctr_tf.metrics.calibration import clopper_pearson_interval
 
 
 def logit(p):
@@ -90,6 +91,20 @@ def test_wilson_interval_holds_the_truth() -> None:
         curve = reliability_curve(generator.random(p.size) < p, logits, num_bins=4)
         held += int(((curve.lower <= curve.predicted) & (curve.predicted <= curve.upper)).sum())
     assert 0.92 < held / 1000 < 0.98
+
+
+def test_exact_interval_by_hand_and_for_few_rows() -> None:
+    low, high = clopper_pearson_interval(np.array([0.0, 0.5, 1.0, 0.5]), np.array([10.0, 10.0, 1.0, 2.0]), 0.95)
+    # No click of 10: 1 - 0.025^(1/10). 5 of 10: a published table. A click of 1: 0.025; of 2: 1 - 0.975^(1/2).
+    np.testing.assert_allclose(low, [0.0, 0.18709, 0.025, 1.0 - math.sqrt(0.975)], atol=1e-5)
+    np.testing.assert_allclose(high, [1.0 - 0.025**0.1, 0.81291, 1.0, math.sqrt(0.975)], atol=1e-5)
+    # However rare clicks are and however few the rows, at least 95 % of the intervals hold the true share.
+    for rows in (1, 2, 3, 7, 20):
+        clicks = np.arange(rows + 1)
+        low, high = clopper_pearson_interval(clicks / rows, np.full(rows + 1, float(rows)), 0.95)
+        for p in (0.001, 0.02, 0.1, 0.3, 0.9):
+            chance = [math.comb(rows, k) * p**k * (1 - p) ** (rows - k) for k in range(rows + 1)]
+            assert np.sum(np.array(chance)[(low <= p) & (p <= high)]) >= 0.95, (rows, p)
 
 
 def test_the_floor_is_what_true_predictions_show() -> None:

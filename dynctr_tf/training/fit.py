@@ -107,7 +107,13 @@ def predict_logits(model: keras.Model, data: EncodedDataset, split: str, batch_s
 
 
 def _weights_alone(model: keras.Model) -> tf.train.Checkpoint:
-    return tf.train.Checkpoint(weights=[raw_variable(weight) for weight in model.weights])
+    return tf.train.Checkpoint(weights=_all_weights(model))
+
+
+def _all_weights(model: keras.Model) -> list[tf.Variable]:
+    """The weights of a model one by one: from the model itself, Keras 3 shows TensorFlow no layer that another layer
+    has appended to a list of its own, and a checkpoint would have no moving average of it."""
+    return [raw_variable(weight) for weight in model.weights]
 
 
 def _training_state(model: keras.Model, optimizer: Any) -> tuple[tf.train.Checkpoint, tf.Variable]:
@@ -117,7 +123,12 @@ def _training_state(model: keras.Model, optimizer: Any) -> tuple[tf.train.Checkp
         optimizer.build(model.trainable_variables)
     done = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps_done")
     checkpoint = tf.train.Checkpoint(
-        model=model, optimizer=optimizer, steps_done=done, random_states=random_states(model)
+        # The model too, for what layers hold beside weights.
+        model=model,
+        weights=_all_weights(model),
+        optimizer=optimizer,
+        steps_done=done,
+        random_states=random_states(model),
     )
     return checkpoint, done
 

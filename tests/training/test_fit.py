@@ -13,11 +13,12 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf.layers import FieldEmbedding, TargetAttention
 from dynctr_tf.metrics import auc, log_loss
-from dynctr_tf.models import Deep, Embedding
+from dynctr_tf.models import Deep, Embedding, encoded_inputs
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import LazyAdam, dynint_optimizer
-from dynctr_tf.stack import optimizer_state, random_states
+from dynctr_tf.stack import optimizer_state, random_states, variable_path
 from dynctr_tf.training import (
     NonFiniteLossError,
     TrainingLog,
@@ -25,6 +26,7 @@ from dynctr_tf.training import (
     Validation,
     peak_memory_mib,
     predict_logits,
+    restore_training,
     set_seed,
     train,
 )
@@ -37,6 +39,18 @@ STEPS = 12  # ceil(3000 / 256), the last batch smaller
 def dnn(data: Any, seed: int = 0, dropout: float = 0.2) -> keras.Model:
     set_seed(seed)
     return build_model("dnn", data.features, embedding=Embedding(4), deep=Deep((16,), dropout=dropout))
+
+
+def din(data: Any, seed: int = 0) -> keras.Model:
+    """Its activation has moving averages, and is a layer in a list of a layer."""
+    set_seed(seed)
+    query, history = (keras.Input(shape, name=name) for name, shape in (("query", (4,)), ("history", (3, 4))))
+    attention = keras.Model([query, history], TargetAttention((8, 4))([query, history]))
+    features = data.features
+    inputs = encoded_inputs(features)
+    embedded = FieldEmbedding(features.num_ids, 4)(inputs["fields"])
+    read = keras.layers.Concatenate()([attention([embedded[:, 0], embedded[:, 1:4]]), embedded[:, 0]])
+    return keras.Model({"fields": inputs["fields"]}, keras.layers.Dense(1)(keras.layers.Dropout(0.2)(read)))
 
 
 def dynint(data: Any, seed: int = 0) -> keras.Model:
@@ -135,8 +149,9 @@ def test_same_seed_same_bits_other_seed_other_weights(small_data: Any, tmp_path:
         (dnn, lambda: LazyAdam(0.01)),
         (dnn, lambda: keras.optimizers.Adam(0.01)),
         (dynint, lambda: dynint_optimizer(batch_size=BATCH)),
+        (din, lambda: LazyAdam(0.01)),
     ],
-    ids=["lazy_adam", "adam", "group_ftrl"],
+    ids=["lazy_adam", "adam", "group_ftrl", "moving_averages_in_a_list_of_layers"],
 )
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     make: Any, optimizer: Any, small_data: Any, tmp_path: Path
@@ -169,6 +184,17 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     assert len(states[0]) > 3 and equal(*states)
     randoms = [[state.numpy() for state in random_states(used)] for used in (whole, model)]
     assert len(randoms[0]) > 0 and equal(*randoms)
+
+
+def test_the_state_of_a_training_that_is_over_has_the_best_weights(small_data: Any, tmp_path: Path) -> None:
+    """All of them: also what is not trained, such as moving averages, wherever its layer is kept."""
+    model = din(small_data)
+    fit(model, small_data, tmp_path, evaluate_every=4)
+    other, optimizer = din(small_data, seed=1), LazyAdam(0.01)
+    restore_training(other, optimizer, tmp_path)
+    averages = [weight.numpy() for weight in model.weights if "moving" in variable_path(weight)]
+    assert len(averages) == 6 and all(np.any(average) for average in averages)
+    assert equal(model.get_weights(), other.get_weights())
 
 
 def test_the_checkpoint_has_every_state_of_the_optimizer(small_data: Any, tmp_path: Path) -> None:

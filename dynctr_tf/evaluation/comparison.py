@@ -136,7 +136,7 @@ class Comparison:
             f"{counts_text(self.rows, self.clicks, rate, self.weighted)}; {level} intervals, {self.replicates:,} "
             f"bootstrap resamples of {self.resample}",
             f"difference to {self.reference} on the same rows; p adjusted by Holm's rule for "
-            f"{max(len(self.models) - 1, 0)} tests a metric",
+            f"{len(self.models) - 1} {'test' if len(self.models) == 2 else 'tests'} a metric",
         ]
         shares = any(entry.share is not None for entry in self.models)
         for metric in metrics:

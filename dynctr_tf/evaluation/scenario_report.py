@@ -213,8 +213,8 @@ class ScenarioReport:
         """Returns a plain-text report.
 
         Args:
-            model: The model that is reported in full. Default `None`: if there is only one, that one; if there are
-                several, one table per metric with a column per model.
+            model: The model that is reported in full. Default `None`: if there is only one, or one beside that which it
+                is tested against, all in full; if there are more, one table per metric with a column per model.
             max_scenarios: How many scenarios are listed, the largest first. Default 20.
         """
         level = f"{self.confidence * 100:g} %"
@@ -227,11 +227,12 @@ class ScenarioReport:
         alone = model is not None or len([name for name in self.runs if name != self.single]) <= 1
         if alone:
             chosen = self.checked_model(model)
-            lines += ["", *align(self._score_table(chosen, shown))]
+            for name in [chosen] if model is not None else sorted(self.runs, key=lambda name: name == chosen):
+                lines += ["", *([name] if len(self.runs) > 1 else []), *align(self._score_table(name, shown))]
             if self.single is not None and chosen != self.single:
                 trained = ", trained for each scenario alone," if self.column is None else ""
-                lines += ["", f"difference to {self.single}{trained} on the same rows; p adjusted by Holm's rule for "]
-                lines[-1] += f"the {self.parts}"
+                lines += ["", f"difference of {chosen} to {self.single}{trained} on the same rows; p adjusted by "]
+                lines[-1] += f"Holm's rule for the {self.parts}"
                 lines += align(self._difference_table(chosen, shown))
         else:
             for metric in SHOWN:
@@ -274,7 +275,7 @@ class ScenarioReport:
         header = [self.part]
         for metric in TESTED:
             header += [TITLES[metric], "interval", "adjusted p"]
-        table = [[*header, "log loss against its own model"]]
+        table = [[*header, f"log loss against {'its own model' if self.column is None else self.single}"]]
         for scenario in shown:
             score = scenario.scores[model]
             verdict = score.verdict("log_loss", self.confidence)
@@ -320,6 +321,7 @@ class ScenarioReport:
                 continue
             found = {v: self._with_verdict(model, "log_loss", v) for v in (WORSE, BETTER, NOT_TESTED)}
             lost = f": {', '.join(found[WORSE][:10])}" if found[WORSE] else ""
+            lost += f" and {len(found[WORSE]) - 10} more" if len(found[WORSE]) > 10 else ""
             lines.append(
                 f"{model} against {self.single}{alone}, by log loss: worse in {len(found[WORSE])} of "
                 f"{len(self.scenarios)} {self.parts}{lost}; better in {len(found[BETTER])}; not tested in "

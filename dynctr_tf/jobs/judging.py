@@ -112,7 +112,7 @@ def _plain(name: str) -> str:
 
 
 def names_of(exports: Sequence[ServedModel]) -> list[str]:
-    """How reports call exports: model and version, or the whole path where that is the same for two.
+    """How reports call exports: model and version, and as many of the folders above as tell them apart.
 
     Raises:
         ValueError: One export is given twice.
@@ -121,8 +121,12 @@ def names_of(exports: Sequence[ServedModel]) -> list[str]:
     twice = sorted({str(path) for path in paths if paths.count(path) > 1})
     if twice:
         raise ValueError(f"Exports named more than once: {twice}. Name each once.")
-    short = [export.name for export in exports]
-    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+    # The folder of an export and that of its version are its name.
+    for parts in range(2, max(len(path.parts) for path in paths)):
+        short = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(short)) == len(short):
+            return short
+    return [str(path) for path in paths]
 
 
 def own_folder_of(rows: RowPaths, exports: Sequence[ServedModel], columns: Sequence[str]) -> Path:

@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
         on_bad_row=arguments.on_bad_row,
     )
     first = next(sources[0].batches_to_score({}))
-    served.logits(first.columns)  # traced and loaded
+    served.logits(first.columns)  # traced and loaded, as is what a job compares its first rows with
+    served.check(first.columns)
 
     kept: list[dict[str, np.ndarray]] = []
     rows = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from scored_clicks import ROWS, train_and_export, write_clicks
 
 from dynctr_tf.evaluation import Comparison, Evaluation, ScenarioReport
-from dynctr_tf.jobs.judging import MOST_PARTS, OTHERS, LabelledScores, judge_exports, parts_of
+from dynctr_tf.jobs.judging import MOST_PARTS, OTHERS, LabelledScores, judge_exports, names_of, parts_of
 from dynctr_tf.metrics import holm_adjusted
 from pipelines import evaluate, publish
 
@@ -182,4 +183,15 @@ def test_columns_of_many_values_and_judgement_without_files() -> None:
     judged = judge_exports(scores, by=["site"], replicates=50, progress=False)
     assert judged.comparison is not None
     assert judged.comparison.model("b").tests["log_loss"].difference > 0.0
-    assert "site" in judged.to_text() and OTHERS in [part.name for part in judged.by["site"].scenarios]
+    assert OTHERS in [part.name for part in judged.by["site"].scenarios]
+    # Both exports by value, each under its name, and their difference.
+    text = judged.by["site"].to_text()
+    of_a, of_b = (text.index(f"\n\n{name}\nsite ") for name in ("a", "b"))
+    assert of_a < of_b < text.index("difference of b to a on the same rows")
+    assert "log loss against a\n" in text and "own model" not in text and "for 1 test a metric" in judged.to_text()
+
+
+def test_exports_of_one_name_are_told_apart_by_the_folder_above(tmp_path: Path) -> None:
+    exports = [SimpleNamespace(path=tmp_path / folder / "clicks" / "1") for folder in ("served", "candidates")]
+    assert names_of(exports[:1]) == ["clicks/1"]  # type: ignore[arg-type]
+    assert names_of(exports) == ["served/clicks/1", "candidates/clicks/1"]  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from dynctr_tf.evaluation import CalibrationSlices, calibration_slices, plot_slices
 from dynctr_tf.metrics import all_negatives
@@ -84,6 +85,23 @@ def test_a_picture_shows_values_as_they_are(tmp_path):
     report = calibration_slices([1, 0] * 50, [0.0] * 100, {"price $_$": ["$10_$20", r"$\nothing$"] * 50})
     plot_slices(tmp_path / "slices.png", report)
     assert (tmp_path / "slices.png").stat().st_size > 5_000
+
+
+def test_a_picture_has_plain_numbers_and_shows_all_ratios(tmp_path, monkeypatch):
+    """Slices without a click, with a click of a row or two, and with a ratio far from 1."""
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **_: drawn.append(figure) or file.write_bytes(b""))
+    sites = ["many"] * 400 + ["none"] * 5 + ["one"] * 2 + ["far"] * 300
+    labels = [1, 0] * 200 + [0] * 5 + [1, 0] + [1] * 3 + [0] * 297
+    logits = [0.0] * 400 + [-2.0] * 7 + [-1.0] * 300
+    for kept in (slice(None), slice(400)):
+        plot_slices(tmp_path / "a.png", calibration_slices(labels[kept], logits[kept], {"site": sites[kept]}))
+    wide, narrow = (figure.axes[0] for figure in drawn)
+    assert wide.get_xlim()[0] < 0.5 and wide.get_xlim()[1] > 26.0
+    for axes, expected in ((wide, {"0.5", "1", "2", "10"}), (narrow, {"0.95", "1", "1.05"})):
+        axes.figure.canvas.draw()
+        assert expected <= {label.get_text() for label in axes.get_xticklabels()}
+        assert not axes.get_xticklabels(minor=True)
 
 
 def test_what_is_refused():

@@ -24,6 +24,7 @@ from dynctr_tf.encoding.value_index import ValueIndex
 from dynctr_tf.encoding.vocabulary import CountedState, FeatureCounts
 
 _SENT_BYTES = 4 << 20  # encoded rows of more bytes than these are sent in a file
+_LARGE_PIECE = 8 << 20
 
 
 class CountTask(NamedTuple):
@@ -131,9 +132,16 @@ def count_piece(piece: Piece) -> int:
     before = _KEPT.found.rows
     for batch in task.source.read_piece(piece, _KEPT.found):
         counts.add(batch)
-        if counts.nbytes > task.memory:
+        if counts.are_large(task.memory):
             _KEPT.tables += counts.spill(_next_file(task))
+    _give_back(piece)
     return _KEPT.found.rows - before
+
+
+def _give_back(piece: Piece) -> None:
+    """Gives memory back to the system after a piece that needed much of it."""
+    if piece.nbytes >= _LARGE_PIECE:
+        pa.default_memory_pool().release_unused()
 
 
 def _next_file(task: CountTask) -> Path:
@@ -181,4 +189,5 @@ def encode_piece(piece: Piece) -> EncodedPiece:
                     file.write(rows.data)
             encoded = encoded._replace(file=str(path), width=rows.shape[1])
             encoded.rows.clear()
+    _give_back(piece)
     return encoded

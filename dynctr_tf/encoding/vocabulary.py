@@ -35,6 +35,7 @@ _MERGE_ROWS = 1 << 18
 # Where more than this share of them remains, counts are merged less often; they mostly go to the disk before.
 _WORTH_MERGING = 0.8
 _LESS_OFTEN = 4
+_MOST_ROWS = 3 << 18  # adding up takes some 140 bytes for each
 # So many distinct values are sorted in memory.
 _IN_MEMORY = 1 << 18
 _SAMPLE_SIZE = 1 << 18
@@ -108,6 +109,11 @@ class ValueCounter:
         self._pending_rows += len(values)
 
     @property
+    def num_rows(self) -> int:
+        """How many counts are kept, of which several may be of one value."""
+        return self._merged.num_rows + self._pending_rows
+
+    @property
     def nbytes(self) -> int:
         """How large the counts are in memory."""
         return int(self._merged.nbytes + sum(table.nbytes for table in self._pending))
@@ -145,7 +151,7 @@ class ValueCounter:
         return self._columns_of(self._merged)
 
     def _merge(self) -> None:
-        rows = self._merged.num_rows + self._pending_rows
+        rows = self.num_rows
         grouped = pa.concat_tables([self._merged, *self._pending]).group_by("value").aggregate([("count", "sum")])
         self._merged = self._table(
             grouped.column("value").combine_chunks(), grouped.column("count_sum").combine_chunks()
@@ -396,10 +402,17 @@ class FeatureCounts:
             if fit is not None:
                 fit.add(columns.column(feature.name), feature, rows)
 
-    @property
-    def nbytes(self) -> int:
-        """How large the counts of texts are in memory."""
-        return sum(fit.counter.nbytes for fit in self._fits.values() if isinstance(fit, _StringFit))
+    def are_large(self, memory: int) -> bool:
+        """Whether the counts of texts are to go to the disk.
+
+        Args:
+            memory: How many bytes they may take; so many of one feature that adding them up would take much more are
+                large, too.
+        """
+        counters = [fit.counter for fit in self._fits.values() if isinstance(fit, _StringFit)]
+        return sum(counter.nbytes for counter in counters) > memory or any(
+            counter.num_rows > _MOST_ROWS for counter in counters
+        )
 
     def spill(self, path: Path) -> list[SpilledTable]:
         """Writes the counts of texts so far into a file, and begins anew with them."""
@@ -548,7 +561,7 @@ def fit_features(source: RowSource, *, progress: bool = True) -> FittedFeatures:
     ):
         for number, batch in enumerate(read_ahead(source.batches())):
             counts.add(batch)
-            if counts.nbytes > MEMORY:
+            if counts.are_large(MEMORY):
                 spilled += counts.spill(Path(place) / f"counts-{number}.arrow")
             bar.update(batch.columns.num_rows)
         # What is mapped from the folder stays readable when its names are gone.

@@ -30,7 +30,7 @@ class ExpireKeys(keras.callbacks.Callback):  # type: ignore[misc]
         free_share: Share of the rows that must be free afterwards; those not seen for longest go. Default 0.1.
 
     Raises:
-        ValueError: Numbers out of range; a model without a `KeyEmbedding`.
+        ValueError: Numbers out of range; a model without a `KeyEmbedding` that trains.
 
     Cost: each time, one pass over 12 bytes for each row, and the rows that go.
 
@@ -59,9 +59,10 @@ class ExpireKeys(keras.callbacks.Callback):  # type: ignore[misc]
         self._refused: dict[str, int] = {}
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self.layers = [layer for layer in self.model._flatten_layers() if isinstance(layer, KeyEmbedding)]
+        layers = self.model._flatten_layers()
+        self.layers = [layer for layer in layers if isinstance(layer, KeyEmbedding) and layer.trainable]
         if not self.layers:
-            raise ValueError(f"The model {self.model.name!r} has no KeyEmbedding, so no key can expire.")
+            raise ValueError(f"The model {self.model.name!r} has no KeyEmbedding that trains, so no key can expire.")
         self._refused = {layer.name: _refused(layer) for layer in self.layers}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -85,8 +86,7 @@ class ExpireKeys(keras.callbacks.Callback):  # type: ignore[misc]
             rows = layer.stale_rows(self.unseen_for, int(np.ceil(self.free_share * layer.num_keys)))
             if len(rows):
                 layer.drop_rows(rows)
-                if layer.trainable:
-                    _start_slots(self.model.optimizer, layer, rows)
+                _start_slots(self.model.optimizer, layer, rows)
 
 
 def _refused(layer: KeyEmbedding) -> int:

@@ -3,8 +3,9 @@
     python -m pipelines.benchmarks.key_costs --criteo train.txt.gz
 
 A step is that of `deepfm` with row-wise Adagrad on the rows of `workload`; all tables take turns, step by step, in one
-process. Memory is what a table with all its rows taken adds to the process. The AUC is that of the last tenth of the
-rows, after one pass over those before; the static table has a vocabulary of the training rows.
+process. Memory is what a table of 16 columns with all its rows taken adds to a process of its own (Linux). The AUC is
+that of the last tenth of the rows, after one pass over those before; the static table has a vocabulary of the training
+rows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import argparse
 import gzip
 import importlib.util
 import json
+import multiprocessing
+import os
+import resource
 import time
 import warnings
 from pathlib import Path
@@ -29,8 +33,9 @@ from dynctr_tf.models import deepfm
 from dynctr_tf.models.parts import Embedding, KeyedEmbedding
 from dynctr_tf.optimizers import row_wise_optimizer
 from dynctr_tf.training import ExpireKeys, set_seed
+from dynctr_tf.training.memory import give_back_memory
 from pipelines.benchmarks import workload
-from pipelines.benchmarks.step_costs import added_peak_mib
+from pipelines.benchmarks.contenders import MEMORY_ENVIRONMENT
 
 _BIG = 0x9E3779B97F4A7C15
 _NAMES = [f"f{number}" for number in range(workload.NUM_FIELDS)]
@@ -78,23 +83,37 @@ def step_seconds(num_ids: int, batch_size: int, steps: int) -> dict[str, float]:
 
 
 def memory_mib(num_ids: int) -> dict[str, float]:
-    """What a table of 16 columns adds to the process once all its rows are taken."""
-    kept: list[Any] = []
-
-    def static() -> None:
-        kept.append(FieldEmbedding(num_ids + 1, 16))
-        kept[-1].build((None, 1))
-
-    def keyed(kind: str) -> None:
-        kept.append(KeyEmbedding(num_ids, 16, index_kind=kind))
-        kept[-1].build((None, 1))
-        keys = keys_of(np.arange(1, num_ids + 1))
-        for start in range(0, num_ids, 1 << 16):
-            kept[-1].add_keys(keys[start : start + (1 << 16)])
-
-    added = {"static": added_peak_mib(static)}
-    added.update({kind: added_peak_mib(lambda kind=kind: keyed(kind)) for kind in index_kinds()})  # type: ignore[misc]
+    """What a table of 16 columns adds to a process of its own once all its rows are taken."""
+    os.environ.update(MEMORY_ENVIRONMENT)  # which the new processes take over
+    added = {}
+    for kind in ["static", *index_kinds()]:
+        with multiprocessing.get_context("spawn").Pool(1) as process:
+            added[kind] = process.apply(_added_mib, (kind, num_ids))
     return added
+
+
+def _added_mib(kind: str, num_ids: int) -> float:
+    def made(size: int) -> Any:
+        layer = FieldEmbedding(size + 1, 16) if kind == "static" else KeyEmbedding(size, 16, index_kind=kind)
+        layer.build((None, 1))
+        return layer
+
+    small = made(10)  # what a first table loads is not of the table
+    before = _resident_mib()
+    layer = made(num_ids)
+    keys = keys_of(np.arange(1, num_ids + 1))
+    for start in range(0, num_ids if kind != "static" else 0, 1 << 16):
+        layer.add_keys(keys[start : start + (1 << 16)])
+    del keys
+    added = round(_resident_mib() - before, 1)
+    del small, layer
+    return added
+
+
+def _resident_mib() -> float:
+    give_back_memory()
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def criteo_keys(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -156,12 +175,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40, help="steps that are timed (40)")
     parser.add_argument("--criteo", type=Path, help="Criteo's train.txt.gz; without it no AUC is measured")
     arguments = parser.parse_args()
-    print(json.dumps({"memory_mib": memory_mib(arguments.num_ids)}), flush=True)
     seconds = step_seconds(arguments.num_ids, arguments.batch_size, arguments.steps)
     print(json.dumps({"step_ms": {name: round(1e3 * value, 1) for name, value in seconds.items()}}), flush=True)
     if arguments.criteo:
         for seed in range(2):
             print(json.dumps({"seed": seed, "auc": criteo_auc(arguments.criteo, 512, seed)}), flush=True)
+    print(json.dumps({"memory_mib": memory_mib(arguments.num_ids)}), flush=True)
 
 
 if __name__ == "__main__":

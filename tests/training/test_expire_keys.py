@@ -152,7 +152,7 @@ def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="free_share"):
         ExpireKeys(free_share=1.0)
     static = compiled(deepfm(EncodedFeatures.from_sizes(SIZES), deep=Deep((8,))), LazyAdam())
-    with pytest.raises(ValueError, match="has no KeyEmbedding"):
+    with pytest.raises(ValueError, match="has no KeyEmbedding that trains"):
         fit(static, IDS, 0, 1, [ExpireKeys()])
     with pytest.raises(ValueError, match="no field has a size of its own"):
         KeyedEmbedding(4, sizes="user=8")

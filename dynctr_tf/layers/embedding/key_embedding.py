@@ -25,7 +25,9 @@ class KeyEmbedding(FieldEmbedding):
     `output[j] = E[r(k_j)]`, and 0 for the padding key 0 and for keys without a row. In training each new key takes a
     free row, which holds a random start; once no row is free, new keys stay without one and are counted. Otherwise no
     row is taken. The rows are those of a `FieldEmbedding`: any optimizer trains them, with the state that it keeps for
-    each row, and the same keys in the same order give the training of a static table.
+    each row, and the same keys in the same order give the training of a static table. `GroupFtrl` wants
+    `untouched_rows="keep"`: otherwise its first step sets to 0 the rows that later keys will take. While the layer is
+    not trainable no key takes a row.
 
     All keys share one space: keys of two columns that are equal share a row. Where columns count alike, hash them
     together with their names.
@@ -61,7 +63,7 @@ class KeyEmbedding(FieldEmbedding):
             kind of index, or as `FieldEmbedding`.
         ImportError: tensorflow-recommenders-addons is wanted and is not there.
 
-    Cost: as a `FieldEmbedding` of `num_keys + 1` ids; 16 bytes of weights for each row and about 40 of the hash table
+    Cost: as a `FieldEmbedding` of `num_keys + 1` ids; 16 bytes of weights for each row and about 45 of the hash table
     for each key; and one look-up for each distinct key of a batch, 0.2 to 1 microseconds.
 
     Example:
@@ -139,10 +141,10 @@ class KeyEmbedding(FieldEmbedding):
         with tf.device("/CPU:0"):
             self._index.follow(stack.raw_variable(self.keys), stack.raw_variable(self.checksum))
             if tf.is_tensor(training):
-                trains = tf.cast(training, tf.bool)
+                trains = tf.logical_and(tf.cast(training, tf.bool), self.trainable)
                 rows = tf.cond(trains, lambda: self._seen(flat_keys), lambda: self._index.find(flat_keys))
             else:
-                rows = self._seen(flat_keys) if training else self._index.find(flat_keys)
+                rows = self._seen(flat_keys) if training and self.trainable else self._index.find(flat_keys)
         rows = tf.reshape(tf.cast(rows, tf.int32), tf.shape(keys))
         rows.set_shape(keys.shape)
         return rows
@@ -185,9 +187,11 @@ class KeyEmbedding(FieldEmbedding):
             keys: Distinct whole numbers other than 0; those that have a row keep it.
 
         Raises:
-            ValueError: There are not enough free rows.
+            ValueError: A key is 0 or is given twice, or there are not enough free rows.
         """
         given = tf.constant(np.asarray(keys, np.int64).reshape(-1))
+        if len(np.unique(given)) < len(given) or not np.all(given):
+            raise ValueError(f"{self.name} takes each key once, and not 0, which is padding; got {keys!r}.")
         self._index.follow(stack.raw_variable(self.keys), stack.raw_variable(self.checksum))
         new = tf.boolean_mask(given, tf.equal(self._index.find(given), 0))
         if len(new) > self.num_keys - self.num_used:
@@ -232,6 +236,9 @@ class KeyEmbedding(FieldEmbedding):
 
         Args:
             rows: Distinct rows that keys have, `(n,)`.
+
+        Raises:
+            ValueError: A row that no key has, or that is given twice.
         """
         keys, free, num_free, checksum, table, steps = (
             stack.raw_variable(weight)
@@ -239,6 +246,8 @@ class KeyEmbedding(FieldEmbedding):
         )
         places = tf.constant(np.asarray(rows, np.int32))
         dropped = tf.gather(keys, places)
+        if len(np.unique(rows)) < len(rows) or not np.all(dropped):
+            raise ValueError(f"{self.name} drops distinct rows that keys have, as stale_rows gives them; got {rows!r}.")
         self._index.follow(keys, checksum)
         self._index.remove(dropped, places)
         # The same keys at the same step start alike, so that a run that is resumed does not differ.

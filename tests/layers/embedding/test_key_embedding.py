@@ -93,6 +93,18 @@ def test_keys_can_have_rows_before_they_are_seen() -> None:
     assert layer.rows_of([30, 10, 20, 5]).tolist() == [1, 2, 3, 0]
     with pytest.raises(ValueError, match="1 free rows and got 2 new keys; num_keys=4 must be larger"):
         layer.add_keys([10, 1, 2])
+    for wrong in ([5, 5], [5, 0]):
+        with pytest.raises(ValueError, match="takes each key once, and not 0"):
+            layer.add_keys(wrong)
+    for wrong in ([1, 1], [4]):
+        with pytest.raises(ValueError, match="drops distinct rows that keys have"):
+            layer.drop_rows(np.array(wrong))
+    assert layer.num_used == 3
+
+
+def test_no_key_takes_a_row_while_the_layer_does_not_train() -> None:
+    layer = KeyEmbedding(4, 2, trainable=False)
+    assert not layer(tf.constant(KEYS), training=True).numpy().any() and layer.num_used == 0
 
 
 def test_a_package_that_is_absent_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

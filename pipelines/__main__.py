@@ -39,6 +39,7 @@ JOBS = (
     "benchmarks.gain_conditions",
     "benchmarks.scoring",
     "benchmarks.preparation",
+    "benchmarks.worker_input",
     "benchmarks.serving",
     "papers",
     "papers.parameter_counts",

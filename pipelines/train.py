@@ -28,13 +28,12 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     Returns:
         The folder: the wanted one, or one beside it if the wanted one holds another run.
     """
-    from dynctr_tf.datasets.row_source import first_rows
     from dynctr_tf.durable_files import write_json, write_text
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, plot_slices, sparsity_report
-    from dynctr_tf.export import TableStorage, check_export_directory, export_model, next_version, serving_line
+    from dynctr_tf.export import check_export_directory, next_version, serving_line
     from dynctr_tf.figures import figures_text
+    from dynctr_tf.jobs.exporting import export_apart, export_trained, served_folder
     from dynctr_tf.jobs.records import card_of, folder_of, save_logits, save_run, training_record
-    from dynctr_tf.jobs.served_size import served_size
     from dynctr_tf.jobs.stages import (
         check_evaluation,
         check_model,
@@ -45,7 +44,6 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         judge_served,
         judge_slices,
         model_for_export,
-        open_source,
         prepare,
         task_of_cluster,
         training_strategy,
@@ -54,15 +52,15 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.training import predict_logits
     from dynctr_tf.training.precision import bfloat16_unit, mixed_precision_advice
     from dynctr_tf.training.steps import unfinished
-    from dynctr_tf.training.strategies import is_chief
+    from dynctr_tf.training.strategies import is_chief, is_parameter_server
     from dynctr_tf.training.workers import wait_for_all
 
     start = time.perf_counter()
     # Errors come before hours of work.
     check_model(settings)
-    export_name = settings.export.name or f"{settings.data.name}-{settings.model.name}"
-    if settings.export.directory is not None:
-        check_export_directory(Path(settings.export.directory) / export_name)
+    served = served_folder(settings)
+    if served is not None:
+        check_export_directory(served)
     strategy = training_strategy(settings)
     data = prepare(settings.data, task_of_cluster(settings))
     settings = complete_settings(settings, data)
@@ -93,7 +91,10 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     if not is_chief(strategy):
         wait_for_all(strategy)  # a worker that ends early would look like a lost one
         return directory
-    model = model_for_export(settings, data, model)
+    # Tables on servers stay there, as this process may not have the memory for them.
+    on_servers = is_parameter_server(strategy)
+    if not on_servers:
+        model = model_for_export(settings, data, model)
     save_logits(directory, data, logits)
     evaluation = judge(settings, data, logits)
     evaluation.save(directory / "evaluation.json")
@@ -129,26 +130,16 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     refused = bool(worse) and not settings.export.even_if_worse_than_base_rate
     if worse:
         print(f"\n{worse}")
-    if settings.export.directory is not None and refused:
+    if served is not None and refused:
         print("It is not exported; --export.even_if_worse_than_base_rate true exports it all the same.")
-    elif settings.export.directory is not None:
-        sample = first_rows(open_source(settings.data), "test", 1000)
-        served = Path(settings.export.directory) / export_name
+    elif served is not None:
         version = next_version(served)
-        path = export_model(
-            model,
-            data.encoder(),
-            served,
-            sample,
-            about=card_of(directory, record, evaluation, result.best, as_served),
-            fold=settings.export.fold,
-            group_tables=settings.export.group_tables,
-            constant_weights=settings.export.constant_weights,
-            tables=TableStorage(settings.export.without_zero_rows, settings.export.table_numbers),
-            negative_sampling_rate=settings.data.negative_sampling_rate or 1.0,
+        card = card_of(directory, record, evaluation, result.best, as_served)
+        path, size = (
+            export_apart(directory, card) if on_servers else export_trained(settings, data, model, logits, card)
         )
         print(f"SavedModel: {path}{'' if int(path.name) >= version else ' (exported before, unchanged)'}")
-        print(f"            {served_size(path, data, logits)}")
+        print(f"            {size}")
         print(f"serve it:   {serving_line(path)}")
     print(f"done in {time.perf_counter() - start:.0f} s")
     wait_for_all(strategy)

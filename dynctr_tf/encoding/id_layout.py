@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, PADDING_ID, EncodedFeatures, EncodedSequence, Field
 from dynctr_tf.schema import Feature, Schema
 
+MOST_IDS = 2**31 - 1
+"""The most ids that one id space has, the padding id included: they are int32."""
+
 
 def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedFeatures:
     """Lays the blocks of ids of all features one after another.
@@ -16,7 +19,7 @@ def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedF
         num_values: For each feature with a vocabulary, bins or hash buckets of its own, how many values it has.
 
     Raises:
-        ValueError: More ids than int32 holds.
+        ValueError: More than `MOST_IDS` ids.
     """
     single = [f for f in schema.features if f.kind != "sequence" and not is_wide(f)]
     wide = [f for f in schema.features if is_wide(f)]
@@ -28,8 +31,13 @@ def describe_encoding(schema: Schema, num_values: Mapping[str, int]) -> EncodedF
             size = num_values[feature.name] + FIRST_VALUE_OFFSET
             blocks[feature.name] = (first, size)
             first += size
-    if first > 2**31 - 1:
-        raise ValueError(f"The features have {first} ids, more than int32 holds; set max_size or hash_buckets.")
+    if first > MOST_IDS:
+        largest = max(blocks, key=lambda name: blocks[name][1])
+        raise ValueError(
+            f"The features have {first:,} ids together, of which {largest!r} has {blocks[largest][1]:,}. Ids are "
+            f"int32, so that one id space has at most {MOST_IDS:,} (2^31 - 1): the padding id, and for each feature "
+            "its values, missing and unknown. Give features a max_size, a min_count or fewer hash_buckets."
+        )
 
     def block(feature: Feature) -> tuple[int, int]:
         return blocks[feature.shares_vocabulary_with or feature.name]

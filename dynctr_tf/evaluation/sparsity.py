@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -119,32 +119,47 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
     >>> [(field.name, field.zero, field.total) for field in report.fields]
     [('f0', 1, 1), ('f1', 0, 2)]
     """
-    variables = list(model.trainable_variables)
+    variables = stack.whole_variables(model.trainable_variables)
     if not variables:
         raise ValueError(f"The model {model.name!r} has no trainable variable; is it built?")
     shares = tuple(_zero_weights(variable) for variable in variables)
     if features is None:
         return SparsityReport((), shares)
-    zero = np.zeros((0, features.num_ids), bool)
     blocks = _tables_of_blocks(model) if table is None else []
     if blocks:
-        zero = _zero_rows_of_blocks(blocks, features)
-        tables = []
-    else:
-        tables = _find_tables(model, variables, features) if table is None else [table]
+        return SparsityReport(_by_field([_zero_rows_of_blocks(blocks, features)], features), shares)
+    tables = _find_tables(model, variables, features) if table is None else [table]
     for found in tables:
         if len(found.shape) != 2 or found.shape[0] % features.num_ids:
             raise ValueError(
                 f"The embedding table must have shape (ids, dim) with {features.num_ids} ids, or a multiple of them, "
                 f"got {tuple(found.shape)}."
             )
-        rows = np.concatenate([~piece.any(axis=1) for piece in _pieces(found)])
-        zero = np.concatenate([zero, rows.reshape(-1, features.num_ids)])  # (tables, ids)
-    fields = []
-    for field in features.fields:
-        block = zero[:, field.first_id : field.first_id + field.num_ids]
-        fields.append(ZeroShare(field.name, block.size, int(block.sum())))
-    return SparsityReport(tuple(fields), shares)
+    zero_rows = (np.logical_not(piece.any(axis=1)) for found in tables for piece in _pieces(found))
+    return SparsityReport(_by_field(zero_rows, features), shares)
+
+
+def _by_field(zero_rows: Iterable[np.ndarray], features: EncodedFeatures) -> tuple[ZeroShare, ...]:
+    """Counts rows by the field that their id belongs to.
+
+    Args:
+        zero_rows: Which rows are zero, in pieces: those of all ids, one table or several one after another.
+        features: The description of the data.
+    """
+    first = np.array([field.first_id for field in features.fields])
+    end = np.array([field.first_id + field.num_ids for field in features.fields])
+    total, zero = (np.zeros(len(first), np.int64) for _ in range(2))
+    place = 0  # of the first row of the piece, among the ids of its table
+    for piece in zero_rows:
+        while len(piece):
+            part, piece = piece[: features.num_ids - place], piece[features.num_ids - place :]
+            before = np.concatenate([[0], np.cumsum(part)])  # how many are zero before each row
+            start, stop = (np.clip(edge - place, 0, len(part)) for edge in (first, end))
+            total += stop - start
+            zero += before[stop] - before[start]
+            place = (place + len(part)) % features.num_ids
+    counted = zip(features.fields, total.tolist(), zero.tolist(), strict=True)
+    return tuple(ZeroShare(field.name, rows, empty) for field, rows, empty in counted)
 
 
 def _tables_of_blocks(model: Any) -> list[BlockEmbedding]:
@@ -154,15 +169,15 @@ def _tables_of_blocks(model: Any) -> list[BlockEmbedding]:
 
 
 def _zero_rows_of_blocks(layers: list[BlockEmbedding], features: EncodedFeatures) -> np.ndarray:
-    """Which ids have a row that is zero in the tables of their blocks, `(1, ids)`."""
-    zero = np.ones((1, features.num_ids), bool)
+    """Which ids have a row that is zero in the tables of their blocks, `(ids,)`."""
+    zero = np.ones(features.num_ids, bool)
     found = np.zeros(features.num_ids, bool)
     for layer in layers:
         rows = np.concatenate([~piece.any(axis=1) for piece in _pieces(layer.table)])
         for first, count in layer.blocks:
             block = slice(first, first + count)
             found[block] = True
-            zero[0, block] &= rows[layer.rows_of(first, count)]
+            zero[block] &= rows[layer.rows_of(first, count)]
     absent = [entry.name for entry in features.entries if not found[entry.first_id]]
     if absent:
         raise ValueError(f"No BlockEmbedding of the model has the rows of {absent}; give the argument table.")
@@ -185,12 +200,7 @@ def _find_tables(model: Any, variables: list[Any], features: EncodedFeatures) ->
 
 
 def _pieces(variable: Any) -> Iterator[np.ndarray]:
-    raw = stack.raw_variable(variable)
-    if len(raw.shape) < 2:
-        yield raw.numpy()
-        return
-    for start in range(0, raw.shape[0], ROWS_AT_A_TIME):
-        yield raw[start : start + ROWS_AT_A_TIME].numpy()
+    return stack.row_pieces(variable, ROWS_AT_A_TIME)
 
 
 def _zero_weights(variable: Any) -> ZeroShare:

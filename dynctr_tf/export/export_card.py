@@ -22,7 +22,7 @@ from dynctr_tf.encoding.plain_names import plain_names
 from dynctr_tf.export.raw_requests import json_instances, tensors_of_instances
 from dynctr_tf.export.versions import newest_version
 from dynctr_tf.schema import Schema
-from dynctr_tf.stack import KERAS_3, variable_path
+from dynctr_tf.stack import KERAS_3, row_pieces, storage_dtype, variable_path
 
 CARD = Path("assets.extra") / "about.json"
 """Where a version's card is."""
@@ -35,6 +35,8 @@ SCHEMA = Path("assets.extra") / "schema.json"
 
 NAMES = Path("assets.extra") / "names.json"
 """Where the arguments of a version's signatures are named."""
+
+_ROWS_AT_A_TIME = 1 << 18
 
 # What makes a graph of a model and an encoder.
 _CODE = ("encoding", "export", "layers", "models", "schema.py", "stack")
@@ -56,10 +58,11 @@ def export_digest(model: keras.Model, encoder: Encoder, options: Mapping[str, An
     }
     digest.update(json.dumps(made_of, sort_keys=True, default=repr).encode())
     for variable in model.weights:
-        # As bytes, whatever the type of number is, one variable at a time.
-        value = np.ascontiguousarray(tf.convert_to_tensor(variable).numpy())
-        digest.update(f"{value.dtype} {value.shape} {variable_path(variable).rsplit('/', 1)[-1]}".encode())
-        digest.update(value.view(np.uint8).data if value.size else b"")
+        # As bytes, whatever the type of number is, some rows at a time.
+        shape, name = tuple(variable.shape), variable_path(variable).rsplit("/", 1)[-1]
+        digest.update(f"{storage_dtype(variable).name} {shape} {name}".encode())
+        for piece in row_pieces(variable, _ROWS_AT_A_TIME):
+            digest.update(np.ascontiguousarray(piece).view(np.uint8).data if piece.size else b"")
     return digest.hexdigest()[:16]
 
 

@@ -20,6 +20,7 @@ from dynctr_tf.evaluation.json_records import to_plain
 from dynctr_tf.export import TableStorage, check_export_directory, export_model, roll_back
 from dynctr_tf.export.export_card import CARD
 from dynctr_tf.jobs.days import Day, Days, encoded_rows, plain
+from dynctr_tf.jobs.exporting import served_folder
 from dynctr_tf.jobs.pretrained import load_vectors
 from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits, vector_digests
 from dynctr_tf.jobs.settings import JobSettings, on_one_device
@@ -114,13 +115,6 @@ def run_days(
             if day is not None:
                 done.append(day)
     return done
-
-
-def served_folder(settings: JobSettings) -> Path | None:
-    """The folder of the served model; `None` where nothing is exported."""
-    if settings.export.directory is None:
-        return None
-    return Path(settings.export.directory) / (settings.export.name or f"{settings.data.name}-{settings.model.name}")
 
 
 def go_back(days: Days, settings: JobSettings, version: int) -> Path:

@@ -41,11 +41,14 @@ from dynctr_tf.stack.serializable import serializable
 from dynctr_tf.stack.tables import TableNotes, attach_table_notes, bits_checksum, table_notes
 from dynctr_tf.stack.variables import (
     raw_variable,
+    row_pieces,
     shape_of_new_variable,
+    shards_of,
     storage_dtype,
     uncast_weight_options,
     variable_path,
     variable_paths,
+    whole_variables,
 )
 from dynctr_tf.stack.versions import KERAS_3
 
@@ -89,8 +92,10 @@ __all__ = [
     "random_states",
     "raw_variable",
     "refuse_options",
+    "row_pieces",
     "serializable",
     "shape_of_new_variable",
+    "shards_of",
     "slots_of",
     "storage_dtype",
     "sum_over_replicas",
@@ -99,6 +104,7 @@ __all__ = [
     "uncast_weight_options",
     "variable_path",
     "variable_paths",
+    "whole_variables",
     "wide_dtype",
     "widened",
     "write_quietly",

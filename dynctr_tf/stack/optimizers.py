@@ -13,7 +13,7 @@ from tensorflow import keras
 
 from dynctr_tf.stack.replicas import ReplicaSum, once_for_all_replicas, sum_over_replicas
 from dynctr_tf.stack.tables import TableNotes, table_notes
-from dynctr_tf.stack.variables import raw_variable, storage_dtype, variable_path
+from dynctr_tf.stack.variables import raw_variable, storage_dtype, variable_path, whole_variables
 from dynctr_tf.stack.versions import KERAS_3
 
 _INSTEAD = {
@@ -136,12 +136,17 @@ class RuleOptimizer(_KerasOptimizer):
         slot_lists: dict[str, list[Any]] = {}
         for slot, value in self.slot_values().items():
             slot_lists[slot] = [self._create_slot(variable, slot, value) for variable in variables]
-        self._slot_lists = slot_lists
-        self._notes = _Notes({self._var_key(variable): table_notes(variable) for variable in variables})
+        self._slots = _Untracked(slot_lists)
+        # What a checkpoint of Keras 2 lists: of a table in shards each slot as a whole, as one device has it.
+        self._slot_lists = (
+            slot_lists if KERAS_3 else {slot: whole_variables(created) for slot, created in slot_lists.items()}
+        )
+        self._notes = _Untracked({self._var_key(variable): table_notes(variable) for variable in variables})
 
     def notes_of(self, variable: Any) -> TableNotes | None:
         """Returns the notes of an embedding layer on a variable that the optimizer was built with."""
-        return self._notes.by_key[self._var_key(variable)]
+        notes: TableNotes | None = self._notes.by_key[self._var_key(variable)]
+        return notes
 
     def _create_slot(self, variable: Any, slot: str, value: float) -> Any:
         shape = self.slot_shape(variable)
@@ -153,13 +158,20 @@ class RuleOptimizer(_KerasOptimizer):
             name = re.sub("[/:]", "_", f"{variable_path(variable)}_{slot}")
             with self._distribution_strategy.extended.colocate_vars_with(raw_variable(variable)):
                 return self.add_variable(shape, initializer, dtype=storage_dtype(variable).name, name=name)
-        start = tf.fill(shape, tf.constant(value, storage_dtype(variable)))
-        return self.add_variable_from_reference(variable, slot, shape=shape, initial_value=start)
+
+        def start() -> tf.Tensor:
+            return tf.fill(shape, tf.constant(value, storage_dtype(variable)))
+
+        if getattr(variable, "_sharded_container", None) is None:
+            return self.add_variable_from_reference(variable, slot, shape=shape, initial_value=start())
+        # On the server of its shard, which fills it: this process may not have the memory for it.
+        with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
+            return self.add_variable_from_reference(variable, slot, shape=shape, initial_value=start)
 
     def slots_of(self, variable: Any) -> dict[str, Any]:
         """Returns the slots of a variable that the optimizer was built with, by name."""
         index = self._get_variable_index(variable) if KERAS_3 else self._index_dict[self._var_key(variable)]
-        return {slot: raw_variable(variables[index]) for slot, variables in self._slot_lists.items()}
+        return {slot: raw_variable(variables[index]) for slot, variables in self._slots.by_key.items()}
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any = None) -> None:
         """Updates one variable: what Keras calls."""
@@ -195,10 +207,10 @@ class RuleOptimizer(_KerasOptimizer):
             return grads  # prepare_gradients has done it
 
 
-class _Notes:
-    """Notes by variable; an object of its own, which Keras' tracking of attributes leaves as it is."""
+class _Untracked:
+    """What an optimizer remembers by a key, in an object that Keras' tracking of attributes leaves as it is."""
 
-    def __init__(self, by_key: dict[str, TableNotes | None]) -> None:
+    def __init__(self, by_key: dict[str, Any]) -> None:
         self.by_key = by_key
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from dynctr_tf.stack.versions import KERAS_3
@@ -20,6 +21,52 @@ def raw_variable(variable: Any) -> tf.Variable:
     return variable.value if KERAS_3 and not isinstance(variable, tf.Variable) else variable
 
 
+def shards_of(variable: Any) -> list[tf.Variable]:
+    """Returns the variables that hold the rows of a variable, in their order.
+
+    They are the shards of a table that lies on several parameter servers; the variable itself in any other case.
+    """
+    shards = None if isinstance(variable, tf.Variable) else getattr(variable, "variables", None)
+    return [raw_variable(variable)] if shards is None else list(shards)
+
+
+def whole_variables(variables: Iterable[Any]) -> list[Any]:
+    """Returns the variables, with one `ShardedVariable` for the shards of each table on parameter servers.
+
+    A checkpoint of these holds a table under one name, each shard as a slice of it that its own server writes and
+    reads. So any number of servers, or one device, reads what another number wrote.
+
+    Args:
+        variables: Variables such as those of `model.weights`, in which Keras lists each shard by itself.
+    """
+    found: list[Any] = []
+    for variable in variables:
+        container = getattr(variable, "_sharded_container", None)
+        whole = variable if container is None else container()
+        if not found or found[-1] is not whole:
+            found.append(whole)
+    return found
+
+
+def row_pieces(variable: Any, rows: int) -> Iterator[np.ndarray]:
+    """Yields the values of a variable, some rows at a time; one of rank 0 or 1 as a whole.
+
+    The rows of a variable on a parameter server are cut there, so that this process holds no more than a piece.
+
+    Args:
+        variable: A variable, also one in shards.
+        rows: The most rows of a piece.
+    """
+    for shard in shards_of(variable):
+        if len(shard.shape) < 2:
+            yield shard.numpy()
+            continue
+        for start in range(0, shard.shape[0], rows):
+            with tf.device(shard.device):
+                piece = shard[start : start + rows]
+            yield piece.numpy()
+
+
 def uncast_weight_options() -> dict[str, bool]:
     """Returns the options of `Layer.add_weight` that keep a weight as it is under a mixed policy.
 
@@ -31,9 +78,12 @@ def uncast_weight_options() -> dict[str, bool]:
 def variable_path(variable: Any) -> str:
     """Returns the path that names a model's variable, such as `"embedding/table"`.
 
-    It is `variable.path` on Keras 3 and `variable.name` without `":0"` on Keras 2.
+    It is `variable.path` on Keras 3 and `variable.name` without `":0"` on Keras 2. A table in shards has the path that
+    it would have as a whole.
     """
     path = getattr(variable, "path", None)
+    if path is None and not isinstance(variable, tf.Variable):
+        return variable_path(shards_of(variable)[0]).removesuffix("/part_0")
     return str(path) if path is not None else str(variable.name).split(":")[0]
 
 

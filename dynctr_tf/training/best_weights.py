@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.durable_files import DamagedFileError
-from dynctr_tf.stack import raw_variable
+from dynctr_tf.stack import raw_variable, whole_variables
 from dynctr_tf.training.checkpoints import Checkpoints
 
 
@@ -36,5 +36,7 @@ def load_best_weights(model: keras.Model, directory: str | Path) -> int:
             f"The best weights in {directory} are damaged; start the training again with the same command, which "
             "makes them again from its checkpoint."
         )
-    checkpoints.restore_best(tf.train.Checkpoint(weights=[raw_variable(weight) for weight in model.weights]), step)
+    checkpoints.restore_best(
+        tf.train.Checkpoint(weights=[raw_variable(weight) for weight in whole_variables(model.weights)]), step
+    )
     return step

@@ -19,8 +19,9 @@ from dynctr_tf.durable_files import make_folder, only_process
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.figures import figures_text
 from dynctr_tf.metrics import auc, log_loss
-from dynctr_tf.stack import random_states, raw_variable, variable_path
+from dynctr_tf.stack import random_states, raw_variable, variable_path, whole_variables
 from dynctr_tf.training.checkpoints import Checkpoints
+from dynctr_tf.training.input_rate import InputRate
 from dynctr_tf.training.memory import peak_memory_mib
 from dynctr_tf.training.replica_batches import check_divisible, even_batches, replica_batches
 from dynctr_tf.training.run_record import check_goes_on
@@ -110,10 +111,13 @@ def _weights_alone(model: keras.Model) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(weights=_all_weights(model))
 
 
-def _all_weights(model: keras.Model) -> list[tf.Variable]:
-    """The weights of a model one by one: from the model itself, Keras 3 shows TensorFlow no layer that another layer
-    has appended to a list of its own, and a checkpoint would have no moving average of it."""
-    return [raw_variable(weight) for weight in model.weights]
+def _all_weights(model: keras.Model) -> list[Any]:
+    """The weights of a model one by one, tables in shards as a whole.
+
+    From the model itself, Keras 3 shows TensorFlow no layer that another layer has appended to a list of its own, and a
+    checkpoint would have no moving average of it.
+    """
+    return [raw_variable(weight) for weight in whole_variables(model.weights)]
 
 
 def _training_state(model: keras.Model, optimizer: Any) -> tuple[tf.train.Checkpoint, tf.Variable]:
@@ -164,6 +168,11 @@ def restore_training(model: keras.Model, optimizer: Any, directory: str | Path) 
         )
     checkpoints.restore(checkpoint, best)
     return best
+
+
+def _is_finite(weight: tf.Variable) -> bool:
+    with tf.device(weight.device):  # of a shard, its server
+        return bool(tf.reduce_all(tf.math.is_finite(weight)))
 
 
 class _Rounds(keras.callbacks.Callback):
@@ -252,7 +261,7 @@ class _Rounds(keras.callbacks.Callback):
         """
         if not self.validates:
             for weight in self.model.trainable_weights:
-                if not bool(tf.reduce_all(tf.math.is_finite(raw_variable(weight)))):
+                if not _is_finite(raw_variable(weight)):
                     self._refuse(f"The weights {variable_path(weight)} are no longer finite")
             return math.nan, math.nan
         logits = self._validation_logits()
@@ -334,18 +343,23 @@ def _fit_on_servers(
     model.stop_training = False
     listed.on_train_begin()
     rows = iter(batches)
+    rate = InputRate()
     for epoch in range(first, first + count):
         listed.on_epoch_begin(epoch)
         model.reset_metrics()
-        for _ in range(steps):
-            coordinator.schedule(step, args=next(rows))
-        coordinator.join()
+        with rate.training(steps * rounds.batch_size):
+            for _ in range(steps):
+                with rate.reading():
+                    batch = next(rows)
+                coordinator.schedule(step, args=batch)
+            coordinator.join()
         loss = float(model.metrics[0].result().numpy())
         rounds.finish_round(steps, loss)
         listed.on_epoch_end(epoch, {"loss": loss})
         if model.stop_training:
             break
     listed.on_train_end()
+    print(rate.to_text(), flush=True)
 
 
 def train(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -181,19 +180,14 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def unreplicated_weights(model: Any) -> list[np.ndarray]:
-    """The weights of a model under any strategy, as a model on one device takes them in `set_weights`.
+    """The weights of a model whose replicas train in step, as a model on one device takes them in `set_weights`.
 
-    The shards of a table are put together, so the process needs memory for all of it.
+    Raises:
+        ValueError: Tables lie in shards on parameter servers, whose memory together may exceed that of this process.
     """
-    values: list[np.ndarray] = []
-    table: list[np.ndarray] = []
-    for weight in model.weights:
-        shard = re.fullmatch(r".*/part_(\d+)(?::0)?", stack.variable_path(weight))
-        if shard is None or int(shard.group(1)) == 0:
-            values += [np.concatenate(table)] if table else []
-            table = []
-        if shard is None:
-            values.append(tf.convert_to_tensor(stack.raw_variable(weight)).numpy())
-        else:
-            table.append(tf.convert_to_tensor(stack.raw_variable(weight)).numpy())
-    return values + ([np.concatenate(table)] if table else [])
+    if any(len(stack.shards_of(whole)) > 1 for whole in stack.whole_variables(model.weights)):
+        raise ValueError(
+            "The model has tables in shards on parameter servers, which are not put together in this process: read the "
+            "best weights from the run's folder into a model on one device, with load_best_weights."
+        )
+    return [tf.convert_to_tensor(stack.raw_variable(weight)).numpy() for weight in model.weights]

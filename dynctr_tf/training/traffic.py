@@ -34,16 +34,18 @@ The rows that all workers touched must reach every worker, so multi-worker train
 4096 S / (u (4 d + 8)) = 1.7 million rows/s. With servers a worker's traffic stays the same; the
 servers' grows, and P of them carry about 14 P workers, (t + 4 ms) / 4 ms; the chief, which sends the rows, carries
 S / (164 bytes) = 7.6 million rows/s. As a dense gradient the table alone would take 0.1 s per step at 1M ids and 8
-workers, 9.5 s at 100M and 950 s at 10 billion.
+workers, 9.5 s at 100M and 204 s at 2.1 billion.
 
-| ids | table and slots (d = 17) | strategy |
-|---|---|---|
-| 1M | 0.2 GB | none or mirrored; multi_worker where one machine is too slow |
-| 100M | 20 GB | mirrored or multi_worker on workers that have the memory, else parameter_server |
-| 10 billion | 2 TB | parameter_server, from 20 servers of 128 GB on |
+| ids | table and slots (d = 17) | strategy | run |
+|---|---|---|---|
+| 1M | 0.2 GB | none or mirrored; multi_worker where one machine is too slow | yes |
+| 10M | 2 GB | none or mirrored | one device |
+| 14M | 2.9 GB | parameter_server | two servers and two workers, as processes of one machine |
+| 100M | 20 GB | mirrored or multi_worker on workers that have the memory, else parameter_server | no |
+| 2,147,483,647 | 438 GB | parameter_server, from 4 servers of 128 GB on | no |
 
-Ids are int32, so that one table has fewer than 2 147 483 648 rows: 10 billion values are hashed into that many, or
-shared by five tables.
+The last line is the limit: ids are int32, so an encoder has at most 2^31 - 1 of them, and refuses more. Ten billion
+values are hashed into that many.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ CLUSTER = {"chief": 1, "worker": 2, "ps": 2}
 WORDS = ("optimizers=lazy_adam", "epochs=4", "evaluate_every=50")
 
 
-def test_two_servers_and_two_workers_one_of_them_killed(uneven_data: Any, tmp_path: Path, capsys: Any) -> None:
+def test_two_servers_and_two_workers_one_of_them_killed_and_then_the_chief(
+    uneven_data: Any, tmp_path: Path, capsys: Any
+) -> None:
     data = str(uneven_data.directory)
     alone = tmp_path / "alone"
     served = tmp_path / "served"
@@ -34,15 +36,24 @@ def test_two_servers_and_two_workers_one_of_them_killed(uneven_data: Any, tmp_pa
     with Job(served, CLUSTER) as job:
         job.start_all(str(JOB), "parameter_server", data, str(served), *WORDS)
         log = served / "lazy_adam" / "log.csv"
-        job.wait_until(lambda: log.exists() and len(log.read_text(encoding="utf-8").splitlines()) > 1)
+
+        def validations() -> int:
+            return len(log.read_text(encoding="utf-8").splitlines()) - 1 if log.exists() else 0
+
+        job.wait_until(lambda: validations() >= 1)
         # The other worker takes over the batches of this one, which comes back later.
         job.processes["worker", 1].send_signal(signal.SIGKILL)
         job.processes["worker", 1].wait()
         job.start(("worker", 1), str(JOB), "parameter_server", data, str(served), *WORDS)
+        job.wait_until(lambda: validations() >= 2)
+        # Started again, it goes on from the slices that the servers wrote.
+        job.processes["chief", 0].send_signal(signal.SIGKILL)
+        job.processes["chief", 0].wait()
+        job.start(("chief", 0), str(JOB), "parameter_server", data, str(served), *WORDS)
         job.finish([("chief", 0)])
 
     found = json.loads((served / "lazy_adam.json").read_text(encoding="utf-8"))
-    assert found["steps"] == 200
+    assert found["steps"] == 200 and found["resumed_at"] >= 100
     # The table lies in two shards on two servers.
     shards = {name: place for name, place in found["devices"].items() if "/part_" in name}
     assert len(shards) == 2 and all("embedding" in name for name in shards)

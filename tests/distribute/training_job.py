@@ -29,7 +29,7 @@ def main() -> None:
     if name == "parameter_server":
         cluster = read_cluster(name)
         if not cluster.is_chief:
-            serve_chief(cluster, grace_seconds=20.0)
+            serve_chief(cluster, grace_seconds=120.0)
             return
         strategy = make_strategy(name, shard_rows=100)
     else:

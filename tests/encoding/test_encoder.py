@@ -326,6 +326,12 @@ def test_hashing_never_changes() -> None:
 
 
 def test_ids_beyond_int32_are_refused() -> None:
-    huge = Feature("a", "categorical", vocabulary=Vocabulary(hash_buckets=2**31 - 3))
-    with pytest.raises(ValueError, match="more than int32 holds"):
-        Encoder(Schema((huge,), "y"), {}, {})
+    def encoder(buckets: int) -> Encoder:
+        return Encoder(Schema((Feature("a", "categorical", vocabulary=Vocabulary(hash_buckets=buckets)),), "y"), {}, {})
+
+    # The padding id, and missing and unknown of the feature.
+    assert encoder(2**31 - 4).features.num_ids == 2**31 - 1
+    with pytest.raises(
+        ValueError, match=r"2,147,483,648 ids.*'a' has 2,147,483,647.*at most 2,147,483,647 \(2\^31 - 1\)"
+    ):
+        encoder(2**31 - 3)

@@ -299,7 +299,7 @@ def test_json_lines_with_lists_and_objects(tmp_path: Path) -> None:
 
 
 def test_json_lists_of_which_a_block_has_text_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._BLOCK_BYTES", 500)
+    monkeypatch.setattr("dynctr_tf.datasets.text_rows._BLOCK_BYTES", 500)
     lists = [["a", "b"], ["b"], None] * 20 + ["c|a", None] * 40 + [None] * 50
     rows = [{"user": f"u{i % 7}", "tags": tags, "click": i % 2} for i, tags in enumerate(lists)]
     path = tmp_path / "rows.jsonl"

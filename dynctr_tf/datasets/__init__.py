@@ -7,6 +7,7 @@ names are asked for: processes that share work on rows do without TFDS and Tenso
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from dynctr_tf.datasets.bad_rows import BadRowError
 from dynctr_tf.datasets.column_rows import ColumnRows
 from dynctr_tf.datasets.draft_schema import DraftedColumn, SchemaDraft, draft_schema
 from dynctr_tf.datasets.given_splits import GivenSplits
@@ -14,7 +15,6 @@ from dynctr_tf.datasets.joined_sources import JoinedSources
 from dynctr_tf.datasets.negative_sampling import sample_negatives
 from dynctr_tf.datasets.real_rows import real_rows
 from dynctr_tf.datasets.registry import ROW_SOURCES, row_source, row_source_options
-from dynctr_tf.datasets.row_checks import BadRowError
 from dynctr_tf.datasets.row_files import RowFile, list_row_files
 from dynctr_tf.datasets.row_source import RowBatch, RowSource, first_rows
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, OrderSplit, RandomSplit

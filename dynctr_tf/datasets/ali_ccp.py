@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow_datasets as tfds
 
+from dynctr_tf.datasets.bad_rows import OnBadRow, Problem, bad_values
+from dynctr_tf.datasets.cell_values import NUMBER
 from dynctr_tf.datasets.derived_columns import DerivedTabularFile, refuse_unlike
 from dynctr_tf.datasets.original_files import BadRows, find_file, text_lines
-from dynctr_tf.datasets.row_checks import NUMBER, Problem, bad_values
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
-from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dynctr_tf.datasets.row_checks import NUMBER, Problem, as_text, bad_values, is_list, refused_rows, valid_text
+from dynctr_tf.datasets.bad_rows import Problem, bad_values, refused_rows
+from dynctr_tf.datasets.cell_values import NUMBER, as_text, is_list, valid_text
 from dynctr_tf.datasets.row_hash import hashed_uniform
 from dynctr_tf.datasets.splits import SplitRule, split_edges
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from dynctr_tf.datasets.bad_rows import OnBadRow
 from dynctr_tf.datasets.original_files import find_file
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.datasets.splits import DEFAULT_SHARES
-from dynctr_tf.datasets.tabular_file import OnBadRow, TabularFile
+from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.schema import Binning, Feature, Schema, Vocabulary
 
 NUMERIC: tuple[str, ...] = tuple(f"I{number}" for number in range(1, 14))

@@ -7,6 +7,7 @@ error is read a second time, row by row.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -22,7 +23,6 @@ from dynctr_tf.datasets.text_streams import TextStream
 DELIMITERS: tuple[str, ...] = (",", "\t", ";", "|", "\x01", "^", "~", ":", " ")
 """The characters that are tried as a delimiter, the usual ones first."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LONGEST_ROW = 64 << 20
 
 
@@ -282,7 +282,7 @@ def blocks(path: Path | RowFile, dialect: Dialect, block_bytes: int, encoding: s
                     "The file is truncated or damaged; fetch it again."
                 ) from error
             if first:
-                read, first = read.removeprefix(_BYTE_ORDER_MARK), False
+                read, first = read.removeprefix(codecs.BOM_UTF8), False
             data = rest + read
             end = dialect.end_of_last_row(data) if read else len(data)
             if len(data) - end > _LONGEST_ROW:

@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dynctr_tf.datasets.row_checks import Problem, as_text, bad_values, refused_rows, typed_columns, valid_text
+from dynctr_tf.datasets.bad_rows import Problem, bad_values, refused_rows
+from dynctr_tf.datasets.cell_values import as_text, null_where_missing, valid_text
+from dynctr_tf.datasets.row_checks import typed_columns
 from dynctr_tf.datasets.row_files import RowPaths
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.schema import Schema
@@ -59,21 +61,23 @@ class DerivedTabularFile(TabularFile):
         return self._read
 
     def _typed(self, raw: list[pa.Array]) -> tuple[pa.RecordBatch, list[Problem]]:
-        cells: dict[str, pa.Array] = {}
-        problems: list[Problem] = []
-        missing = self._missing()
-        for name, values in zip(self._read, raw, strict=True):
-            cells[name], found = valid_text(name, as_text(values))
-            problems += found
-            if missing is not None:
-                cells[name] = pc.if_else(
-                    pc.is_in(cells[name], value_set=missing), pa.scalar(None, pa.string()), cells[name]
-                )
+        cells, problems = text_cells(dict(zip(self._read, raw, strict=True)), self._missing)
         derived, found = self._derive(cells)
         columns, typed = typed_columns(
             [derived[name] if name in derived else cells[name] for name in self._schema.file_columns], self._schema
         )
         return columns, [*problems, *found, *typed]
+
+
+def text_cells(raw: Mapping[str, pa.Array], missing: pa.Array | None) -> tuple[dict[str, pa.Array], list[Problem]]:
+    """Writes raw columns as text, null where a cell is missing or not UTF-8; also returns the rows where it is not."""
+    cells: dict[str, pa.Array] = {}
+    problems: list[Problem] = []
+    for name, values in raw.items():
+        text, found = valid_text(name, as_text(values))
+        cells[name] = null_where_missing(text, missing)
+        problems += found
+    return cells, problems
 
 
 def refuse_unlike(name: str, cells: pa.Array, pattern: str, expected: str, *, optional: bool = False) -> list[Problem]:

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dynctr_tf.datasets.cell_values import NUMBER, is_list, is_text
 from dynctr_tf.datasets.draft_lists import Doubt, ListForm, find_list
 from dynctr_tf.datasets.draft_names import words
 from dynctr_tf.datasets.draft_times import texts_are_times
-from dynctr_tf.datasets.row_checks import NUMBER, is_list, is_text
 
 _SURE_MARKS = frozenset(
     {"NULL", "null", "Null", "\\N", "nan", "NaN", "NAN", "<NA>", "#N/A", "N/A", "n/a", "NaT", "None"}

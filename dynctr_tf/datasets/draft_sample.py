@@ -9,9 +9,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from dynctr_tf.datasets.row_checks import as_text, is_list, valid_text
+from dynctr_tf.datasets.cell_values import as_text, is_list, valid_text
+from dynctr_tf.datasets.csv_rows import CsvRows
+from dynctr_tf.datasets.file_rows import FileRows, named_twice
+from dynctr_tf.datasets.json_rows import JsonRows
+from dynctr_tf.datasets.raw_rows import are_many
 from dynctr_tf.datasets.row_files import RowPaths
-from dynctr_tf.datasets.tabular_file import TabularFile, json_object, named_twice
+from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.schema import Feature, Schema
 
 # Rows of this many files, from the first to the last, are looked at.
@@ -50,62 +54,43 @@ class _AllColumns(TabularFile):
     def __init__(self, path: RowPaths, missing_values: Sequence[str], **options: Any) -> None:
         self.names: tuple[str, ...] = ()
         self.unreadable: dict[str, str] = {}
-        self.recognised: str | None = None
-        self.header: tuple[str, ...] | None = None
         super().__init__(path, _NOTHING, missing_values=missing_values, **options)
+        first = self._parts[0]
+        csv = first if isinstance(first, CsvRows) else None
+        self.recognised = csv.recognised if csv is not None else None
+        self.header = csv.names if csv is not None and csv.has_header else None
 
     def _columns_of_file(self) -> tuple[str, ...]:
         return ()
 
-    def _recognised_delimiter(
-        self, start: bytes, column_names: Sequence[str] | None, quote: str | None, usual: str
-    ) -> str:
-        found = super()._recognised_delimiter(start, column_names, quote, usual)
-        self.recognised = found if found != usual else None
-        return found
-
-    def _check_columns(self, names: Sequence[str]) -> None:
-        self.header = None if self._parquet or self._json or self._given_names else tuple(names)
-        self.names = tuple(dict.fromkeys(names))
-        self.unreadable = {name: named_twice([name]) for name, times in Counter(names).items() if times > 1}
-        self._set_columns()
-
-    def _set_columns(self) -> None:
+    def _find_columns(self, rows: FileRows, first: FileRows | None) -> None:
         """Takes all columns that can be read, and those of the folders; for a further file those of the first."""
-        if isinstance(self._first, _AllColumns):
-            absent = [name for name in self._first._file_columns if name not in self.names]
-            if absent and not self._json:
-                raise ValueError(
-                    f"{self.path}: has no column {absent[0]!r}, which the first file, {self._first.path}, has. Write "
-                    "the files with the same columns; each file of delimited text needs its header."
-                )
-            self._file_columns, self.unreadable = (
-                self._first._file_columns,
-                {**self.unreadable, **self._first.unreadable},
-            )
+        unreadable = {name: named_twice([name]) for name, times in Counter(rows.names).items() if times > 1}
+        lists: set[str] = set()
+        if isinstance(rows, JsonRows):
+            lists, nested = _lists_and_nested(rows)
+            unreadable.update(dict.fromkeys(nested, "holds objects or lists of lists; make columns of their entries"))
+        names = tuple(dict.fromkeys(rows.names))
+        if first is None:
+            rows.columns = tuple(name for name in names if name not in unreadable)
         else:
-            self._file_columns = tuple(name for name in self.names if name not in self.unreadable)
-        self._folder_columns = {name: value for name, value in self.path.partitions if name not in self.names}
-        self._wanted = (*self._file_columns, *self._folder_columns)
-        self.names = (*self.names, *self._folder_columns)
-
-    def _open_json(self) -> None:
-        super()._open_json()
-        lists, block = set(), next(self._blocks())
-        for record in self._dialect.records(block.data, block.first_line):
-            row = json_object(block.data[record.start : record.end]) or {}
-            for name, value in row.items():
-                entries = value if isinstance(value, list) else [value]
-                if any(isinstance(entry, (dict, list)) for entry in entries):
-                    self.unreadable[name] = "holds objects or lists of lists; make columns of their entries"
-                elif isinstance(value, list):
-                    lists.add(name)
-        self.names = tuple(name for name in self.names if name not in self._folder_columns)
-        self._set_columns()
+            rows.columns = first.columns
+            absent = [name for name in rows.columns if name not in names]
+            if absent and not isinstance(rows, JsonRows):
+                raise ValueError(
+                    f"{rows.file}: has no column {absent[0]!r}, which the first file, {first.file}, has. Write the "
+                    "files with the same columns; each file of delimited text needs its header."
+                )
+        rows.folder_columns = {name: value for name, value in rows.file.partitions if name not in names}
+        rows.wanted = (*rows.columns, *rows.folder_columns)
         # A column of lists in one file is read as lists in later files too.
-        lists -= {feature.name for feature in self._schema.features}
-        features = [Feature(name, "multi_valued") for name in self._file_columns if name in lists]
-        self._schema = dataclasses.replace(self._schema, features=(*features, *self._schema.features))
+        schema = rows.options.schema if first is None else first.options.schema
+        lists -= {feature.name for feature in schema.features}
+        features = [Feature(name, "multi_valued") for name in rows.columns if name in lists]
+        schema = dataclasses.replace(schema, features=(*features, *schema.features))
+        rows.options = dataclasses.replace(rows.options, schema=schema)
+        if first is None:
+            self.names, self.unreadable = (*names, *rows.folder_columns), unreadable
 
     def sample(self, max_rows: int) -> tuple[dict[str, pa.ChunkedArray], int, int, bool]:
         """Reads the first rows of the file, or of some of several.
@@ -113,23 +98,24 @@ class _AllColumns(TabularFile):
         Returns:
             The cells, how many rows, how many were left out, and whether these are all rows.
         """
-        chunks: dict[str, list[pa.Array]] = {name: [] for name in self._wanted}
+        wanted = self._parts[0].wanted
+        chunks: dict[str, list[pa.Array]] = {name: [] for name in wanted}
         num_rows = malformed = 0
         places = sorted({place * (len(self._parts) - 1) // max(1, _FILES - 1) for place in range(_FILES)})
         is_whole = len(places) == len(self._parts)
         for turn, place in enumerate(places):
             part, taken = self._parts[place], 0
             own = (max_rows - num_rows) // (len(places) - turn)
-            all_rows = part._raw_rows()
+            all_rows = part.rows()
             for rows in all_rows:
                 malformed += len(rows.malformed)
-                if rows.malformed and self._are_many(malformed, num_rows + taken + len(rows.numbers) + malformed):
-                    part._refuse(rows, [])
-                for name, cells in zip(self._wanted, rows.raw, strict=True):
+                if rows.malformed and are_many(malformed, num_rows + taken + len(rows.numbers) + malformed):
+                    rows.refuse(str(part.file), [])
+                for name, cells in zip(wanted, rows.raw, strict=True):
                     if pa.types.is_string(cells.type):
                         cells, problems = valid_text(name, cells)
                         if problems:
-                            part._refuse(rows, problems)
+                            rows.refuse(str(part.file), problems)
                     chunks[name].append(cells.slice(0, own - taken))
                 is_whole &= taken + len(rows.numbers) <= own
                 taken += min(len(rows.numbers), own - taken)
@@ -140,6 +126,19 @@ class _AllColumns(TabularFile):
         if not num_rows:
             raise ValueError(f"{self._name}: there is no usable row. Give a file that has a header and rows.")
         return {name: _one_type(cells) for name, cells in chunks.items()}, num_rows, malformed, is_whole
+
+
+def _lists_and_nested(rows: JsonRows) -> tuple[set[str], set[str]]:
+    """The columns that hold lists in the first rows, and those that hold objects or lists of lists."""
+    lists, nested = set(), set()
+    for row in rows.first_objects():
+        for name, value in row.items():
+            entries = value if isinstance(value, list) else [value]
+            if any(isinstance(entry, (dict, list)) for entry in entries):
+                nested.add(name)
+            elif isinstance(value, list):
+                lists.add(name)
+    return lists, nested
 
 
 def _one_type(cells: list[pa.Array]) -> pa.ChunkedArray:

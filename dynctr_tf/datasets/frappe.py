@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import tensorflow_datasets as tfds
 
+from dynctr_tf.datasets.bad_rows import OnBadRow
 from dynctr_tf.datasets.column_rows import ColumnRows, dictionary_column
 from dynctr_tf.datasets.negative_sampling import NegativesBy, sample_negatives
 from dynctr_tf.datasets.original_files import BadRows, codes, find_file, text_lines
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.datasets.splits import PAPER_SHARES, RandomSplit
-from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 FEATURES: tuple[str, ...] = (

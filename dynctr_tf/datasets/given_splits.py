@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dynctr_tf.datasets.bad_rows import Problem
 from dynctr_tf.datasets.column_splits import TimeReader, UserSplit, text_hashes
 from dynctr_tf.datasets.joined_sources import JoinedSources
-from dynctr_tf.datasets.row_checks import Problem
 from dynctr_tf.datasets.row_files import RowFile, RowPaths, list_row_files
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, SplitRule, split_rule

@@ -8,12 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import tensorflow_datasets as tfds
 
+from dynctr_tf.datasets.bad_rows import OnBadRow, Problem
 from dynctr_tf.datasets.derived_columns import DerivedTabularFile, whole_numbers
 from dynctr_tf.datasets.original_files import find_file
-from dynctr_tf.datasets.row_checks import Problem
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.datasets.splits import DEFAULT_SHARES
-from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 USER: tuple[str, ...] = (

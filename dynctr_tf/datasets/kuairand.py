@@ -9,13 +9,12 @@ from typing import Literal, NamedTuple, get_args
 import pyarrow as pa
 import tensorflow_datasets as tfds
 
+from dynctr_tf.datasets.bad_rows import OnBadRow, Problem
 from dynctr_tf.datasets.derived_columns import Derive, DerivedTabularFile, whole_numbers
 from dynctr_tf.datasets.joined_sources import JoinedSources
 from dynctr_tf.datasets.original_files import BadRows, read_columns, text_lines
-from dynctr_tf.datasets.row_checks import Problem
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.datasets.splits import DEFAULT_SHARES
-from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 

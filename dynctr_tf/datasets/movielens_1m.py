@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import tensorflow_datasets as tfds
 
+from dynctr_tf.datasets.bad_rows import OnBadRow
 from dynctr_tf.datasets.column_rows import ColumnRows, dictionary_column, history_column
 from dynctr_tf.datasets.original_files import BadRows, OriginalColumns, codes, find_file, read_columns
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
 from dynctr_tf.datasets.splits import PAPER_SHARES, OrderSplit, RandomSplit, checked_split_by
-from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.schema import Feature, Schema, Vocabulary
 
 PROFILE: tuple[str, ...] = ("user_id", "gender", "age", "occupation", "zip_code")

@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from dynctr_tf.datasets.bad_rows import BadRowError, OnBadRow, checked_on_bad_row
+from dynctr_tf.datasets.cell_values import NUMBER
 from dynctr_tf.datasets.csv_blocks import Dialect, blocks
-from dynctr_tf.datasets.row_checks import NUMBER, BadRowError
-from dynctr_tf.datasets.tabular_file import ON_BAD_ROW, OnBadRow
 from dynctr_tf.nearest import unknown_name_message
 
 CellKind = Literal["text", "optional", "whole", "number"]
@@ -34,9 +34,7 @@ class BadRows:
     """
 
     def __init__(self, on_bad_row: OnBadRow) -> None:
-        if on_bad_row not in ON_BAD_ROW:
-            raise ValueError(unknown_name_message("value of on_bad_row", str(on_bad_row), ON_BAD_ROW))
-        self.on_bad_row = on_bad_row
+        self.on_bad_row = checked_on_bad_row(on_bad_row)
         self.skipped: Counter[str] = Counter()
 
     def add(self, path: Path, line: int, column: str | None, reason: str, detail: str) -> None:

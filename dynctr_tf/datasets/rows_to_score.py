@@ -10,15 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet
 
 from dynctr_tf.datasets import avazu, criteo
+from dynctr_tf.datasets.bad_rows import OnBadRow, Problem
+from dynctr_tf.datasets.cell_values import as_text, is_list, valid_text
 from dynctr_tf.datasets.csv_blocks import DELIMITERS, Dialect
-from dynctr_tf.datasets.derived_columns import Derive
-from dynctr_tf.datasets.row_checks import Problem, as_text, is_list, typed_columns, valid_text
+from dynctr_tf.datasets.derived_columns import Derive, text_cells
+from dynctr_tf.datasets.file_rows import FileOptions, FileRows
+from dynctr_tf.datasets.row_checks import typed_columns
 from dynctr_tf.datasets.row_files import RowFile
-from dynctr_tf.datasets.tabular_file import OnBadRow, Piece, TabularFile
+from dynctr_tf.datasets.row_pieces import Piece
+from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Schema
 
@@ -157,50 +159,41 @@ class RowsToScore(TabularFile):
             return set()
         return {feature.name for feature in self._schema.features} - set(self.reading.read)
 
-    def _check_columns(self, names: Sequence[str]) -> None:
-        known = [*names, *dict(self.path.partitions)]
+    def _find_columns(self, rows: FileRows, first: FileRows | None) -> None:
+        known = [*rows.names, *dict(rows.file.partitions)]
         for name in self.carried:
             if name not in known and name not in self._derived:
                 raise ValueError(
-                    f"{self.path}: there is no column {name!r} to carry along. "
+                    f"{rows.file}: there is no column {name!r} to carry along. "
                     + unknown_name_message("column", name, known)
                 )
-        super()._check_columns(names)
+        super()._find_columns(rows, first)
 
-    def _open_csv(
-        self, start: bytes, column_names: Sequence[str] | None, delimiter: str | None, quote: str | None
-    ) -> None:
+    def _options_of_csv(self, start: bytes, options: FileOptions) -> FileOptions:
         """The given names where the file has no header; without the label's if the file has no label."""
+        names = options.column_names
         wanted = set(self._columns_of_file())
-        for mark in DELIMITERS if delimiter is None else (delimiter,):
-            if column_names is None or mark == quote:
+        for mark in DELIMITERS if options.delimiter is None else (options.delimiter,):
+            if names is None or mark == options.quote:
                 continue
-            dialect = Dialect(mark, quote)
+            dialect = Dialect(mark, options.quote)
             record = dialect.first_record(start)
             values = [] if record is None else dialect.values(start[record.start : record.end])
             if wanted <= {value.strip() for value in values}:
-                self._given_names, column_names = False, None
-            elif len(values) == len(column_names):
+                names = None
+            elif len(values) == len(names):
                 break
-            elif len(values) == len(column_names) - 1 and not self.labelled and self._label in column_names:
-                column_names = [name for name in column_names if name != self._label]
+            elif len(values) == len(names) - 1 and not self.labelled and self._label in names:
+                names = tuple(name for name in names if name != self._label)
                 break
-        super()._open_csv(start, column_names, delimiter, quote)
+        return dataclasses.replace(options, column_names=names)
 
     def _typed(self, raw: list[pa.Array]) -> tuple[pa.RecordBatch, list[Problem]]:
         given = dict(zip(self._columns_of_file(), raw, strict=True))
         problems: list[Problem] = []
-        missing = self._missing()
+        missing = self._missing
         if self.reading.derive is not None:
-            cells: dict[str, pa.Array] = {}
-            for name in self.reading.read:
-                if name not in given:
-                    continue
-                cells[name], found = valid_text(name, as_text(given[name]))
-                problems += found
-                if missing is not None:
-                    empty = pc.is_in(cells[name], value_set=missing)
-                    cells[name] = pc.if_else(empty, pa.scalar(None, pa.string()), cells[name])
+            cells, problems = text_cells({name: given[name] for name in self.reading.read if name in given}, missing)
             derived, found = self.reading.derive(cells)
             problems += found
             given, missing = {**given, **cells, **derived}, None
@@ -216,15 +209,9 @@ class RowsToScore(TabularFile):
         Raises:
             ValueError: A column that holds lists or records, which cannot be keys.
         """
-        types: dict[str, pa.DataType] = dict.fromkeys(self.carried, pa.string())
-        if not self._parquet:
-            return types
-        with self._opened_parquet() as file:
-            fields = file.schema_arrow
+        types: dict[str, pa.DataType] = {}
         for name in self.carried:
-            if fields.get_field_index(name) < 0:
-                continue
-            kind = fields.field(name).type
+            kind = self._parts[0].types.get(name, pa.string())
             kind = kind.value_type if pa.types.is_dictionary(kind) else kind
             if is_list(kind) or pa.types.is_nested(kind):
                 raise ValueError(
@@ -265,7 +252,8 @@ class RowsToScore(TabularFile):
             ValueError: Damaged data.
         """
         columns = self._columns_of_file()
-        for rows in self._raw_rows(piece):
+        part = self._parts[piece.part]
+        for rows in part.rows(piece):
             typed, problems = self._typed(rows.raw)
             problems += rows.problems
             given = dict(zip(columns, rows.raw, strict=True))
@@ -278,8 +266,8 @@ class RowsToScore(TabularFile):
             numbers = rows.numbers
             if problems or rows.malformed:
                 if self.on_bad_row == "error":
-                    self._refuse(rows, problems)
-                kept = self._kept(rows, problems, skipped)
+                    rows.refuse(str(part.file), problems)
+                kept = rows.kept(problems, skipped)
                 typed, numbers = typed.filter(pa.array(kept)), numbers[kept]
                 along = along.filter(pa.array(kept)) if carried else along
             if typed.num_rows:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow_datasets as tfds
 
+from dynctr_tf.datasets.attainable_gain import gain_of_sum, sigmoid
 from dynctr_tf.datasets.row_hash import hashed_normal, hashed_uniform
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
@@ -407,12 +408,12 @@ class SyntheticCtrRows:
         low, high = -50.0, 50.0
         for _ in range(60):
             self._bias = 0.5 * (low + high)
-            too_high = _sigmoid(logits + self._bias).mean() > click_rate
+            too_high = sigmoid(logits + self._bias).mean() > click_rate
             low, high = (low, self._bias) if too_high else (self._bias, high)
 
     def _columns(self, rows: np.ndarray) -> pa.RecordBatch:
         drawn = self._draw(rows)
-        probability = _sigmoid(drawn.terms @ self._scales + self._bias)
+        probability = sigmoid(drawn.terms @ self._scales + self._bias)
         click = self._uniform(rows, _STREAMS["click"]) < probability
         columns = {
             "click": pa.array(click.astype(np.float32)),
@@ -450,7 +451,7 @@ class SyntheticCtrRows:
         Reference: our own measure; the parts of different order are uncorrelated by construction.
         """
         drawn = self._draw(_CALIBRATION_START + _CALIBRATION_ROWS + np.arange(2 * num_rows))
-        probability = _sigmoid(drawn.terms @ self._scales + self._bias)
+        probability = sigmoid(drawn.terms @ self._scales + self._bias)
         fields = {name: (values, len(self._texts[name]) + 1) for name, values in drawn.values.items()}
         for name, numbers in drawn.numbers.items():
             edges = np.quantile(numbers[~np.isnan(numbers)], np.linspace(0, 1, 33)[1:-1])
@@ -463,39 +464,11 @@ class SyntheticCtrRows:
             for i, (first, size_a) in enumerate(attributes)
             for second, size_b in attributes[:i]
         ]
-        held_out = probability[num_rows:]
-        base = _cross_entropy(held_out, np.full(num_rows, held_out.mean()))
-        attainable = _cross_entropy(held_out, held_out)
-        shares = {}
-        for order, used in ((1, tables), (2, tables + pairs)):
-            logits = _additive_logits(used, probability[:num_rows], sweeps)
-            loss = _cross_entropy(held_out, _sigmoid(logits[num_rows:]))
-            shares[order] = float((base - loss) / (base - attainable))
-        shares[3] = 1.0
-        return shares
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-logits))
-
-
-def _cross_entropy(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return float(-(truth * np.log(predicted) + (1.0 - truth) * np.log1p(-predicted)).mean())
-
-
-def _additive_logits(tables: list[tuple[np.ndarray, int]], probability: np.ndarray, sweeps: int) -> np.ndarray:
-    """Fits a sum of tables on the first rows and returns its logits for all of them."""
-    fitted = len(probability)
-    mean = probability.mean()
-    logits = np.full(len(tables[0][0]), math.log(mean / (1.0 - mean)))
-    for _ in range(sweeps):
-        for values, size in tables:
-            predicted = _sigmoid(logits[:fitted])
-            slope = np.bincount(values[:fitted], probability - predicted, minlength=size)
-            curvature = np.bincount(values[:fitted], predicted * (1.0 - predicted), minlength=size)
-            # The 1 keeps values that are seen a few times from fitting single rows.
-            logits += (slope / (curvature + 1.0))[values]
-    return logits
+        return {
+            1: gain_of_sum(tables, probability, sweeps),
+            2: gain_of_sum(tables + pairs, probability, sweeps),
+            3: 1.0,
+        }
 
 
 class SyntheticCtr(RowSourceBuilder, tfds.core.GeneratorBasedBuilder):

@@ -12,12 +12,12 @@ import pyarrow as pa
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from dynctr_tf.datasets.row_checks import BadRowError, Problem, check_type, refused_rows, typed_columns
+from dynctr_tf.datasets.bad_rows import BadRowError, OnBadRow, Problem, checked_on_bad_row, usable_rows
+from dynctr_tf.datasets.row_checks import check_type, typed_columns
 from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, RandomSplit
-from dynctr_tf.datasets.tabular_file import ON_BAD_ROW, OnBadRow
 from dynctr_tf.nearest import nearest_names, unknown_name_message
 from dynctr_tf.schema import Schema
 
@@ -75,10 +75,8 @@ class TfdsRows:
         seed: int = 0,
         on_bad_row: OnBadRow = "error",
     ) -> None:
-        if on_bad_row not in ON_BAD_ROW:
-            raise ValueError(unknown_name_message("value of on_bad_row", str(on_bad_row), ON_BAD_ROW))
         self._builder = _builder(dataset, data_dir) if isinstance(dataset, str) else dataset
-        self.on_bad_row = on_bad_row
+        self.on_bad_row = checked_on_bad_row(on_bad_row)
         self._name = self._builder.info.full_name
         self._packed = isinstance(self._builder, RowSourceBuilder)
         if schema is None:
@@ -149,11 +147,9 @@ class TfdsRows:
                 columns, problems = typed_columns(raw, self._schema, self._missing)
                 numbers = np.arange(start, start + size)
                 start += size
-                kept = ~refused_rows(size, problems)
-                if problems:
-                    if self.on_bad_row == "error":
-                        self._refuse(name, numbers, problems)
-                    _count(skipped, size, problems)
+                if problems and self.on_bad_row == "error":
+                    self._refuse(name, numbers, problems)
+                kept = usable_rows(size, problems, skipped)
                 if kept.any():
                     total += int(kept.sum())
                     splits = self._splits_of(name, numbers[kept])
@@ -304,13 +300,3 @@ def _flat(values: tf.Tensor, names: list[str] | None) -> pa.Array:
         indices = pa.array(found.astype(np.int32), mask=found < 0)
         return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string())).dictionary_decode()
     return pa.array(found, pa.binary()) if found.dtype == object else pa.array(found)
-
-
-def _count(skipped: Counter[str], size: int, problems: list[Problem]) -> None:
-    """Counts each bad row by its first problem."""
-    kept = np.ones(size, bool)
-    for problem in problems:
-        count = int(kept[problem.rows].sum())
-        if count:
-            skipped[problem.reason] += count
-        kept[problem.rows] = False

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dynctr_tf.datasets.tabular_file import Findings, Piece, TabularFile
+from dynctr_tf.datasets.row_pieces import Findings, Piece
+from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import make_folder, read_array, read_json, write_array, write_bytes, write_json
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.kept_work import KeptWork

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from dynctr_tf.datasets.tabular_file import Findings, Piece, TabularFile
+from dynctr_tf.datasets.row_pieces import Findings, Piece
+from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import make_folder, read_array, read_json, sync_tree, write_array, write_json
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.kept_work import KeptWork

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dynctr_tf.datasets.row_checks import as_text
-from dynctr_tf.datasets.tabular_file import Findings, TabularFile
+from dynctr_tf.datasets.cell_values import as_text
+from dynctr_tf.datasets.row_pieces import Findings
+from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import DamagedFileError, read_array, write_array
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.shard_work import Counted

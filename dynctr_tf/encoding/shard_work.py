@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from dynctr_tf.datasets.tabular_file import Findings, Piece, TabularFile
+from dynctr_tf.datasets.row_pieces import Findings, Piece
+from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.row_writer import encoded_rows
 from dynctr_tf.encoding.spilled_counts import SpilledTable

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from dynctr_tf.datasets.bad_rows import OnBadRow
 from dynctr_tf.datasets.days import days_of
 from dynctr_tf.datasets.row_files import RowPaths, list_row_files
 from dynctr_tf.datasets.rows_to_score import FileReading
-from dynctr_tf.datasets.tabular_file import OnBadRow
 from dynctr_tf.durable_files import write_text
 from dynctr_tf.evaluation import (
     Comparison,

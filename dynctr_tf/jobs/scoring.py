@@ -23,10 +23,11 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from dynctr_tf.code_digest import code_digest
+from dynctr_tf.datasets.bad_rows import OnBadRow
 from dynctr_tf.datasets.row_files import RowPaths, list_row_files
+from dynctr_tf.datasets.row_pieces import Piece
 from dynctr_tf.datasets.rows_to_score import BatchToScore, FileReading, RowsToScore, open_rows, reading_of
 from dynctr_tf.datasets.source_files import source_files
-from dynctr_tf.datasets.tabular_file import OnBadRow, Piece
 from dynctr_tf.durable_files import (
     make_folder,
     new_file,

@@ -5,8 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 from scenario_lines import ali_ccp_features, ali_ccp_files
 
-from dynctr_tf.datasets import AliCcpRows, BadRowError, ali_ccp, ali_ccp_schema
-from dynctr_tf.datasets import tabular_file as tabular_file_module
+from dynctr_tf.datasets import AliCcpRows, BadRowError, ali_ccp, ali_ccp_schema, text_rows
 from dynctr_tf.datasets.ali_ccp import BEHAVIOUR, COMBINATION, DOMAIN, INTENTION, ITEM, PROFILE
 
 
@@ -27,7 +26,7 @@ def by_hand(meant, limit):
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("label", ["click", "purchase"])
 def test_rows_are_the_joined_lines(tmp_path, monkeypatch, compressed, label):
-    monkeypatch.setattr(tabular_file_module, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(text_rows, "_BLOCK_BYTES", 4096)
     monkeypatch.setattr(ali_ccp, "_COMMON_ROWS", 3)
     meant = ali_ccp_files(tmp_path, 200, compressed=compressed)
     source = AliCcpRows(tmp_path, label=label, max_length=4)

@@ -9,14 +9,13 @@ import tensorflow_datasets as tfds
 from scenario_lines import avazu_lines
 
 import dynctr_tf.datasets  # Registers the builders.
-from dynctr_tf.datasets import BadRowError, avazu_rows, avazu_schema, real_rows
-from dynctr_tf.datasets import tabular_file as tabular_file_module
+from dynctr_tf.datasets import BadRowError, avazu_rows, avazu_schema, real_rows, text_rows
 from dynctr_tf.datasets.avazu import CATEGORICAL, NO_APP
 
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_rows_are_the_lines(tmp_path, monkeypatch, compressed):
-    monkeypatch.setattr(tabular_file_module, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(text_rows, "_BLOCK_BYTES", 4096)
     lines = avazu_lines(300)
     data = ("\n".join(lines) + "\n").encode()
     path = tmp_path / "train.csv"

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from criteo_lines import criteo_lines
 
-from dynctr_tf.datasets import BadRowError, OrderSplit, RandomSplit, criteo_rows, criteo_schema, real_rows
-from dynctr_tf.datasets import tabular_file as tabular_file_module
+from dynctr_tf.datasets import BadRowError, OrderSplit, RandomSplit, criteo_rows, criteo_schema, real_rows, text_rows
 from dynctr_tf.datasets.criteo import CATEGORICAL, NUMERIC
 
 
@@ -19,7 +18,7 @@ def lines():
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_rows_are_the_lines(tmp_path, monkeypatch, lines, compressed):
-    monkeypatch.setattr(tabular_file_module, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(text_rows, "_BLOCK_BYTES", 4096)
     data = ("\n".join(lines) + "\n").encode()
     path = tmp_path / "train.txt"
     path.write_bytes(gzip.compress(data) if compressed else data)
@@ -58,7 +57,7 @@ def test_schema_takes_the_rules():
 )
 @pytest.mark.parametrize("compressed", [False, True])
 def test_bad_line_is_named(tmp_path, monkeypatch, lines, spoil, column, reason, compressed):
-    monkeypatch.setattr(tabular_file_module, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(text_rows, "_BLOCK_BYTES", 4096)
     lines[234] = "\t".join(spoil(lines[234].split("\t")))
     data = "\n".join(lines).encode()
     path = tmp_path / "train.txt.gz"

@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from dynctr_tf.datasets.bad_rows import BadRowError
 from dynctr_tf.datasets.draft_schema import draft_schema
 from dynctr_tf.datasets.given_splits import GivenSplits
-from dynctr_tf.datasets.row_checks import BadRowError
+from dynctr_tf.datasets.row_pieces import Findings
 from dynctr_tf.datasets.row_source import first_rows
 from dynctr_tf.datasets.source_files import source_files
 from dynctr_tf.datasets.splits import RandomSplit
-from dynctr_tf.datasets.tabular_file import Findings, TabularFile
+from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.schema import Feature, Schema
 
 SCHEMA = Schema(
@@ -179,8 +180,8 @@ def test_files_behind_a_uri_are_read_as_those_here(tmp_path: Path) -> None:
 def test_pieces_hold_the_rows_of_all_files_and_may_be_read_by_a_copy(
     tmp_path: Path, kind: str, split_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._BLOCK_BYTES", 100)
-    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._PARQUET_ROWS", 10)
+    monkeypatch.setattr("dynctr_tf.datasets.text_rows._BLOCK_BYTES", 100)
+    monkeypatch.setattr("dynctr_tf.datasets.parquet_rows._BATCH_ROWS", 10)
     for place in range(3):
         text = lines(40 * place)
         if kind == "parquet":
@@ -212,7 +213,7 @@ def test_pieces_hold_the_rows_of_all_files_and_may_be_read_by_a_copy(
 def test_of_many_files_small_ones_are_read_whole_and_large_ones_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._BLOCK_BYTES", 100)
+    monkeypatch.setattr("dynctr_tf.datasets.text_rows._BLOCK_BYTES", 100)
     monkeypatch.setattr("dynctr_tf.datasets.tabular_file._WHOLE_BYTES", 200)
     for place in range(16):
         text = lines(40 * place)
@@ -377,7 +378,7 @@ def test_a_file_that_goes_away_while_rows_are_read_is_named(tmp_path: Path, kind
 
 
 def test_a_draft_counts_bad_rows_among_all_that_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._BLOCK_BYTES", 200)
+    monkeypatch.setattr("dynctr_tf.datasets.text_rows._BLOCK_BYTES", 200)
     for name in "ab":
         rows = [f"u{row % 7},{row},{row % 3 == 0:d}" if row % 4 else "u1,2" for row in range(200)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["user,age,click", *rows]) + "\n")

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dynctr_tf.datasets import BadRowError, TabularFile
-from dynctr_tf.datasets import tabular_file as module
+from dynctr_tf.datasets import BadRowError, TabularFile, parquet_rows, text_rows
 from dynctr_tf.datasets.csv_blocks import Dialect
 from dynctr_tf.datasets.splits import OrderSplit, RandomSplit
 from dynctr_tf.schema import Feature, Schema
@@ -29,7 +28,7 @@ HEADER = "user,age,extra,tags,click\n"
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of a few rows, so that a hundred rows are many blocks."""
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 256)
+    monkeypatch.setattr(text_rows, "_BLOCK_BYTES", 256)
 
 
 def rows_of(source):
@@ -317,7 +316,7 @@ def test_parquet_types_become_text(tmp_path):
 
 
 def test_parquet_bad_rows_and_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PARQUET_ROWS", 64)
+    monkeypatch.setattr(parquet_rows, "_BATCH_ROWS", 64)
     columns = {"user": ["u"] * 200, "age": [1.0] * 200, "tags": ["t"] * 200, "click": [0] * 200}
     bad = {**columns, "click": [0] * 150 + [3, None] + [0] * 48}
     path = parquet(tmp_path / "rows.parquet", bad)
@@ -394,7 +393,7 @@ def test_json_lines_over_many_blocks_and_by_order(tmp_path, small_blocks):
 
 
 def test_lists_that_are_no_utf8_are_named_by_their_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PARQUET_ROWS", 64)
+    monkeypatch.setattr(parquet_rows, "_BATCH_ROWS", 64)
     tags = [[b"a", b"b"], None, []] * 50
     tags[130] = [b"a", b"\xff"]
     columns = {"user": ["u"] * 150, "age": [1.0] * 150, "click": [0] * 150}
@@ -416,7 +415,7 @@ def test_lists_that_are_no_utf8_are_named_by_their_row(tmp_path, monkeypatch):
     ids=str,
 )
 def test_lists_over_many_batches_and_groups_of_rows(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(module, "_PARQUET_ROWS", 7)
+    monkeypatch.setattr(parquet_rows, "_BATCH_ROWS", 7)
     random = np.random.default_rng(0)
     lists = [None if i % 7 == 3 else [f"v{n}" if n else None for n in random.integers(0, 9, 2)] for i in range(50)]
     columns = {"user": ["u"] * 50, "age": [1.0] * 50, "click": [0] * 50, "tags": pa.array(lists, kind)}

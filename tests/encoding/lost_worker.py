@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dynctr_tf.datasets.row_checks import Problem
+from dynctr_tf.datasets.bad_rows import Problem
 
 MARK = "LOST_WORKER"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dynctr_tf.datasets.bad_rows import BadRowError
 from dynctr_tf.datasets.derived_columns import DerivedTabularFile
-from dynctr_tf.datasets.row_checks import BadRowError
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import read_json
 from dynctr_tf.encoding.beam_preparation import prepare_on_beam

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from dynctr_tf.datasets import tabular_file
-from dynctr_tf.datasets.row_checks import BadRowError
+from dynctr_tf.datasets import text_rows
+from dynctr_tf.datasets.bad_rows import BadRowError
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import read_json
 from dynctr_tf.encoding import encoder, shard_work, spilled_counts, vocabulary
@@ -78,7 +78,7 @@ def test_a_cluster_gives_the_fingerprint_of_one_process(
     monkeypatch.setattr(encoder, "_SHARED_VALUES", 50)
     monkeypatch.setattr(spilled_counts, "_CUT_FROM", 20)
     monkeypatch.setattr(spilled_counts, "_AT_ONCE", 100)
-    monkeypatch.setattr(tabular_file, "_BLOCK_BYTES", 2000)
+    monkeypatch.setattr(text_rows, "_BLOCK_BYTES", 2000)
     monkeypatch.setattr(shard_work, "_SENT_BYTES", 3000)
     prepare_on_cluster(rows, tmp_path / "large", here)
     assert fingerprint(tmp_path / "large") == fingerprint(tmp_path / "local")

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from dynctr_tf.datasets.avazu import derive_avazu_columns
+from dynctr_tf.datasets.bad_rows import BadRowError
 from dynctr_tf.datasets.derived_columns import DerivedTabularFile
-from dynctr_tf.datasets.row_checks import BadRowError
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import BusyError, only_process, read_json
 from dynctr_tf.encoding import preparation
@@ -42,7 +42,7 @@ SCHEMA = Schema(
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TabularFile:
     """Three files of 3 000 rows in all, which are 30 pieces in 8 groups."""
-    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._BLOCK_BYTES", 3000)
+    monkeypatch.setattr("dynctr_tf.datasets.text_rows._BLOCK_BYTES", 3000)
     monkeypatch.setattr(preparation, "_GROUP_PIECES", 4)
     random = np.random.default_rng(0)
     for day in range(3):
@@ -134,10 +134,10 @@ def test_a_killed_job_goes_on_from_the_last_group_and_leaves_no_process(
 ) -> None:
     script = f"""
 import os, pickle, signal, sys
-from dynctr_tf.datasets import tabular_file
+from dynctr_tf.datasets import TabularFile, text_rows
 from dynctr_tf.encoding import preparation
 from dynctr_tf.encoding.worker_pool import WorkerPool
-tabular_file._BLOCK_BYTES, preparation._GROUP_PIECES, done, map_tasks = 3000, 4, [], WorkerPool.map
+text_rows._BLOCK_BYTES, preparation._GROUP_PIECES, done, map_tasks = 3000, 4, [], WorkerPool.map
 def counted(pool, function, tasks):
     for result in map_tasks(pool, function, tasks):
         done.append(function.__name__)
@@ -146,7 +146,7 @@ def counted(pool, function, tasks):
             os.kill(os.getpid(), signal.SIGKILL)
         yield result
 WorkerPool.map = counted
-source = tabular_file.TabularFile({str(tmp_path)!r}, pickle.loads(sys.stdin.buffer.read()))
+source = TabularFile({str(tmp_path)!r}, pickle.loads(sys.stdin.buffer.read()))
 preparation.prepare_encoded_dataset(source, {str(made(tmp_path))!r}, processes=2, progress=False)
 """
     job = subprocess.run([sys.executable, "-c", script], input=pickle.dumps(SCHEMA), capture_output=True)

@@ -240,7 +240,7 @@ def test_a_part_that_is_there_is_not_computed_again(here: Path, monkeypatch: pyt
     """A stop in the middle: the parts before it stay, those after it are written, and all is as without the stop."""
     table = pa.csv.read_csv("today.csv")
     pq.write_table(pa.concat_tables([table] * 8), "rows.parquet", row_group_size=500)
-    monkeypatch.setattr("dynctr_tf.datasets.tabular_file._PARQUET_ROWS", 500)
+    monkeypatch.setattr("dynctr_tf.datasets.parquet_rows._BATCH_ROWS", 500)
     served = ServedModel(EXPORT)
 
     def start(output: str, **options: Any) -> scoring.ScoredRows:

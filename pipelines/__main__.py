@@ -30,6 +30,7 @@ JOBS = (
     "explain",
     "api_pages",
     "benchmark",
+    "benchmarks.key_costs",
     "benchmarks.layer_costs",
     "benchmarks.adaptive_costs",
     "benchmarks.scenario_costs",

@@ -37,6 +37,7 @@ class BadRowError(ValueError):
         line: The 1-based line of the file on which the row starts; in a Parquet file its 1-based row.
         column: The wrong column; `None` where the row as a whole is wrong.
         reason: The reason by which it is counted when bad rows are skipped.
+        given: The arguments that it was made of, and that another process makes it again of.
     """
 
     def __init__(
@@ -56,11 +57,11 @@ class BadRowError(ValueError):
         self.line = line
         self.column = column
         self.reason = reason
-        self._given = (path, place, line, column, reason, detail, advice)
+        self.given = (path, place, line, column, reason, detail, advice)
 
     def __reduce__(self) -> tuple[type[BadRowError], tuple[Any, ...]]:
         # So that a process can send it to another.
-        return type(self), self._given
+        return type(self), self.given
 
 
 class Problem(NamedTuple):

@@ -7,7 +7,6 @@ it finds goes into files, in a folder that all machines see, and never through t
 from __future__ import annotations
 
 import functools
-import pickle
 import secrets
 import shutil
 import threading
@@ -17,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dynctr_tf.datasets.bad_rows import BadRowError
 from dynctr_tf.datasets.row_pieces import Findings, Piece
 from dynctr_tf.datasets.tabular_file import TabularFile
-from dynctr_tf.durable_files import make_folder, read_array, read_json, write_array, write_bytes, write_json
+from dynctr_tf.durable_files import make_folder, read_array, read_json, write_array, write_json
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.kept_work import KeptWork
 from dynctr_tf.encoding.row_writer import (
@@ -42,7 +42,6 @@ from dynctr_tf.encoding.shard_work import (
 from dynctr_tf.encoding.spilled_counts import add_bucket
 from dynctr_tf.encoding.value_text import ValueForms
 from dynctr_tf.encoding.vocabulary import MEMORY, check_first_split
-from dynctr_tf.encoding.worker_pool import sendable
 
 RunTasks = Callable[[Callable[[Any], int], Sequence[Any]], object]
 """Calls a function on each of some tasks, on any machine and in any order, and returns when all are done."""
@@ -103,7 +102,8 @@ def _kept_error(numbered: tuple[int, Any], function: Callable[[Any], int], error
     try:
         return function(task)
     except ValueError as error:
-        write_bytes(make_folder(errors) / str(number), pickle.dumps(sendable(error)))
+        bad_row = error.given if isinstance(error, BadRowError) else None
+        write_json(make_folder(errors) / f"{number}.json", {"message": str(error), "bad_row": bad_row})
         return 0
 
 
@@ -167,7 +167,8 @@ def _run(run: RunTasks, function: Callable[[Any], int], tasks: Sequence[Any], fo
     errors = folder / f"errors-{secrets.token_hex(4)}"
     run(functools.partial(_kept_error, function=function, errors=str(errors)), list(enumerate(tasks)))
     if errors.exists():
-        raise pickle.loads(min(errors.iterdir(), key=lambda path: int(path.name)).read_bytes())
+        first = read_json(min(errors.iterdir(), key=lambda path: int(path.stem)))
+        raise ValueError(first["message"]) if first["bad_row"] is None else BadRowError(*first["bad_row"])
 
 
 def _open(shards: Sequence[_Shard], done: str) -> list[_Shard]:

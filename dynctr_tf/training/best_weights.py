@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
@@ -10,6 +11,20 @@ from tensorflow import keras
 from dynctr_tf.durable_files import DamagedFileError
 from dynctr_tf.stack import raw_variable, whole_variables
 from dynctr_tf.training.checkpoints import Checkpoints
+
+
+def all_weights(model: keras.Model) -> list[Any]:
+    """Returns the weights of a model one by one, tables in shards as a whole, for a checkpoint.
+
+    From the model itself, Keras 3 shows TensorFlow no layer that another layer has appended to a list of its own, and a
+    checkpoint would have no moving average of it.
+    """
+    return [raw_variable(weight) for weight in whole_variables(model.weights)]
+
+
+def weights_alone(model: keras.Model) -> tf.train.Checkpoint:
+    """Returns the checkpoint that best weights are written with and read with."""
+    return tf.train.Checkpoint(weights=all_weights(model))
 
 
 def load_best_weights(model: keras.Model, directory: str | Path) -> int:
@@ -36,7 +51,5 @@ def load_best_weights(model: keras.Model, directory: str | Path) -> int:
             f"The best weights in {directory} are damaged; start the training again with the same command, which "
             "makes them again from its checkpoint."
         )
-    checkpoints.restore_best(
-        tf.train.Checkpoint(weights=[raw_variable(weight) for weight in whole_variables(model.weights)]), step
-    )
+    checkpoints.restore_best(weights_alone(model), step)
     return step

@@ -19,7 +19,8 @@ from dynctr_tf.durable_files import make_folder, only_process
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.figures import figures_text
 from dynctr_tf.metrics import auc, log_loss
-from dynctr_tf.stack import random_states, raw_variable, variable_path, whole_variables
+from dynctr_tf.stack import random_states, raw_variable, variable_path
+from dynctr_tf.training.best_weights import all_weights, weights_alone
 from dynctr_tf.training.checkpoints import Checkpoints
 from dynctr_tf.training.input_rate import InputRate
 from dynctr_tf.training.memory import peak_memory_mib
@@ -107,19 +108,6 @@ def predict_logits(model: keras.Model, data: EncodedDataset, split: str, batch_s
     return _Scorer(model, data, split, batch_size).logits()
 
 
-def _weights_alone(model: keras.Model) -> tf.train.Checkpoint:
-    return tf.train.Checkpoint(weights=_all_weights(model))
-
-
-def _all_weights(model: keras.Model) -> list[Any]:
-    """The weights of a model one by one, tables in shards as a whole.
-
-    From the model itself, Keras 3 shows TensorFlow no layer that another layer has appended to a list of its own, and a
-    checkpoint would have no moving average of it.
-    """
-    return [raw_variable(weight) for weight in whole_variables(model.weights)]
-
-
 def _training_state(model: keras.Model, optimizer: Any) -> tuple[tf.train.Checkpoint, tf.Variable]:
     """Compiles the model and builds the optimizer; returns all that changes in a training, and the steps done."""
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
@@ -129,7 +117,7 @@ def _training_state(model: keras.Model, optimizer: Any) -> tuple[tf.train.Checkp
     checkpoint = tf.train.Checkpoint(
         # The model too, for what layers hold beside weights.
         model=model,
-        weights=_all_weights(model),
+        weights=all_weights(model),
         optimizer=optimizer,
         steps_done=done,
         random_states=random_states(model),
@@ -288,7 +276,7 @@ class _Rounds(keras.callbacks.Callback):
         # Every worker of a multi-worker job saves, because reading some variables takes all workers; only the chief's
         # files are kept. The checkpoint says that the round is done, so it comes after the weights that it names.
         if best is validation and self.validates:
-            self.checkpoints.save_best(_weights_alone(self.model), self.step)
+            self.checkpoints.save_best(weights_alone(self.model), self.step)
         self.done.assign(self.step)
         about = {"best_step": best.step, "validations": self.log.as_records()}
         self.checkpoints.save(self.checkpoint, self.step, about)
@@ -476,7 +464,7 @@ def train(
         if about is not None:
             log.restore(about["validations"])
             if best_is_lost:  # which the checkpoint has too
-                checkpoints.save_best(_weights_alone(model), resumed_at)
+                checkpoints.save_best(weights_alone(model), resumed_at)
         elif log.path.exists():
             print(f"There is no checkpoint under {directory} any more: training starts at step 0.", flush=True)
 
@@ -512,7 +500,7 @@ def train(
         wait_for_all(strategy)  # for the chief, to have written the best weights
         if validates:
             with strategy.scope():
-                shared.restore_best(_weights_alone(model), best.step)
+                shared.restore_best(weights_alone(model), best.step)
     return TrainingResult(
         steps=rounds.step,
         resumed_at=resumed_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -16,7 +17,7 @@ LIBRARY = ROOT / "dynctr_tf"
 # Left to right: a room imports from itself and from the rooms before it. Rooms in one line do not know each other,
 # but for the layers, where a dynamic layer may compose dense and interaction layers.
 ORDER = [
-    {"version", "nearest", "figures", "durable_files", "child_processes", "code_digest", "after_import"},
+    {"version", "nearest", "figures", "durable_files", "child_processes", "code_digest", "after_import", "on_demand"},
     {"saved_classes"},
     {"schema", "stack", "options"},
     {"losses"},
@@ -93,3 +94,20 @@ def test_each_test_file_has_a_name_of_its_own() -> None:
     """Pytest imports test files by their base names: of two alike it collects one and ends with an error."""
     names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
     assert not {name: times for name, times in names.items() if times > 1}
+
+
+# What would run code that stands in a file, and where it may be: processes of one job talk through pipes.
+EXECUTING = re.compile(
+    r"\b(pickle|marshal|dill|joblib)\.loads?\(|allow_pickle=True|yaml\.(unsafe_)?load\(|(?<![.\w])(eval|exec)\("
+)
+PIPES = {"dynctr_tf/encoding/worker_pool.py"}
+
+
+def test_nothing_from_a_file_is_executed() -> None:
+    files = [*FILES, *(ROOT / "pipelines").rglob("*.py")]
+    found = {path.relative_to(ROOT).as_posix() for path in files if EXECUTING.search(path.read_text(encoding="utf-8"))}
+    assert found == PIPES
+    for text in ("pickle.loads(path.read_bytes())", "np.load(path, allow_pickle=True)", "value = eval(text)"):
+        assert EXECUTING.search(text), text
+    for text in ("model.eval()", "json.loads(text)", "np.load(path, allow_pickle=False)"):
+        assert not EXECUTING.search(text), text

@@ -5,7 +5,7 @@ names are asked for: processes that share work on rows do without TFDS and Tenso
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dynctr_tf.datasets.bad_rows import BadRowError
 from dynctr_tf.datasets.column_rows import ColumnRows
@@ -20,6 +20,7 @@ from dynctr_tf.datasets.row_source import RowBatch, RowSource, first_rows
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, OrderSplit, RandomSplit
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.datasets.value_vectors import ValueVectors, read_value_vectors, write_value_vectors
+from dynctr_tf.on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from dynctr_tf.datasets.ali_ccp import AliCcp as AliCcp
@@ -104,13 +105,7 @@ _PLACES = {
     "synthetic_ctr_schema": "synthetic_ctr",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = names_on_demand(__name__, _PLACES)
 
 
 def register_builders() -> None:

@@ -4,8 +4,9 @@ The files of this room are imported when their names are asked for: those that p
 that the processes which share that work are small.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dynctr_tf.on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from dynctr_tf.encoding.encoded_dataset import EncodedDataset as EncodedDataset
@@ -48,13 +49,7 @@ _PLACES = {
     "write_encoded_dataset": "encoded_dataset",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = names_on_demand(__name__, _PLACES)
 
 
 __all__ = [

@@ -29,6 +29,8 @@ def trained() -> keras.Model:
 
 def test_the_export_answers_raw_keys_as_the_model_does(tmp_path: Path) -> None:
     model = trained()
+    with pytest.raises(ValueError, match=r"embedding finds rows in a hash table .*freeze_keys"):
+        tf.saved_model.save(model, str(tmp_path / "live"))
     frozen = freeze_keys(model)
     assert frozen.count_params() < model.count_params() and frozen.get_layer("embedding").num_keys == 100
     asked = np.concatenate([KEYS, KEYS[:, ::-1] + 1, np.zeros((1, 2), np.int64)])  # known, unknown and padding keys

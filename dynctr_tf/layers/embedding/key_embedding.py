@@ -260,6 +260,20 @@ class KeyEmbedding(FieldEmbedding):
         num_free.assign_add(len(places))
         table.scatter_update(tf.IndexedSlices(tf.pad(start, [[0, 0], [0, int(self.linear)]]), places))
 
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        """What TensorFlow saves of the layer: its weights, and nothing in a SavedModel, which cannot hold the index.
+
+        Raises:
+            ValueError: A SavedModel is made.
+        """
+        if save_type == "savedmodel":
+            raise ValueError(
+                f"{self.name} finds rows in a hash table that no SavedModel holds. Export "
+                "dynctr_tf.export.freeze_keys(model), which answers the same."
+            )
+        children: dict[str, Any] = super()._trackable_children(save_type, **kwargs)
+        return children
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["num_ids"], config["num_ids_per_field"], config["deduplicate"]

@@ -301,8 +301,12 @@ class Encoder:
             "vocabularies": {name: f"vocabulary_{i}.arrow" for i, name in enumerate(sorted(self.vocabularies))},
         }
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, with_tally: bool = True) -> None:
         """Writes the encoder: `encoder.json`, one Arrow file of values and counts per vocabulary, and the tally.
+
+        Args:
+            directory: A folder without an encoder; made where it is not there.
+            with_tally: Whether the tally is written, with which vocabularies can grow. Default `True`.
 
         Raises:
             ValueError: A directory that holds an encoder already.
@@ -317,7 +321,7 @@ class Encoder:
             fitted = self.vocabularies[name]
             table = pa.table({"value": fitted.values, "count": pa.array(fitted.counts, pa.int64())})
             contents[file] = write_arrow(directory / file, table)
-        if self.tally is not None:
+        if self.tally is not None and with_tally:
             self.tally.save(directory)
         # The file that makes the folder an encoder comes last.
         write_json(directory / _FILE, {**description, "fingerprint": self.fingerprint, "contents": contents}, indent=1)

@@ -332,7 +332,8 @@ def _write(
     # TF Serving ignores this folder; its card tells a person what the version was made of.
     extra = path / "assets.extra"
     extra.mkdir(exist_ok=True)
-    encoder.save(path / ENCODER)
+    # Values that are too rare for an id of their own, which the tally counts, do not leave with the model.
+    encoder.save(path / ENCODER, with_tally=False)
     (path / SCHEMA).write_text(schema.to_json(), encoding="utf-8")
     (path / NAMES).write_text(json.dumps(arguments, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return {

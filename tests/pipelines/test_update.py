@@ -178,6 +178,10 @@ def test_days_are_scored_before_they_are_trained_on_and_exported_beside_one_anot
     versions = place / "saved_models" / "tabular_file-dnn"
     assert sorted(path.name for path in versions.iterdir() if path.name.isdigit()) == ["1", "2", "3"]
     assert (place / "run" / "days" / "days.png").stat().st_size > 10_000
+    # Users that are too rare for an id are counted in the run, and do not leave with the served model.
+    encoders = [sorted(path.name for path in (versions / n / "assets.extra" / "encoder").iterdir()) for n in "123"]
+    assert encoders[0] == encoders[1] == encoders[2] and not any("left_out" in name for name in encoders[2])
+    assert list((place / "run" / "days" / "0002" / "encoder").glob("left_out*"))
     assert "day2.csv" in (place / "run" / "days" / "days.txt").read_text(encoding="utf-8")
 
     # What the served version of the day before answers is what the day was scored with, new ids included.

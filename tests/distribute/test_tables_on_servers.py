@@ -1,18 +1,24 @@
-"""Tables in shards on parameter servers: saved under one name, read in pieces."""
+"""Tables in shards on parameter servers: saved under one name, read in pieces, never joined in the chief."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import Job
 
 from dynctr_tf import stack
-from dynctr_tf.optimizers import LazyAdam
+from dynctr_tf.durable_files import read_json
+from dynctr_tf.jobs.explain import open_run
+from dynctr_tf.optimizers import LazyAdam, RowWiseAdagrad
+from dynctr_tf.training import predict_logits
 from dynctr_tf.training.checkpoints import read_variables, write_variables
 
+CHIEF = Path(__file__).with_name("chief_of_two_models.py")
 VALUES = np.arange(21, dtype=np.float32).reshape(7, 3)
 
 
@@ -55,12 +61,14 @@ def test_any_number_of_servers_reads_what_two_have_written(sizes: tuple[int, ...
 
 
 @pytest.mark.skipif(stack.KERAS_3, reason="Keras 3 trains no tables in shards")
-def test_slots_are_saved_once_and_one_device_reads_them(tmp_path: Path) -> None:
+@pytest.mark.skipif(tf.__version__.startswith("2.15"), reason="Keras 2.15 saves the slots of each shard by themselves")
+@pytest.mark.parametrize("make", [LazyAdam, RowWiseAdagrad])
+def test_slots_are_saved_once_and_one_device_reads_them(make: Any, tmp_path: Path) -> None:
     """A list of an optimizer that names each shard would write the slots of tables a second time."""
     kernel = tf.Variable([[1.0, 2.0]], name="kernel")
     optimizers = []
     for table in (sharded(4, 3), sharded(7)):
-        optimizer = LazyAdam(0.1)
+        optimizer = make(0.1)
         optimizer.build([*table.variables, kernel])
         optimizers.append(optimizer)
     served, alone = optimizers
@@ -74,3 +82,30 @@ def test_slots_are_saved_once_and_one_device_reads_them(tmp_path: Path) -> None:
     read_variables(tf.train.Checkpoint(optimizer=alone), tmp_path / "state")
     for number, whole in enumerate(stack.whole_variables(alone.variables)):
         assert all(np.all(shard.numpy() == number + 1) for shard in stack.shards_of(whole))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(stack.KERAS_3, reason="Keras 3 cannot; test_strategies tests that it says so")
+def test_the_chief_needs_no_memory_for_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """From the first variable to the export; and what was exported answers as the servers did."""
+    with Job(tmp_path, {"chief": 1, "worker": 1, "ps": 2}) as job:
+        job.start_all(str(CHIEF))
+        job.finish([("chief", 0)])
+    found = json.loads((tmp_path / "peaks.json").read_text(encoding="utf-8"))
+    grown = found["large"] - found["small"]
+    with capsys.disabled():
+        print(f"\nchief: {found['small']:,.0f} MiB, then {grown:+,.0f} for {found['more']:,.0f} MiB more of a table")
+    # A copy of one of the two shards would take half of that.
+    assert found["more"] > 250 and grown < 0.4 * found["more"]
+
+    monkeypatch.chdir(tmp_path)
+    run = open_run("large")
+    logits = np.load(tmp_path / "large" / "test_logits.npy")
+    np.testing.assert_allclose(predict_logits(run.model, run.data, "test"), logits, rtol=1e-4, atol=1e-4)
+    assert "embedding/table " in (tmp_path / "large" / "sparsity.txt").read_text(encoding="utf-8")
+    (version,) = (tmp_path / "models" / "large").glob("1")
+    assert read_json(version / "assets.extra" / "about.json")["run"] == "large"
+    served = tf.saved_model.load(str(version)).signatures["encoded"]
+    ((inputs, *_),) = run.data.batches("test", len(logits))
+    answers = served(fields=inputs["fields"])["logit"].numpy()
+    np.testing.assert_allclose(answers, logits, rtol=1e-4, atol=1e-4)

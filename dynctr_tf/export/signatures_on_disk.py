@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,9 @@ def rewrite_signatures(
                 proto = tf.make_tensor_proto(value.numpy(), value.dtype, value.shape)
                 described.defaults[name].CopyFrom(proto)
                 _give_default(graph.graph_def, nodes[described.inputs[name].name.removesuffix(":0")], proto)
+            _free_of_placeholders(
+                graph.graph_def, [nodes[one.name.split(":")[0]] for one in described.outputs.values()]
+            )
         if defaults:
             _list_operations(graph.meta_info_def.stripped_op_list.op)
     write_bytes(file, saved.SerializeToString(deterministic=True))
@@ -68,6 +71,22 @@ def _give_default(graph: Any, placeholder: Any, value: Any) -> None:
     constant.attr["value"].tensor.CopyFrom(value)
     placeholder.op = "PlaceholderWithDefault"
     placeholder.input.append(constant.name)
+
+
+def _free_of_placeholders(graph: Any, calls: Sequence[Any]) -> None:
+    """Lets calls start although placeholders have not run.
+
+    TensorFlow lets the call of a function that reads variables wait for all nodes of its arguments, placeholders with
+    a default included: these then run in each request, one operation for each feature, although the request gives the
+    values. A call that waits for something else already is left as it is, so these wait for the handle of a variable
+    that nobody reads. TensorFlow would remove an operation without a state.
+    """
+    start = graph.node.add(name=f"{calls[0].name}_start", op="VarHandleOp")
+    start.attr["dtype"].type = tf.int32.as_datatype_enum
+    start.attr["shape"].shape.SetInParent()
+    start.attr["shared_name"].s = start.name.encode()
+    for call in {call.name: call for call in calls}.values():
+        call.input.append(f"^{start.name}")
 
 
 def _list_operations(listed: Any) -> None:

@@ -77,6 +77,20 @@ def test_every_raw_input_has_a_default_and_no_other(client: Client) -> None:
     assert client.ask("serving_default", {}).shape == (0,)
 
 
+@pytest.mark.parametrize("left_out", [set(), {"user", "tags"}], ids=["complete", "two left out"])
+def test_only_the_defaults_of_absent_features_run(left_out: set[str], exported: Exported, client: Client) -> None:
+    described = client.signatures["serving_default"]
+    request = {name: value for name, value in raw(exported, 1).items() if name not in left_out}
+    feed = {described.inputs[name].name: value for name, value in request.items()}
+    options, metadata = tf.compat.v1.RunOptions(output_partition_graphs=True), tf.compat.v1.RunMetadata()
+    client.session.run(described.outputs["logit"].name, feed, options=options, run_metadata=metadata)
+    run = {node.name for graph in metadata.partition_graphs for node in graph.node}
+    assert len(run) > 20
+    inputs = {name: info.name.removesuffix(":0") for name, info in described.inputs.items()}
+    # What has no other default becomes a constant of the default's value before it runs.
+    assert {name for name, node in inputs.items() if node in run} <= left_out
+
+
 def test_one_user_and_many_items(exported: Exported, client: Client) -> None:
     assert item_features(SCHEMA) == ITEMS
     full = raw(exported, 40)

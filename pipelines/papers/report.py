@@ -132,7 +132,8 @@ def _ours(item: Item, measured: Measured) -> list[Block]:
     if others:
         head, rows = [""], []
         for place in others:
-            head += [f"{_title(item.columns[place])}, printed", "ours"]
+            title = _title(item.columns[place])
+            head += [f"{title}, printed", f"{title}, ours"]
         for line in measured.lines:
             row = [line.name]
             for place in others:

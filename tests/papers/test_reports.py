@@ -194,6 +194,18 @@ def test_a_page_has_no_empty_columns_and_settings_that_wrap() -> None:
     assert Bullets(["lr: batch 8"]) in blocks
 
 
+def test_two_columns_without_printed_numbers_have_names_of_their_own() -> None:
+    columns = tuple(map(read_column, ("thousand_parameters", "seconds_per_epoch")))
+    item = dataclasses.replace(ITEM, systems=ITEM.systems[:1], columns=columns, printed={})
+    line = Line("LR", (Cell(3.0, 3.0, 3.0), Cell(500.0, 500.0, 500.0)), (None, None), 1)
+    measured = Measured("d", "rows", {"train": 10, "test": 5}, 2.0, "f", (line,), settings={"lr": "batch 8"})
+    blocks = blocks_of(
+        Report(Paper("dynint", "A paper", "somebody", {}), item, "s", "Ours.", 1, "", [measured]), Path()
+    )
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    assert table.head[1:] == ["parameters (thousands), ours", "s/epoch, ours"]
+
+
 def test_a_long_title_is_in_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     monkeypatch.setattr("pipelines.papers.pictures.Figure.savefig", lambda figure, *_, **__: drawn.append(figure))

@@ -17,6 +17,9 @@ def track_for_export(archive: Any, layer: Any, without: Sequence[tf.Variable] = 
     Keras 3 finds the tables that it tracks; Keras 2 saves those of its own look-up layers alone, so the others
     become attributes of the archive, which are saved.
 
+    Keras 3 would save a variable that an endpoint uses twice, as its own object and as TensorFlow's, and a server would
+    load both: a table would take twice its memory. So the archive lists TensorFlow's variables alone.
+
     Args:
         archive: The archive.
         layer: The layer or model.
@@ -25,9 +28,9 @@ def track_for_export(archive: Any, layer: Any, without: Sequence[tf.Variable] = 
     archive.track(layer)
     left_out = {id(variable) for variable in without}
     owner = archive._tf_trackable if KERAS_3 else archive
-    if left_out:
-        for name in ("variables", "trainable_variables", "non_trainable_variables"):
-            setattr(owner, name, [one for one in getattr(owner, name) if id(raw_variable(one)) not in left_out])
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        found = [raw_variable(variable) for variable in getattr(owner, name)]
+        setattr(owner, name, [variable for variable in found if id(variable) not in left_out])
     if not KERAS_3:
         resources = tf.train.TrackableView(layer).descendants()
         tables = [found for found in resources if isinstance(found, tf.lookup.experimental.MutableHashTable)]

@@ -64,6 +64,13 @@ def test_rows_that_are_zero_are_held_once(trained: Exported, tmp_path: Path) -> 
     assert variables(whole) - variables(path) > 0.95 * (sizes["trained_tables"] - sizes["tables"])
 
 
+def test_a_table_is_saved_once(trained: Exported, tmp_path: Path) -> None:
+    path, _, _ = export(trained, tmp_path, tables=TableStorage(without_zero_rows=False))
+    saved = [tuple(shape) for _, shape in tf.train.list_variables(str(path / "variables" / "variables"))]
+    assert saved.count(tuple(table_of(trained.model).shape)) == 1
+    assert len(tf.saved_model.load(str(path)).variables) > 0
+
+
 @pytest.mark.parametrize(("numbers", "most"), [("bfloat16", 0.05), ("int8", 0.05)])
 def test_fewer_bits(numbers: Any, most: float, trained: Exported, tmp_path: Path) -> None:
     path, sizes, logits = export(trained, tmp_path, tables=TableStorage(False, numbers))

@@ -63,8 +63,9 @@ def plot_days(path: str | Path, days: Mapping[str, Mapping[str, Evaluation]], ti
     FigureCanvasAgg(figure)
     figure.suptitle(plain_text(title), x=0.012, ha="left", fontsize=12.5, color=INK, weight="bold")
     places = np.arange(len(names), dtype=np.float64)
-    width = 0.5 / max(1, len(days) - 1) if len(days) > 1 else 0.0
-    for axes, metric in zip(figure.subplots(2, 1, sharex=True), ("auc", "log_loss"), strict=True):
+    width = min(0.1, 0.5 / len(days))
+    panels = figure.subplots(2, 1, sharex=True)
+    for axes, metric in zip(panels, ("auc", "log_loss"), strict=True):
         style_axes(axes)
         label_axes(axes, y=TITLES[metric])
         for index, (model, own) in enumerate(days.items()):
@@ -72,7 +73,7 @@ def plot_days(path: str | Path, days: Mapping[str, Mapping[str, Evaluation]], ti
             values = np.array([estimate.value for estimate in estimates])
             ends = [np.array([estimate.lower, estimate.upper]) for estimate in estimates]
             colour = _COLOURS[index % len(_COLOURS)]
-            at = places + (index * width - 0.25 if width else 0.0)
+            at = places + (index - (len(days) - 1) / 2) * width
             axes.plot(at, values, color=colour, marker="o", markersize=5, linewidth=1.4, label=plain_text(model))
             for place, (lower, upper) in zip(at, ends, strict=True):
                 axes.plot(
@@ -82,5 +83,8 @@ def plot_days(path: str | Path, days: Mapping[str, Mapping[str, Evaluation]], ti
             axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     rotation = 0 if max(map(len, names)) < 12 else 20
     axes.set_xticks(places, list(map(plain_text, names)), fontsize=9, rotation=rotation)
+    confidence = next(iter(next(iter(days.values())).values())).confidence
+    panels[-1].set_xlabel(f"bars: {confidence * 100:g} % intervals", fontsize=9, color=MUTED)
+    figure.align_ylabels(panels)
     with new_file(target) as partial:
         figure.savefig(partial, dpi=150, facecolor="white")

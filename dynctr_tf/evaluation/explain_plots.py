@@ -36,7 +36,7 @@ def plot_importance(path: str | Path, importance: Importance) -> None:
     panels = figure.subplots(1, 2, sharey=True)
     figure.suptitle(
         f"What is lost when a field's values are exchanged between rows; {importance.rows:,} rows, "
-        f"{importance.confidence * 100:g} % intervals",
+        f"{importance.confidence * 100:g} % intervals (blue: above 0)",
         x=0.012,
         ha="left",
         fontsize=11,
@@ -85,10 +85,14 @@ def plot_dynamic_part(path: str | Path, report: DynamicReport) -> None:
         FigureCanvasAgg(figure)
         panels = figure.subplots(len(report.tensors), 2, squeeze=False, height_ratios=heights, width_ratios=(1.0, 1.4))
         figure.suptitle(
-            plain_text(f"What is generated for {report.rows:,} rows, and by {report.by}"),
+            plain_text(
+                f"What is generated for {report.rows:,} rows, and by {report.by}\n"
+                "left: the mean of each number, and one standard deviation between rows on each side; "
+                "right: the mean of a value's rows minus that of all"
+            ),
             x=0.012,
             ha="left",
-            fontsize=11,
+            fontsize=9.5,
             color=INK,
         )
         limit = 1.0
@@ -100,6 +104,7 @@ def plot_dynamic_part(path: str | Path, report: DynamicReport) -> None:
                 chosen, mean - spread, mean + spread, color=MODEL_COLOUR, alpha=0.2, linewidth=0, step="mid"
             )
             left.plot(chosen, mean, drawstyle="steps-mid", color=MODEL_COLOUR, linewidth=1.4)
+            left.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
             left.set_title(plain_text(tensor.title), loc="left", fontsize=8.5, color=INK)
             scale = np.where(tensor.spread > 0.0, tensor.spread, np.inf)
             deviations = np.stack([(value.mean - tensor.mean) / scale for value in tensor.values])[:, chosen]
@@ -117,8 +122,9 @@ def plot_dynamic_part(path: str | Path, report: DynamicReport) -> None:
             says = "" if first is None else f": {100.0 * first.share:.1f} % of the differences"
             right.set_title(plain_text(f"by {report.by}{says}"), loc="left", fontsize=8.5, color=MUTED)
         label_axes(panels[-1][0], "generated number", "")
-        bar = figure.colorbar(image, ax=panels[:, 1], fraction=0.03, pad=0.01)
-        bar.set_label("standard deviations of a row", fontsize=8, color=MUTED)
+        # Means that are further away have the colour of the end.
+        bar = figure.colorbar(image, ax=panels[:, 1], fraction=0.03, pad=0.01, extend="both")
+        bar.set_label("standard deviations", fontsize=8, color=MUTED)
     with new_file(target) as partial:
         figure.savefig(partial, dpi=150, facecolor="white")
 

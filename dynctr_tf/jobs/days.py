@@ -75,7 +75,8 @@ class Days:
         if record is None:
             raise ValueError(
                 f"{self.run} holds no run: it has no run.json that can be read. Give the folder that `dynctr train` "
-                "named; of an export, the card assets.extra/about.json names its run."
+                "named; of an export, the card assets.extra/about.json names its run. A model of your own goes on in "
+                "code: dynctr_tf.encoding.grow_encoder, dynctr_tf.training.carry_over."
             )
         self.record = record
         result = self.run / "result.json"

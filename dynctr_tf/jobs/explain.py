@@ -62,7 +62,10 @@ def open_run(directory: str | Path) -> TrainedRun:
     directory = Path(directory)
     if not (directory / "settings.toml").is_file() or not (directory / "about.json").is_file():
         state = "holds no run of `train`" if directory.is_dir() else "is not a folder"
-        raise ValueError(f"{directory} {state}: there is no settings.toml in it. Give a folder such as runs/NAME.")
+        raise ValueError(
+            f"{directory} {state}: there is no settings.toml in it. Give a folder such as runs/NAME. A model of your "
+            "own is explained in code: dynctr_tf.evaluation.permutation_importance, explain_dynamic_part."
+        )
     settings = job_settings(read_file(directory / "settings.toml"))
     about = read_json(directory / "about.json")
     encoded = Path(about["encoded"])

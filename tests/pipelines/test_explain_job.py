@@ -80,6 +80,7 @@ def test_a_static_model_is_said_to_be_so(runs: Path, capsys: pytest.CaptureFixtu
     [
         (["nowhere"], "is not a folder: there is no settings.toml"),
         (["data"], "holds no run of `train`"),
+        (["data"], "own is explained in code: dynctr_tf.evaluation.permutation_importance"),
         (["dynint_dgp", "--split", "tset"], "Did you mean 'test'"),
         (["dynint_dgp", "--by", "devise"], "Did you mean 'device'"),
         (["dynint_dgp", "--rows", "0"], "must be at least 1, got 0"),

@@ -290,7 +290,8 @@ def test_what_cannot_be_gone_on_with_is_named(place: Path, capsys: pytest.Captur
     file = ("--data.path", "day1.csv")
     assert "The run comes first" in refused(place, capsys, *file)
     assert "nowhere: there is no such folder" in refused(place, capsys, "nowhere", *file)
-    assert "saved_models holds no run" in refused(place, capsys, "saved_models", *file)
+    said = refused(place, capsys, "saved_models", *file)
+    assert "saved_models holds no run" in said and "A model of your own goes on in code" in said
     assert "Give the files of the new days" in refused(place, capsys, "run")
     assert "The model is the run's, 'dnn'" in refused(place, capsys, "run", *file, "--model.name", "lr")
     assert "The model is the run's" in refused(place, capsys, "run", *file, "--model.embedding.dim", "8")

@@ -1,10 +1,10 @@
 """Go on with tomorrow's rows: score them, train on them with vocabularies that grow, export the next version.
 
 `dynctr update runs/tabular_file-dnn-1a2b3c4d --data.path monday.csv tuesday.csv` takes a run that is finished and files
-of its columns, a file a day. Each day is scored before it is trained on. Killed and started again, it goes on; a file
-that was trained on is skipped. Model, optimizer, schema and the rest are the run's; `--training.epochs` (default 1),
-the learning rates and the folder of the export can be given. `--rollback 3` serves version 3 again, and the next day
-goes on from the state that made it.
+of its columns, a file a day; an export, such as saved_models/clicks/1, stands for the run that made it. Each day is
+scored before it is trained on. Killed and started again, it goes on; a file that was trained on is skipped. Model,
+optimizer, schema and the rest are the run's; `--training.epochs` (default 1), the learning rates and the folder of the
+export can be given. `--rollback 3` serves version 3 again, and the next day goes on from the state that made it.
 """
 
 from __future__ import annotations
@@ -59,12 +59,29 @@ def _paths(words: list[str]) -> tuple[list[str], list[str]]:
     return paths, rest
 
 
+def _run(place: str) -> Path:
+    """The folder of the run that is named, by itself or by an export."""
+    from dynctr_tf.jobs.days import Days, run_of
+
+    run, day = run_of(place)
+    days = Days(run)  # for a message that names the folder and not a file in it
+    if day is not None:
+        print(f"{place} was made by the run in {run}")
+        if day != days.head:
+            print("The run has gone on since. It goes on from its newest state; --rollback VERSION goes back first.")
+    return run
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and runs the job."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     paths, rest = _paths(words)
     parser = SettingsParser(__doc__ or "", _SECTIONS, prog="python -m pipelines.update", table_options=table_options)
-    parser.add_argument("run", type=Path, help="the folder of a run that is finished, such as runs/clicks-dnn-1a2b3c4d")
+    parser.add_argument(
+        "run",
+        type=Path,
+        help="the folder of a run that is finished, such as runs/clicks-dnn-1a2b3c4d, or of what it exported",
+    )
     parser.add_argument(
         "--drop-ids-after",
         type=int,
@@ -81,9 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not {"--help", "-h"} & set(rest):
             if not rest or rest[0].startswith("-"):
                 parser.error("The run comes first: dynctr update runs/clicks-dnn-1a2b3c4d --data.path tomorrow.csv")
-            from dynctr_tf.jobs.days import Days
-
-            Days(rest[0])  # for a message that names the folder and not a file in it
+            rest[0] = str(_run(rest[0]))
             rest = ["--config", str(Path(rest[0]) / "settings.toml"), "--training.epochs", "1", *rest]
         settings, namespace = parser.parse_settings(rest)
         if namespace.rollback is not None:

@@ -11,6 +11,8 @@ from typing import Any
 from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, remove_folder, write_json
 from dynctr_tf.encoding import EncodedDataset, Encoder, ValueTally
 from dynctr_tf.evaluation import Evaluation
+from dynctr_tf.export.export_card import CARD
+from dynctr_tf.export.versions import newest_version, version_folder
 from dynctr_tf.jobs.settings import JobSettings, job_settings, on_one_device
 from dynctr_tf.jobs.settings_file import read_file
 from dynctr_tf.training.run_record import RunRecord
@@ -234,6 +236,44 @@ class Days:
                         remove_folder(self.folder(number) / name)
                 for file in self.folder(number).glob("train_*.npy"):
                     file.unlink()
+
+
+def run_of(place: str | Path) -> tuple[Path, int | None]:
+    """Finds the run that a person names by its own folder or by an export that it made.
+
+    The run is looked for where its export says, from here and from the folders above the export, so that both may have
+    been moved together.
+
+    Args:
+        place: The folder of a run, of an exported version, or of a served model, for its newest version.
+
+    Returns:
+        The run's folder, and the day after which the export was made (0: after the first training); of a run `None`.
+
+    Raises:
+        ValueError: An export that no run made, or whose run is not there any more.
+    """
+    place = Path(place)
+    if RunRecord.load(place) is not None or not any(
+        folder is not None and (folder / CARD).is_file() for folder in (place, newest_version(place))
+    ):
+        return place, None
+    version = version_folder(place)
+    card = read_json(version / CARD)
+    if "run" not in card:
+        raise ValueError(
+            f"{version} was not exported by `dynctr train`: its card names no run. A model of your own goes on in "
+            "code: dynctr_tf.encoding.grow_encoder, dynctr_tf.training.carry_over."
+        )
+    for above in (Path(), *version.absolute().parents):
+        run = above / card["run"]
+        record = RunRecord.load(run)
+        if record is not None and record.fingerprint == card.get("fingerprint"):
+            return run, int(card.get("day", 0))
+    raise ValueError(
+        f"{version} was made by the run {card['run']!r}, which has the optimizer's state and the counts of rare values "
+        "and is not there any more. Give the folder where it lies now."
+    )
 
 
 def encoded_rows(settings: JobSettings, made_of: str) -> Path:

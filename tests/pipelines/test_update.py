@@ -242,6 +242,31 @@ def _vocabulary(days: Days, number: int, name: str) -> tuple[list[str], list[int
     return vocabulary.values.to_pylist(), vocabulary.counts.tolist()
 
 
+def test_an_export_stands_for_the_run_that_made_it(
+    place: Path, dnn_place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(dnn_place, tmp_path / "other")
+    updated(tmp_path / "other", "--data.path", "day1.csv", "--export.directory", "none")
+    # From another folder than the training's: the run lies beside the exports, as the card says.
+    model, file = place / "saved_models" / "tabular_file-dnn", ("--data.path", str(place / "day1.csv"))
+    (tmp_path / "elsewhere").mkdir()
+    export = ("--export.directory", str(place / "saved_models"))
+    for named, version in ((model / "1", "2"), (model, "3")):
+        text = updated(tmp_path / "elsewhere", *file, *export, run=str(named))
+        assert f"{named} was made by the run in {place / 'run'}" in text and "has gone on since" not in text
+        assert (model / version).is_dir() is (named != model), "the same day is not trained on twice"
+    assert equal(values(*state_after(place, 1)), values(*state_after(tmp_path / "other", 1)))
+    assert "The run has gone on since" in updated(place, "--data.path", "day1.csv", *export, run=str(model / "1"))
+
+    (place / "run").rename(place / "moved")
+    said = refused(place, capsys, str(model), *file)
+    assert "was made by the run 'run'" in said and "Give the folder where it lies now" in said
+    card = read_json(model / "1" / "assets.extra" / "about.json")
+    del card["run"]
+    write_json(model / "1" / "assets.extra" / "about.json", card)
+    assert "its card names no run" in refused(place, capsys, str(model / "1"), *file)
+
+
 def test_ids_that_are_gone_are_dropped_on_request(place: Path) -> None:
     text = updated(place, "--data.path", "day2.csv", "--drop-ids-after", "1", "--export.directory", "none")
     assert "lost their ids: they have not been seen for long" in text

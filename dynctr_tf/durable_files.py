@@ -99,8 +99,9 @@ def refuse_uri(path: str | Path, what: str = "files") -> None:
     if start and _URI_START.fullmatch(start[0]) and not Path(start[0]).exists():
         scheme = start[0].rstrip(":")
         raise ValueError(
-            f"{path}: {what} go to folders of this machine alone, and {scheme}: is not one; only rows are read "
-            "from a URI. Give a folder of this machine, or one that is mounted here, and copy it when the job is done."
+            f"{path}: {what} go to folders of this machine alone, and {scheme}: is not one; rows and encoded data are "
+            "read from URIs, and nothing is written there. Give a folder of this machine, or one that is mounted here, "
+            "and copy it when the job is done."
         )
 
 
@@ -442,7 +443,20 @@ def read_json(path: str | Path, advice: str = "Delete it and make it again.") ->
         DamagedFileError: It is empty, half a file, or not what was written.
         OSError: It is absent or cannot be read.
     """
-    content = Path(path).read_bytes()
+    return json_content(Path(path).read_bytes(), path, advice)
+
+
+def json_content(content: bytes, path: str | Path, advice: str) -> dict[str, Any]:
+    """Returns what `read_json` reads, of the bytes of a file that lies elsewhere.
+
+    Args:
+        content: The bytes.
+        path: What messages call the file.
+        advice: What to do about damage, as the end of the message.
+
+    Raises:
+        DamagedFileError: They are none, half a file, or not what was written.
+    """
     try:
         mapping = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -151,6 +151,20 @@ def file_system(uri: str) -> tuple[pa.fs.FileSystem, str]:
     return system, f"{bucket}/{path}" if path else bucket
 
 
+def uri_within(uri: str, name: str) -> str:
+    """Returns the URI of a file or folder in the folder of a URI, which keeps its query."""
+    whole, query = _without_query(uri)
+    return f"{whole.rstrip('/')}/{name}{query}"
+
+
+def cannot_be_listed(uri: str, error: OSError) -> ValueError:
+    """Returns the error of a URI whose file system cannot be reached, with what to look at."""
+    return ValueError(
+        f"{uri}: cannot be listed: {' '.join(str(error).split())[:300]}. Is the name right, and do the environment "
+        "variables or files of its file system give the credentials?"
+    )
+
+
 def _without_query(uri: str) -> tuple[str, str]:
     """A URI without its query, such as `?region=eu-west-1`, and the query."""
     found = _QUERY.search(uri) if is_uri(uri) else None
@@ -161,7 +175,8 @@ def _state_of(info: pa.fs.FileInfo) -> FileState:
     return FileState(int(info.size or 0), int(info.mtime_ns or 0))
 
 
-def _as_text(path: str | Path) -> str:
+def path_text(path: str | Path) -> str:
+    """Returns a path as text, and as a URI again where a `Path` was made of one."""
     if isinstance(path, Path):
         return _URI_AS_PATH.sub(lambda start: "file:///" if start[1] == "file" else f"{start[1]}://", str(path))
     return path
@@ -184,7 +199,7 @@ def row_paths(paths: RowPaths) -> list[str | RowFile]:
     for path in several:
         if not isinstance(path, (str, Path, RowFile)) or not str(path) or "\0" in str(path):
             raise ValueError(f"The path of a file of rows must be a text or a Path that is not empty, got {path!r}.")
-        found.append(path if isinstance(path, RowFile) else _as_text(path))
+        found.append(path if isinstance(path, RowFile) else path_text(path))
     if not found:
         raise ValueError(f"The list of files is empty. {_ADVICE}")
     return found
@@ -364,10 +379,7 @@ def _listed_elsewhere(uri: str) -> list[str]:
             raise ValueError(f"{uri}: there is no such file. {_ADVICE}")
         entries = system.get_file_info(pa.fs.FileSelector(base.rstrip("/"), recursive=True))
     except OSError as error:
-        raise ValueError(
-            f"{uri}: cannot be listed: {' '.join(str(error).split())[:300]}. Is the name right, and do the environment "
-            "variables or files of its file system give the credentials?"
-        ) from error
+        raise cannot_be_listed(uri, error) from error
     # fsspec's paths begin with a slash, the given path does not.
     names = {entry.path if base.startswith("/") else entry.path.lstrip("/"): entry.type for entry in entries}
     matched = [name for name in names if like is None or like.fullmatch(name)]

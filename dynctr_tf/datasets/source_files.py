@@ -39,7 +39,7 @@ class SourceFile:
 
 
 def source_files(
-    paths: Iterable[str | Path | RowFile], notes: str | Path, *, progress: bool = True
+    paths: Iterable[str | Path | RowFile], notes: str | Path | None, *, progress: bool = True
 ) -> list[SourceFile]:
     """Reads the files once and returns their sizes, times and digests.
 
@@ -50,7 +50,8 @@ def source_files(
 
     Args:
         paths: The files.
-        notes: The folder where the digests are noted; made where it is absent.
+        notes: The folder where the digests are noted; made where it is absent. With `None` they are not noted, and
+            every call reads the files.
         progress: Whether a bar is shown for files of more than a gigabyte. Default `True`.
 
     Raises:
@@ -59,8 +60,8 @@ def source_files(
     Cost:
         Reads a file at about a gigabyte a second.
     """
-    folder = Path(notes)
-    noted = _noted(folder)
+    folder = None if notes is None else Path(notes)
+    noted = {} if folder is None else _noted(folder)
     found = []
     for given in paths:
         path = given.local or given if isinstance(given, RowFile) else Path(given)
@@ -76,7 +77,8 @@ def source_files(
         if not isinstance(note, dict) or note.get("state") != state or not isinstance(note.get("digest"), str):
             begin = time.time()
             note = {"state": state, "digest": _digest(name, state[0], progress)}
-            if begin - max(state[1], state[2]) / 1e9 > _SETTLED_SECONDS and _state(Path(name).stat()) == state:
+            settled = begin - max(state[1], state[2]) / 1e9 > _SETTLED_SECONDS
+            if folder is not None and settled and _state(Path(name).stat()) == state:
                 noted[name] = note
                 make_folder(folder)
                 write_json(folder / _NOTED, noted)

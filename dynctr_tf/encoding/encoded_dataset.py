@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from dynctr_tf.durable_files import (
-    DamagedFileError,
-    check_file,
-    read_json,
-)
+from dynctr_tf.datasets.row_files import is_uri, path_text
+from dynctr_tf.durable_files import DamagedFileError, check_file, json_content
+from dynctr_tf.encoding.block_folder import MOST_READERS, READERS, Block, BlockFolder, BlockReaders, WindowsAhead
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, feature_key
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.row_writer import ENCODER, FORMAT, INDEX, ROWS_PER_BLOCK, Column, write_encoded_rows
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from dynctr_tf.datasets.row_source import RowSource
 
 _BYTES_PER_NUMBER = 4
+_BLOCKS_TOGETHER = 8
 _GATHERED_ROWS = 1 << 14
 _KEY_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # the multiplier of Fibonacci hashing
 # No function here branches on tensors, so AutoGraph would only cost time.
@@ -76,18 +76,11 @@ def write_encoded_dataset(
     return EncodedDataset.open(directory)
 
 
-class _Block(NamedTuple):
-    path: str
-    rows: int
-    size: int
-    checksum: str
-
-
 # The blocks that this process has checked: path, size, time.
 _CHECKED: set[tuple[str, int, int]] = set()
 
 
-def _check_block(block: _Block) -> None:
+def _check_block(block: Block) -> None:
     """Refuses a damaged block; it is checked when this process reads it first.
 
     Raises:
@@ -102,24 +95,26 @@ def _check_block(block: _Block) -> None:
         _CHECKED.add(key)
 
 
-def _check_blocks(blocks: Sequence[_Block]) -> None:
+def _check_blocks(blocks: Sequence[Block]) -> None:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for _ in pool.map(_check_block, blocks):
             pass
 
 
 class EncodedDataset:
-    """Encoded rows on disk.
+    """Encoded rows on disk, or in a store such as a bucket.
 
     Use `write_encoded_dataset` to make one and `EncodedDataset.open` to read it: `batches` for training and
     evaluation, `column` for what metrics need beside the predictions.
 
     Args:
-        directory: The directory.
+        directory: The directory; or the URI of one, as text.
         index: What its index file holds.
+        readers: As `open` takes it. Default `None`.
 
     Attributes:
-        directory: Where the rows are.
+        directory: Where the rows are; a URI is a text.
+        readers: How many requests at a time read blocks; `None` where files are read as they are.
         features: What a model needs to know of them.
         schema: What the columns mean.
         fingerprint: Sixteen characters that change when a row, an id, a label, a split or the schema does: the digest
@@ -131,6 +126,7 @@ class EncodedDataset:
     Cost:
         Reading 39 fields in batches of 4096 takes one core a microsecond per row shuffled, and 0.4 in the file's order.
         The first time that a process reads a split it checks the content of its blocks: a second per gigabyte and core.
+        With `readers` every block is checked as it comes.
 
     Example:
 
@@ -144,8 +140,9 @@ class EncodedDataset:
     [128, 128, 44]
     """
 
-    def __init__(self, directory: Path, index: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path | str, index: Mapping[str, Any], readers: int | None = None) -> None:
         self.directory = directory
+        self.readers = readers
         self.features = EncodedFeatures.from_json(json.dumps(index["features"]))
         self.schema = Schema.from_json(json.dumps(index["schema"]))
         self.fingerprint: str = index["fingerprint"]
@@ -155,10 +152,13 @@ class EncodedDataset:
         self._columns = {column["name"]: Column(**column) for column in index["layout"]}
         last = Column(**index["layout"][-1])
         self._width = last.start + last.width
+        folder = BlockFolder(directory)
+        self._readers = None if readers is None else BlockReaders(folder, readers, self._width)
         self._blocks = {
             split["name"]: [
-                _Block(
-                    str(directory / block["file"]),
+                Block(
+                    block["file"],
+                    folder.path_of(block["file"]),
                     block["rows"],
                     block["rows"] * self._width * _BYTES_PER_NUMBER,
                     block["checksum"],
@@ -169,43 +169,67 @@ class EncodedDataset:
         }
 
     @classmethod
-    def open(cls, directory: str | Path) -> EncodedDataset:
-        """Opens what `write_encoded_dataset` wrote.
+    def open(cls, directory: str | Path, *, readers: int | None = None) -> EncodedDataset:
+        """Opens what `write_encoded_dataset` wrote, also a copy of it that lies elsewhere.
+
+        Args:
+            directory: The directory, or its URI: `gs://`, `s3://`, `hdfs://`, and what fsspec knows.
+            readers: How many requests at a time read blocks; batches are the same for any number. It is for places
+                that answer late or give a request a part of their bandwidth: URIs and mounted buckets. Default
+                `None`: 8 for a URI; files of a disk are read as they are, which is faster.
 
         Raises:
             ValueError: A directory that is absent or unfinished, of another format, or whose blocks are not
-                there in full.
+                there in full; a URI that cannot be reached; readers out of range.
         """
-        directory = Path(directory).resolve()
-        if not directory.is_dir():
-            raise ValueError(f"There is no encoded data set at {directory}; `write_encoded_dataset` makes one.")
-        path = directory / INDEX
-        if not path.is_file():
+        if readers is not None and not 1 <= readers <= MOST_READERS:
+            raise ValueError(f"readers must be from 1 to {MOST_READERS}, or None; got {readers}.")
+        place: str | Path = path_text(directory)
+        if is_uri(place):
+            readers = readers or READERS
+        else:
+            place = Path(directory).resolve()
+        again = f"Delete {place} and prepare the data set again."
+        folder = BlockFolder(place)
+        sizes = folder.sizes()
+        if not sizes and not (isinstance(place, Path) and place.is_dir()):
+            raise ValueError(f"There is no encoded data set at {place}; `write_encoded_dataset` makes one.")
+        if INDEX not in sizes:
             raise ValueError(
-                f"{directory} has no {INDEX}: it is not an encoded data set, or an unfinished one. Prepare it again."
+                f"{place} has no {INDEX}: it is not an encoded data set, or an unfinished one. Prepare it again."
             )
-        index = read_json(path, f"Delete {directory} and prepare the data set again.")
+        index = json_content(folder.read(INDEX, 0, sizes[INDEX]), folder.path_of(INDEX), again)
         found = index.get("format")
         if found != FORMAT:
             raise ValueError(
-                f"{directory} has the format {found!r}, this version reads {FORMAT}; prepare the data set again."
+                f"{place} has the format {found!r}, this version reads {FORMAT}; prepare the data set again."
             )
-        dataset = cls(directory, index)
+        dataset = cls(place, index, readers)
         for blocks in dataset._blocks.values():
             for block in blocks:
-                size = Path(block.path).stat().st_size if Path(block.path).is_file() else None
+                size = sizes.get(block.file)
                 if size != block.size:
                     state = "is absent" if size is None else f"has {size} bytes in place of {block.size}"
-                    raise DamagedFileError(f"{block.path} {state}; delete {directory} and prepare the data set again.")
+                    raise DamagedFileError(f"{block.path} {state}; delete {place} and prepare the data set again.")
         return dataset
 
     def encoder(self) -> Encoder:
-        """Reads the encoder that encoded the rows.
+        """Reads the encoder that encoded the rows; from a URI it is copied first.
 
         Raises:
             ValueError: An encoder that is not the one of the rows.
         """
-        encoder = Encoder.load(self.directory / ENCODER)
+        if isinstance(self.directory, Path):
+            encoder = Encoder.load(self.directory / ENCODER)
+        else:
+            with tempfile.TemporaryDirectory(prefix="encoder-") as copy:
+                folder = BlockFolder(self.directory)
+                folder.copy(ENCODER, Path(copy))
+                try:
+                    encoder = Encoder.load(copy)
+                except ValueError as error:
+                    # The user knows the URI and not the copy.
+                    raise type(error)(str(error).replace(copy, folder.path_of(ENCODER))) from error
         if encoder.fingerprint != self.encoder_fingerprint:
             raise ValueError(f"The encoder in {self.directory} is not the one that its rows were encoded with.")
         return encoder
@@ -215,7 +239,7 @@ class EncodedDataset:
         """The splits, `"train"` first."""
         return tuple(self._blocks)
 
-    def _split(self, split: str) -> list[_Block]:
+    def _split(self, split: str) -> list[Block]:
         if split not in self._blocks:
             raise ValueError(unknown_name_message("split", split, self._blocks))
         return self._blocks[split]
@@ -279,9 +303,9 @@ class EncodedDataset:
         column = role[0] if role else self._columns[name]
         values = np.empty((self.num_rows(split), column.width), np.int32)
         start = 0
-        for block in blocks:
-            values[start : start + block.rows] = self._read(block)[:, column.start : column.start + column.width]
-            start += block.rows
+        for rows in self._contents(blocks):
+            values[start : start + len(rows)] = rows[:, column.start : column.start + column.width]
+            start += len(rows)
         if role:
             values -= role[1]
         flat = values[:, 0] if column.width == 1 and name not in self._wide_names() else values
@@ -301,9 +325,8 @@ class EncodedDataset:
         """
         keys = [np.zeros(0, np.uint64)]
         with np.errstate(over="ignore"):
-            for block in self._split(split):
-                rows = self._read(block)
-                key = np.zeros(block.rows, np.uint64)
+            for rows in self._contents(self._split(split)):
+                key = np.zeros(len(rows), np.uint64)
                 for place in range(self._width):
                     # Each column multiplies the key, so that equal numbers in other columns give another key.
                     key = (key ^ rows[:, place].astype(np.uint32)) * _KEY_FACTOR
@@ -311,9 +334,15 @@ class EncodedDataset:
                 keys.append(key)
         return np.concatenate(keys)
 
-    def _read(self, block: _Block) -> np.ndarray:
-        _check_block(block)
-        return np.memmap(block.path, "<i4", "r", shape=(block.rows, self._width))
+    def _contents(self, blocks: Sequence[Block]) -> Iterator[np.ndarray]:
+        """The rows of blocks in their order, int32 `(rows, width)`, some blocks at a time."""
+        if self._readers is None:
+            for block in blocks:
+                _check_block(block)
+                yield np.memmap(block.path, "<i4", "r", shape=(block.rows, self._width))
+        else:
+            for start in range(0, len(blocks), _BLOCKS_TOGETHER):
+                yield self._readers.begin(blocks[start : start + _BLOCKS_TOGETHER]).rows()
 
     def _wide_names(self) -> list[str]:
         return [entry.key for entry in self.features.own_entries]
@@ -387,10 +416,12 @@ class EncodedDataset:
         Raises:
             ValueError: An unknown split or column, a number out of range, a split without rows, or a step
                 after the last.
-            DamagedFileError: A block that is not what was written.
+            DamagedFileError: A block that is not what was written. With `readers` it is found when it comes, in an
+                error of TensorFlow that says the same.
 
         Cost:
-            Each worker reads all blocks. One copy of the rows for the permutation and one for the batches.
+            Each worker reads all blocks. One copy of the rows for the permutation and one for the batches. 8 bytes for
+            each step of an epoch.
         """
         blocks = self._split(split)
         steps = self.num_steps(split, batch_size, drop_remainder=drop_remainder)
@@ -414,28 +445,37 @@ class EncodedDataset:
         if epochs is not None and start_step > epochs * steps:
             raise ValueError(f"start_step {start_step} is after the last of {epochs} x {steps} steps.")
 
-        reader = _WindowReader(blocks, self._width, shuffle, seed, shuffle_blocks if shuffle else 1)
+        # Readers need several blocks at a time; in the order of the file windows of any size give the same rows.
+        window_blocks = shuffle_blocks if shuffle or self._readers is not None else 1
+        reader = _WindowReader(blocks, self._width, shuffle, seed, window_blocks)
         first_epoch, steps_done = divmod(start_step, steps)
         first_window, rows_done = reader.find(first_epoch, steps_done * batch_size)
-        _check_blocks(reader.blocks_from(first_epoch, first_window) if epochs == first_epoch + 1 else blocks)
+        if self._readers is None:
+            _check_blocks(reader.blocks_from(first_epoch, first_window) if epochs == first_epoch + 1 else blocks)
+        begin = first_epoch * reader.num_windows + first_window
+        end = np.iinfo(np.int64).max if epochs is None else epochs * reader.num_windows
+
+        ahead = None if self._readers is None else WindowsAhead(self._readers)
 
         @_AS_IT_IS
-        def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
-            resumed = epoch == first_epoch
-            begin = tf.where(resumed, tf.constant(first_window, tf.int64), 0)
-            skipped = tf.where(resumed, tf.constant(rows_done, tf.int64), 0)
+        def read(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            rows, order = reader.read(number) if ahead is None else reader.fetch(number, end, ahead)
+            return rows, order[tf.where(number == begin, tf.constant(rows_done, tf.int64), 0) :]
 
-            @_AS_IT_IS
-            def read(window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                rows, order = reader.read(epoch, window)
-                return rows, order[tf.where(window == begin, skipped, 0) :]
-
-            # The next window is read while the batches of this one are made.
-            windows = tf.data.Dataset.range(begin, reader.num_windows).map(read).prefetch(1).flat_map(_in_order)
-            return windows.rebatch(batch_size, drop_remainder=drop_remainder)
+        windows = tf.data.Dataset.range(begin, end).map(read)
+        # The next window, also that of the next epoch, is read while the batches of this one are made.
+        windows = (windows.prefetch(1) if ahead is None else windows).flat_map(_in_order)
+        # The sizes of an epoch's batches, which come again in each epoch; no batch has rows of two.
+        whole, rest = divmod(sum(block.rows for block in blocks), batch_size)
+        sizes = np.array([batch_size] * whole + [rest], np.int64)
+        pieces = windows.rebatch(np.roll(sizes, -steps_done) if rest else batch_size, drop_remainder=not rest)
+        if drop_remainder and rest:
+            pieces = pieces.filter(_AS_IT_IS(lambda rows: tf.shape(rows)[0] == batch_size))
 
         @_AS_IT_IS
         def to_batch(rows: tf.Tensor) -> tuple[Any, ...]:
+            if drop_remainder:
+                rows = tf.ensure_shape(rows, (batch_size, self._width))
             if workers > 1:
                 count = tf.shape(rows)[0]
                 rows = rows[count * index // workers : count * (index + 1) // workers]
@@ -444,8 +484,7 @@ class EncodedDataset:
                     rows = tf.ensure_shape(rows, (own, self._width))
             return self._to_batch(rows, columns)
 
-        last_epoch = np.iinfo(np.int64).max if epochs is None else epochs
-        dataset = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(epoch_rows).map(to_batch)
+        dataset = pieces.map(to_batch)
         cardinality = tf.data.INFINITE_CARDINALITY if epochs is None else epochs * steps - start_step
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
         options = tf.data.Options()
@@ -461,7 +500,7 @@ class EncodedDataset:
 class _WindowReader:
     """Reads the blocks of one split, a window of several at a time, in an order that seed and epoch give."""
 
-    def __init__(self, blocks: Sequence[_Block], width: int, shuffle: bool, seed: int, window_blocks: int) -> None:
+    def __init__(self, blocks: Sequence[Block], width: int, shuffle: bool, seed: int, window_blocks: int) -> None:
         self._blocks = list(blocks)
         self._width = width
         self._shuffle = shuffle
@@ -490,18 +529,28 @@ class _WindowReader:
         window = int(np.searchsorted(ends, row, side="right"))
         return window, row - (int(ends[window - 1]) if window else 0)
 
-    def blocks_from(self, epoch: int, window: int) -> list[_Block]:
+    def blocks_from(self, epoch: int, window: int) -> list[Block]:
         """Returns the blocks of an epoch from one of its windows on."""
         return [self._blocks[place] for place in self._order(epoch).numpy()[window * self._window_blocks :]]
 
-    def read(self, epoch: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Reads one window.
+    def _chosen(self, number: tf.Tensor) -> tf.Tensor:
+        """The blocks of a window; windows are counted through all epochs."""
+        begin = tf.cast(number % self.num_windows, tf.int32) * self._window_blocks
+        return self._order(number // self.num_windows)[begin : begin + self._window_blocks]
+
+    def _shuffled(self, places: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        if not self._shuffle:
+            return places
+        epoch, window = number // self.num_windows, number % self.num_windows
+        return tf.gather(places, self._permutation(tf.shape(places)[0], epoch, window + 1))
+
+    def read(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads one window from its files.
 
         Returns:
             The rows, int32 (rows and some filling, width), and the order in which they are wanted: int32 (rows,).
         """
-        begin = tf.cast(window, tf.int32) * self._window_blocks
-        chosen = self._order(epoch)[begin : begin + self._window_blocks]
+        chosen = self._chosen(number)
         paths = tf.gather(tf.constant([block.path for block in self._blocks]), chosen)
         contents = tf.map_fn(tf.io.read_file, paths, fn_output_signature=tf.string)
         # All blocks are filled up to the size of the largest, which spares a copy.
@@ -512,9 +561,22 @@ class _WindowReader:
         rows = tf.reshape(numbers, [-1, self._width])
         filled = tf.gather(tf.constant([block.rows for block in self._blocks], tf.int32), chosen)
         places = tf.boolean_mask(tf.range(tf.shape(rows)[0]), tf.reshape(tf.sequence_mask(filled, largest), [-1]))
-        if self._shuffle:
-            places = tf.gather(places, self._permutation(tf.shape(places)[0], epoch, window + 1))
-        return rows, places
+        return rows, self._shuffled(places, number)
+
+    def fetch(self, number: tf.Tensor, end: int, ahead: WindowsAhead) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads one window by several requests at a time, and begins the next one, if it is before `end`.
+
+        Returns:
+            As `read`, without filling.
+        """
+
+        def rows_of(number: int, chosen: np.ndarray, following: np.ndarray) -> np.ndarray:
+            blocks = [self._blocks[place] for place in chosen]
+            return ahead.rows(int(number), blocks, [self._blocks[place] for place in following if number + 1 < end])
+
+        rows = tf.numpy_function(rows_of, [number, self._chosen(number), self._chosen(number + 1)], tf.int32)
+        rows.set_shape([None, self._width])
+        return rows, self._shuffled(tf.range(tf.shape(rows)[0]), number)
 
 
 @_AS_IT_IS

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dynctr_tf.datasets.row_files import is_uri
 from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, remove_folder, write_json
 from dynctr_tf.encoding import EncodedDataset, Encoder, ValueTally
 from dynctr_tf.evaluation import Evaluation
@@ -186,7 +187,13 @@ class Days:
         if number:
             folder = self.folder(number) / "encoder"
             return Encoder.load(folder), ValueTally.load(folder)
-        folder = Path(read_json(self.run / "about.json")["encoded"])
+        encoded = read_json(self.run / "about.json")["encoded"]
+        if is_uri(encoded):
+            raise ValueError(
+                f"The encoded rows of the run lie at {encoded}, and those of a new day are encoded into a folder. To "
+                "update a run, train it with --data.directory FOLDER, a folder of this machine."
+            )
+        folder = Path(encoded)
         if not folder.is_dir():
             raise ValueError(
                 f"The encoded rows of the run, {folder}, are not there any more, and its vocabularies with them. To "

@@ -15,6 +15,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from dynctr_tf.code_digest import code_digest
+from dynctr_tf.datasets.row_files import is_uri
 from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, write_json
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.encoding.id_names import IdNames
@@ -68,8 +69,11 @@ def open_run(directory: str | Path) -> TrainedRun:
         )
     settings = job_settings(read_file(directory / "settings.toml"))
     about = read_json(directory / "about.json")
-    encoded = Path(about["encoded"])
-    data = EncodedDataset.open(encoded) if (encoded / "index.json").is_file() else prepare(settings.data)
+    encoded = about["encoded"]
+    if is_uri(encoded) or Path(encoded, "index.json").is_file():
+        data = EncodedDataset.open(encoded, readers=settings.data.readers)
+    else:
+        data = prepare(settings.data)
     if data.fingerprint != about["rows"]:
         raise ValueError(
             f"The rows in {data.directory} are not those that {directory} was trained on: the files, the schema or the "

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dynctr_tf.code_digest import code_digest
-from dynctr_tf.datasets.row_files import RowFile
+from dynctr_tf.datasets.row_files import RowFile, is_uri
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.source_files import SourceFile, source_files
 from dynctr_tf.datasets.value_vectors import keys_file
@@ -32,6 +32,9 @@ _ENCODING_CODE = ("datasets", "encoding", "schema.py")
 _NOT_OF_THE_NUMBERS = ("tensorboard", "max_restarts", "tpu_address")
 """Settings of a training that change no weight."""
 
+_OF_THE_PLACE = ("directory", "readers", "processes")
+"""Settings of the data that change no row."""
+
 _OF_THE_ROWS = ("batch_size", "evaluate_every", "patience")
 
 
@@ -44,9 +47,9 @@ def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[st
     Raises:
         ValueError: A file that is absent.
     """
-    files = source_files(source.files, settings.directory)
+    files = source_files(source.files, notes_folder(settings))
     given = dataclasses.asdict(settings)
-    others = ("directory", "path", "validation_path", "test_path", "schema", "negative_sampling_rate", "processes")
+    others = ("path", "validation_path", "test_path", "schema", "negative_sampling_rate", *_OF_THE_PLACE)
     settings_alone = {key: value for key, value in given.items() if key not in others}
     parts = {
         "settings": settings_alone,
@@ -61,12 +64,17 @@ def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[st
     # Values of TOML that JSON has no type for, such as dates, are compared as texts.
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()[:8]
     about = {
-        "settings": json.loads(json.dumps({**given, "directory": None, "processes": None}, default=repr)),
+        "settings": json.loads(json.dumps({**given, **dict.fromkeys(_OF_THE_PLACE)}, default=repr)),
         "files": [dataclasses.asdict(file) for file in files],
         "dynctr_tf": __version__,
         "code": parts["code"],
     }
     return fingerprint, about
+
+
+def notes_folder(settings: DataSettings) -> str | None:
+    """Where the digests of files are noted: beside the encoded data, and nowhere if that lies at a URI."""
+    return None if is_uri(settings.directory) else settings.directory
 
 
 def check_unchanged(source: RowSource, settings: DataSettings, about: Mapping[str, Any]) -> None:
@@ -76,7 +84,7 @@ def check_unchanged(source: RowSource, settings: DataSettings, about: Mapping[st
         RuntimeError: A file is another than before.
     """
     before = {file["path"]: file["digest"] for file in about["files"]}
-    for file in source_files(source.files, settings.directory):
+    for file in source_files(source.files, notes_folder(settings)):
         if before.get(file.path) != file.digest:
             raise RuntimeError(f"{file.path} was changed while it was read. Start again when it is whole.")
 
@@ -107,7 +115,7 @@ def vector_digests(settings: JobSettings) -> dict[str, str]:
     digests = {}
     for field, path in settings.pretrained.files().items():
         files = [file for file in (path, keys_file(path)) if file is not None]
-        digests[field] = "-".join(file.digest[:16] for file in source_files(files, settings.data.directory))
+        digests[field] = "-".join(file.digest[:16] for file in source_files(files, notes_folder(settings.data)))
     return digests
 
 

@@ -91,7 +91,18 @@ class DataSettings:
     on_bad_row: Literal["error", "skip"] = _setting("error", "stop at a bad row, or skip and count it")
     seed: int = _setting(0, "seed of the split, and of the rows that the project makes itself", 0, _MOST_SEED)
     options: dict[str, Any] = _setting({}, "further options of the data set, such as num_scenarios")
-    directory: str = _setting("runs/data", "where encoded data is kept between runs")
+    directory: str = _setting(
+        "runs/data",
+        "where encoded data is kept between runs; at a URI (gs://, s3://, hdfs://) it is read and never written: "
+        "prepare it here and copy it there",
+    )
+    readers: int | None = _setting(
+        None,
+        "requests at a time by which a process reads encoded data; without it 8 for a URI, and files are read as they "
+        "are; a number also for a mounted bucket",
+        1,
+        1024,
+    )
     processes: int | None = _setting(
         None,
         "processes that fit and encode; without it one for each core, or one alone where there are few rows",
@@ -465,7 +476,7 @@ def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str,
             raise ValueError(f"{name}.{key} must be at most {most:,}, got {value:,}.")
         if isinstance(value, str) and key in _PLACES and ("\0" in value or not value):
             raise ValueError(f"{name}.{key} must be the name of a file or folder, got {value!r}.")
-        if isinstance(value, str) and key == "directory":
+        if isinstance(value, str) and key == "directory" and name != "data":  # which may be read from a URI
             refuse_uri(value, f"files of {name}.directory")
     return dict(given)
 

@@ -16,14 +16,17 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.datasets.registry import check_option_types, row_source, row_source_options
+from dynctr_tf.datasets.row_files import is_uri, uri_within
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.tabular_file import TabularFile
 from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, EncodedFeatures
 from dynctr_tf.encoding.beam_preparation import prepare_on_beam
+from dynctr_tf.encoding.block_folder import BlockFolder
 from dynctr_tf.encoding.cluster_preparation import RunTasks, prepare_on_cluster
 from dynctr_tf.encoding.id_names import IdNames
 from dynctr_tf.encoding.preparation import prepare_encoded_dataset
+from dynctr_tf.encoding.row_writer import INDEX
 from dynctr_tf.evaluation import (
     CalibrationSlices,
     Evaluation,
@@ -63,7 +66,7 @@ def open_source(settings: DataSettings) -> RowSource:
     given = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if field.name in ("name", "options", "directory", "processes", "negative_sampling_rate"):
+        if field.name in ("name", "options", "directory", "readers", "processes", "negative_sampling_rate"):
             continue
         if field.name in accepted:
             if value is not None:
@@ -164,7 +167,7 @@ def prepare(
     The folder is named after the content of the files, the schema, the settings and the code that encodes. In a
     multi-worker job the chief encodes and the other workers wait for it. If several jobs start together, the first one
     encodes, and locks the empty file `.NAME.lock` beside the folder while it does. The file stays afterwards and means
-    nothing then.
+    nothing then. At a URI encoded data is opened and never made.
 
     Args:
         settings: The settings of the data.
@@ -174,13 +177,15 @@ def prepare(
 
     Raises:
         RuntimeError: A file was changed while it was read.
-        ValueError: A runner for rows that are not read from files of one's own.
+        ValueError: A runner for rows that are not read from files of one's own; a URI where these rows do not lie.
     """
     source = open_source(settings)
     fingerprint, about = data_record(settings, source)
+    if is_uri(settings.directory):
+        return _open_at_uri(settings, f"{settings.name}-{fingerprint}")
     directory = Path(settings.directory) / f"{settings.name}-{fingerprint}"
     # A folder gets its name only when it is whole.
-    made = directory / "index.json"
+    made = directory / INDEX
     if cluster is not None and not cluster.is_chief and not made.exists():
         print(f"waiting for the chief to encode {directory.resolve()}, on a file system that all workers share")
         start = said = time.monotonic()
@@ -197,7 +202,19 @@ def prepare(
             if not made.exists():
                 return _encode(source, settings, directory, about, runner)
     print(f"encoded data: {directory} (from an earlier run)")
-    return EncodedDataset.open(directory)
+    return EncodedDataset.open(directory, readers=settings.readers)
+
+
+def _open_at_uri(settings: DataSettings, name: str) -> EncodedDataset:
+    place = uri_within(settings.directory, name)
+    if INDEX not in BlockFolder(place).sizes():
+        raise ValueError(
+            f"data.directory {settings.directory} has no folder {name} with these rows, and nothing is written there. "
+            f"Prepare them with --data.directory runs/data, and copy runs/data/{name} to {place}."
+        )
+    data = EncodedDataset.open(place, readers=settings.readers)
+    print(f"encoded data: {place}, read by {data.readers} requests at a time")
+    return data
 
 
 def _encode(
@@ -218,7 +235,7 @@ def _encode(
         prepare_on_cluster(source, directory, runner, about=about, check=check)
     else:
         prepare_on_beam(source, directory, runner, about=about, check=check)
-    data = EncodedDataset.open(directory)
+    data = EncodedDataset.open(directory, readers=settings.readers)
     rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
     print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {data.features.num_ids:,} ids")
     for note in getattr(source, "split_notes", ()):

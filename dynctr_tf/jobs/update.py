@@ -232,7 +232,7 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     if not (folder / "encoder" / "encoder.json").exists():
         if (folder / "encoder").exists():
             remove_folder(folder / "encoder")
-        grown.tally = ValueTally.load(data.directory / "encoder")
+        grown.tally = ValueTally.load(Path(data.directory) / "encoder")
         grown.save(folder / "encoder")
     version = _export(days, day, settings, source, about, grown, grown_model, evaluation)
     weights = _weights(data)

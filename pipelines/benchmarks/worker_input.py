@@ -3,25 +3,34 @@
 `python -m pipelines.benchmarks.worker_input --strategy multi_worker --steps 200`, started in every process of the
 cluster with its TF_CONFIG as `train` is, or alone without a strategy. Each worker prints a line. Under parameter
 servers the chief reads for all workers, and `train` itself says whether it keeps up.
+
+With `--store-latency 50 --store-rate 25` the rows come from a stand-in for a bucket (`slow_store`) in place of the
+disk. Each request waits 50 ms, then its bytes come at 25 MB/s; `--data.readers` says how many requests there are at a
+time. Give so many steps that all rows are read several times: what is read ahead before the first step counts for
+nothing then.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from dynctr_tf.jobs.option_tables import table_options
 from dynctr_tf.jobs.settings import JobSettings
 from pipelines import PAIRS, errors_as_messages
+from pipelines.benchmarks.slow_store import in_slow_store
 from pipelines.settings_parser import SettingsParser
 
 
-def run(settings: JobSettings, steps: int) -> dict[str, float]:
+def run(settings: JobSettings, steps: int, store: tuple[float, float] | None = None) -> dict[str, float]:
     """Measures this worker and prints a line.
 
     Args:
         settings: The settings of a training.
         steps: The steps that are read, and those that are trained.
+        store: The latency of a request in milliseconds, and its MB/s, of a store that the encoded rows are read from.
+            Default `None`: the disk.
 
     Returns:
         `"rows_read"`, its own rows/s without training; `"rows_trained"`, its own rows/s; `"waiting"`, the share of the
@@ -36,6 +45,7 @@ def run(settings: JobSettings, steps: int) -> dict[str, float]:
     import tensorflow as tf
     from tensorflow import keras
 
+    from dynctr_tf.encoding import EncodedDataset
     from dynctr_tf.jobs.stages import build_for_training, complete_settings, prepare, task_of_cluster, training_strategy
     from dynctr_tf.training.fit import model_inputs
     from dynctr_tf.training.replica_batches import replica_batches
@@ -44,6 +54,9 @@ def run(settings: JobSettings, steps: int) -> dict[str, float]:
 
     strategy, cluster = training_strategy(settings), task_of_cluster(settings)
     data = prepare(settings.data, cluster)
+    if store is not None:
+        uri = in_slow_store(Path(data.directory), store[0] / 1e3, store[1] * 1e6)
+        data = EncodedDataset.open(uri, readers=settings.data.readers)
     settings = complete_settings(settings, data, say=False)
     batch_size = settings.training.batch_size or 1
     model, optimizer = build_for_training(settings, data.features)
@@ -61,9 +74,8 @@ def run(settings: JobSettings, steps: int) -> dict[str, float]:
         return strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
 
     def read(count: int) -> float:
-        rows = iter(mine)
-        next(rows)  # which opens the files
         start = time.perf_counter()
+        rows = iter(mine)
         for _ in range(count):
             next(rows)
         return time.perf_counter() - start
@@ -84,9 +96,11 @@ def run(settings: JobSettings, steps: int) -> dict[str, float]:
         "rows_trained": steps * own_rows / seconds,
         "waiting": waiting / seconds,
     }
+    readers = "" if data.readers is None else f" by {data.readers} {'reader' if data.readers == 1 else 'readers'}"
     worker = "one process" if cluster is None else f"{cluster.task_type} {cluster.task_index} of {workers}"
     print(
-        f"{worker}: reads {found['rows_read']:,.0f} rows/s of its own, trains on {found['rows_trained']:,.0f} rows/s, "
+        f"{worker}: reads {found['rows_read']:,.0f} rows/s of its own{readers}, "
+        f"trains on {found['rows_trained']:,.0f} rows/s, "
         f"waits for rows {found['waiting']:.1%} of the time ({steps} steps, global batch {batch_size:,})",
         flush=True,
     )
@@ -104,11 +118,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table_options=table_options,
     )
     parser.add_argument("--steps", type=int, default=100, help="steps to read, and steps to train; 100 by default")
+    parser.add_argument("--store-latency", type=float, metavar="MS", help="rows from a store: what a request waits")
+    parser.add_argument("--store-rate", type=float, metavar="MB_PER_S", help="and the rate of the bytes of one request")
     settings, namespace = parser.parse_settings(arguments)
     if namespace.steps < 1:
         parser.error(f"--steps must be at least 1, got {namespace.steps}.")
+    latency, rate = namespace.store_latency, namespace.store_rate
+    if (latency is None) != (rate is None):
+        parser.error("Give --store-latency and --store-rate together, or neither for rows on the disk.")
+    if latency is not None and not (0 <= latency < float("inf") and 0 < rate < float("inf")):
+        parser.error(f"--store-latency must be at least 0 and --store-rate above 0, got {latency:g} and {rate:g}.")
     with errors_as_messages(parser):
-        run(settings, namespace.steps)
+        run(settings, namespace.steps, None if latency is None else (latency, rate))
 
 
 if __name__ == "__main__":

@@ -81,3 +81,9 @@ def test_a_version_is_that_of_a_run_by_what_made_it_and_not_by_the_name_of_its_f
         days.day_of_version(version, {**card, "fingerprint": "other"})
     with pytest.raises(ValueError, match="served/3 was made by something else than a run"):
         days.day_of_version(version, {})
+
+
+def test_a_run_whose_rows_lie_at_a_uri_is_not_updated(days: Days) -> None:
+    write_json(days.run / "about.json", {"encoded": "gs://bucket/data/clicks-1234"})
+    with pytest.raises(ValueError, match=r"lie at gs://bucket/data/clicks-1234, .* train it with"):
+        days.encoder(0)

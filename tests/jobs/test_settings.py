@@ -124,7 +124,15 @@ def test_help_explains_every_setting() -> None:
             assert f"--{section}.{name}" in text
 
 
-@pytest.mark.parametrize("section", ["data", "export"])
-def test_a_uri_is_refused_before_a_job_works_for_it(section: str) -> None:
-    with pytest.raises(ValueError, match=rf"gs://bucket/x: files of {section}.directory go to folders of this machine"):
-        job_settings({section: {"directory": "gs://bucket/x"}})
+def test_a_uri_is_refused_before_a_job_works_for_it() -> None:
+    with pytest.raises(ValueError, match=r"gs://bucket/x: files of export.directory go to folders of this machine"):
+        job_settings({"export": {"directory": "gs://bucket/x"}})
+    assert job_settings({"data": {"directory": "gs://bucket/x"}}).data.directory == "gs://bucket/x"  # which is read
+
+
+@pytest.mark.parametrize(
+    ("readers", "problem"), [(0, "at least 1, got 0"), (1025, "at most 1,024"), (2.5, "a whole number")]
+)
+def test_readers_out_of_range_are_refused(readers: float, problem: str) -> None:
+    with pytest.raises(ValueError, match=rf"data.readers must be .*{problem}"):
+        job_settings({"data": {"readers": readers}})

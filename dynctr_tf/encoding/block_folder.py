@@ -1,0 +1,253 @@
+"""A folder of encoded data, on this machine or at a URI, and the blocks in it read by several requests at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs
+
+from dynctr_tf.datasets.row_files import cannot_be_listed, file_system, is_uri, uri_within
+from dynctr_tf.durable_files import DamagedFileError, checksum_of
+
+READERS = 8
+"""How many requests at a time read blocks at a URI, where nobody says it."""
+
+MOST_READERS = 1024
+# The most and the fewest bytes of a request: enough that the wait for its start is a small part of its time, and few
+# enough that all readers are busy.
+_PIECE = 1 << 22
+_LEAST_PIECE = 1 << 18
+_ADVICE = "Copy the folder there again, or prepare the data set again."
+
+
+class Block(NamedTuple):
+    """A file of encoded rows.
+
+    Attributes:
+        file: Its name in the folder.
+        path: Its path or URI.
+        rows: How many rows it has.
+        size: Its bytes.
+        checksum: That of its content.
+    """
+
+    file: str
+    path: str
+    rows: int
+    size: int
+    checksum: str
+
+
+class BlockFolder:
+    """The files of encoded data, wherever they lie.
+
+    Args:
+        place: A folder of this machine, or the URI of one.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self.place = str(place)
+        if is_uri(place):
+            self._system, root = file_system(self.place)
+            self._root = root.rstrip("/")
+        else:
+            self._system, self._root = pa.fs.LocalFileSystem(), self.place
+
+    def path_of(self, file: str) -> str:
+        """The path or URI of a file, for messages."""
+        return uri_within(self.place, file) if is_uri(self.place) else str(Path(self.place, file))
+
+    def sizes(self) -> dict[str, int]:
+        """The files in the folder and in its folders with their bytes; none where there is no folder.
+
+        Raises:
+            ValueError: The place cannot be reached.
+        """
+        try:
+            entries = self._system.get_file_info(pa.fs.FileSelector(self._root, allow_not_found=True, recursive=True))
+        except OSError as error:
+            raise cannot_be_listed(self.place, error) from error
+        start = self._root.strip("/") + "/"
+        return {
+            entry.path.lstrip("/").removeprefix(start): int(entry.size)
+            for entry in entries
+            if entry.type == pa.fs.FileType.File
+        }
+
+    def read(self, file: str, begin: int, size: int) -> bytes:
+        """Reads a part of a file by one request, or two where its file system must open it first.
+
+        Raises:
+            OSError: It cannot be read, with its name.
+            DamagedFileError: It ends before.
+        """
+        place = f"{self._root}/{file}"
+        handler = getattr(self._system, "handler", None)
+        try:
+            if isinstance(handler, pa.fs.FSSpecHandler):
+                # An open file of fsspec would read further than it is asked to.
+                content: bytes = handler.fs.cat_file(place, start=begin, end=begin + size)
+            else:
+                with self._system.open_input_file(place) as opened:
+                    content = opened.read_at(size, begin)
+        except OSError as error:
+            raise OSError(f"{self.path_of(file)}: cannot be read: {' '.join(str(error).split())[:300]}.") from error
+        if len(content) != size:
+            raise DamagedFileError(
+                f"{self.path_of(file)} is damaged: it ends after {begin + len(content):,} bytes, before "
+                f"{begin + size:,}. {_ADVICE}"
+            )
+        return content
+
+    def copy(self, folder: str, to: Path) -> None:
+        """Copies the files of a folder in this one to a folder of this machine.
+
+        Raises:
+            OSError: A file cannot be read or written.
+        """
+        for file, size in self.sizes().items():
+            if file.startswith(f"{folder}/"):
+                target = to / file.removeprefix(f"{folder}/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as copied:
+                    for begin in range(0, size, _PIECE):
+                        copied.write(self.read(file, begin, min(_PIECE, size - begin)))
+
+
+class Fetched:
+    """Blocks that are on their way, one after the other in one piece of memory.
+
+    Args:
+        folder: Where the blocks lie.
+        blocks: The blocks.
+        width: The numbers of a row.
+    """
+
+    def __init__(self, folder: BlockFolder, blocks: Sequence[Block], width: int) -> None:
+        self._folder = folder
+        self._blocks = list(blocks)
+        self._ends = np.cumsum([block.size for block in blocks])
+        self._width = width
+        self._content = np.empty(self._ends[-1] if len(blocks) else 0, np.uint8)
+        self._missing = self._ends - np.array([0, *self._ends[:-1]])  # the bytes of each block that are to come
+        self._lock = threading.Lock()
+        self._requests: list[Future[None]] = []
+
+    def begin(self, pool: Executor, readers: int) -> Fetched:
+        """Hands its requests to a pool, as many to each reader, and returns itself."""
+        size = len(self._content)
+        rounds = max(1, -(-size // (readers * _PIECE)))
+        piece = max(_LEAST_PIECE, -(-size // (readers * rounds)))
+        for begin in range(0, size, piece):
+            self._requests.append(pool.submit(self._fetch, begin, min(begin + piece, size)))
+        return self
+
+    def cancel(self) -> None:
+        """Takes back the requests that nobody has begun."""
+        for request in self._requests:
+            request.cancel()
+
+    def rows(self) -> np.ndarray:
+        """Waits for all, and returns the rows, int32 `(rows, width)`.
+
+        Raises:
+            OSError: A block cannot be read, with its name.
+            DamagedFileError: A block is not what was written.
+        """
+        try:
+            for request in self._requests:
+                request.result()
+        finally:
+            self.cancel()
+        rows: np.ndarray = self._content.view("<i4").reshape(-1, self._width)
+        return rows
+
+    def _fetch(self, begin: int, end: int) -> None:
+        """Fetches some bytes, which may be of two blocks; a block that is whole is checked."""
+        number = int(np.searchsorted(self._ends, begin, side="right"))
+        while begin < end:
+            block, last = self._blocks[number], int(self._ends[number])
+            first, stop = last - block.size, min(end, last)
+            self._content[begin:stop] = np.frombuffer(
+                self._folder.read(block.file, begin - first, stop - begin), np.uint8
+            )
+            with self._lock:
+                self._missing[number] -= stop - begin
+                is_whole = self._missing[number] == 0
+            if is_whole and checksum_of(self._content[first:last]) != block.checksum:
+                raise DamagedFileError(f"{block.path} is damaged: its content is not what was written. {_ADVICE}")
+            begin, number = stop, number + 1
+
+
+class BlockReaders:
+    """Reads blocks whole, by several requests at a time, and checks what comes.
+
+    The rows are in the order of the blocks, whatever the number of readers and whichever request ends first.
+
+    Args:
+        folder: Where the blocks lie.
+        readers: How many requests there are at a time, at least 1.
+        width: The numbers of a row.
+
+    Cost:
+        Memory of the blocks that are asked for, and 4 MiB for each reader. The checksums take a second per gigabyte.
+    """
+
+    def __init__(self, folder: BlockFolder, readers: int, width: int) -> None:
+        self._folder = folder
+        self._readers = readers
+        self._width = width
+        # One for all splits, so that the readers are the most requests of a process.
+        self._pool = ThreadPoolExecutor(readers, thread_name_prefix="block_reader")
+
+    def begin(self, blocks: Sequence[Block]) -> Fetched:
+        """Begins to read blocks, after those that were begun before."""
+        return Fetched(self._folder, blocks, self._width).begin(self._pool, self._readers)
+
+
+class WindowsAhead:
+    """Gives the windows of a data set one after another, and begins to read each while the one before is in work.
+
+    The wait for a window takes a thread of TensorFlow. So it must be short, and not the whole time of its requests.
+
+    Args:
+        readers: What reads.
+
+    Cost:
+        Memory of two windows: the one that is given, and the next.
+    """
+
+    def __init__(self, readers: BlockReaders) -> None:
+        self._readers = readers
+        self._lock = threading.Lock()
+        self._next: tuple[int, Fetched] | None = None
+
+    def rows(self, number: int, blocks: Sequence[Block], following: Sequence[Block]) -> np.ndarray:
+        """Returns the rows of a window, int32 `(rows, width)`.
+
+        Args:
+            number: The number of the window.
+            blocks: Its blocks.
+            following: The blocks of the window with the next number; none where it is the last.
+
+        Raises:
+            OSError: A block cannot be read, with its name.
+            DamagedFileError: A block is not what was written.
+        """
+        with self._lock:
+            ahead, self._next = self._next, None
+            if ahead is not None and ahead[0] == number:
+                own = ahead[1]
+            else:
+                if ahead is not None:
+                    ahead[1].cancel()
+                own = self._readers.begin(blocks)
+            if following:
+                self._next = (number + 1, self._readers.begin(following))
+        return own.rows()

@@ -83,8 +83,9 @@ class Importance:
             for estimate, sign in ((field.log_loss, 1.0), (field.auc, -1.0)):
                 low, high = sorted((sign * estimate.lower, sign * estimate.upper))
                 cells += [signed(sign * estimate.value, 5), signed_range(low, high, 5)]
-            says = "" if field.log_loss.lower > 0.0 else "nothing shown"
-            table.append([field.name, field.role, *cells, says if field.is_read else "not read by the model"])
+            shown = field.log_loss.lower > 0.0 or field.auc.lower > 0.0
+            says = "" if shown else "nothing shown" if field.is_read else "not read by the model"
+            table.append([field.name, field.role, *cells, says])
         return "\n".join([*lines, *align(table)]) + "\n"
 
     def to_json(self) -> str:

@@ -2,6 +2,7 @@
 
 `python -m pipelines.benchmarks.scoring rows.csv --export saved_models/clicks`: on all cores, one after the other, the
 two would reach `1 / (1 / encoding + 1 / inference)`; the last line says which share of that rate the whole job reaches.
+Give some hundred thousand rows: of few, the start takes most of the time.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from dynctr_tf.datasets import SyntheticCtrRows
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.encoding import Encoder, write_encoded_dataset
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
-from dynctr_tf.evaluation import Importance, permutation_importance, plot_importance
-from dynctr_tf.metrics import log_loss
+from dynctr_tf.evaluation import FieldImportance, Importance, permutation_importance, plot_importance
+from dynctr_tf.metrics import Estimate, log_loss
 from dynctr_tf.models import Embedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import LazyAdam
@@ -60,6 +60,16 @@ def test_known_importance_and_coverage():
             covered.append(estimate.lower <= truth[column] <= estimate.upper)
         assert by_name["f0"].log_loss.lower > 0.0 and by_name["f0"].auc.lower > 0.0
     assert np.mean(covered) > 0.88
+
+
+def test_a_field_that_one_of_the_two_metrics_shows_is_not_called_unproven():
+    estimates = {"up": Estimate(0.02, 0.01, 0.03), "open": Estimate(0.01, -0.01, 0.03)}
+    fields = [FieldImportance(f"{a}_{b}", "user", estimates[a], estimates[b]) for a in estimates for b in estimates]
+    fields.append(FieldImportance("unread", "user", Estimate(0.0, 0.0, 0.0), Estimate(0.0, 0.0, 0.0), is_read=False))
+    table = Importance(9, 1, 9, 0.95, 0, estimates["up"], estimates["up"], tuple(fields)).to_text().splitlines()
+    said = {line.split()[0]: line for line in table if " user " in line}
+    assert {name for name in said if said[name].endswith("nothing shown")} == {"open_open"}
+    assert said["unread"].endswith("not read by the model")
 
 
 def test_what_moves_as_a_whole():

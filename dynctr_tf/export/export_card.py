@@ -36,7 +36,7 @@ SCHEMA = Path("assets.extra") / "schema.json"
 NAMES = Path("assets.extra") / "names.json"
 """Where the arguments of a version's signatures are named."""
 
-_ROWS_AT_A_TIME = 1 << 18
+_ROWS_AT_A_TIME = 1 << 16
 
 # What makes a graph of a model and an encoder.
 _CODE = ("encoding", "export", "layers", "models", "schema.py", "stack")

@@ -33,13 +33,14 @@ from dynctr_tf.export.raw_requests import (
     serialized_examples,
 )
 from dynctr_tf.export.scenario_tables import has_scenario_towers, with_scenario_tables
+from dynctr_tf.export.shared_tables import load_with_tables_of
 from dynctr_tf.export.signatures_on_disk import rewrite_signatures
 from dynctr_tf.export.smaller_tables import SmallerTable, TableStorage
 from dynctr_tf.export.versions import new_version
 from dynctr_tf.export.warm_up import write_warm_up
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
 from dynctr_tf.metrics.sampled_negatives import sampling_offset
-from dynctr_tf.stack import attach_to_export, track_for_export, write_quietly
+from dynctr_tf.stack import attach_to_export, saved_object, track_for_export, write_quietly
 from dynctr_tf.version import __version__
 
 _WARM_UP_ROWS = 64
@@ -173,8 +174,10 @@ def export_model(
 
     def fill(folder: Path, number: int) -> None:
         with plain_path(folder) as path:
-            held = _write(served, encoder, path, tables if constant_weights else None, offset, sample)
-            loaded = _compare(model, encoder, path, sample, offset, tables.numbers != "float32")
+            root, held = _write(served, encoder, path, tables if constant_weights else None, offset, sample)
+            loaded = load_with_tables_of(path, root)
+            _compare(model, encoder, loaded, sample, offset, tables.numbers != "float32")
+            del root
         card = {
             "model": model.name,
             "name": directory.name,
@@ -215,7 +218,8 @@ def _write(
     tables: TableStorage | None,
     offset: float,
     sample: pa.RecordBatch,
-) -> dict[str, int]:
+) -> tuple[Any, dict[str, int]]:
+    """Writes the SavedModel and what lies beside it; returns the object that was saved, and the bytes of tables."""
     schema = encoder.schema
     encode = ServingEncoder(encoder.layer())
     plain = plain_names(model.input)
@@ -336,17 +340,16 @@ def _write(
     encoder.save(path / ENCODER, with_tally=False)
     (path / SCHEMA).write_text(schema.to_json(), encoding="utf-8")
     (path / NAMES).write_text(json.dumps(arguments, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return {
+    return saved_object(archive), {
         "tables": sum(table.num_bytes for _, table in replaced),
         "trained_tables": sum(int(one.shape.num_elements()) * int(one.dtype.size) for one, _ in replaced),
     }
 
 
 def _compare(
-    model: keras.Model, encoder: Encoder, path: Path, sample: pa.RecordBatch, offset: float, rounded: bool
-) -> Any:
-    """Loads the SavedModel and compares its answers with the model's; returns what it has loaded."""
-    served = tf.saved_model.load(str(path))
+    model: keras.Model, encoder: Encoder, served: Any, sample: pa.RecordBatch, offset: float, rounded: bool
+) -> None:
+    """Compares the answers of a loaded SavedModel with the model's."""
 
     def encoded_rows(rows: pa.RecordBatch) -> dict[str, tf.Tensor]:
         encoded = encoder.encode_batch(RowBatch(rows, np.zeros(rows.num_rows, np.int8)))
@@ -391,7 +394,6 @@ def _compare(
                 rows = encoded_rows(_for_one_user(sample, items))
                 alike = {name: rows[key] for key, name in plain_names(rows).items()}
                 answers["candidates"] = served.signatures["encoded"](**alike)["logit"].numpy().astype(np.float64)
-    return served
 
 
 def _same_for_one_user(traced: Any, traced_sides: Any, sides: TwoSides, rows: Mapping[str, np.ndarray]) -> bool:

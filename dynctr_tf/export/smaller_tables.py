@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
 import tensorflow as tf
 
 from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.stack import row_pieces
+from dynctr_tf.training.large_weights import unfilled, write_rows
 
 TableType = Literal["float32", "bfloat16", "int8"]
 TABLE_TYPES: tuple[str, ...] = get_args(TableType)
 """Types of the numbers of a table: as they were trained; in 16 bits, 8 of them for the mantissa; in 8 bits with a
 scale for each row."""
 
+_NUMBERS = {"float32": tf.float32, "bfloat16": tf.bfloat16, "int8": tf.int8}
 _LARGEST_INT8 = 127
 _ROWS_AT_A_TIME = 1 << 16
 
@@ -45,12 +49,13 @@ class TableStorage:
 class SmallerTable(tf.Module):
     """A table of rows that are gathered, held as a `TableStorage` says; `of` makes one where that is smaller."""
 
-    def __init__(self, rows: Any, scales: np.ndarray | None, places: np.ndarray | None) -> None:
+    def __init__(self, num_rows: int, width: int, numbers: TableType, places: int | None) -> None:
         super().__init__(name="smaller_table")
+        kind = _NUMBERS[numbers]
         with tf.init_scope(), tf.device("/CPU:0"):
-            self.rows = tf.Variable(rows, trainable=False, name="rows")
-            self.scales = None if scales is None else tf.Variable(scales, trainable=False, name="scales")
-            self.places = None if places is None else tf.Variable(places, trainable=False, name="places")
+            self.rows = _variable((num_rows, width), kind, "rows")
+            self.scales = _variable((num_rows, 1), tf.float32, "scales") if kind == tf.int8 else None
+            self.places = None if places is None else _variable((places,), tf.int32, "places")
 
     @classmethod
     def of(cls, table: Any, storage: TableStorage) -> SmallerTable | None:
@@ -59,23 +64,38 @@ class SmallerTable(tf.Module):
         Args:
             table: A variable `(rows, width)`.
             storage: How it is held.
+
+        Cost: memory for the new table, and for some rows at a time. The table is read twice.
         """
         if len(table.shape) != 2 or table.dtype != tf.float32:
             return None
-        values = table.numpy()
-        places, kept = None, values
+        num_rows, width = (int(size) for size in table.shape)
+        num_bytes, kept = 4 * num_rows * width, num_rows
         if storage.without_zero_rows:
-            live = np.flatnonzero(values.any(axis=1))
-            if 4 * (len(live) + 1) * values.shape[1] + 4 * len(values) < values.nbytes:
-                kept = np.zeros((len(live) + 1, values.shape[1]), np.float32)
-                kept[1:] = values[live]
-                places = np.zeros(len(values), np.int32)
-                places[live] = np.arange(1, len(live) + 1, dtype=np.int32)
-        rows, scales = in_fewer_bits(kept, storage.numbers)
-        parts = [part for part in (rows, scales, places) if part is not None]
-        if sum(_bytes(part) for part in parts) >= values.nbytes:
+            live = sum(np.count_nonzero(rows.any(axis=1)) for rows in row_pieces(table, _ROWS_AT_A_TIME))
+            kept = live + 1 if 4 * (live + 1) * width + 4 * num_rows < num_bytes else num_rows
+        with_places, of_row = kept < num_rows, {"float32": 4 * width, "bfloat16": 2 * width, "int8": width + 4}
+        if kept * of_row[storage.numbers] + 4 * num_rows * with_places >= num_bytes:
             return None
-        return cls(rows, scales, places)
+        made = cls(kept, width, storage.numbers, num_rows if with_places else None)
+        made._fill(row_pieces(table, _ROWS_AT_A_TIME), storage.numbers)
+        return made
+
+    def _fill(self, pieces: Iterable[np.ndarray], numbers: str) -> None:
+        first = done = 0
+        if self.places is not None:  # all rows that are zero are the first one
+            pieces = itertools.chain([np.zeros((1, *self.rows.shape[1:]), np.float32)], pieces)
+        for number, piece in enumerate(pieces):
+            if self.places is not None and number:
+                live = piece.any(axis=1)
+                places = np.where(live, np.cumsum(live, dtype=np.int32) + np.int32(done - 1), np.int32(0))
+                write_rows(self.places, first, places)
+                first, piece = first + len(piece), piece[live]
+            rows, scales = in_fewer_bits(piece, numbers)
+            write_rows(self.rows, done, rows)
+            if self.scales is not None:
+                write_rows(self.scales, done, scales)
+            done += len(piece)
 
     def __call__(self, ids: tf.Tensor) -> tf.Tensor:
         """The rows of ids, float32."""
@@ -113,8 +133,8 @@ def in_fewer_bits(rows: np.ndarray, numbers: str) -> tuple[Any, np.ndarray | Non
     return values, scales.astype(np.float32)
 
 
-def _bytes(part: Any) -> int:
-    return int(np.prod(part.shape)) * int(tf.as_dtype(part.dtype).size)
+def _variable(shape: tuple[int, ...], dtype: tf.DType, name: str) -> tf.Variable:
+    return tf.Variable(unfilled(shape, dtype), trainable=False, name=name)
 
 
 def gathered_tables(graph: tf.Graph, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from dynctr_tf.jobs.stages import prepare
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.training.best_weights import load_best_weights
+from dynctr_tf.training.large_weights import large_weights_unfilled
 
 _FIELDS = "fields.json"
 
@@ -80,8 +81,9 @@ def open_run(directory: str | Path) -> TrainedRun:
             "code that encodes have changed since. Train again with the same command."
         )
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if settings.training.mixed_precision else "float32")
-    model = build_model(settings.model.name, data.features, **settings.model.options)
-    return TrainedRun(directory, settings, data, model, load_best_weights(model, directory))
+    with large_weights_unfilled():
+        model = build_model(settings.model.name, data.features, **settings.model.options)
+    return TrainedRun(directory, settings, data, model, load_best_weights(model, directory, by_pieces=True))
 
 
 class SampledRows(NamedTuple):

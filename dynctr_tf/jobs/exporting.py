@@ -77,8 +77,8 @@ def export_apart(directory: str | Path, card: Mapping[str, Any]) -> tuple[Path, 
     """Exports a run in a process of its own, which reads the best weights from the run's folder.
 
     Use it where this process does not have the memory for the tables, such as the chief of parameter servers: it only
-    waits. The other process holds the whole model on one device, as a server of the version does. It writes, loads and
-    compares the version, so it needs about three times the bytes of the tables.
+    waits. The other process holds the whole model on one device, as a server of the version does, and the smaller
+    tables that it makes, where it makes some. It reads, writes, loads and compares without another copy.
 
     Args:
         directory: The folder of the run, with its best weights and its logits of the test split.
@@ -105,7 +105,7 @@ def export_apart(directory: str | Path, card: Mapping[str, Any]) -> tuple[Path, 
             raise RuntimeError(
                 f"The process that exports {directory} ended with {status}; it says above why.{killed} The "
                 "weights are kept: the same command again exports without training. The machine of the chief needs the "
-                "memory of the tables three times; --export.directory none leaves the export out."
+                "memory of the tables, and some hundred MiB; --export.directory none leaves the export out."
             )
         exported = json.loads(Path(place, _EXPORTED).read_text(encoding="utf-8"))
     return Path(exported["path"]), str(exported["size"])

@@ -5,7 +5,7 @@ tf_keras (`TF_USE_LEGACY_KERAS=1`, set before TensorFlow is first imported), and
 Keras 2.15. What the three do alike, the library calls directly; what they do differently is in this package.
 """
 
-from dynctr_tf.stack.export import attach_to_export, track_for_export, write_quietly
+from dynctr_tf.stack.export import attach_to_export, saved_object, track_for_export, write_quietly
 from dynctr_tf.stack.graphs import GraphCall, copy_trainable_of_weights, graph_calls, graph_of, in_form_of
 from dynctr_tf.stack.inputs import KeyedInput, copied_input, input_is_used, keyed_input
 from dynctr_tf.stack.layers import (
@@ -93,6 +93,7 @@ __all__ = [
     "raw_variable",
     "refuse_options",
     "row_pieces",
+    "saved_object",
     "serializable",
     "shape_of_new_variable",
     "shards_of",

@@ -27,7 +27,7 @@ def track_for_export(archive: Any, layer: Any, without: Sequence[tf.Variable] = 
     """
     archive.track(layer)
     left_out = {id(variable) for variable in without}
-    owner = archive._tf_trackable if KERAS_3 else archive
+    owner = saved_object(archive)
     for name in ("variables", "trainable_variables", "non_trainable_variables"):
         found = [raw_variable(variable) for variable in getattr(owner, name)]
         setattr(owner, name, [variable for variable in found if id(variable) not in left_out])
@@ -42,7 +42,12 @@ def attach_to_export(archive: Any, name: str, resource: Any) -> None:
 
     Keras 3 saves what its own trackable holds, Keras 2 what the archive itself holds.
     """
-    setattr(archive._tf_trackable if KERAS_3 else archive, name, resource)
+    setattr(saved_object(archive), name, resource)
+
+
+def saved_object(archive: Any) -> Any:
+    """Returns the object that an `ExportArchive` saves."""
+    return archive._tf_trackable if KERAS_3 else archive
 
 
 def write_quietly(archive: Any, path: Any) -> None:

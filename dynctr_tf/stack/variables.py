@@ -63,7 +63,8 @@ def row_pieces(variable: Any, rows: int) -> Iterator[np.ndarray]:
             continue
         for start in range(0, shard.shape[0], rows):
             with tf.device(shard.device):
-                piece = shard[start : start + rows]
+                # After a gather or a sparse update, an ordinary read copies the whole variable each time.
+                piece = shard.read_value_no_copy()[start : start + rows]
             yield piece.numpy()
 
 

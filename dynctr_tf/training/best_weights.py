@@ -27,12 +27,14 @@ def weights_alone(model: keras.Model) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(weights=all_weights(model))
 
 
-def load_best_weights(model: keras.Model, directory: str | Path) -> int:
+def load_best_weights(model: keras.Model, directory: str | Path, *, by_pieces: bool = False) -> int:
     """Gives a model the weights of the best validation that a training in a folder has had so far.
 
     Args:
         model: A model like the one that was trained.
         directory: The folder that was given to `train`.
+        by_pieces: Whether large weights are read some rows at a time, so that memory holds them once. The weights must
+            then be on one device. Default `False`.
 
     Returns:
         The step of that validation.
@@ -51,5 +53,8 @@ def load_best_weights(model: keras.Model, directory: str | Path) -> int:
             f"The best weights in {directory} are damaged; start the training again with the same command, which "
             "makes them again from its checkpoint."
         )
-    checkpoints.restore_best(weights_alone(model), step)
+    if by_pieces:
+        checkpoints.restore_best_by_pieces(all_weights(model), step)
+    else:
+        checkpoints.restore_best(weights_alone(model), step)
     return step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from dynctr_tf.durable_files import (
     write_checksums,
     write_json,
 )
+from dynctr_tf.training.large_weights import read_by_pieces
 
 _KEPT = 2
 _ABOUT = "about.json"
@@ -71,9 +72,17 @@ def read_variables(checkpoint: tf.train.Checkpoint, folder: Path) -> None:
         DamagedFileError: A file in the folder is absent or damaged.
         ValueError: The checkpoint has other variables.
     """
+    with _reading_errors(folder), plain_path(folder) as place:
+        checkpoint.read(str(place / _STATE)).assert_consumed()
+
+
+@contextlib.contextmanager
+def _reading_errors(folder: Path) -> Iterator[None]:
+    """Turns errors of a checkpoint that is read into those of `read_variables`."""
     try:
-        with plain_path(folder) as place:
-            checkpoint.read(str(place / _STATE)).assert_consumed()
+        yield
+    except DamagedFileError:
+        raise
     except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError) as error:
         raise DamagedFileError(f"{folder} is damaged: {str(error).splitlines()[0][:300]}") from error
     except (AssertionError, ValueError) as error:
@@ -194,6 +203,12 @@ class Checkpoints:
     def restore_best(self, weights: tf.train.Checkpoint, step: int) -> None:
         """Reads the best weights."""
         read_variables(weights, self._best(step))
+
+    def restore_best_by_pieces(self, weights: Iterable[Any], step: int) -> None:
+        """Reads the best weights into variables on one device, large ones some rows at a time."""
+        folder = self._best(step)
+        with _reading_errors(folder), plain_path(folder) as place:
+            read_by_pieces(weights, place / _STATE)
 
     def save(self, checkpoint: tf.train.Checkpoint, step: int, about: Mapping[str, Any]) -> None:
         """Saves a checkpoint, and removes the folders that neither of the newest two needs.

@@ -19,6 +19,7 @@ from dynctr_tf.training import predict_logits
 from dynctr_tf.training.checkpoints import read_variables, write_variables
 
 CHIEF = Path(__file__).with_name("chief_of_two_models.py")
+EXPORTER = Path(__file__).with_name("exporter_of_two_runs.py")
 VALUES = np.arange(21, dtype=np.float32).reshape(7, 3)
 
 
@@ -109,3 +110,30 @@ def test_the_chief_needs_no_memory_for_the_table(tmp_path: Path, monkeypatch: py
     ((inputs, *_),) = run.data.batches("test", len(logits))
     answers = served(fields=inputs["fields"])["logit"].numpy()
     np.testing.assert_allclose(answers, logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_process_that_exports_holds_a_table_once(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    """It reads, makes smaller, writes, loads and compares without a second copy; and the export answers the same."""
+    with Job(tmp_path) as job:
+        job.start(("alone", 0), str(EXPORTER))
+        job.finish()
+    found = json.loads((tmp_path / "peaks.json").read_text(encoding="utf-8"))
+    grown = found["large"] - found["small"]
+    with capsys.disabled():
+        print(f"\nexport: {found['small']:,.0f} MiB, then {grown:+,.0f} for {found['more']:,.0f} MiB more of a table")
+    assert found["more"] > 250 and grown < 1.2 * found["more"]
+
+    monkeypatch.chdir(tmp_path)
+    run = open_run("large")
+    logits = np.load(tmp_path / "large" / "test_logits.npy")
+    np.testing.assert_allclose(predict_logits(run.model, run.data, "test"), logits, rtol=1e-5, atol=1e-5)
+    served = tf.saved_model.load(str(tmp_path / "models" / "large" / "1")).signatures["encoded"]
+    ((inputs, *_),) = run.data.batches("test", len(logits))
+    answers = served(fields=inputs["fields"])["logit"].numpy()
+    np.testing.assert_allclose(answers, logits, rtol=1e-5, atol=1e-5)
+    # The files hold the table whole, and other programs read it by its name.
+    reader = tf.train.load_checkpoint(str(tmp_path / "models" / "large" / "1" / "variables" / "variables"))
+    table = max(run.model.weights, key=lambda weight: weight.shape[0])
+    (name,) = (name for name, shape in reader.get_variable_to_shape_map().items() if shape == list(table.shape))
+    np.testing.assert_array_equal(reader.get_tensor(name), stack.raw_variable(table).numpy())

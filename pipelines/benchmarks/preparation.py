@@ -21,7 +21,8 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
-from dynctr_tf.durable_files import read_json, remove_folder
+from dynctr_tf.durable_files import make_folder, read_json, remove_folder
+from pipelines.benchmarks.preparation_picture import Preparation, draw_memory
 
 _SOURCE = """
 import sys
@@ -57,6 +58,13 @@ def write_rows(path: Path, rows: int, distinct: int, seed: int = 0) -> None:
             ]
             columns[0] = pa.compute.binary_join_element_wise("u", columns[0], "")
             writer.write_table(pa.table(columns, schema=schema))
+
+
+def text_bytes(distinct: int) -> int:
+    """The bytes of the distinct values that `write_rows` writes, as texts without anything around them."""
+    # A letter, then the digits of a number below `distinct`: so many numbers have a digit at each place.
+    digits = sum(distinct - 10**place for place in range(1, len(str(distinct - 1))))
+    return 2 * distinct + digits
 
 
 def _memory(pid: int) -> np.ndarray:
@@ -113,9 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="how many processes, one after another; 0: what the library chooses (default %(default)s)",
     )
     parser.add_argument("--format", choices=("parquet", "csv"), default="parquet", help="of the file that is written")
+    parser.add_argument(
+        "--picture", type=Path, help="a PNG file for the peaks of memory by rows; of several --processes the last one"
+    )
     options = parser.parse_args(arguments)
     if len(options.rows) != len(options.distinct):
         parser.error(f"--rows has {len(options.rows)} numbers, --distinct has {len(options.distinct)}; give as many.")
+    found: list[Preparation] = []
     for rows, distinct in zip(options.rows, options.distinct, strict=True):
         with tempfile.TemporaryDirectory(prefix="preparation-") as place:
             path = Path(place) / f"rows.{options.format}"
@@ -131,6 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     f"with mapped files {both / 2**20:,.0f} MiB, rows {fingerprint}",
                     flush=True,
                 )
+            found.append(Preparation(rows, distinct, own, both, text_bytes(min(rows, distinct))))
+    if options.picture is not None:
+        make_folder(options.picture.parent)
+        draw_memory(found, options.picture)
+        print(f"picture: {options.picture}")
 
 
 if __name__ == "__main__":

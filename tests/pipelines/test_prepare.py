@@ -11,6 +11,7 @@ import pytest
 from dynctr_tf.schema import Feature, Schema
 from pipelines import prepare
 from pipelines.benchmarks import preparation
+from pipelines.benchmarks.preparation_picture import Preparation, draw_memory
 
 
 def test_prepare_takes_folders_and_is_done_once(
@@ -56,10 +57,34 @@ def test_rows_of_the_benchmark_have_the_distinct_values_that_were_asked_for(
     assert len(users) == 3000 and len(users.unique()) == 700
 
 
-def test_the_benchmark_measures_and_gives_the_same_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    preparation.main(["--rows", "3000", "--distinct", "700", "--processes", "1", "2", "--format", "csv"])
+@pytest.mark.parametrize("distinct", [1, 2, 10, 11, 12_345])
+def test_the_bytes_of_the_distinct_values_are_those_of_their_texts(distinct: int) -> None:
+    assert preparation.text_bytes(distinct) == sum(len(f"u{value}") for value in range(distinct))
+
+
+def test_the_picture_has_a_panel_for_each_number_of_distinct_values(tmp_path: Path) -> None:
+    found = [
+        Preparation(rows, distinct, 200 << 20, 300 << 20, preparation.text_bytes(min(rows, distinct)))
+        for rows in (500_000, 20_000_000)
+        for distinct in (50_000, 500_000, 20_000_000)
+    ]
+    widths = []
+    for shown in (found[:1], found):
+        draw_memory(shown, tmp_path / "memory.png")
+        picture = (tmp_path / "memory.png").read_bytes()
+        assert picture.startswith(b"\x89PNG") and len(picture) < 60_000
+        widths.append(int.from_bytes(picture[16:20], "big"))
+    assert widths == [510, 1290]
+
+
+def test_the_benchmark_measures_and_gives_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "pictures" / "memory.png"
+    sizes = ["--rows", "3000", "--distinct", "700", "--processes", "1", "2", "--format", "csv"]
+    preparation.main([*sizes, "--picture", str(picture)])
     figures = (
         r"\d+\.\d CPU seconds \(\d\.\d\d cores\), peak [1-9]\d+ MiB, with mapped files [1-9]\d+ MiB, rows (\w{16})$"
     )
-    one, two = (re.search(figures, line) for line in capsys.readouterr().out.splitlines())
+    *lines, said = capsys.readouterr().out.splitlines()
+    one, two = (re.search(figures, line) for line in lines)
+    assert said == f"picture: {picture}" and picture.is_file()
     assert one is not None and two is not None and one[1] == two[1]

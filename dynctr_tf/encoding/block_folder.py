@@ -53,15 +53,16 @@ class BlockFolder:
 
     def __init__(self, place: str | Path) -> None:
         self.place = str(place)
+        # Files of this machine are read without pyarrow, which refuses names that UTF-8 does not have.
+        self._system: pa.fs.FileSystem | None = None
+        self._root = ""
         if is_uri(place):
             self._system, root = file_system(self.place)
             self._root = root.rstrip("/")
-        else:
-            self._system, self._root = pa.fs.LocalFileSystem(), self.place
 
     def path_of(self, file: str) -> str:
         """The path or URI of a file, for messages."""
-        return uri_within(self.place, file) if is_uri(self.place) else str(Path(self.place, file))
+        return str(Path(self.place, file)) if self._system is None else uri_within(self.place, file)
 
     def sizes(self) -> dict[str, int]:
         """The files in the folder and in its folders with their bytes; none where there is no folder.
@@ -69,6 +70,9 @@ class BlockFolder:
         Raises:
             ValueError: The place cannot be reached.
         """
+        if self._system is None:
+            root = Path(self.place)
+            return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
         try:
             entries = self._system.get_file_info(pa.fs.FileSelector(self._root, allow_not_found=True, recursive=True))
         except OSError as error:
@@ -90,9 +94,13 @@ class BlockFolder:
         place = f"{self._root}/{file}"
         handler = getattr(self._system, "handler", None)
         try:
-            if isinstance(handler, pa.fs.FSSpecHandler):
+            if self._system is None:
+                with Path(self.place, file).open("rb", buffering=0) as here:
+                    here.seek(begin)
+                    content: bytes = here.read(size)
+            elif isinstance(handler, pa.fs.FSSpecHandler):
                 # An open file of fsspec would read further than it is asked to.
-                content: bytes = handler.fs.cat_file(place, start=begin, end=begin + size)
+                content = handler.fs.cat_file(place, start=begin, end=begin + size)
             else:
                 with self._system.open_input_file(place) as opened:
                     content = opened.read_at(size, begin)

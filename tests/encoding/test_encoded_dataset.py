@@ -353,6 +353,15 @@ def test_a_directory_may_be_moved(tmp_path: Path) -> None:
     assert sum(map(len, rows_of(EncodedDataset.open(tmp_path / "moved").batches("train", 7)))) == 40
 
 
+def test_a_directory_may_have_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"day-\xff")
+    (tmp_path / "data").mkdir()
+    numbered(tmp_path / "data" / "clicks", 40, rows_per_block=16)
+    (tmp_path / "data").rename(place)
+    found = EncodedDataset.open(place / "clicks")
+    assert found.num_rows("train") == 40 and found.column("train", "label").sum() == 20
+
+
 # What is read
 
 

@@ -100,8 +100,8 @@ def refuse_uri(path: str | Path, what: str = "files") -> None:
         scheme = start[0].rstrip(":")
         raise ValueError(
             f"{path}: {what} go to folders of this machine alone, and {scheme}: is not one; rows and encoded data are "
-            "read from URIs, and nothing is written there. Give a folder of this machine, or one that is mounted here, "
-            "and copy it when the job is done."
+            f"read from URIs, {scheme}://bucket/rows, and exports alone are written there. Give a folder of this "
+            "machine, or one that is mounted here, and copy it when the job is done."
         )
 
 

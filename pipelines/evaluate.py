@@ -9,17 +9,27 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines import errors_as_messages
-from pipelines.rows_options import add_rows, reading_arguments
+from pipelines.rows_options import add_rows, path_or_uri, reading_arguments
+
+if TYPE_CHECKING:
+    from dynctr_tf.export import ServedModel
 
 
 def run(arguments: argparse.Namespace) -> Path:
     """Scores the rows, judges the exports and prints the results; returns the folder of the reports."""
     from dynctr_tf.export import ServedModel
+    from dynctr_tf.export.versions_at_uris import versions_here
+
+    with versions_here(*arguments.export) as folders:
+        return _judge(arguments, [ServedModel(folder) for folder in folders])
+
+
+def _judge(arguments: argparse.Namespace, exports: Sequence[ServedModel]) -> Path:
     from dynctr_tf.jobs.judging import judge_exports, own_folder_of, score_labelled
 
-    exports = [ServedModel(export) for export in arguments.export]
     by = [column for text in arguments.by for column in text.split(",") if column]
     scenario = next((feature.name for feature in exports[0].schema.features if feature.role == "scenario"), None)
     by = list(dict.fromkeys([*by, *([] if scenario is None else [scenario])]))
@@ -54,7 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.evaluate", description=__doc__, allow_abbrev=False)
     add_rows(parser)
     parser.add_argument(
-        "--export", type=Path, nargs="+", required=True, help="exports; the others are tested against the first"
+        "--export",
+        type=path_or_uri,
+        nargs="+",
+        required=True,
+        help="exports, also at URIs; the others are tested against the first",
     )
     parser.add_argument(
         "--by", nargs="+", default=[], help="columns whose values split the rows; a scenario always does"

@@ -9,17 +9,27 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines import errors_as_messages
-from pipelines.rows_options import add_rows, reading_arguments
+from pipelines.rows_options import add_rows, path_or_uri, reading_arguments
+
+if TYPE_CHECKING:
+    from dynctr_tf.export import ServedModel
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Scores the rows and prints how many, and how fast."""
     from dynctr_tf.export import ServedModel
+    from dynctr_tf.export.versions_at_uris import versions_here
+
+    with versions_here(arguments.export) as (folder,):
+        _score(arguments, ServedModel(folder))
+
+
+def _score(arguments: argparse.Namespace, served: ServedModel) -> None:
     from dynctr_tf.jobs.scoring import open_files, reading_of_export, score_files
 
-    served = ServedModel(arguments.export)
     sources = open_files(
         arguments.rows,
         served,
@@ -49,7 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.predict", description=__doc__, allow_abbrev=False)
     add_rows(parser)
     parser.add_argument(
-        "--export", type=Path, required=True, help="an export: saved_models/NAME, for its newest version, or .../NAME/3"
+        "--export",
+        type=path_or_uri,
+        required=True,
+        help="an export: saved_models/NAME, for its newest version, or .../NAME/3; also at a URI",
     )
     parser.add_argument(
         "--output", type=Path, required=True, help="a folder of parts, or a file that ends in .parquet or .csv"

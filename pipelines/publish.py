@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from dynctr_tf.datasets.row_files import is_uri
 from pipelines import errors_as_messages
-from pipelines.rows_options import add_rows, reading_arguments
+from pipelines.rows_options import add_rows, path_or_uri, reading_arguments
+
+if TYPE_CHECKING:
+    from dynctr_tf.export import PublicationTest, ServedModel
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -21,59 +25,69 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         RuntimeError: The version is worse, or not shown to be at most the margin worse.
     """
-    from dynctr_tf.export import (
-        ServedModel,
-        newest_version,
-        publication_test,
-        publish,
-        roll_back,
-        serving_line,
-        version_folder,
-    )
+    from dynctr_tf.export import ServedModel, newest_version, publish, roll_back, serving_line
+    from dynctr_tf.export.publication import publish_at_uri, roll_back_at_uri
+    from dynctr_tf.export.versions_at_uris import newest_at_uri, uri_of_version, versions_here
+
+    to, candidate = arguments.to, arguments.candidate
+    if arguments.rollback is not None:
+        again = roll_back_at_uri(to, arguments.rollback) if is_uri(to) else roll_back(to, arguments.rollback)
+        print(f"served again: version {arguments.rollback}, as {again}")
+        return
+    newest = newest_at_uri(to) if is_uri(to) else newest_version(to)
+    about = {}
+    if is_uri(candidate):
+        candidate = uri_of_version(candidate)
+        about = {"published_from": candidate}
+    compared = [newest] if newest is not None and arguments.rows is not None else []
+    with versions_here(candidate, *compared) as folders:
+        test = None
+        if newest is None:
+            print(f"{to} has no version yet, so the new one is compared with none")
+        elif compared:
+            test = _test(arguments, [ServedModel(folder) for folder in folders])
+            print(test.to_text())
+        else:
+            print(f"published without a test against {newest}: no --rows were given")
+        published = (publish_at_uri if is_uri(to) else publish)(folders[0], to, test=test, about=about)
+    if published is None:
+        raise RuntimeError(f"Nothing was published; {newest} stays the newest version.")
+    print(f"published: {published}")
+    print(f"serve it:  {serving_line(published)}")
+
+
+def _test(arguments: argparse.Namespace, exports: Sequence[ServedModel]) -> PublicationTest:
+    from dynctr_tf.export import publication_test
     from dynctr_tf.jobs.judging import names_of, own_folder_of, score_labelled
 
-    if arguments.rollback is not None:
-        path = roll_back(arguments.to, arguments.rollback)
-        print(f"served again: version {arguments.rollback}, as {path}")
-        return
-    newest = newest_version(arguments.to)
-    test = None
-    if newest is None:
-        print(f"{arguments.to} has no version yet, so the new one is compared with none")
-    elif arguments.rows is not None:
-        exports = [ServedModel(arguments.candidate), ServedModel(newest)]
-        names = names_of(exports)
-        scores = score_labelled(
-            arguments.rows,
-            exports,
-            own_folder_of(arguments.rows, exports, ()),
-            reading=reading_arguments(arguments),
-            on_bad_row=arguments.on_bad_row,
-        )
-        test = publication_test(
-            scores.labels,
-            scores.logits[names[0]],
-            scores.logits[names[1]],
-            weights=scores.weights,
-            margin=arguments.margin,
-            replicates=arguments.replicates,
-            names=(names[0], names[1]),
-        )
-        print(test.to_text())
-    else:
-        print(f"published without a test against {newest}: no --rows were given")
-    path_or_none = publish(version_folder(arguments.candidate), arguments.to, test=test)
-    if path_or_none is None:
-        raise RuntimeError(f"Nothing was published; {newest} stays the newest version.")
-    print(f"published: {path_or_none}")
-    print(f"serve it:  {serving_line(path_or_none)}")
+    names = names_of(exports)
+    scores = score_labelled(
+        arguments.rows,
+        exports,
+        own_folder_of(arguments.rows, exports, ()),
+        reading=reading_arguments(arguments),
+        on_bad_row=arguments.on_bad_row,
+    )
+    return publication_test(
+        scores.labels,
+        scores.logits[names[0]],
+        scores.logits[names[1]],
+        weights=scores.weights,
+        margin=arguments.margin,
+        replicates=arguments.replicates,
+        names=(names[0], names[1]),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and runs the job."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.publish", description=__doc__, allow_abbrev=False)
-    parser.add_argument("candidate", type=Path, nargs="?", help="the exported version, in another folder than --to")
-    parser.add_argument("--to", type=Path, required=True, help="the served model's folder, such as saved_models/clicks")
+    parser.add_argument(
+        "candidate", type=path_or_uri, nargs="?", help="the exported version, in another place than --to"
+    )
+    parser.add_argument(
+        "--to", type=path_or_uri, required=True, help="the served model's folder or URI, such as saved_models/clicks"
+    )
     add_rows(parser, option=True)
     parser.add_argument(
         "--margin",

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
+
+from dynctr_tf.datasets.row_files import is_uri
+
+
+def path_or_uri(text: str) -> str | Path:
+    """A value of an option that names a folder: a URI stays a text, of which a path would make another."""
+    return text if is_uri(text) else Path(text)
 
 
 def add_rows(parser: argparse.ArgumentParser, *, option: bool = False) -> None:

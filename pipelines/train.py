@@ -30,9 +30,10 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     """
     from dynctr_tf.durable_files import write_json, write_text
     from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, plot_slices, sparsity_report
-    from dynctr_tf.export import check_export_directory, next_version, serving_line
+    from dynctr_tf.export import check_export_directory, serving_line
+    from dynctr_tf.export.versions_at_uris import newest_number, parts_of
     from dynctr_tf.figures import figures_text
-    from dynctr_tf.jobs.exporting import export_apart, export_trained, served_folder
+    from dynctr_tf.jobs.exporting import export_apart, export_trained, served_folder, to_its_place
     from dynctr_tf.jobs.records import card_of, folder_of, save_logits, save_run, training_record
     from dynctr_tf.jobs.stages import (
         check_evaluation,
@@ -133,14 +134,18 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     if served is not None and refused:
         print("It is not exported; --export.even_if_worse_than_base_rate true exports it all the same.")
     elif served is not None:
-        version = next_version(served)
+        newest = newest_number(served)
         card = card_of(directory, record, evaluation, result.best, as_served)
         path, size = (
-            export_apart(directory, card) if on_servers else export_trained(settings, data, model, logits, card)
+            export_apart(directory, card)
+            if on_servers
+            else export_trained(settings, data, model, logits, card, directory)
         )
-        print(f"SavedModel: {path}{'' if int(path.name) >= version else ' (exported before, unchanged)'}")
+        place = to_its_place(settings, path)
+        unchanged = int(parts_of(str(place))[1]) <= newest
+        print(f"SavedModel: {place}{' (exported before, unchanged)' if unchanged else ''}")
         print(f"            {size}")
-        print(f"serve it:   {serving_line(path)}")
+        print(f"serve it:   {serving_line(place)}")
     print(f"done in {time.perf_counter() - start:.0f} s")
     wait_for_all(strategy)
     return directory

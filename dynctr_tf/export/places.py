@@ -8,6 +8,9 @@ import os
 import tempfile
 from pathlib import Path
 
+from dynctr_tf.datasets.row_files import is_uri
+from dynctr_tf.export.versions_at_uris import check_uri_for_exports
+
 # TensorFlow loads variables by a pattern made of the path; these characters have another meaning in a pattern.
 _UNREADABLE = "[\\"
 
@@ -20,11 +23,14 @@ def check_export_directory(directory: str | Path) -> None:
     Absent folders are made for the trial and removed again. A warning names a path from which TensorFlow cannot load.
 
     Args:
-        directory: The folder of the served model.
+        directory: The folder of the served model, or its URI.
 
     Raises:
         ValueError: It cannot be made or written, with the reason.
     """
+    if is_uri(directory):
+        check_uri_for_exports(str(directory))
+        return
     directory = Path(directory)
     missing = [place for place in (directory, *directory.parents) if not os.path.lexists(place)]
     made: list[Path] = []

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy.typing as npt
 
+from dynctr_tf.datasets.row_files import uri_within
 from dynctr_tf.durable_files import check_checksums, read_json, write_json
 from dynctr_tf.evaluation import Comparison, compare
 from dynctr_tf.evaluation.json_records import to_plain
 from dynctr_tf.evaluation.text_table import signed, signed_range
 from dynctr_tf.export.export_card import CARD, renamed_curl
 from dynctr_tf.export.versions import MODEL_FILE, new_version, newest_version, version_folder, version_numbers
+from dynctr_tf.export.versions_at_uris import copy_to_uri, parts_of, versions_here
 from dynctr_tf.export.warm_up import rename_warm_up
 from dynctr_tf.metrics import holm_adjusted
 from dynctr_tf.metrics.paired import PairedTest
@@ -207,8 +209,67 @@ def publish(
         )
     if test is not None and not test.passed:
         return None
-    further = {**(about or {}), "published_from": str(source), "test_of_publication": test and test.to_plain()}
-    return _republish(source, directory, further)
+    return _republish(source, directory, _of_publication(source, test, about))
+
+
+def publish_at_uri(
+    candidate: Path, uri: str, *, test: PublicationTest | None = None, about: Mapping[str, Any] | None = None
+) -> str | None:
+    """Copies an exported version to a served model at a URI, as `publish` does to a folder.
+
+    Args:
+        candidate: The folder of the version on this machine.
+        uri: The served model, such as `gs://bucket/models/clicks`.
+        test: As in `publish`. Default `None`.
+        about: As in `publish`. Default `None`.
+
+    Returns:
+        The URI of the version; that of the newest one there, if it was made of the same already. `None` if the version
+        did not pass its test; then nothing is written.
+
+    Raises:
+        OSError: The place cannot be written.
+        ValueError: It cannot be reached, or the version is there already.
+        DamagedFileError: A file of the candidate is damaged.
+    """
+    further = _of_publication(candidate, test, about)
+    if parts_of(further["published_from"])[0] == "/".join(parts_of(uri)):
+        raise ValueError(
+            f"{further['published_from']} is in the served folder already. To serve an earlier version again, go back "
+            "to it: `dynctr publish --rollback`."
+        )
+    if test is not None and not test.passed:
+        return None
+    return _republish_at_uri(candidate, uri, further)
+
+
+def roll_back_at_uri(uri: str, version: int) -> str:
+    """Serves an earlier version at a URI again, as `roll_back` does in a folder.
+
+    Args:
+        uri: The served model.
+        version: The number of the version to go back to.
+
+    Returns:
+        The URI of the new version; of the newest one, if it was made of the same already.
+
+    Raises:
+        OSError: The place cannot be written.
+        ValueError: There is no such version, or the place cannot be reached.
+        DamagedFileError: A file of it is damaged.
+    """
+    with versions_here(uri_within(uri, str(version))) as (folder,):
+        return _republish_at_uri(folder, uri, {"rollback_of": version})
+
+
+def _republish_at_uri(source: Path, uri: str, further: Mapping[str, Any]) -> str:
+    change = _changes(read_json(source / CARD, _DAMAGED), parts_of(uri)[1], further)
+    return copy_to_uri(uri, source, change, advice="Start it again.")
+
+
+def _of_publication(source: Path, test: PublicationTest | None, about: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the card of a published version says of that."""
+    return {"published_from": str(source), "test_of_publication": test and test.to_plain(), **(about or {})}
 
 
 def roll_back(directory: str | Path, version: int) -> Path:
@@ -247,7 +308,13 @@ def _republish(source: Path, directory: Path, further: Mapping[str, Any]) -> Pat
     newest = newest_version(directory)
     if newest is not None and _made_of(newest) == card.get("made_of"):
         return newest
-    return new_version(directory, _copy_of(source, card, directory.name, further))
+    changes = _changes(card, directory.name, further)
+
+    def fill(folder: Path, number: int) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        changes(folder, number)
+
+    return new_version(directory, fill)
 
 
 def _made_of(version: Path) -> str | None:
@@ -259,15 +326,14 @@ def _made_of(version: Path) -> str | None:
         return None
 
 
-def _copy_of(
-    source: Path, card: Mapping[str, Any], name: str, further: Mapping[str, Any]
-) -> Callable[[Path, int], None]:
-    def fill(folder: Path, number: int) -> None:
-        shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+def _changes(card: Mapping[str, Any], name: str, further: Mapping[str, Any]) -> Callable[[Path, int], None]:
+    """What differs in the copy of a version: its name, its number, and what else its card says."""
+
+    def change(folder: Path, number: int) -> None:
         request = card.get("sample_request")
         if request is not None:
             request = {**request, "curl": renamed_curl(request["curl"], name)}
         rename_warm_up(folder, name)
         write_json(folder / CARD, {**card, "name": name, "version": number, "sample_request": request, **further})
 
-    return fill
+    return change

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.datasets.row_files import is_uri
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.durable_files import plain_path, write_json
 from dynctr_tf.encoding import Encoder
@@ -37,6 +38,7 @@ from dynctr_tf.export.shared_tables import load_with_tables_of
 from dynctr_tf.export.signatures_on_disk import rewrite_signatures
 from dynctr_tf.export.smaller_tables import SmallerTable, TableStorage
 from dynctr_tf.export.versions import new_version
+from dynctr_tf.export.versions_at_uris import parts_of
 from dynctr_tf.export.warm_up import write_warm_up
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
 from dynctr_tf.metrics.sampled_negatives import sampling_offset
@@ -199,7 +201,12 @@ def export_model(
 
 
 def serving_line(path: str | Path) -> str:
-    """The command that serves an exported model with TF Serving."""
+    """The command that serves an exported model, in a folder or at a URI, with TF Serving."""
+    if is_uri(path):
+        above, _ = parts_of(str(path))
+        return (
+            f"tensorflow_model_server --rest_api_port=8501 --model_name={parts_of(above)[1]} --model_base_path={above}"
+        )
     folder = Path(path).resolve().parent
     return f"tensorflow_model_server --rest_api_port=8501 --model_name={folder.name} --model_base_path={folder}"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dynctr_tf.datasets.row_files import is_uri
+from dynctr_tf.datasets.row_files import is_uri, path_text
 from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, remove_folder, write_json
 from dynctr_tf.encoding import EncodedDataset, Encoder, ValueTally
 from dynctr_tf.evaluation import Evaluation
@@ -260,6 +260,11 @@ def run_of(place: str | Path) -> tuple[Path, int | None]:
     Raises:
         ValueError: An export that no run made, or whose run is not there any more.
     """
+    if is_uri(path_text(place)):
+        raise ValueError(
+            f"{path_text(place)}: an update goes on from a run, which lies in a folder of this machine. Give that "
+            "folder; the card of an export, assets.extra/about.json, names its run."
+        )
     place = Path(place)
     if RunRecord.load(place) is not None or not any(
         folder is not None and (folder / CARD).is_file() for folder in (place, newest_version(place))

@@ -15,9 +15,13 @@ import numpy as np
 from tensorflow import keras
 
 from dynctr_tf.child_processes import child_environment, end_with_parent
+from dynctr_tf.datasets.row_files import is_uri, uri_within
 from dynctr_tf.datasets.row_source import first_rows
+from dynctr_tf.durable_files import remove_folder
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.export import TableStorage, export_model
+from dynctr_tf.export.versions import version_numbers
+from dynctr_tf.export.versions_at_uris import copy_to_uri, parts_of
 from dynctr_tf.jobs.explain import open_run
 from dynctr_tf.jobs.records import load_logits
 from dynctr_tf.jobs.served_size import served_size
@@ -30,17 +34,54 @@ _CARD, _EXPORTED = "card.json", "exported.json"
 _KILLED = -9
 
 
-def served_folder(settings: JobSettings) -> Path | None:
-    """The folder of the served model; `None` where nothing is exported."""
-    if settings.export.directory is None:
+def served_folder(settings: JobSettings) -> Path | str | None:
+    """The folder of the served model, or its URI as a text; `None` where nothing is exported."""
+    directory = settings.export.directory
+    if directory is None:
         return None
-    return Path(settings.export.directory) / (settings.export.name or f"{settings.data.name}-{settings.model.name}")
+    name = settings.export.name or f"{settings.data.name}-{settings.model.name}"
+    return uri_within(directory, name) if is_uri(directory) else Path(directory) / name
+
+
+def folder_here(settings: JobSettings, run: str | Path) -> Path | None:
+    """The folder of this machine that versions are exported to: the served model's, or one of the run for a URI."""
+    served = served_folder(settings)
+    return Path(run, "export_to_uri", parts_of(served)[1]) if isinstance(served, str) else served
+
+
+def to_its_place(settings: JobSettings, version: Path) -> Path | str:
+    """Copies a version to the URI of the served model, where that is one.
+
+    Args:
+        settings: The settings of the job, which export.
+        version: What was exported to `folder_here`. Earlier versions beside it are removed when it is copied.
+
+    Returns:
+        Where the version is: its URI, or the folder itself.
+
+    Raises:
+        OSError: The place cannot be written; the version is kept.
+    """
+    served = served_folder(settings)
+    if not isinstance(served, str):
+        return version
+    advice = f"It is kept in {version}: the same command again copies it without training."
+    place = copy_to_uri(served, version, advice=advice)
+    for number in version_numbers(version.parent):
+        if number != int(version.name):
+            remove_folder(version.parent / str(number))
+    return place
 
 
 def export_trained(
-    settings: JobSettings, data: EncodedDataset, model: keras.Model, logits: np.ndarray, card: Mapping[str, Any]
+    settings: JobSettings,
+    data: EncodedDataset,
+    model: keras.Model,
+    logits: np.ndarray,
+    card: Mapping[str, Any],
+    run: str | Path,
 ) -> tuple[Path, str]:
-    """Exports a trained model as the settings say.
+    """Exports a trained model as the settings say, to a folder of this machine.
 
     Args:
         settings: The settings of the job, which export.
@@ -48,14 +89,16 @@ def export_trained(
         model: The trained model, on one device.
         logits: Its logits of the test split.
         card: What the card of the version says of the run.
+        run: The folder of the run.
 
     Returns:
-        The version, and a text about its size; see `dynctr_tf.jobs.served_size`.
+        The version on this machine, which `to_its_place` copies to a URI, and a text about its size; see
+        `dynctr_tf.jobs.served_size`.
 
     Raises:
         ValueError: The settings export nothing.
     """
-    folder, options = served_folder(settings), settings.export
+    folder, options = folder_here(settings, run), settings.export
     if folder is None:
         raise ValueError("Nothing is exported: export.directory is none.")
     path = export_model(
@@ -123,5 +166,5 @@ def export_for_parent(directory: str, place: str) -> None:
         run = open_run(directory)
     card = json.loads(Path(place, _CARD).read_text(encoding="utf-8"))
     logits = load_logits(run.directory, run.data)
-    path, size = export_trained(run.settings, run.data, run.model, logits, card)
+    path, size = export_trained(run.settings, run.data, run.model, logits, card, run.directory)
     Path(place, _EXPORTED).write_text(json.dumps({"path": str(path), "size": size}), encoding="utf-8")

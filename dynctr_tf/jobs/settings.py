@@ -17,6 +17,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from dynctr_tf.datasets.row_files import is_uri
 from dynctr_tf.durable_files import refuse_uri
 from dynctr_tf.nearest import either, nearest_full_names, nearest_name, unknown_name_message
 
@@ -230,7 +231,9 @@ class EvaluationSettings:
 class ExportSettings:
     """Where the served model goes."""
 
-    directory: str | None = _setting("saved_models", "the model goes to <directory>/<name>/<version>/; none: no export")
+    directory: str | None = _setting(
+        "saved_models", "the model goes to <directory>/<name>/<version>/, also at a URI; none: no export"
+    )
     name: str | None = _setting(None, "name of the served model; without it <data set>-<model>")
     fold: bool = _setting(True, "whether factors that adaptive layers need only in training are multiplied out")
     group_tables: bool = _setting(
@@ -476,7 +479,9 @@ def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str,
             raise ValueError(f"{name}.{key} must be at most {most:,}, got {value:,}.")
         if isinstance(value, str) and key in _PLACES and ("\0" in value or not value):
             raise ValueError(f"{name}.{key} must be the name of a file or folder, got {value!r}.")
-        if isinstance(value, str) and key == "directory" and name != "data":  # which may be read from a URI
+        # Encoded data is read from URIs, and exports are copied there.
+        at_uri = name == "data" or (name == "export" and is_uri(str(value)))
+        if isinstance(value, str) and key == "directory" and not at_uri:
             refuse_uri(value, f"files of {name}.directory")
     return dict(given)
 

@@ -20,7 +20,7 @@ from dynctr_tf.evaluation.json_records import to_plain
 from dynctr_tf.export import TableStorage, check_export_directory, export_model, roll_back
 from dynctr_tf.export.export_card import CARD
 from dynctr_tf.jobs.days import Day, Days, encoded_rows, plain
-from dynctr_tf.jobs.exporting import served_folder
+from dynctr_tf.jobs.exporting import folder_here, served_folder, to_its_place
 from dynctr_tf.jobs.pretrained import load_vectors
 from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits, vector_digests
 from dynctr_tf.jobs.settings import JobSettings, on_one_device
@@ -136,6 +136,12 @@ def go_back(days: Days, settings: JobSettings, version: int) -> Path:
     served = served_folder(settings)
     if served is None:
         raise ValueError("export.directory is none, so there are no versions to go back to; give --export.directory.")
+    if isinstance(served, str):
+        raise ValueError(
+            f"{served}: an update goes back to versions in a folder of this machine. `dynctr publish --to {served} "
+            f"--rollback {version}` serves version {version} again; the next update goes on from the newest "
+            "state of the run."
+        )
     folder = served / str(version)
     with only_process(make_folder(days.run / "days") / ".lock", f"updates {days.run}"):
         number = 0
@@ -355,8 +361,8 @@ def _export(
     model: Any,
     evaluation: Evaluation,
 ) -> str | None:
-    served = served_folder(settings)
-    if served is None:
+    folder = folder_here(settings, days.run)
+    if folder is None:
         return None
     card = {
         "run": days.run.name,
@@ -372,7 +378,7 @@ def _export(
     path = export_model(
         model,
         encoder,
-        served,
+        folder,
         first_rows(source, "train", 1000),
         about=card,
         fold=settings.export.fold,
@@ -381,8 +387,9 @@ def _export(
         tables=TableStorage(settings.export.without_zero_rows, settings.export.table_numbers),
         negative_sampling_rate=settings.data.negative_sampling_rate or 1.0,
     )
-    print(f"SavedModel: {path}")
-    return str(path)
+    place = to_its_place(settings, path)
+    print(f"SavedModel: {place}")
+    return str(place)
 
 
 def report(days: Days) -> str:

@@ -125,8 +125,9 @@ def test_help_explains_every_setting() -> None:
 
 
 def test_a_uri_is_refused_before_a_job_works_for_it() -> None:
-    with pytest.raises(ValueError, match=r"gs://bucket/x: files of export.directory go to folders of this machine"):
-        job_settings({"export": {"directory": "gs://bucket/x"}})
+    with pytest.raises(ValueError, match=r"gs:/bucket/x: files of export.directory go to .* URIs, gs://bucket/rows"):
+        job_settings({"export": {"directory": "gs:/bucket/x"}})
+    assert job_settings({"export": {"directory": "gs://bucket/x"}}).export.directory == "gs://bucket/x"
     assert job_settings({"data": {"directory": "gs://bucket/x"}}).data.directory == "gs://bucket/x"  # which is read
 
 

@@ -69,6 +69,7 @@ class BlockFolder:
 
         Raises:
             ValueError: The place cannot be reached.
+            DamagedFileError: It has a file whose name leads out of it.
         """
         if self._system is None:
             root = Path(self.place)
@@ -78,11 +79,18 @@ class BlockFolder:
         except OSError as error:
             raise cannot_be_listed(self.place, error) from error
         start = self._root.strip("/") + "/"
-        return {
+        sizes = {
             entry.path.lstrip("/").removeprefix(start): int(entry.size)
             for entry in entries
             if entry.type == pa.fs.FileType.File
         }
+        for name in sizes:
+            # A store takes any text as a name, and a copy of the folder writes files by these names.
+            if {"..", ""} & set(name.split("/")) or "\\" in name:
+                raise DamagedFileError(
+                    f"{self.place}: it has a file {name!r}, which is not a name of a file within it."
+                )
+        return sizes
 
     def read(self, file: str, begin: int, size: int) -> bytes:
         """Reads a part of a file by one request, or two where its file system must open it first.

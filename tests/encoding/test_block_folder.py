@@ -76,6 +76,17 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_folder, "_LEAST_PIECE", 1000)
 
 
+@pytest.mark.parametrize("name", ["../../evil", "encoder/../../evil", "a//evil", "..\\evil"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store takes any text as a name; a copy of the folder would write where it says."""
+    entry = {"name": f"/bucket/data/{name}", "size": 3, "type": "file", "mtime": 0.0}
+    monkeypatch.setattr(Late, "find", lambda *_, **__: {entry["name"]: entry})
+    monkeypatch.setattr(Late, "isdir", lambda *_: True)
+    monkeypatch.setattr(Late, "exists", lambda *_, **__: True)
+    with pytest.raises(DamagedFileError, match=r"late:///bucket/data: it has a file '.*evil', which is not a name"):
+        block_folder.BlockFolder("late:///bucket/data").sizes()
+
+
 def plain(batches: tf.data.Dataset) -> list[Any]:
     return [tf.nest.map_structure(lambda values: values.numpy().tolist(), batch) for batch in batches]
 

@@ -12,7 +12,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.encoding.growth import IdMap
-from dynctr_tf.layers import BlockEmbedding, FieldEmbedding, GroupCondition, ScenarioFieldEmbedding
+from dynctr_tf.layers import BlockEmbedding, FieldEmbedding, GroupCondition, KeyEmbedding, ScenarioFieldEmbedding
 from dynctr_tf.optimizers.composite_optimizer import CompositeOptimizer
 from dynctr_tf.stack import (
     RuleOptimizer,
@@ -53,7 +53,8 @@ def carry_over(
     `keras.layers.Embedding` and `GroupCondition`, and the weights of any layer of your own whose attribute `num_ids`
     is `features.num_ids` and whose first axis is as long. All other weights must have one shape in both models. Layers
     with weights for each scenario or group need as many of these as before: keep the vocabularies of
-    `indexed_features` as they are.
+    `indexed_features` as they are. The rows of a `KeyEmbedding` stay with its keys: feed it keys that never change,
+    such as hashes, and not ids of a vocabulary, which move when a feature before them grows.
 
     Args:
         before: The trained model.
@@ -127,8 +128,8 @@ def _tables(before: keras.Model, after: keras.Model, ids: IdMap) -> Iterator[tup
             rows, size = _Rows(ids.rows[block] - old.first_id, ids.is_new[block]), new.num_groups
         elif isinstance(new, BlockEmbedding):
             rows, size = _rows_of_blocks(old, new, ids), new.num_rows
-        elif id(new) in taken:
-            continue
+        elif id(new) in taken or isinstance(new, KeyEmbedding):
+            continue  # what was yielded above, and rows that belong to keys
         elif isinstance(new, keras.layers.Embedding):
             rows, size = every, new.input_dim
         elif isinstance(new, FieldEmbedding) or hasattr(new, "num_ids"):

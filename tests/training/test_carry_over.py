@@ -14,7 +14,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.encoding import EncodedFeatures, Field, IdMap
 from dynctr_tf.encoding.encoded_features import EncodedSequence
-from dynctr_tf.layers import FieldEmbedding
+from dynctr_tf.layers import FieldEmbedding, KeyEmbedding
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers import CompositeOptimizer, GroupFtrl
 from dynctr_tf.optimizers.registry import OPTIMIZERS, make_optimizer
@@ -320,6 +320,30 @@ def test_a_model_and_layers_of_ones_own_grow_too() -> None:
     for own, grown in zip(*layers, strict=True):
         for a, b in zip(own.get_weights(), grown.get_weights(), strict=True):
             assert np.array_equal(b, a[IDS.rows] if a.shape != b.shape else a)
+
+
+def test_rows_of_keys_stay_with_their_keys() -> None:
+    """Also where there are as many of them as ids."""
+
+    def build(features: EncodedFeatures) -> keras.Model:
+        fields = keras.Input((len(features.fields) - 1,), dtype="int32", name="fields")
+        keys = keras.Input((1,), dtype="int64", name="keys")
+        rows = [FieldEmbedding(features.num_ids, 4)(fields), KeyEmbedding(AFTER.num_ids - 1, 4)(keys)]
+        flat = [keras.layers.Flatten()(some) for some in rows]
+        return keras.Model({"fields": fields, "keys": keys}, keras.layers.Dense(1)(keras.layers.Concatenate()(flat)))
+
+    keys = tf.constant([[2**40 + 7 * row] for row in range(ROWS)], tf.int64)
+    after = batch_after()
+    batches = [{"fields": tf.constant(batch["fields"]), "keys": keys} for batch in (batch_before(after), after)]
+    old, new = build(BEFORE), build(AFTER)
+    old(batches[0], training=True)  # each key takes a row
+    carry_over(old, new, IDS)
+    layers = [next(one for one in model.layers if isinstance(one, KeyEmbedding)) for model in (old, new)]
+    assert layers[1].num_used == layers[0].num_used == min(ROWS, AFTER.num_ids - 1)
+    np.testing.assert_array_equal(layers[1](keys), layers[0](keys))
+    known = ~IDS.is_new[after["fields"]].any(axis=1)
+    assert known.any()
+    np.testing.assert_array_equal(new(batches[1])[known], old(batches[0])[known])
 
 
 def test_what_does_not_fit_is_refused() -> None:

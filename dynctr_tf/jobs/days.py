@@ -248,8 +248,8 @@ class Days:
 def run_of(place: str | Path) -> tuple[Path, int | None]:
     """Finds the run that a person names by its own folder or by an export that it made.
 
-    The run is looked for where its export says, from here and from the folders above the export, so that both may have
-    been moved together.
+    The export's card names the run's folder as the job had it. A relative one is looked for from here and from each
+    folder above the export, so that it is found from other folders too.
 
     Args:
         place: The folder of a run, of an exported version, or of a served model, for its newest version.
@@ -272,19 +272,20 @@ def run_of(place: str | Path) -> tuple[Path, int | None]:
         return place, None
     version = version_folder(place)
     card = read_json(version / CARD)
-    if "run" not in card:
+    folder = card.get("run_folder")
+    if folder is None:
         raise ValueError(
-            f"{version} was not exported by `dynctr train`: its card names no run. A model of your own goes on in "
-            "code: dynctr_tf.encoding.grow_encoder, dynctr_tf.training.carry_over."
+            f"{version} was not exported by `dynctr train`: its card names no run's folder. A model of your own goes "
+            "on in code: dynctr_tf.encoding.grow_encoder, dynctr_tf.training.carry_over."
         )
     for above in (Path(), *version.absolute().parents):
-        run = above / card["run"]
+        run = above / folder
         record = RunRecord.load(run)
         if record is not None and record.fingerprint == card.get("fingerprint"):
             return run, int(card.get("day", 0))
     raise ValueError(
-        f"{version} was made by the run {card['run']!r}, which has the optimizer's state and the counts of rare values "
-        "and is not there any more. Give the folder where it lies now."
+        f"{version} was made by the run {folder!r}, which has the optimizer's state and the counts of rare values and "
+        "is not there any more. Give the folder where it lies now."
     )
 
 

@@ -193,6 +193,7 @@ def card_of(
     return {
         **{key: made_by[key] for key in ("fingerprint", "rows", "settings", "machine")},
         "run": folder.name,
+        "run_folder": str(folder),
         "files": record.rows["files"],
         "splits": record.rows["splits"],
         "validation": dataclasses.asdict(validation),

@@ -366,6 +366,7 @@ def _export(
         return None
     card = {
         "run": days.run.name,
+        "run_folder": str(days.run),
         "day": day.number,
         "goes_on_from": day.goes_on_from,
         "fingerprint": days.record.fingerprint,

@@ -259,12 +259,29 @@ def test_an_export_stands_for_the_run_that_made_it(
     assert "The run has gone on since" in updated(place, "--data.path", "day1.csv", *export, run=str(model / "1"))
 
     (place / "run").rename(place / "moved")
-    said = refused(place, capsys, str(model), *file)
+    said = refused(place, capsys, str(model / "1"), *file)
     assert "was made by the run 'run'" in said and "Give the folder where it lies now" in said
     card = read_json(model / "1" / "assets.extra" / "about.json")
-    del card["run"]
+    del card["run_folder"]
     write_json(model / "1" / "assets.extra" / "about.json", card)
     assert "its card names no run" in refused(place, capsys, str(model / "1"), *file)
+
+
+def test_an_export_finds_its_run_wherever_runs_are_kept(place: Path, tmp_path: Path) -> None:
+    """In the folder that a training chooses for itself and in one that somebody chose, from here and elsewhere."""
+    (tmp_path / "elsewhere").mkdir()
+    none = ("--export.directory", "none")
+    for model, words, folder in (
+        ("fm", (), "runs/tabular_file-fm-"),
+        ("wide_deep", ("--run-directory", "mine/first/try"), "mine/first/try"),
+    ):
+        with inside(place), contextlib.redirect_stdout(io.StringIO()):
+            train_job.main(["--data.path", "day0.csv", "--model.name", model, *SMALL, *words])
+        export = f"saved_models/tabular_file-{model}"
+        text = updated(place, "--data.path", "day1.csv", *none, run=export)
+        assert f"{export} was made by the run in {folder}" in text and "day 1, day1.csv: 900 rows" in text
+        text = updated(tmp_path / "elsewhere", "--data.path", str(place / "day1.csv"), *none, run=str(place / export))
+        assert f"was made by the run in {place / folder}" in text and "trained on before, as day 1" in text
 
 
 def test_ids_that_are_gone_are_dropped_on_request(place: Path) -> None:

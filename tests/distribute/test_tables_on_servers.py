@@ -85,6 +85,15 @@ def test_slots_are_saved_once_and_one_device_reads_them(make: Any, tmp_path: Pat
         assert all(np.all(shard.numpy() == number + 1) for shard in stack.shards_of(whole))
 
 
+def grown_by_more(place: Path, what: str, capsys: Any) -> tuple[float, float]:
+    """By how many MiB the peak of a process has grown with a table that has so many MiB more; both are printed."""
+    found = json.loads((place / "peaks.json").read_text(encoding="utf-8"))
+    grown = found["large"] - found["small"]
+    with capsys.disabled():
+        print(f"\n{what}: {found['small']:,.0f} MiB, then {grown:+,.0f} for {found['more']:,.0f} MiB more of a table")
+    return grown, found["more"]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(stack.KERAS_3, reason="Keras 3 cannot; test_strategies tests that it says so")
 def test_the_chief_needs_no_memory_for_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -92,12 +101,9 @@ def test_the_chief_needs_no_memory_for_the_table(tmp_path: Path, monkeypatch: py
     with Job(tmp_path, {"chief": 1, "worker": 1, "ps": 2}) as job:
         job.start_all(str(CHIEF))
         job.finish([("chief", 0)])
-    found = json.loads((tmp_path / "peaks.json").read_text(encoding="utf-8"))
-    grown = found["large"] - found["small"]
-    with capsys.disabled():
-        print(f"\nchief: {found['small']:,.0f} MiB, then {grown:+,.0f} for {found['more']:,.0f} MiB more of a table")
+    grown, more = grown_by_more(tmp_path, "chief", capsys)
     # A copy of one of the two shards would take half of that.
-    assert found["more"] > 250 and grown < 0.4 * found["more"]
+    assert more > 250 and grown < 0.4 * more
 
     monkeypatch.chdir(tmp_path)
     run = open_run("large")
@@ -118,11 +124,8 @@ def test_the_process_that_exports_holds_a_table_once(tmp_path: Path, monkeypatch
     with Job(tmp_path) as job:
         job.start(("alone", 0), str(EXPORTER))
         job.finish()
-    found = json.loads((tmp_path / "peaks.json").read_text(encoding="utf-8"))
-    grown = found["large"] - found["small"]
-    with capsys.disabled():
-        print(f"\nexport: {found['small']:,.0f} MiB, then {grown:+,.0f} for {found['more']:,.0f} MiB more of a table")
-    assert found["more"] > 250 and grown < 1.2 * found["more"]
+    grown, more = grown_by_more(tmp_path, "export", capsys)
+    assert more > 250 and grown < 1.2 * more
 
     monkeypatch.chdir(tmp_path)
     run = open_run("large")

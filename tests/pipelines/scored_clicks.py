@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipelines import train
 
@@ -41,6 +44,16 @@ def write_clicks(file: Path, seed: int, rows: int = ROWS, *, label: bool = True)
         cells += [country, device, age, tags]
         lines.append(",".join(cell for place, cell in enumerate(cells) if label or place != 1))
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def folder_of_clicks(factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A new folder with `clicks.csv`, which is the current one in the block."""
+    place = factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        write_clicks(Path("clicks.csv"), 0)
+        yield place
 
 
 def train_and_export(model: str, *words: str) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
-from scored_clicks import ROWS, train_and_export, write_clicks
+from scored_clicks import ROWS, folder_of_clicks, train_and_export, write_clicks
 
 from dynctr_tf.evaluation import Comparison, Evaluation, ScenarioReport
 from dynctr_tf.jobs.judging import MOST_PARTS, OTHERS, LabelledScores, judge_exports, names_of, parts_of
@@ -25,10 +25,7 @@ FEW = ["--replicates", "60"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        write_clicks(Path("clicks.csv"), 0)
+    with folder_of_clicks(tmp_path_factory) as place:
         train_and_export("dnn")
         train_and_export("lr")
         lines = Path("clicks.csv").read_text(encoding="utf-8").splitlines()

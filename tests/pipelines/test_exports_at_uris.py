@@ -11,7 +11,7 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from scored_clicks import train_and_export, write_clicks
+from scored_clicks import folder_of_clicks, train_and_export, write_clicks
 
 from dynctr_tf.durable_files import DamagedFileError, check_checksums, read_json
 from dynctr_tf.export import check_export_directory, version_folder
@@ -66,10 +66,7 @@ def empty() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        write_clicks(Path("clicks.csv"), 0)
+    with folder_of_clicks(tmp_path_factory) as place:
         train_and_export("dnn", "--export.name", "clicks")
         train_and_export("lr", "--export.name", "clicks", "--export.directory", "candidates")
     return place

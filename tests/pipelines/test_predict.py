@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from scored_clicks import ROWS, train_and_export, write_clicks
+from scored_clicks import ROWS, folder_of_clicks, train_and_export, write_clicks
 
 from dynctr_tf.export import ServedModel
 from dynctr_tf.jobs import scoring
@@ -30,10 +30,7 @@ EXPORT = "saved_models/tabular_file-dnn"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        write_clicks(Path("clicks.csv"), 0)
+    with folder_of_clicks(tmp_path_factory) as place:
         train_and_export("dnn")
         write_clicks(Path("today.csv"), 1, label=False)
     return place

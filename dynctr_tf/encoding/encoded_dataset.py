@@ -467,7 +467,7 @@ class EncodedDataset:
         windows = (windows.prefetch(1) if ahead is None else windows).flat_map(_in_order)
         # The sizes of an epoch's batches, which come again in each epoch; no batch has rows of two.
         whole, rest = divmod(sum(block.rows for block in blocks), batch_size)
-        sizes = np.array([batch_size] * whole + [rest], np.int64)
+        sizes = np.append(np.full(whole, batch_size, np.int64), rest)
         pieces = windows.rebatch(np.roll(sizes, -steps_done) if rest else batch_size, drop_remainder=not rest)
         if drop_remainder and rest:
             pieces = pieces.filter(_AS_IT_IS(lambda rows: tf.shape(rows)[0] == batch_size))

@@ -257,6 +257,7 @@ def _report(
     )
     trained = {model: comparison.trained_settings(model) for model in models}
     paragraphs = [result.to_text(), _costs(runs, peer_runs), _worse(runs, data), caption(comparison, trained, data)]
+    paragraphs += ["\n".join(removed_matrices(runs))]
     text = "\n\n".join(paragraph.strip("\n") for paragraph in paragraphs if paragraph) + "\n"
     write_text(output / "comparison.txt", text)
     write_text(output / "comparison.json", result.to_json())
@@ -316,6 +317,29 @@ def _worse(runs: Mapping[str, list[dict[str, Any]]], data: EncodedDataset) -> st
         worse = [line for loss in losses if (line := worse_than_base_rate(data, loss))]
         lines += [f"{model}, {len(worse)} of {len(losses)} runs: {worse[0]}"] if worse else []
     return "\n\n".join(lines)
+
+
+def removed_matrices(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Says of which matrices no weight is left in trained models, a line for each model that has some.
+
+    Args:
+        runs: What `result.json` of each run says, by the model's name. Runs of other libraries say nothing of it.
+
+    Example:
+
+    >>> removed_matrices({"da": [{"removed": ["da_1/generator/kernel_1"]}, {"removed": []}], "fm": [{}]})
+    ['da, 1 of 2 runs: no weight is left of da_1/generator/kernel_1, so what it gives is the same for every row.']
+    """
+    lines = []
+    for model, figures in runs.items():
+        found = [run["removed"] for run in figures if run.get("removed")]
+        if found:
+            names = list(dict.fromkeys(name for removed in found for name in removed))
+            lines.append(
+                f"{model}, {len(found)} of {len(figures)} runs: no weight is left of {', '.join(names)}, so what "
+                f"{'it gives' if len(names) == 1 else 'each gives'} is the same for every row."
+            )
+    return lines
 
 
 def caption(comparison: Comparison, trained: Mapping[str, JobSettings], data: EncodedDataset) -> str:

@@ -29,7 +29,14 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         The folder: the wanted one, or one beside it if the wanted one holds another run.
     """
     from dynctr_tf.durable_files import write_json, write_text
-    from dynctr_tf.evaluation import LearningCurve, plot_run, plot_scenarios, plot_slices, sparsity_report
+    from dynctr_tf.evaluation import (
+        LearningCurve,
+        plot_run,
+        plot_scenarios,
+        plot_slices,
+        removed_message,
+        sparsity_report,
+    )
     from dynctr_tf.export import check_export_directory, serving_line
     from dynctr_tf.export.versions_at_uris import newest_number, parts_of
     from dynctr_tf.figures import figures_text
@@ -105,7 +112,8 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     write_text(directory / "sparsity.txt", sparsity.to_text() + "\n")
     zero_rows = sparsity.all_fields.share
     made_by = {"fingerprint": record.fingerprint, "rows": data.fingerprint}
-    figures = {**made_by, **dataclasses.asdict(result), "parameters": model.count_params(), "zero_rows": zero_rows}
+    zeros = {"zero_rows": zero_rows, "removed": sparsity.removed}
+    figures = {**made_by, **dataclasses.asdict(result), "parameters": model.count_params(), **zeros}
     write_json(directory / "result.json", figures)
     picture = directory / "run.png"
     plot_run(picture, evaluation, LearningCurve.from_csv(directory / "log.csv"))
@@ -121,6 +129,8 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         plot_slices(directory / "slices.png", slices)
         print(f"{slices.to_text()}picture of the slices: {directory / 'slices.png'}\n")
     print(f"embedding rows that are zero: {zero_rows:.1%} (by field and variable: {directory / 'sparsity.txt'})")
+    if sparsity.removed:
+        print(removed_message(sparsity.removed))
     print(f"picture of the run: {picture}")
     if scenarios is not None:
         scenarios.save(directory / "scenarios.json")

@@ -14,7 +14,7 @@ from dynctr_tf.evaluation.report import Attainable, Evaluation, evaluate
 from dynctr_tf.evaluation.scenario_plots import plot_scenarios, plot_transfer
 from dynctr_tf.evaluation.scenario_report import Scenario, ScenarioReport, ScenarioScore, scenario_report
 from dynctr_tf.evaluation.slice_plots import plot_slices
-from dynctr_tf.evaluation.sparsity import SparsityReport, ZeroShare, sparsity_report
+from dynctr_tf.evaluation.sparsity import SparsityReport, ZeroShare, removed_message, sparsity_report
 
 __all__ = [
     "Attainable",
@@ -49,6 +49,7 @@ __all__ = [
     "plot_scenarios",
     "plot_slices",
     "plot_transfer",
+    "removed_message",
     "scenario_report",
     "sparsity_report",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ class SparsityReport:
             all tables, where a model has several or one for each scenario.
             Empty where no description of the data was given. The padding row belongs to no field.
         variables: For each trainable variable its weights that are zero.
+        removed: The paths of the trainable matrices of which no weight is left, tables among them. What is computed
+            from one of them alone is the same for every row.
 
     Example:
 
@@ -68,6 +70,7 @@ class SparsityReport:
 
     fields: tuple[ZeroShare, ...]
     variables: tuple[ZeroShare, ...]
+    removed: tuple[str, ...] = ()
 
     @property
     def all_fields(self) -> ZeroShare:
@@ -123,11 +126,16 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
     if not variables:
         raise ValueError(f"The model {model.name!r} has no trainable variable; is it built?")
     shares = tuple(_zero_weights(variable) for variable in variables)
+    removed = tuple(
+        share.name
+        for variable, share in zip(variables, shares, strict=True)
+        if len(variable.shape) > 1 and 0 < share.total == share.zero
+    )
     if features is None:
-        return SparsityReport((), shares)
+        return SparsityReport((), shares, removed)
     blocks = _tables_of_blocks(model) if table is None else []
     if blocks:
-        return SparsityReport(_by_field([_zero_rows_of_blocks(blocks, features)], features), shares)
+        return SparsityReport(_by_field([_zero_rows_of_blocks(blocks, features)], features), shares, removed)
     tables = _find_tables(model, variables, features) if table is None else [table]
     for found in tables:
         if len(found.shape) != 2 or found.shape[0] % features.num_ids:
@@ -136,7 +144,28 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
                 f"got {tuple(found.shape)}."
             )
     zero_rows = (np.logical_not(piece.any(axis=1)) for found in tables for piece in _pieces(found))
-    return SparsityReport(_by_field(zero_rows, features), shares)
+    return SparsityReport(_by_field(zero_rows, features), shares, removed)
+
+
+def removed_message(removed: Sequence[str]) -> str:
+    """Says which matrices an optimizer has removed, and what keeps them; empty where there is none.
+
+    Args:
+        removed: Their paths, as in `SparsityReport.removed`.
+
+    Example:
+
+    >>> print(removed_message(["da_1/generator/kernel_1"]))
+    No weight is left of da_1/generator/kernel_1: what it gives is the same for every row.
+    Under FTRL the options dense_initial_weights = "keep" or a smaller dense_l1 of the optimizer keep weights.
+    """
+    if not removed:
+        return ""
+    gives = "it gives" if len(removed) == 1 else "each of them gives"
+    return (
+        f"No weight is left of {', '.join(removed)}: what {gives} is the same for every row.\n"
+        'Under FTRL the options dense_initial_weights = "keep" or a smaller dense_l1 of the optimizer keep weights.'
+    )
 
 
 def _by_field(zero_rows: Iterable[np.ndarray], features: EncodedFeatures) -> tuple[ZeroShare, ...]:

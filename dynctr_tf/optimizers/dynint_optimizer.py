@@ -28,6 +28,7 @@ def dynint_optimizer(
     dense_l1: float = 0.1,
     dense_l2: float = 0.2,
     dense_initial_accumulator_value: float = 0.1,
+    dense_initial_weights: str = "keep",
     embedding_pattern: str = EMBEDDING_PATTERN,
     name: str = "dynint_optimizer",
 ) -> CompositeOptimizer:
@@ -54,6 +55,9 @@ def dynint_optimizer(
             it. Default 0.2.
         dense_initial_accumulator_value: FTRL's initial accumulator, that of `tf.train.FtrlOptimizer`.
             Default 0.1.
+        dense_initial_weights: As `initial_weights` of `GroupFtrl`, for FTRL. Default `"keep"`: with `"forget"`, which
+            the author's code has for xDeepInt, FTRL sets the layers that generate to zero at once, and DynInt's models
+            are static ones; see below.
         embedding_pattern: What the paths of the tables match, as in `CompositeOptimizer`.
             Default `EMBEDDING_PATTERN`: the variables of each layer whose name contains "embedding", which are
             also the few rows of the scenario embedding of `optmsm` and `star`.
@@ -97,6 +101,7 @@ def dynint_optimizer(
         l1=dense_l1,
         l2=dense_l2,
         initial_accumulator_value=dense_initial_accumulator_value,
+        initial_weights=dense_initial_weights,
         batch_size=batch_size,
         name="ftrl",
     )

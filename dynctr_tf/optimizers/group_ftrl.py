@@ -11,6 +11,7 @@ from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.optimizers.sparse_optimizer import SparseOptimizer, finite_number
 
 UNTOUCHED_ROWS = ("auto", "zero", "keep")
+INITIAL_WEIGHTS = ("forget", "keep")
 # How many rows of a loaded table get their z at a time.
 _BLOCK = 65536
 
@@ -63,8 +64,16 @@ class GroupFtrl(SparseOptimizer):
 
     In models that multiply embeddings, rows that are all 0 give each other no gradient; if a model does not start to
     learn, use `"keep"`. A dense gradient reaches every row. It gives the formula's result with z = 0, except for a
-    loaded table of a `FieldEmbedding` under `"auto"`. So loaded weights of dense layers start again, as under every
-    FTRL: give those of a trained model to `LazyAdam`.
+    loaded table of a `FieldEmbedding` under `"auto"`.
+
+    **Initial weights** count in the formula by `(sqrt(n') - sqrt(n)) / learning_rate * w` alone: a weight whose first
+    gradients are small beside the initial accumulator, or below `l1`, is 0 after the first step. Two layers one after
+    the other, such as those that generate parameters, then have no gradient any more and stay 0. `initial_weights`
+    chooses:
+
+    * `"forget"`: the formula with z = 0, as every published FTRL has it. Loaded weights of dense layers start again.
+    * `"keep"`: the first step gives each weight the z for which the formula returns it, thresholds included. Training
+      goes on from the weights that the variable has, random or loaded; `untouched_rows` then changes nothing.
 
     Args:
         learning_rate: A positive float or a `LearningRateSchedule`; alpha in the papers. Default 0.02.
@@ -75,6 +84,8 @@ class GroupFtrl(SparseOptimizer):
         initial_accumulator_value: Float >= 0. What n starts with. Default 0.0.
         untouched_rows: `"auto"`, `"zero"` or `"keep"`: rows of a sparse gradient's table that no batch has had.
             Default `"auto"`.
+        initial_weights: `"forget"` or `"keep"`: what the first step makes of the weights that a variable has. Default
+            `"forget"`.
         batch_size: Int. The number of rows of a global batch, if the arguments above are in units of a loss
             that is summed over it while the model's loss is the mean. Default `None`: units of the mean.
         clipnorm: Float. As in `SparseOptimizer`. Default `None`.
@@ -84,8 +95,8 @@ class GroupFtrl(SparseOptimizer):
         **kwargs: Keras' other options, each refused with what to use instead.
 
     Raises:
-        ValueError: A negative strength, a batch size below 1, an unknown `untouched_rows`, or what
-            `SparseOptimizer` raises.
+        ValueError: A negative strength, a batch size below 1, an unknown `untouched_rows` or `initial_weights`, or
+            what `SparseOptimizer` raises.
 
     Cost: two slots per weight. About 15 operations per touched element; three gathers and three scatters of
     the touched rows.
@@ -100,10 +111,10 @@ class GroupFtrl(SparseOptimizer):
 
     Reference: the update is that of the author's xDeepInt code (github.com/yanyachen/xDeepInt,
     `xdeepint/src/optimizer.py`), which calls `l21` lambda1 and `l2` lambda2 and has no `l1`; the origin is
-    Ni et al., CIKM 2019. The joint form is algorithm 1 of arXiv 2107.14432 for FTRL. `batch_size`, the choice
-    of `untouched_rows` and the treatment of variables without rows are this library's. The threshold compares
-    ||u||, as all these codes do; it is the exact minimiser of the penalised problem only where the
-    denominator is constant within a row.
+    Ni et al., CIKM 2019. The joint form is algorithm 1 of arXiv 2107.14432 for FTRL. `batch_size`, the choices
+    of `untouched_rows` and `initial_weights` and the treatment of variables without rows are this library's.
+    The threshold compares ||u||, as all these codes do; it is the exact minimiser of the penalised problem
+    only where the denominator is constant within a row.
     """
 
     def __init__(
@@ -115,6 +126,7 @@ class GroupFtrl(SparseOptimizer):
         l21: float = 0.0,
         initial_accumulator_value: float = 0.0,
         untouched_rows: str = "auto",
+        initial_weights: str = "forget",
         batch_size: int | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
@@ -128,6 +140,10 @@ class GroupFtrl(SparseOptimizer):
         )
         if untouched_rows not in UNTOUCHED_ROWS:
             raise ValueError(unknown_name_message("untouched_rows of GroupFtrl", str(untouched_rows), UNTOUCHED_ROWS))
+        if initial_weights not in INITIAL_WEIGHTS:
+            raise ValueError(
+                unknown_name_message("initial_weights of GroupFtrl", str(initial_weights), INITIAL_WEIGHTS)
+            )
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
             raise ValueError(
                 f"batch_size of GroupFtrl must be a whole number of at least 1, or None where the strengths are in "
@@ -139,6 +155,7 @@ class GroupFtrl(SparseOptimizer):
         self.l21 = finite_number(self, "l21", l21)
         self.initial_accumulator_value = finite_number(self, "initial_accumulator_value", initial_accumulator_value)
         self.untouched_rows = untouched_rows
+        self.initial_weights = initial_weights
         self.batch_size = batch_size
 
     def slot_values(self) -> dict[str, float]:
@@ -173,8 +190,11 @@ class GroupFtrl(SparseOptimizer):
     def before_rows_are_read(
         self, variable: tf.Variable, slots: dict[str, tf.Variable], rate: tf.Tensor, sparse: bool
     ) -> tf.Tensor | None:
-        """Lets training continue from a loaded table's weights; returns whether the untouched rows must become 0."""
+        """Lets training continue from weights that are to be kept; returns whether the untouched rows must become 0."""
         first = tf.equal(stack.raw_variable(self.iterations), 0)
+        if self.initial_weights == "keep":
+            tf.cond(first, lambda: self._start_from_weights(variable, slots, rate), lambda: tf.constant(0))
+            return None
         if self.untouched_rows != "auto":
             return first if self.untouched_rows == "zero" else None
         notes = self.notes_of(variable)
@@ -189,6 +209,10 @@ class GroupFtrl(SparseOptimizer):
 
     def _start_from_weights(self, variable: tf.Variable, slots: dict[str, tf.Variable], rate: tf.Tensor) -> tf.Tensor:
         """Gives each row the z for which the formula returns the row as it is."""
+        if variable.shape.rank == 0:
+            own = {name: tf.convert_to_tensor(slot) for name, slot in slots.items()}
+            slots["linear"].assign(self.slots_that_keep(tf.convert_to_tensor(variable), own, rate)["linear"])
+            return tf.constant(0)
         count = variable.shape[0]
 
         # Blocks of one size, as XLA wants them; the last one repeats the last row.
@@ -232,6 +256,7 @@ class GroupFtrl(SparseOptimizer):
             "l21": self.l21,
             "initial_accumulator_value": self.initial_accumulator_value,
             "untouched_rows": self.untouched_rows,
+            "initial_weights": self.initial_weights,
             "batch_size": self.batch_size,
         }
 

@@ -14,7 +14,7 @@ import numpy as np
 from dynctr_tf.child_processes import child_environment
 from dynctr_tf.durable_files import make_folder, read_array, remove_abandoned
 from dynctr_tf.jobs.settings import JobSettings
-from pipelines.compare import Comparison, FuxiCTR, caption
+from pipelines.compare import Comparison, FuxiCTR, caption, removed_matrices
 from pipelines.papers.descriptions import Item
 from pipelines.papers.experiment import Rows, Settings
 from pipelines.papers.measure import Cell, Line, Measured, Runs, measure
@@ -174,7 +174,11 @@ def run_rows(plan: Plan, rows: Rows) -> Measured | None:
         float(data.column("test", "label").sum()),
         data.fingerprint,
         lines,
-        (*notes, *(line.strip() for line in caption(comparison, trained, data).splitlines())),
+        (
+            *notes,
+            *removed_matrices(runs.results),
+            *(line.strip() for line in caption(comparison, trained, data).splitlines()),
+        ),
         {name: _in_one_line(own) for name, own in trained.items()},
     )
     return dataclasses.replace(measured, pictures=_pictures(plan, measured, comparison))

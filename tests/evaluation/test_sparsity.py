@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.evaluation import sparsity
-from dynctr_tf.evaluation.sparsity import sparsity_report
+from dynctr_tf.evaluation.sparsity import removed_message, sparsity_report
 from dynctr_tf.layers.embedding import FieldEmbedding
 from dynctr_tf.optimizers import GroupFtrl
 
@@ -43,6 +43,16 @@ def test_rows_and_weights_are_counted(monkeypatch, rows_at_a_time):
     assert found["output/bias"] == (1, 1)
     assert report.all_variables.total == 18 + 4 + 1
     assert "f1" in report.to_text() and "40.0 %" in report.to_text() and "embedding/table" in report.to_text()
+
+
+def test_matrices_without_a_weight_are_named():
+    model = model_with(table_with_zero_rows(2))
+    assert sparsity_report(model).removed == () and removed_message(()) == ""
+    kernel = model.get_layer("output")
+    kernel.set_weights([np.zeros((4, 1)), np.zeros(1)])
+    for features in (None, EncodedFeatures.from_sizes(SIZES)):
+        assert sparsity_report(model, features).removed == ("output/kernel",)  # and not the bias
+    assert removed_message(("output/kernel",)).startswith("No weight is left of output/kernel: what it gives is the")
 
 
 def test_without_a_description_only_variables_are_reported():

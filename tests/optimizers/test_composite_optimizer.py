@@ -11,7 +11,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
+from dynctr_tf.encoding.encoded_features import EncodedFeatures
+from dynctr_tf.evaluation import sparsity_report
 from dynctr_tf.layers.embedding import FieldEmbedding
+from dynctr_tf.models.dynamic.dynint import dynint
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.optimizers import CompositeOptimizer, GroupFtrl, LazyAdam, SparseAdagrad, dynint_optimizer
 
 NUM_IDS, FIELDS, ROWS, BATCH = 50, 3, 64, 16
@@ -145,6 +149,19 @@ def test_untouched_rows_of_the_table_are_zero_after_fit():
     assert np.any(table[np.unique(ids)] != 0)
 
 
+@pytest.mark.parametrize("choice", ["keep", "forget"])
+def test_layers_that_generate_outlive_the_first_steps_of_ftrl(choice):
+    # Two layers one after the other, of small gradients: what FTRL forgets of both never comes back.
+    model = dynint(EncodedFeatures.from_sizes([20, 30, 40]), embedding=Embedding(16, 0.05), kind="da", num_layers=2)
+    optimizer = dynint_optimizer(128, l2=0.1, l21=0.0, dense_initial_weights=choice)
+    model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    random = np.random.default_rng(0)
+    fields = np.stack([first + random.integers(0, 20, 512) for first in (1, 21, 51)], 1).astype(np.int32)
+    model.fit({"fields": fields}, (fields[:, 0] < 8).astype(np.float32), batch_size=128, epochs=4, verbose=0)
+    generators = {f"da_{layer}/generator/kernel_{number}" for layer in (1, 2) for number in (1, 2)}
+    assert generators & set(sparsity_report(model).removed) == (set() if choice == "keep" else generators)
+
+
 @pytest.mark.parametrize("make", [mixed, lambda: LazyAdam(0.01), lambda: GroupFtrl(0.1), lambda: SparseAdagrad(0.1)])
 def test_configuration_round_trip(make):
     optimizer = make()
@@ -164,6 +181,7 @@ def test_every_argument_is_in_the_configuration():
         "l21": 4.0,
         "initial_accumulator_value": 0.25,
         "untouched_rows": "keep",
+        "initial_weights": "keep",
         "batch_size": 64,
         "clipnorm": None,
         "clipvalue": 0.5,

@@ -188,6 +188,33 @@ def test_a_variable_without_rows_has_no_groups():
     np.testing.assert_array_equal(biases[0].numpy(), biases[1].numpy())
 
 
+@pytest.mark.parametrize("strengths", [{}, {"beta": 1.0, "l1": 0.3, "l2": 0.5, "l21": 0.7}], ids=["plain", "strong"])
+def test_initial_weights_are_kept_or_forgotten(strengths):
+    start = {"kernel": start_values(), "bias": np.array([0.5, -0.25]), "scale": np.array(2.0), "zero": np.zeros(2)}
+    for choice, kept in (("keep", True), ("forget", False)):
+        variables = [tf.Variable(value, dtype=tf.float32) for value in start.values()]
+        optimizer = GroupFtrl(0.1, initial_accumulator_value=0.1, initial_weights=choice, **strengths)
+        optimizer.apply_gradients([(tf.zeros_like(variable), variable) for variable in variables])
+        for variable, value in zip(variables, start.values(), strict=True):
+            np.testing.assert_allclose(variable.numpy(), value if kept else 0.0 * value, rtol=1e-5, atol=1e-7)
+
+
+def test_kept_weights_go_on_by_the_formula():
+    start, gradient = np.array([0.4, -0.2, 0.0]), np.array([0.3, 0.3, 0.05])
+    rate, beta, l1, l2, before = 0.1, 0.5, 0.1, 0.2, 0.04
+    weights = tf.Variable(start, dtype=tf.float64)
+    optimizer = GroupFtrl(rate, beta=beta, l1=l1, l2=l2, initial_accumulator_value=before, initial_weights="keep")
+    z, n, w = -((beta + before**0.5) / rate + l2) * start, np.full(3, before), start
+    z -= l1 * np.sign(start)
+    for _ in range(3):
+        optimizer.apply_gradients([(tf.constant(gradient), weights)])
+        after = n + gradient**2
+        z, n = z + gradient - (np.sqrt(after) - np.sqrt(n)) / rate * w, after
+        w = -np.sign(z) * np.maximum(np.abs(z) - l1, 0.0) / ((beta + np.sqrt(n)) / rate + l2)
+    np.testing.assert_allclose(weights.numpy(), w, rtol=1e-6)
+    assert weights.numpy()[0] < 0.4 and weights.numpy()[2] <= 0.0
+
+
 def test_an_untouched_row_is_set_to_zero_at_the_first_step_alone():
     table = tf.Variable(tf.ones((4, 2)))
     optimizer = GroupFtrl(0.1, untouched_rows="zero")
@@ -284,6 +311,7 @@ def test_a_sparse_step_never_reads_or_writes_a_whole_table(rule):
         (lambda: GroupFtrl("fast"), "must be a number or a keras.optimizers.schedules"),
         (lambda: GroupFtrl(l21=-1.0), "l21 of GroupFtrl must be at least 0 and finite, got -1.0"),
         (lambda: GroupFtrl(untouched_rows="zeros"), "Did you mean 'zero'"),
+        (lambda: GroupFtrl(initial_weights="kept"), "Did you mean 'keep'"),
         (lambda: GroupFtrl(batch_size=0), "batch_size of GroupFtrl must be a whole number of at least 1"),
         (lambda: GroupFtrl(clipnorm=1.0, clipvalue=1.0), "At most one positive"),
         (lambda: LazyAdam(beta_1=1.0), r"beta_1 of LazyAdam must be in \[0, 1\), got 1.0"),

@@ -93,6 +93,8 @@ class Vocabulary:
             the unknown bucket of its field, which is trained on such values. Default 1: keep all.
         max_size: Keep at most this many values, the most frequent first. Default `None`: no limit.
         hash_buckets: Hash values into this many buckets in place of a vocabulary. Default `None`: a vocabulary.
+        keys: Hash values into the range of some 2 billion keys that all such features share, in place of a vocabulary;
+            models need `embedding.num_keys` then, see `dynctr_tf.encoding.value_keys`. Default `False`.
 
     Raises:
         ValueError: A number that is not whole or is below 1, or hashing together with a vocabulary rule.
@@ -101,18 +103,26 @@ class Vocabulary:
     min_count: int = 1
     max_size: int | None = None
     hash_buckets: int | None = None
+    keys: bool = False
 
     def __post_init__(self) -> None:
+        _truth("vocabulary.keys", self.keys)
         for name in ("min_count", "max_size", "hash_buckets"):
             value = getattr(self, name)
             if value is None and name != "min_count":
                 continue
             _whole_number(f"vocabulary.{name}", value, 2**31 - 1)
-        if self.hash_buckets is not None and (self.min_count > 1 or self.max_size is not None):
+        rules = self.min_count > 1 or self.max_size is not None
+        if self.is_hashed and (rules or (self.keys and self.hash_buckets is not None)):
             raise ValueError(
-                "A hashed feature keeps no vocabulary: give either hash_buckets, or min_count and max_size, "
-                f"not both. Got {self}."
+                "A hashed feature keeps no vocabulary: give either hash_buckets, or keys, or min_count and max_size, "
+                f"not several of them. Got {self}."
             )
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether values are hashed, so that no vocabulary is fitted."""
+        return self.keys or self.hash_buckets is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +193,8 @@ class Feature:
             _text(f"shares_vocabulary_with of feature {self.name!r}", self.shares_vocabulary_with)
         if self.role in ("scenario", "group") and self.kind != "categorical":
             raise ValueError(f"The {self.role} must be a categorical feature; {self.name!r} is {self.kind}.")
+        if self.vocabulary.keys and (reason := why_not_keys(self)):
+            raise ValueError(f"The values of {self.name!r} cannot be keys: {reason}.")
         if self.shares_vocabulary_with is not None and self.kind not in ("multi_valued", "sequence"):
             raise ValueError(
                 f"Only a multi-valued or sequence feature shares another's vocabulary; {self.name!r} is {self.kind}."
@@ -192,6 +204,26 @@ class Feature:
                 f"Only a multi-valued or sequence feature holds lists, so list_format of {self.name!r}, which is "
                 f"{self.kind}, must be left out."
             )
+
+
+def why_not_keys(feature: Feature) -> str:
+    """Says why the values of a feature cannot be keys; empty where they can.
+
+    Args:
+        feature: The feature.
+
+    Example:
+
+    >>> why_not_keys(Feature("age", "numeric"))
+    'it is numeric, and numbers become bins'
+    """
+    if feature.kind == "numeric":
+        return "it is numeric, and numbers become bins"
+    if feature.role in ("scenario", "group"):
+        return f"it is the {feature.role}, whose values are counted from 0 by their vocabulary"
+    if feature.shares_vocabulary_with is not None:
+        return f"it shares the vocabulary of {feature.shares_vocabulary_with!r}, which says what its values are"
+    return ""
 
 
 class PositiveRule(NamedTuple):

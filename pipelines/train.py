@@ -41,6 +41,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     from dynctr_tf.export.versions_at_uris import newest_number, parts_of
     from dynctr_tf.figures import figures_text
     from dynctr_tf.jobs.exporting import export_apart, export_trained, served_folder, to_its_place
+    from dynctr_tf.jobs.keys import key_counts, key_lines
     from dynctr_tf.jobs.records import card_of, folder_of, save_logits, save_run, training_record
     from dynctr_tf.jobs.stages import (
         check_evaluation,
@@ -94,6 +95,8 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     )
     if short:
         print(short)
+    for line in key_lines(model, data):
+        print(line)
 
     logits = predict_logits(model, data, "test", settings.evaluation.batch_size)
     if not is_chief(strategy):
@@ -114,6 +117,8 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     made_by = {"fingerprint": record.fingerprint, "rows": data.fingerprint}
     zeros = {"zero_rows": zero_rows, "removed": sparsity.removed}
     figures = {**made_by, **dataclasses.asdict(result), "parameters": model.count_params(), **zeros}
+    if counts := key_counts(model):
+        figures["keys"] = [dataclasses.asdict(one) for one in counts]
     write_json(directory / "result.json", figures)
     picture = directory / "run.png"
     plot_run(picture, evaluation, LearningCurve.from_csv(directory / "log.csv"))

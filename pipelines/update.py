@@ -19,7 +19,7 @@ from dynctr_tf.jobs.settings import JobSettings
 from pipelines import errors_as_messages
 from pipelines.settings_parser import SettingsParser
 
-_SECTIONS = ("data", "model", "pretrained", "optimizer", "training", "evaluation", "export")
+_SECTIONS = ("data", "model", "pretrained", "optimizer", "training", "keys", "evaluation", "export")
 
 
 def update(run: Path, settings: JobSettings, paths: Sequence[str | None], drop_after: int | None = None) -> None:

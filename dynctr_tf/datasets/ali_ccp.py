@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from dynctr_tf.datasets.bad_rows import OnBadRow, Problem, bad_values
 from dynctr_tf.datasets.cell_values import NUMBER
 from dynctr_tf.datasets.derived_columns import DerivedTabularFile, refuse_unlike
+from dynctr_tf.datasets.key_features import VocabularyRules
 from dynctr_tf.datasets.original_files import BadRows, find_file, text_lines
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
@@ -180,7 +181,7 @@ class _CommonFeatures:
         return pa.table(parsed.columns).filter(pa.array(kept))
 
 
-class AliCcpRows:
+class AliCcpRows(VocabularyRules):
     """Reads the original files of Ali-CCP, plain or gzip-compressed, in columnar batches.
 
     When to use: multi-scenario models, most of which are published with results on this data. Its field 301 is the

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from dynctr_tf.datasets.key_features import VocabularyRules
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.schema import Schema
 
 _ROWS_PER_BATCH = 16_384
 
 
-class ColumnRows:
+class ColumnRows(VocabularyRules):
     """Rows that a function makes from their positions.
 
     When to use: data sets whose rows are joined from several files, or drawn, and are not lines of one file.

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from dynctr_tf.datasets.key_features import VocabularyRules
 from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.row_source import RowBatch, RowSource
 from dynctr_tf.schema import Schema
 
 
-class JoinedSources:
+class JoinedSources(VocabularyRules):
     """The rows of several sources, one source after the other.
 
     When to use: data sets that come in several files of one kind, such as a training log and a test log.
@@ -65,6 +66,20 @@ class JoinedSources:
     def schema(self) -> Schema:
         """What the columns mean."""
         return self._sources[0].schema
+
+    def set_rules(self, schema: Schema) -> None:
+        """Gives the rows a schema that differs in vocabulary rules alone.
+
+        Args:
+            schema: The schema.
+
+        Raises:
+            ValueError: A source whose rules cannot be replaced.
+        """
+        for source in self._sources:
+            if not isinstance(source, VocabularyRules):
+                raise ValueError(f"The vocabulary rules of {type(source).__name__} cannot be replaced.")
+            source.set_rules(schema)
 
     @property
     def split_names(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import tensorflow_datasets as tfds
 
 from dynctr_tf.datasets.attainable_gain import gain_of_sum, sigmoid
+from dynctr_tf.datasets.key_features import VocabularyRules
 from dynctr_tf.datasets.row_hash import hashed_normal, hashed_uniform
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.row_source_builder import RowSourceBuilder, RowSourceConfig
@@ -109,7 +110,7 @@ def _standardised(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return scaled
 
 
-class SyntheticCtrRows:
+class SyntheticCtrRows(VocabularyRules):
     """Impressions drawn from a known click probability, in which the context changes what user and item mean.
 
     When to use: to check a model and its training against the truth; real rows only show which of two models is better.

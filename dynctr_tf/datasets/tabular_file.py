@@ -15,6 +15,7 @@ from dynctr_tf.datasets.csv_rows import CsvRows
 from dynctr_tf.datasets.file_rows import FileOptions, FileRows
 from dynctr_tf.datasets.file_splits import FileSplits
 from dynctr_tf.datasets.json_rows import JsonRows, is_json_lines
+from dynctr_tf.datasets.key_features import VocabularyRules
 from dynctr_tf.datasets.parquet_rows import MARK, ParquetRows
 from dynctr_tf.datasets.raw_rows import RawRows
 from dynctr_tf.datasets.row_checks import typed_columns
@@ -38,7 +39,7 @@ _MANY_FILES = 16
 _WHOLE_BYTES = 32 << 20
 
 
-class TabularFile:
+class TabularFile(VocabularyRules):
     """Reads CSV, JSON lines or Parquet files in columnar batches, in memory that does not depend on their size.
 
     When to use: training on your own rows. The files stay as they are; the schema says what the columns mean, and other

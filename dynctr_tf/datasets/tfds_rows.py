@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from dynctr_tf.datasets.bad_rows import BadRowError, OnBadRow, Problem, checked_on_bad_row, usable_rows
+from dynctr_tf.datasets.key_features import VocabularyRules
 from dynctr_tf.datasets.row_checks import check_type, typed_columns
 from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.row_source import RowBatch
@@ -26,7 +27,7 @@ _MISSING_TEXT = ""
 """What a builder of this project writes for a missing text."""
 
 
-class TfdsRows:
+class TfdsRows(VocabularyRules):
     """The rows of a data set that `tfds.load` or `tfds build` has prepared on this machine.
 
     When to use: to train a model of this library on a data set of tensorflow-datasets, with all that the jobs do. Each

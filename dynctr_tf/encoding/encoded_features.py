@@ -9,6 +9,9 @@ from typing import Any
 
 from dynctr_tf.nearest import unknown_name_message
 
+MOST_IDS = 2**31 - 1
+"""The most ids that one id space has, the padding id included: they are int32."""
+
 PADDING_ID = 0
 MISSING_OFFSET = 0
 UNKNOWN_OFFSET = 1
@@ -53,6 +56,8 @@ class Field:
         max_values: 1 for a field that has one value a row; for a multi-valued field the width of its entry
             in the batch, whose embeddings are pooled into one field. Default 1.
         scenario_specific: As in the schema. Default `False`.
+        is_key: Whether its ids are keys without a vocabulary. Its block is that of all keys then, in which no id is
+            the missing or unknown one by its place. Default `False`.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Field:
     num_ids: int
     max_values: int = 1
     scenario_specific: bool = False
+    is_key: bool = False
 
     @property
     def key(self) -> str:
@@ -80,6 +86,7 @@ class EncodedSequence:
         num_ids: The size of that block.
         field: The field whose ids it repeats. Default `None`: ids of its own.
         scenario_specific: As in the schema. Default `False`.
+        is_key: As in `Field`. Default `False`.
     """
 
     name: str
@@ -89,6 +96,7 @@ class EncodedSequence:
     num_ids: int
     field: str | None = None
     scenario_specific: bool = False
+    is_key: bool = False
 
     @property
     def key(self) -> str:
@@ -152,7 +160,7 @@ class EncodedFeatures:
 
     @classmethod
     def of_keys(cls, names: Iterable[str]) -> EncodedFeatures:
-        """Describes fields of int64 keys that have no vocabulary, for models with a `KeyedEmbedding`.
+        """Describes fields of int64 keys that have no vocabulary, for models with `Embedding(num_keys=...)`.
 
         All fields share one space of keys, and models of them take `"fields"` in int64.
 
@@ -164,7 +172,7 @@ class EncodedFeatures:
         >>> [field.name for field in EncodedFeatures.of_keys(["user", "item"]).fields]
         ['user', 'item']
         """
-        return cls(tuple(Field(name, "context", 1, 2**63 - 2) for name in names))
+        return cls(tuple(Field(name, "context", 1, 2**63 - 2, is_key=True) for name in names))
 
     @property
     def entries(self) -> tuple[Field | EncodedSequence, ...]:
@@ -193,8 +201,18 @@ class EncodedFeatures:
 
     @property
     def num_ids(self) -> int:
-        """The size of the id space, the padding id 0 included."""
+        """The size of the id space, the padding id 0 and keys included."""
         return max(entry.first_id + entry.num_ids for entry in self.entries)
+
+    @property
+    def num_vocabulary_ids(self) -> int:
+        """The size of the id space without keys, the padding id 0 included."""
+        return max((entry.first_id + entry.num_ids for entry in self.entries if not entry.is_key), default=1)
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The fields and sequences whose ids are keys without a vocabulary."""
+        return tuple(entry.name for entry in self.entries if entry.is_key)
 
     def positions(self, role: str | None = None, names: Iterable[str] = ()) -> list[int]:
         """Returns the rows of the field map that have a role or are named.
@@ -245,8 +263,9 @@ class EncodedFeatures:
         mapping = dataclasses.asdict(self)
         for entry in (*mapping["fields"], *mapping["sequences"]):
             # Left out where it says nothing, so that the fingerprints of encoders saved before it existed still hold.
-            if not entry["scenario_specific"]:
-                del entry["scenario_specific"]
+            for name in ("scenario_specific", "is_key"):
+                if not entry[name]:
+                    del entry[name]
         return json.dumps(mapping, ensure_ascii=False)
 
     @classmethod

@@ -28,6 +28,7 @@ from dynctr_tf.encoding.id_layout import describe_encoding
 from dynctr_tf.encoding.number_bins import bins_of_numbers
 from dynctr_tf.encoding.raw_columns import KeptValues, is_missing, kept_values, numbers, strings
 from dynctr_tf.encoding.value_index import ValueIndex
+from dynctr_tf.encoding.value_keys import FIRST_KEY, NUM_KEYS, key_shift, missing_key
 from dynctr_tf.encoding.value_tally import ValueTally
 from dynctr_tf.encoding.value_text import TextForm, canonical, looked_up_text
 from dynctr_tf.encoding.vocabulary import FittedBins, FittedFeatures, FittedVocabulary, fit_features
@@ -98,7 +99,7 @@ class Encoder:
             (
                 "vocabularies",
                 self.vocabularies,
-                [f.name for f in own if f.kind != "numeric" and f.vocabulary.hash_buckets is None],
+                [f.name for f in own if f.kind != "numeric" and not f.vocabulary.is_hashed],
             ),
         ):
             if sorted(given) != sorted(needed):
@@ -180,6 +181,9 @@ class Encoder:
         owner = self.schema.feature(feature.shares_vocabulary_with or feature.name)
         form = self.forms.get(owner.name, "exact")
         missing = is_missing(texts, self.schema.missing_values).to_numpy(zero_copy_only=False)
+        if owner.vocabulary.keys:
+            texts = pc.if_else(pa.array(missing), pa.scalar("", texts.type), canonical(texts, form))
+            return FIRST_KEY + (_hash_buckets(texts, NUM_KEYS) + key_shift(owner.name)) % NUM_KEYS
         buckets = owner.vocabulary.hash_buckets
         if buckets is not None:
             offsets = _hash_buckets(canonical(texts, form), buckets) + FIRST_VALUE_OFFSET
@@ -202,6 +206,10 @@ class Encoder:
             offsets = np.full(len(values), UNKNOWN_OFFSET, np.int64)
         offsets[np.isnan(values)] = MISSING_OFFSET
         return offsets + self._first_ids[feature.name]
+
+    def _missing_id(self, feature: Feature) -> int:
+        owner = self.schema.feature(feature.shares_vocabulary_with or feature.name)
+        return missing_key(owner.name) if owner.vocabulary.keys else self._first_ids[feature.name] + MISSING_OFFSET
 
     @functools.cached_property
     def _first_ids(self) -> dict[str, int]:
@@ -243,9 +251,9 @@ class Encoder:
         start = 0
         for name, width in self.id_columns:
             if name in kept:
-                several = self.schema.feature(name).kind == "multi_valued"
+                feature = self.schema.feature(name)
                 entry = matrix[:, start : start + width]
-                entry[:, 0] = self._first_ids[name] + MISSING_OFFSET if several else PADDING_ID
+                entry[:, 0] = self._missing_id(feature) if feature.kind == "multi_valued" else PADDING_ID
                 entry[:, 1:] = PADDING_ID
                 entry[kept[name].rows, kept[name].positions] = ids[name]
             else:

@@ -13,6 +13,7 @@ from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, MISSING_OFFS
 from dynctr_tf.encoding.id_layout import describe_encoding as describe_encoding
 from dynctr_tf.encoding.id_layout import is_wide
 from dynctr_tf.encoding.numeric_binning import NumericBinning
+from dynctr_tf.encoding.value_keys import FIRST_KEY, NUM_KEYS, key_shift, missing_key
 from dynctr_tf.encoding.value_text import TextForm, canonical_strings, without_missing
 from dynctr_tf.encoding.vocabulary_lookup import VocabularyLookup
 from dynctr_tf.nearest import unknown_name_message
@@ -29,6 +30,8 @@ class FeatureEncoder(keras.layers.Layer):
     ```
     id = first_id of the feature's block + 0 (missing), 1 (unknown) or 2, 3, ... (a value)
     ```
+
+    The ids of features of keys are hashes, see `dynctr_tf.encoding.value_keys`.
 
     The missing values are the empty string, the schema's other `missing_values`, and NaN. Other spellings of
     a value, such as `12.0` for 12 in a column of whole numbers, get its id. Of a multi-valued feature the first
@@ -104,7 +107,7 @@ class FeatureEncoder(keras.layers.Layer):
                     name=f"binning_{position}",
                     dtype=self.dtype,
                 )
-            elif feature.shares_vocabulary_with is None and feature.vocabulary.hash_buckets is None:
+            elif feature.shares_vocabulary_with is None and not feature.vocabulary.is_hashed:
                 layer = VocabularyLookup(
                     self._form(feature), self._missing, name=f"lookup_{position}", dtype=self.dtype
                 )
@@ -150,6 +153,10 @@ class FeatureEncoder(keras.layers.Layer):
         elif values.dtype != tf.string:
             raise ValueError(f"Feature {name!r} is {feature.kind} and takes strings, got {values.dtype.name}.")
         buckets = owner.vocabulary.hash_buckets
+        if owner.vocabulary.keys:
+            values = canonical_strings(without_missing(values, self._missing), self._form(owner))
+            hashed = tf.strings.to_hash_bucket_fast(values, NUM_KEYS)
+            return tf.cast(FIRST_KEY + (hashed + key_shift(owner.name)) % NUM_KEYS, tf.int32)
         if buckets is not None:
             values = canonical_strings(without_missing(values, self._missing), self._form(owner))
             bucket = tf.cast(tf.strings.to_hash_bucket_fast(values, buckets), tf.int32)
@@ -167,7 +174,9 @@ class FeatureEncoder(keras.layers.Layer):
         ids = kept.with_values(self.look_up(feature.name, kept.values))
         entry = ids.to_tensor(PADDING_ID, shape=(None, length))
         if feature.kind == "multi_valued":
-            missing = self._blocks[feature.name][0] + MISSING_OFFSET
+            owner = self.schema.feature(feature.shares_vocabulary_with or feature.name)
+            own = self._blocks[feature.name][0] + MISSING_OFFSET
+            missing = missing_key(owner.name) if owner.vocabulary.keys else own
             first = tf.where(entry[:, :1] == PADDING_ID, missing, entry[:, :1])
             entry = tf.concat([first, entry[:, 1:]], axis=1)
         return tf.ensure_shape(entry, (values.shape[0], length))

@@ -227,9 +227,9 @@ class IdMap:
     Attributes:
         before: The description of the encoder before.
         after: The description of the grown encoder.
-        rows: int32 `(after.num_ids,)`: for each id the one that its value had before; for a new value the unknown id of
-            its field.
-        is_new: Boolean `(after.num_ids,)`: which ids are of values that had none before.
+        rows: int32 `(after.num_vocabulary_ids,)`: for each id the one that its value had before; for a new value the
+            unknown id of its field. Keys stay as they are.
+        is_new: Boolean `(after.num_vocabulary_ids,)`: which ids are of values that had none before.
     """
 
     before: EncodedFeatures
@@ -240,7 +240,8 @@ class IdMap:
     @property
     def changes_nothing(self) -> bool:
         """Whether every id stands for the same value as before."""
-        return self.before.num_ids == self.after.num_ids and bool(np.array_equal(self.rows, np.arange(len(self.rows))))
+        same = self.before.num_vocabulary_ids == self.after.num_vocabulary_ids
+        return same and bool(np.array_equal(self.rows, np.arange(len(self.rows))))
 
 
 def id_map(before: Encoder, after: Encoder) -> IdMap:
@@ -253,7 +254,8 @@ def id_map(before: Encoder, after: Encoder) -> IdMap:
         after: The encoder of the model that goes on.
 
     Raises:
-        ValueError: They have other features, or hash a feature into another number of buckets, or bin it differently.
+        ValueError: They have other features, or hash a feature into another number of buckets, or bin it differently,
+            or other features have keys.
 
     Cost:
         One look-up for each value.
@@ -272,10 +274,15 @@ def id_map(before: Encoder, after: Encoder) -> IdMap:
     new_names = [entry.name for entry in after.features.entries]
     if old_names != new_names:
         raise ValueError(f"The encoders have other features: {old_names} before, {new_names} after.")
-    rows = np.zeros(after.features.num_ids, np.int32)
-    is_new = np.zeros(after.features.num_ids, bool)
+    if before.features.key_names != after.features.key_names:
+        raise ValueError(
+            f"The encoders have keys of other features: {before.features.key_names} before, "
+            f"{after.features.key_names} after."
+        )
+    rows = np.zeros(after.features.num_vocabulary_ids, np.int32)
+    is_new = np.zeros(after.features.num_vocabulary_ids, bool)
     pairs = zip(before.features.entries, after.features.entries, strict=True)
-    for old, new in ((old, new) for old, new in pairs if getattr(new, "field", None) is None):
+    for old, new in ((old, new) for old, new in pairs if getattr(new, "field", None) is None and not new.is_key):
         feature = after.schema.feature(new.name)
         owner = feature.shares_vocabulary_with or feature.name
         places = _places_before(before, after, owner)

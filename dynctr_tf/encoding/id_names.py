@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynctr_tf.encoding.encoded_features import PADDING_ID
 from dynctr_tf.encoding.encoder import Encoder
+from dynctr_tf.encoding.value_keys import missing_key
 from dynctr_tf.encoding.vocabulary import FittedBins
 from dynctr_tf.schema import Feature
 
@@ -18,7 +20,7 @@ class IdNames:
     """The names of the ids that an encoder gives.
 
     When to use: to show encoded rows to a person. A number's bin is named by its range, a value that has no id of its
-    own is `(unknown)`, and for a hashed feature only the bucket is known.
+    own is `(unknown)`, and for a hashed feature only the bucket or the key is known.
 
     Args:
         encoder: The encoder.
@@ -41,12 +43,36 @@ class IdNames:
 
         Raises:
             KeyError: No such feature.
+            ValueError: Its values have keys, which are too many to be named; see `numbered`.
         """
-        known = self._encoder.schema.feature(feature)
-        owner = self._encoder.schema.feature(known.shares_vocabulary_with or feature)
+        owner = self._owner(feature)
+        if owner.vocabulary.keys:
+            raise ValueError(f"The values of {feature!r} have keys, which have no names in an order.")
         if owner.name not in self._known:
             self._known[owner.name] = [_MISSING, _UNKNOWN, *self._values(owner)]
         return self._known[owner.name]
+
+    def numbered(self, feature: str, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Returns ids of a feature as numbers from 0, and the name of each number.
+
+        Args:
+            feature: Their feature.
+            ids: Ids of the one id space, of any shape.
+
+        Raises:
+            KeyError: No such feature.
+        """
+        owner = self._owner(feature)
+        if not owner.vocabulary.keys:
+            return ids - self._first[feature], self.of(feature)
+        distinct, numbers = np.unique(ids, return_inverse=True)
+        missing = missing_key(owner.name)
+        names = [_MISSING if key == missing else f"(key {key})" for key in distinct.tolist()]
+        return numbers.reshape(ids.shape), names
+
+    def _owner(self, feature: str) -> Feature:
+        known = self._encoder.schema.feature(feature)
+        return self._encoder.schema.feature(known.shares_vocabulary_with or feature)
 
     def _values(self, feature: Feature) -> Sequence[str]:
         if feature.vocabulary.hash_buckets is not None:
@@ -69,10 +95,11 @@ class IdNames:
         Raises:
             KeyError: No such feature.
         """
-        names, first = self.of(feature), self._first[feature]
+        numbers, names = self.numbered(feature, ids)
         if ids.ndim == 1:
-            return [names[number] for number in (ids - first).tolist()]
-        return [", ".join(names[number - first] for number in row if number) for row in ids.tolist()]
+            return [names[number] for number in numbers.tolist()]
+        pairs = zip(numbers.tolist(), (ids != PADDING_ID).tolist(), strict=True)
+        return [", ".join(names[one] for one, there in zip(*pair, strict=True) if there) for pair in pairs]
 
 
 def _bin_name(number: int, binning: str, fitted: FittedBins) -> str:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, MISSING_OFFSET, PADDING_ID, UNKNOWN_OFFSET
 from dynctr_tf.encoding.feature_encoder import FeatureEncoder
 from dynctr_tf.encoding.numeric_binning import NumericBinning, numeric_bins
+from dynctr_tf.encoding.value_keys import FIRST_KEY, NUM_KEYS, key_shift, missing_key
 from dynctr_tf.encoding.value_text import TextForm, canonical_strings, without_missing
 from dynctr_tf.schema import Feature
 
@@ -144,7 +145,7 @@ class ServingEncoder(tf.Module):
         """
         features = [feature for feature in self._schema.features if feature.name in inputs]
         single = [feature for feature in features if feature.kind == "categorical"]
-        single.sort(key=lambda feature: self._hashing(feature) or (0, ""))  # hashed ones of a kind beside each other
+        single.sort(key=lambda feature: self._hashing(feature) or (0, "", 0))  # hashed ones of a kind beside each other
         numeric = [feature for feature in features if feature.kind == "numeric"]
         lists = [feature for feature in features if feature.kind not in ("categorical", "numeric")]
         texts = [inputs[feature.name] for feature in single]
@@ -192,11 +193,17 @@ class ServingEncoder(tf.Module):
     def _owner(self, feature: Feature) -> Feature:
         return self._schema.feature(feature.shares_vocabulary_with or feature.name)
 
-    def _hashing(self, feature: Feature) -> tuple[int, str] | None:
-        """Number of buckets and spelling of the values, for hashed features."""
+    def _hashing(self, feature: Feature) -> tuple[int, str, bool] | None:
+        """Number of buckets and spelling of the values, for hashed features, and whether the buckets are keys."""
         owner = self._owner(feature)
-        buckets = owner.vocabulary.hash_buckets
-        return None if buckets is None else (buckets, self._forms.get(owner.name, "exact"))
+        rule = owner.vocabulary
+        if not rule.is_hashed:
+            return None
+        return rule.hash_buckets or NUM_KEYS, self._forms.get(owner.name, "exact"), rule.keys
+
+    def _missing_id(self, feature: Feature) -> int:
+        owner = self._owner(feature)
+        return missing_key(owner.name) if owner.vocabulary.keys else self._blocks[feature.name] + MISSING_OFFSET
 
     def _text_ids(self, features: Sequence[Feature], texts: tf.Tensor) -> tf.Tensor:
         """Ids of texts: a row for each feature, `(features, batch)`, or texts of any shape for one feature."""
@@ -208,7 +215,11 @@ class ServingEncoder(tf.Module):
         kind = self._hashing(features[0])
         if kind is not None:
             texts = canonical_strings(without_missing(texts, self._missing), kind[1])  # type: ignore[arg-type]
-            buckets = tf.cast(tf.strings.to_hash_bucket_fast(texts, kind[0]), tf.int32)
+            hashed = tf.strings.to_hash_bucket_fast(texts, kind[0])
+            if kind[2]:
+                shifts = of_each([key_shift(self._owner(feature).name) for feature in features], tf.int64)
+                return tf.cast(FIRST_KEY + (hashed + shifts) % NUM_KEYS, tf.int32)
+            buckets = tf.cast(hashed, tf.int32)
             values = buckets + of_each([one + FIRST_VALUE_OFFSET for one in first], tf.int32)
             return tf.where(texts == "", of_each([one + MISSING_OFFSET for one in first], tf.int32), values)
         numbers = [self._owners.index(self._owner(feature).name) for feature in features]
@@ -235,21 +246,23 @@ class ServingEncoder(tf.Module):
         return tf.where(tf.math.is_nan(numbers), missing, tf.gather(ids.reshape(-1), places))
 
     def _empty_entry(self, feature: Feature) -> list[int]:
-        first = PADDING_ID if feature.kind == "sequence" else self._blocks[feature.name] + MISSING_OFFSET
+        first = PADDING_ID if feature.kind == "sequence" else self._missing_id(feature)
         return [first, *[PADDING_ID] * (feature.max_length - 1)]
 
     def _entry(self, feature: Feature, texts: tf.Tensor) -> tf.Tensor:
         """Ids of a list, `(batch, max_length)`: the first ones of a set, the last ones of a sequence."""
         length, owner = feature.max_length, self._owner(feature).name
         texts = tf.strings.strip(texts)
-        if owner in self._respelt:
+        if owner in self._respelt or self._schema.feature(owner).vocabulary.keys:
             # As in the layer: whether a value is missing depends on its spelling in the request.
             texts = without_missing(texts, self._missing)
             present = texts != ""
-            ids = self._text_ids([feature], canonical_strings(texts, self._forms[owner]))  # (batch, values)
+            ids = self._text_ids(
+                [feature], canonical_strings(texts, self._forms.get(owner, "exact"))
+            )  # (batch, values)
         else:
             ids = self._text_ids([feature], texts)
-            present = ids != self._blocks[feature.name] + MISSING_OFFSET
+            present = ids != self._missing_id(feature)
         counted = tf.cast(present, tf.int32)
         places = tf.cumsum(counted, axis=1) - 1
         if feature.kind == "sequence":
@@ -265,7 +278,7 @@ class ServingEncoder(tf.Module):
         if feature.kind == "multi_valued":
             first = np.arange(length)[None, :] == 0
             empty = tf.logical_and(entry == PADDING_ID, first)
-            entry = tf.where(empty, self._blocks[feature.name] + MISSING_OFFSET, entry)
+            entry = tf.where(empty, self._missing_id(feature), entry)
         return entry
 
 

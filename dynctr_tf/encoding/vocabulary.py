@@ -337,16 +337,15 @@ def _fits(schema: Schema) -> dict[str, _Fit]:
     for feature in schema.features:
         rule = feature.vocabulary
         if feature.kind == "numeric":
-            if rule.hash_buckets is not None:
+            if rule.is_hashed:
                 raise ValueError(
                     f"Feature {feature.name!r} is numeric, and its bins are not hashed; take hash_buckets out of "
                     "its vocabulary, or make it categorical."
                 )
             fits[feature.name] = _QuantileFit(feature) if feature.binning == "quantile" else _BinFit(rule)
         elif feature.shares_vocabulary_with is None:
-            hashed = rule.hash_buckets is not None
             missing = schema.missing_values
-            fits[feature.name] = _HashedFit(missing) if hashed else _StringFit(rule, missing)
+            fits[feature.name] = _HashedFit(missing) if rule.is_hashed else _StringFit(rule, missing)
     return fits
 
 

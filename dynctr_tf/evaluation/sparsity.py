@@ -11,8 +11,9 @@ import numpy as np
 from dynctr_tf import stack
 from dynctr_tf.encoding.encoded_features import EncodedFeatures
 from dynctr_tf.evaluation.text_table import align, percent
-from dynctr_tf.layers import BlockEmbedding, FieldEmbedding
+from dynctr_tf.layers import BlockEmbedding, FieldEmbedding, KeyEmbedding
 from dynctr_tf.layers.embedding.block_embedding import FIRST_ORDER
+from dynctr_tf.training.key_rows import key_layers
 
 ROWS_AT_A_TIME = 1 << 18
 
@@ -48,7 +49,8 @@ class SparsityReport:
 
     Args:
         fields: For each field the rows of the embedding tables in its block of ids whose weights are all zero; of
-            all tables, where a model has several or one for each scenario.
+            all tables, where a model has several or one for each scenario. For a table of keys, which belong to no
+            field, one line with the layer's name, of the rows that keys have.
             Empty where no description of the data was given. The padding row belongs to no field.
         variables: For each trainable variable its weights that are zero.
         removed: The paths of the trainable matrices of which no weight is left, tables among them. What is computed
@@ -133,6 +135,9 @@ def sparsity_report(model: Any, features: EncodedFeatures | None = None, table: 
     )
     if features is None:
         return SparsityReport((), shares, removed)
+    keyed = key_layers(model) if table is None else []
+    if keyed:
+        return SparsityReport(tuple(_zero_rows_of_keys(layer) for layer in keyed), shares, removed)
     blocks = _tables_of_blocks(model) if table is None else []
     if blocks:
         return SparsityReport(_by_field([_zero_rows_of_blocks(blocks, features)], features), shares, removed)
@@ -211,6 +216,12 @@ def _zero_rows_of_blocks(layers: list[BlockEmbedding], features: EncodedFeatures
     if absent:
         raise ValueError(f"No BlockEmbedding of the model has the rows of {absent}; give the argument table.")
     return zero
+
+
+def _zero_rows_of_keys(layer: KeyEmbedding) -> ZeroShare:
+    zero = np.concatenate([~piece.any(axis=1) for piece in _pieces(layer.table)])
+    used = stack.raw_variable(layer.keys).numpy() != 0
+    return ZeroShare(layer.name, int(used.sum()), int((zero & used).sum()))
 
 
 def _find_tables(model: Any, variables: list[Any], features: EncodedFeatures) -> list[Any]:

@@ -120,7 +120,8 @@ def constant_function(
 
 def _is_small_kernel(graph: tf.Graph, name: str, variable: tf.Variable | None) -> bool:
     """Whether a placeholder stands for a variable that is only read as a whole and is not too large."""
-    if variable is None or _bytes(variable) > LARGEST:
+    # Only kernels are packed and folded: the keys of a table are searched as they are.
+    if variable is None or _bytes(variable) > LARGEST or not variable.dtype.is_floating:
         return False
     users = graph.get_operation_by_name(name).outputs[0].consumers()
     return all(operation.type == "ReadVariableOp" for operation in users)

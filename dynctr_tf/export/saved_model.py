@@ -24,6 +24,7 @@ from dynctr_tf.encoding.serving_encoder import ServingEncoder
 from dynctr_tf.export.constant_weights import constant_function
 from dynctr_tf.export.export_card import CARD, ENCODER, NAMES, SCHEMA, export_digest, sample_request, unchanged_version
 from dynctr_tf.export.folding import fold as folded_model
+from dynctr_tf.export.freeze_keys import freeze_keys
 from dynctr_tf.export.one_user import TwoSides, answer_for_one_user, two_sides
 from dynctr_tf.export.raw_requests import (
     example_features,
@@ -43,6 +44,7 @@ from dynctr_tf.export.warm_up import write_warm_up
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
 from dynctr_tf.metrics.sampled_negatives import sampling_offset
 from dynctr_tf.stack import attach_to_export, saved_object, track_for_export, write_quietly
+from dynctr_tf.training.key_rows import key_layers
 from dynctr_tf.version import __version__
 
 _WARM_UP_ROWS = 64
@@ -120,6 +122,8 @@ def export_model(
     as JSON and as a line for `curl`. Beside it is the encoder, with which `dynctr_tf.export.ServedModel` scores rows at
     the speed at which they are encoded for training.
 
+    Keys without a vocabulary are served as `freeze_keys` freezes them: those that have a row now; the card counts them.
+
     What adaptive layers need only in training is folded away first, as `dynctr_tf.export.fold` does; the comparison is
     with the trained model before folding. Towers of scenarios become tables, as `dynctr_tf.export.with_scenario_tables`
     does: serving does not generate them.
@@ -173,6 +177,7 @@ def export_model(
     if kept is not None:
         return kept
     served = _served(model, fold, group_tables)
+    keys = {layer.name: {"rows": layer.num_keys, "used": layer.num_used} for layer in key_layers(model)}
 
     def fill(folder: Path, number: int) -> None:
         with plain_path(folder) as path:
@@ -189,6 +194,7 @@ def export_model(
             "made_of": made_of,
             "encoder": encoder.fingerprint,
             "options": options,
+            **({"keys": keys} if keys else {}),
             **(about or {}),
             "schema": json.loads(encoder.schema.to_json()),
             "sample_request": sample_request(loaded, sample, encoder.schema, directory.name),
@@ -212,7 +218,8 @@ def serving_line(path: str | Path) -> str:
 
 
 def _served(model: keras.Model, fold: bool, group_tables: bool) -> keras.Model:
-    """The model that is written: the trained one, or a folded copy where there is something to fold."""
+    """The model that is written: the trained one, or a copy that is folded or whose keys are frozen."""
+    model = freeze_keys(model) if key_layers(model) else model
     adaptive = any(isinstance(layer, (AdaptiveDense, AdaptiveMLP)) for layer in model._flatten_layers())
     served = folded_model(model, group_tables=group_tables) if fold and (adaptive or group_tables) else model
     return with_scenario_tables(served) if has_scenario_towers(served) else served

@@ -10,6 +10,7 @@ from tensorflow import keras
 from dynctr_tf.datasets.value_vectors import vector_size
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.figures import figures_text, share_text
+from dynctr_tf.jobs.keys import check_keys
 from dynctr_tf.jobs.option_tables import rate_schedule
 from dynctr_tf.jobs.settings import JobSettings, full_names
 from dynctr_tf.metrics import base_rate_log_loss
@@ -36,6 +37,7 @@ def check_model(settings: JobSettings) -> None:
         if path not in entry.defaults and elsewhere:
             raise ValueError(f"Unknown option of model {entry.name!r}: {path!r}. Did you mean {either(elsewhere)}?")
     entry.arguments(settings.model.options)
+    check_keys(settings)
     for name, value in settings.model.options.items():
         if name.endswith("activation") and isinstance(value, str):
             _check_activation(f"{name} of model {entry.name!r}", value)

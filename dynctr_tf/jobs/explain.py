@@ -245,7 +245,7 @@ def explain_generated(run: TrainedRun, rows: SampledRows, split: str, *, by: str
         ids = run.data.column(split, feature=entry.name)[rows.numbers]
         values[entry.name] = names.shown(entry.name, ids)
         if entry.name in known:
-            columns[entry.name] = Column(ids - entry.first_id, names.of(entry.name))
+            columns[entry.name] = Column(*names.numbered(entry.name, ids))
     return explain_dynamic_part(
         generated,
         columns,

@@ -20,7 +20,7 @@ from dynctr_tf.durable_files import DamagedFileError, read_array, read_json, wri
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.evaluation import Evaluation
 from dynctr_tf.evaluation.json_records import to_plain
-from dynctr_tf.jobs.settings import DataSettings, JobSettings
+from dynctr_tf.jobs.settings import DataSettings, JobSettings, has_keys
 from dynctr_tf.jobs.settings_file import write_settings
 from dynctr_tf.training import Validation
 from dynctr_tf.training.reproducibility import machine_record
@@ -100,6 +100,8 @@ def training_record(settings: JobSettings, data: EncodedDataset, **further: Any)
     sections = settings.to_mapping()
     training = {key: value for key, value in sections["training"].items() if key not in _NOT_OF_THE_NUMBERS}
     made_of = {"model": sections["model"], "optimizer": sections["optimizer"], "training": training, **further}
+    if has_keys(settings):
+        made_of["keys"] = sections["keys"]
     if settings.pretrained.files():
         made_of["pretrained"] = {"vectors": vector_digests(settings)}
     files = tuple(SourceFile(**file) for file in data.about.get("files", ()))

@@ -29,6 +29,9 @@ OPEN_SECTION = "model"
 
 _MOST_SEED = 2**32 - 1  # the largest seed that NumPy and Keras take
 _MOST_ROWS = 2**31 - 1
+NUM_KEYS = "embedding.num_keys"
+"""The option of models that lets ids take rows of the table when they are first seen."""
+
 SEVERAL_FILES = ("path", "validation_path", "test_path")
 """Settings of [data] that name a file of rows or several: a list, a folder, a pattern or a URI."""
 
@@ -79,6 +82,12 @@ class DataSettings:
     )
     max_size: int | None = _setting(
         None, "keep at most this many values per categorical field; on your own file the schema says it", 1, _MOST_ROWS
+    )
+    keys: str | None = _setting(
+        None,
+        "features whose values are hashed to keys without a vocabulary, with commas between them, or all; for models "
+        "with embedding.num_keys, with which it is auto unless you say otherwise: those that the schema names, or all "
+        "where it names none",
     )
     binning: Literal["log_squared", "log_squared_plus_one", "log_of_square", "quantile"] | None = _setting(
         None, "how numbers become bins; without it what the data set's schema says"
@@ -216,6 +225,21 @@ class TrainingSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class KeySettings:
+    """When rows of the table are taken from keys, for models with embedding.num_keys."""
+
+    unseen_for: int | None = _setting(
+        None, "steps in which a key was not seen until its row is free for another; without it keys keep their rows", 1
+    )
+    free_share: float = _setting(
+        0.0, "share of the rows that is kept free for new keys: those of the keys not seen for longest are taken"
+    )
+    every: int = _setting(
+        1000, "steps between two times at which rows are taken from keys; it is done at each validation too", 1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
     """How the test split is judged."""
 
@@ -287,6 +311,7 @@ class JobSettings:
     pretrained: PretrainedSettings = PretrainedSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     training: TrainingSettings = TrainingSettings()
+    keys: KeySettings = KeySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     export: ExportSettings = ExportSettings()
     search: SearchSettings = SearchSettings()
@@ -412,6 +437,7 @@ def _unknown_setting(section: str, key: str, known: Iterable[str]) -> str:
 KNOWN_OPTIONS = (
     "optimizer.options.learning_rate",
     "model.embedding.dim",
+    "model.embedding.num_keys",
     "model.deep.units",
     "model.deep.dropout",
     "model.deep.batch_norm",
@@ -510,7 +536,22 @@ def job_settings(mapping: Mapping[str, Any]) -> JobSettings:
                 f"{key} = ... under [{table}]?"
             )
         raise ValueError(unknown_name_message("section of the settings", name, sections))
-    return JobSettings(**{name: _section(sections[name], given, name) for name, given in mapping.items()})
+    settings = JobSettings(**{name: _section(sections[name], given, name) for name, given in mapping.items()})
+    if settings.data.keys is None and has_keys(settings):
+        settings = dataclasses.replace(settings, data=dataclasses.replace(settings.data, keys="auto"))
+    return settings
+
+
+def has_keys(settings: JobSettings) -> bool:
+    """Whether the table of the model has rows for a number of keys, or a search tries that."""
+    space = settings.search.space
+    searched = space.get("model")
+    named = paths_of(searched) if isinstance(searched, Mapping) else {}
+    return (
+        settings.model.options.get(NUM_KEYS) is not None
+        or f"{OPEN_SECTION}.{NUM_KEYS}" in space
+        or any(path.startswith(NUM_KEYS) for path in named)
+    )
 
 
 def put_value(table: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf.datasets.key_features import give_keys
 from dynctr_tf.datasets.registry import check_option_types, row_source, row_source_options
 from dynctr_tf.datasets.row_files import is_uri, uri_within
 from dynctr_tf.datasets.row_source import RowSource
@@ -39,6 +40,7 @@ from dynctr_tf.jobs.checks import check_evaluation as check_evaluation
 from dynctr_tf.jobs.checks import check_model as check_model
 from dynctr_tf.jobs.checks import training_click_rate
 from dynctr_tf.jobs.checks import worse_than_base_rate as worse_than_base_rate
+from dynctr_tf.jobs.keys import UNTOUCHED, ids_text, key_callbacks, optimizer_options_for_keys
 from dynctr_tf.jobs.option_tables import rate_schedule
 from dynctr_tf.jobs.pretrained import load_vectors, sizes_of_vectors
 from dynctr_tf.jobs.records import check_unchanged, data_record
@@ -66,7 +68,7 @@ def open_source(settings: DataSettings) -> RowSource:
     given = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if field.name in ("name", "options", "directory", "readers", "processes", "negative_sampling_rate"):
+        if field.name in ("name", "options", "directory", "readers", "processes", "negative_sampling_rate", "keys"):
             continue
         if field.name in accepted:
             if value is not None:
@@ -79,7 +81,10 @@ def open_source(settings: DataSettings) -> RowSource:
                 f"data.options.{name} is given, and data.{name} too; leave out one of the two (got {value!r})."
             )
     check_option_types(settings.name, settings.options)
-    return row_source(settings.name, **given, **settings.options)
+    source = row_source(settings.name, **given, **settings.options)
+    if settings.keys is not None:
+        give_keys(source, settings.keys)
+    return source
 
 
 def _setting_not_taken(settings: DataSettings, name: str, accepted: Mapping[str, Any]) -> str:
@@ -237,7 +242,7 @@ def _encode(
         prepare_on_beam(source, directory, runner, about=about, check=check)
     data = EncodedDataset.open(directory, readers=settings.readers)
     rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
-    print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {data.features.num_ids:,} ids")
+    print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {ids_text(data.features)}")
     for note in getattr(source, "split_notes", ()):
         print(note)
     for reason, count in source.skipped.items():
@@ -291,10 +296,14 @@ def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool 
     for path, value in suited.items():
         if say and path not in model.options:
             print(f"model.{path} {value:g}, which suits {optimizer.name}")
-    rates = suited_optimizer_options(model.name, settings.optimizer.name)
+    rates = {
+        **suited_optimizer_options(model.name, settings.optimizer.name),
+        **optimizer_options_for_keys(settings, optimizer.name),
+    }
     for name, value in rates.items():
         if say and name not in settings.optimizer.options:
-            print(f"optimizer.options.{name} {value:g}, which suits {model.name}")
+            shown = value if isinstance(value, str) else f"{value:g}"
+            print(f"optimizer.options.{name} {shown}, which suits {model.name if name != UNTOUCHED else 'keys'}")
     return dataclasses.replace(
         settings,
         optimizer=dataclasses.replace(settings.optimizer, options={**rates, **settings.optimizer.options}),
@@ -385,6 +394,7 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
             patience=training.patience,
             seed=training.seed,
             tensorboard=training.tensorboard,
+            callbacks=key_callbacks(settings, model),
         )
     return model, result
 
@@ -453,8 +463,7 @@ def judge_slices(settings: JobSettings, data: EncodedDataset, logits: np.ndarray
     columns = {}
     for name in settings.evaluation.slice_by.split(","):
         field = next(field for field in data.features.single_valued if field.name == name.strip())
-        ids = data.column("test", feature=field.name) - field.first_id
-        columns[field.name] = (ids, names.of(field.name))
+        columns[field.name] = names.numbered(field.name, data.column("test", feature=field.name))
     weights = data.column("test", "weight") if data.schema.row_weight else None
     rate = settings.data.negative_sampling_rate or 1.0
     rows = all_negatives(data.column("test", "label"), logits, weights, rate=rate)

@@ -21,9 +21,10 @@ from dynctr_tf.export import TableStorage, check_export_directory, export_model,
 from dynctr_tf.export.export_card import CARD
 from dynctr_tf.jobs.days import Day, Days, encoded_rows, plain
 from dynctr_tf.jobs.exporting import folder_here, served_folder, to_its_place
+from dynctr_tf.jobs.keys import check_keys, key_callbacks, key_counts
 from dynctr_tf.jobs.pretrained import load_vectors
 from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits, vector_digests
-from dynctr_tf.jobs.settings import JobSettings, on_one_device
+from dynctr_tf.jobs.settings import JobSettings, has_keys, on_one_device
 from dynctr_tf.jobs.settings_file import write_settings
 from dynctr_tf.jobs.stages import build_for_training, open_source
 from dynctr_tf.training import (
@@ -64,7 +65,7 @@ def day_settings(days: Days, settings: JobSettings, path: str | None) -> JobSett
             "The learning rates of the run have fallen along a cosine to its end, so that nothing would be learnt from "
             "new rows: give --optimizer.schedule constant, and --optimizer.options.learning_rate for another rate."
         )
-    fixed = ("name", "schema", "min_count", "max_size", "binning", "options")
+    fixed = ("name", "schema", "min_count", "max_size", "binning", "keys", "options")
     for name in fixed:
         asked, had = getattr(settings.data, name), getattr(first.data, name)
         if asked != had:
@@ -76,7 +77,9 @@ def day_settings(days: Days, settings: JobSettings, path: str | None) -> JobSett
     if first.data.schema is not None:
         data = dataclasses.replace(data, schema=str(days.run / "schema.json"))
     training = dataclasses.replace(settings.training, evaluate_every=None, patience=None)
-    return on_one_device(dataclasses.replace(settings, data=data, training=training))
+    made = on_one_device(dataclasses.replace(settings, data=data, training=training))
+    check_keys(made)
+    return made
 
 
 def run_days(
@@ -189,6 +192,7 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
         "drop_after": drop_after,
         "rows": fingerprint,
         **({"vectors": vector_digests(settings)} if settings.pretrained.files() else {}),
+        **({"keys": dataclasses.asdict(settings.keys)} if has_keys(settings) else {}),
     }
     made_of = hashlib.sha256(json.dumps(asked, sort_keys=True, default=repr).encode()).hexdigest()[:16]
     number = days.begun(rows_key, made_of)
@@ -221,6 +225,7 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     # What was served knew no new value, so that their vectors come after its score.
     for line in load_vectors(settings, grown, grown_model, new=ids, optimizer=grown_optimizer):
         print(line)
+    keys_before = key_counts(grown_model)
     plan = plan_steps(data.num_rows("train"), batch_size=training.batch_size)
     result = train(
         grown_model,
@@ -233,8 +238,11 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
         monitor="none",
         seed=training.seed,
         tensorboard=False,
+        callbacks=key_callbacks(settings, grown_model),
     )
     print(f"trained {result.steps:,} steps; {result.rows_per_second:,.0f} rows/s")
+    for counts, now in zip(keys_before, key_counts(grown_model), strict=True):
+        print(now.to_text(since=counts))
     if not (folder / "encoder" / "encoder.json").exists():
         if (folder / "encoder").exists():
             remove_folder(folder / "encoder")
@@ -311,7 +319,7 @@ def growth_lines(growth: Mapping[str, Mapping[str, Any]], encoder: Encoder) -> l
     shown = ", ".join(f"{name} +{count:,}" for name, count in sorted(added.items(), key=lambda pair: -pair[1])[:5])
     more = f" and {len(added) - 5} more" if len(added) > 5 else ""
     new = f"{sum(added.values()):,} are new" + (f" ({shown}{more})" if added else "")
-    lines = [f"ids: {encoder.features.num_ids:,}, of which {new}"]
+    lines = [f"ids: {encoder.features.num_vocabulary_ids:,}, of which {new}"]
     for what, key in (("made room for more frequent ones", "displaced"), ("have not been seen for long", "dropped")):
         count = sum(each[key] for each in growth.values())
         if count:

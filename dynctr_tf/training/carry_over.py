@@ -25,6 +25,8 @@ from dynctr_tf.stack import (
     slots_of,
     variable_path,
 )
+from dynctr_tf.training.carry_keys import carry_keys
+from dynctr_tf.training.key_rows import key_layers
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,8 +55,8 @@ def carry_over(
     `keras.layers.Embedding` and `GroupCondition`, and the weights of any layer of your own whose attribute `num_ids`
     is `features.num_ids` and whose first axis is as long. All other weights must have one shape in both models. Layers
     with weights for each scenario or group need as many of these as before: keep the vocabularies of
-    `indexed_features` as they are. The rows of a `KeyEmbedding` stay with its keys: feed it keys that never change,
-    such as hashes, and not ids of a vocabulary, which move when a feature before them grows.
+    `indexed_features` as they are. The rows of a `KeyEmbedding` stay with its keys; where its keys are ids of an
+    encoded batch (`keys_are_ids`), those of vocabularies move with their values.
 
     Args:
         before: The trained model.
@@ -88,6 +90,11 @@ def carry_over(
         raise ValueError("Give both optimizers, or none of them.")
     if optimizer_after is not None:
         _carry_optimizer(after, optimizer_before, optimizer_after, rows_of)
+    for layer in key_layers(after):
+        if layer.keys_are_ids and not ids.changes_nothing:
+            own = carry_keys(layer, ids, optimizer_after)
+            if optimizer_after is not None:
+                keep_weights(optimizer_after, layer.table, own)
 
 
 def indexed_features(model: keras.Model, features: EncodedFeatures) -> list[str]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf.layers import KeyEmbedding
-from dynctr_tf.optimizers.composite_optimizer import CompositeOptimizer
-from dynctr_tf.stack import raw_variable, slots_of
+from dynctr_tf.stack import raw_variable
+from dynctr_tf.training.key_rows import key_layers, start_slots
 
 
 class ExpireKeys(keras.callbacks.Callback):  # type: ignore[misc]
@@ -21,13 +19,17 @@ class ExpireKeys(keras.callbacks.Callback):  # type: ignore[misc]
     optimizer state that of a row which has had no gradient: that of the padding row. This holds for any optimizer that
     keeps its state in slots, those of Keras and tensorflow-addons too.
 
-    A warning says how many new keys have found no free row since the last time: they are answered as unknown ones until
-    a row is free for them.
+    A warning says how often new keys have found no free row, and again when it has happened twice as often: they are
+    answered as unknown ones until a row is free for them.
+
+    Steps are counted in the weights of the layer. So a training that is stopped and goes on from a checkpoint frees the
+    rows that it would have freed. Put it before a callback that saves at the end of an epoch.
 
     Args:
-        every: Steps between two times; it is done at the end of each epoch too. Default 1000.
+        every: Steps between two times; it is done at the end of each epoch of `fit` too. Default 1000.
         unseen_for: Steps in which a key was not seen until it goes. Default `None`: keys go only to make room.
-        free_share: Share of the rows that must be free afterwards; those not seen for longest go. Default 0.1.
+        free_share: Share of the rows that must be free afterwards; those not seen for longest go. With 0 and
+            `unseen_for=None` no key goes, and only the warning remains. Default 0.1.
 
     Raises:
         ValueError: Numbers out of range; a model without a `KeyEmbedding` that trains.
@@ -56,14 +58,14 @@ class ExpireKeys(keras.callbacks.Callback):  # type: ignore[misc]
         self.unseen_for = unseen_for
         self.free_share = free_share
         self._steps = 0
-        self._refused: dict[str, int] = {}
+        self._warned: dict[str, int] = {}
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        layers = self.model._flatten_layers()
-        self.layers = [layer for layer in layers if isinstance(layer, KeyEmbedding) and layer.trainable]
+        self.layers = [layer for layer in key_layers(self.model) if layer.trainable]
         if not self.layers:
             raise ValueError(f"The model {self.model.name!r} has no KeyEmbedding that trains, so no key can expire.")
-        self._refused = {layer.name: _refused(layer) for layer in self.layers}
+        self._steps = max(int(raw_variable(layer.steps)) for layer in self.layers)
+        self._warned = {layer.name: _refused(layer) for layer in self.layers}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._steps += 1
@@ -76,28 +78,20 @@ class ExpireKeys(keras.callbacks.Callback):  # type: ignore[misc]
     def _expire(self) -> None:
         for layer in self.layers:
             refused = _refused(layer)
-            if refused > self._refused[layer.name]:
+            if refused > 2 * self._warned[layer.name]:
                 warnings.warn(
-                    f"{refused - self._refused[layer.name]:,} times a new key found no free row among the "
-                    f"{layer.num_keys:,} of {layer.name}: raise num_keys or free_share, or expire keys more often.",
+                    f"{refused:,} times a new key found no free row among the {layer.num_keys:,} of {layer.name}, so "
+                    "that it is answered with zeros: raise num_keys or free_share, or expire keys more often.",
                     stacklevel=2,
                 )
-                self._refused[layer.name] = refused
+                self._warned[layer.name] = refused
+            if self.unseen_for is None and not self.free_share:
+                continue
             rows = layer.stale_rows(self.unseen_for, int(np.ceil(self.free_share * layer.num_keys)))
             if len(rows):
                 layer.drop_rows(rows)
-                _start_slots(self.model.optimizer, layer, rows)
+                start_slots(self.model.optimizer, layer, rows)
 
 
 def _refused(layer: KeyEmbedding) -> int:
     return int(raw_variable(layer.num_refused))
-
-
-def _start_slots(optimizer: Any, layer: KeyEmbedding, rows: np.ndarray) -> None:
-    """Gives rows of a table the optimizer state of the padding row, which no gradient has changed."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    member = optimizer.member_of(layer.table) if isinstance(optimizer, CompositeOptimizer) else optimizer
-    for slot in slots_of(member, layer.table):
-        if slot.shape.rank and slot.shape[0] == layer.num_ids:
-            start = tf.repeat(tf.gather(slot, [0]), len(rows), axis=0)
-            slot.scatter_update(tf.IndexedSlices(start, tf.constant(rows)))

@@ -14,7 +14,7 @@ from dynctr_tf.datasets.value_vectors import ValueVectors
 from dynctr_tf.encoding import Encoder, IdMap
 from dynctr_tf.encoding.encoded_features import FIRST_VALUE_OFFSET, EncodedSequence, Field
 from dynctr_tf.encoding.value_text import looked_up_text
-from dynctr_tf.layers import BlockEmbedding, FieldEmbedding
+from dynctr_tf.layers import BlockEmbedding, FieldEmbedding, KeyEmbedding
 from dynctr_tf.layers.embedding.block_embedding import FIRST_ORDER
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.stack import raw_variable
@@ -193,6 +193,11 @@ def _entry(encoder: Encoder, field: str) -> Field | EncodedSequence:
 def _rows_of(model: keras.Model, encoder: Encoder, field: str) -> _Rows:
     entry = _entry(encoder, field)
     for layer in model._flatten_layers():
+        if isinstance(layer, KeyEmbedding):
+            raise ValueError(
+                f"The rows of {layer.name} belong to keys, which take them when they are first seen, and not to the "
+                f"values of {field!r} in their order; a model without embedding.num_keys has vectors by value."
+            )
         if not isinstance(layer, FieldEmbedding) or not layer.built or layer.name.endswith(FIRST_ORDER):
             continue
         if isinstance(layer, BlockEmbedding):

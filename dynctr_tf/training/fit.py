@@ -7,6 +7,7 @@ import dataclasses
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -363,6 +364,7 @@ def train(
     patience: int | None = None,
     seed: int = 0,
     tensorboard: bool = True,
+    callbacks: Sequence[Any] = (),
 ) -> TrainingResult:
     """Trains a model on the encoded training split, and picks up where an interrupted run of the same call stopped.
 
@@ -396,6 +398,9 @@ def train(
             two epochs.
         seed: Seed of the row order. Default 0.
         tensorboard: Whether to write TensorBoard files. Default `True`.
+        callbacks: Further callbacks of `model.fit`, such as `ExpireKeys`. For them the end of an epoch is the end of a
+            round, before it is validated and checkpointed. What they count must be in the weights, or they count anew
+            when a training goes on. Default none.
 
     Returns:
         How it ended.
@@ -475,20 +480,20 @@ def train(
             count, steps = (count, round_steps) if count else (1, steps)
             batches = data.batches("train", batch_size, shuffle=True, seed=seed, start_step=rounds.step, epochs=None)
             batches = model_inputs(model, batches)
-            callbacks: list[Any] = [rounds]
+            every: list[Any] = [*callbacks, rounds]
             if tensorboard and is_chief(strategy):
-                callbacks.append(keras.callbacks.TensorBoard(str(directory / "tensorboard"), write_graph=False))
+                every.append(keras.callbacks.TensorBoard(str(directory / "tensorboard"), write_graph=False))
             first = len(log.validations)
             try:
                 if is_parameter_server(strategy):
-                    _fit_on_servers(model, even_batches(batches, batch_size), rounds, first, count, steps, callbacks)
+                    _fit_on_servers(model, even_batches(batches, batch_size), rounds, first, count, steps, every)
                 else:
                     model.fit(
                         replica_batches(strategy, batches, batch_size) if in_step(strategy) else batches.prefetch(2),
                         steps_per_epoch=steps,
                         initial_epoch=first,
                         epochs=first + count,
-                        callbacks=callbacks,
+                        callbacks=every,
                         shuffle=False,
                         verbose=0,
                     )

@@ -82,7 +82,7 @@ def _too_large(
     return (
         f"The model does not fit into memory: {arguments.get('name') or 'a variable'} ({rows}) alone takes "
         f"{_gib(size)}, the weights up to it {_gib(total)}{kept}; {_gib(limit)} are available. Make embedding.dim or "
-        "deep.units smaller, or keep fewer ids (min_count, max_size)."
+        "deep.units smaller, or keep fewer ids (min_count, max_size, embedding.num_keys)."
     )
 
 

@@ -30,7 +30,7 @@ from dynctr_tf.encoding import EncodedFeatures
 from dynctr_tf.layers import FieldEmbedding, KeyEmbedding
 from dynctr_tf.metrics import auc
 from dynctr_tf.models import deepfm
-from dynctr_tf.models.parts import Embedding, KeyedEmbedding
+from dynctr_tf.models.parts import Embedding
 from dynctr_tf.optimizers import row_wise_optimizer
 from dynctr_tf.training import ExpireKeys, set_seed
 from dynctr_tf.training.memory import give_back_memory
@@ -69,7 +69,7 @@ def step_seconds(num_ids: int, batch_size: int, steps: int) -> dict[str, float]:
     sizes = [per_field] * workload.NUM_FIELDS
     models = {"static": (compiled(deepfm(EncodedFeatures.from_sizes(sizes))), ids.astype(np.int32))}
     for kind in index_kinds():
-        embedding = KeyedEmbedding(num_keys=num_ids, index_kind=kind)
+        embedding = Embedding(num_keys=num_ids, index_kind=kind)
         models[kind] = (compiled(deepfm(EncodedFeatures.of_keys(_NAMES), embedding=embedding)), keys_of(ids))
     taken: dict[str, list[float]] = {name: [] for name in models}
     for step in range(2 * workload.NUM_BATCHES + steps):
@@ -144,7 +144,7 @@ def criteo_auc(path: Path, batch_size: int, seed: int) -> dict[str, float]:
     found = {"distinct": float(len(known))}
     for name, size in (("static", 0), ("keys", len(known)), ("keys, a third of the rows", len(known) // 3)):
         set_seed(seed)
-        embedding = KeyedEmbedding(num_keys=size) if size else Embedding()
+        embedding = Embedding(num_keys=size)
         model = compiled(deepfm(features if size else static, embedding=embedding))
         inputs = keys if size else ids.astype(np.int32)
         expiry = [ExpireKeys(every=20)] if size == len(known) // 3 else []

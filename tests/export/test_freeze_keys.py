@@ -13,15 +13,13 @@ from tensorflow import keras
 from dynctr_tf.encoding import EncodedFeatures
 from dynctr_tf.export import freeze_keys
 from dynctr_tf.models import deepfm
-from dynctr_tf.models.parts import Deep, KeyedEmbedding
+from dynctr_tf.models.parts import Deep, Embedding
 
 KEYS = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, (50, 2))
 
 
 def trained() -> keras.Model:
-    model = deepfm(
-        EncodedFeatures.of_keys(["user", "item"]), embedding=KeyedEmbedding(4, num_keys=200), deep=Deep((8,))
-    )
+    model = deepfm(EncodedFeatures.of_keys(["user", "item"]), embedding=Embedding(4, num_keys=200), deep=Deep((8,)))
     model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
     model.fit({"fields": KEYS}, np.arange(50) % 2, batch_size=10, verbose=0)
     return model
@@ -55,7 +53,7 @@ def test_nested_models_and_what_cannot_be_frozen() -> None:
     keys = keras.Input((2,), dtype="int64", name="keys")
     outer = keras.Model(keys, inner({"fields": keys}))
     np.testing.assert_allclose(freeze_keys(outer)(KEYS), outer(KEYS), rtol=1e-6, atol=1e-7)
-    empty = deepfm(EncodedFeatures.of_keys(["user"]), embedding=KeyedEmbedding(4, num_keys=20), deep=Deep((8,)))
+    empty = deepfm(EncodedFeatures.of_keys(["user"]), embedding=Embedding(4, num_keys=20), deep=Deep((8,)))
     with pytest.raises(ValueError, match="No key of embedding has a row yet"):
         freeze_keys(empty)
     with pytest.raises(ValueError, match="has no KeyEmbedding"):

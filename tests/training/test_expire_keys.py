@@ -15,7 +15,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.encoding import EncodedFeatures
 from dynctr_tf.models import deepfm
-from dynctr_tf.models.parts import Deep, Embedding, KeyedEmbedding
+from dynctr_tf.models.parts import Deep, Embedding
 from dynctr_tf.optimizers import CompositeOptimizer, GroupFtrl, LazyAdam, RowWiseAdagrad, SparseAdagrad
 from dynctr_tf.training import ExpireKeys
 
@@ -36,7 +36,7 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
 
 
 def key_model(num_keys: int = 70, index_kind: str = "tensorflow") -> keras.Model:
-    embedding = KeyedEmbedding(4, initial_scale=0.05, num_keys=num_keys, index_kind=index_kind)
+    embedding = Embedding(4, initial_scale=0.05, num_keys=num_keys, index_kind=index_kind)
     return deepfm(EncodedFeatures.of_keys(["user", "item"]), embedding=embedding, deep=Deep((8,)))
 
 
@@ -155,6 +155,6 @@ def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="has no KeyEmbedding that trains"):
         fit(static, IDS, 0, 1, [ExpireKeys()])
     with pytest.raises(ValueError, match="no field has a size of its own"):
-        KeyedEmbedding(4, sizes="user=8")
-    with pytest.raises(ValueError, match=r"num_ids must lie in 2"):
+        Embedding(4, num_keys=20, sizes="user=8")
+    with pytest.raises(ValueError, match=r"'user' has keys without a vocabulary\. embedding\.num_keys"):
         deepfm(EncodedFeatures.of_keys(["user"]), embedding=Embedding(4))

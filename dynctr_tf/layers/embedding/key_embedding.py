@@ -45,6 +45,9 @@ class KeyEmbedding(FieldEmbedding):
         seed: As `FieldEmbedding`. Default `None`.
         index_kind: Whose hash table finds the rows: `"tensorflow"`, or `"tfra"` for that of
             tensorflow-recommenders-addons, which takes somewhat less memory and more time. Default `"tensorflow"`.
+        keys_are_ids: Whether keys are ids of an encoded batch, of which those of vocabularies move when these grow:
+            `carry_over` of `dynctr_tf.training` then moves their rows with their values. Default `False`: keys never
+            change.
         **kwargs: As `keras.layers.Layer`.
 
     Call arguments:
@@ -83,6 +86,7 @@ class KeyEmbedding(FieldEmbedding):
         row_regularizer_l2: float = 0.0,
         seed: int | None = None,
         index_kind: str = "tensorflow",
+        keys_are_ids: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -96,6 +100,7 @@ class KeyEmbedding(FieldEmbedding):
         )
         self.num_keys = int(num_keys)
         self.index_kind = index_kind
+        self.keys_are_ids = keys_are_ids
         self._index = KeyIndex(index_kind)
 
     def build(self, input_shape: Any) -> None:
@@ -114,7 +119,8 @@ class KeyEmbedding(FieldEmbedding):
             self.free = self._add_state("free", (rows,), "int32", lambda: tf.range(rows - 1, -1, -1))
             self.num_free = self._add_state("num_free", (), "int32", lambda: tf.constant(rows - 1))
             self.steps = self._add_state("steps", (), "int64")
-            self.num_refused = self._add_state("num_refused", (), "int64")  # new keys that found no free row
+            self.num_refused = self._add_state("num_refused", (), "int64")  # times a new key found no free row
+            self.num_freed = self._add_state("num_freed", (), "int64")  # rows that were taken from their keys
             self.checksum = self._add_state("checksum", (), "int64")
 
     def _add_state(self, name: str, shape: tuple[int, ...], dtype: str, start: Any = None) -> Any:
@@ -199,7 +205,30 @@ class KeyEmbedding(FieldEmbedding):
                 f"{self.name} has {self.num_keys - self.num_used} free rows and got {len(new)} new keys; "
                 f"num_keys={self.num_keys} must be larger, or rows freed."
             )
-        self._take_rows(new)
+        rows = tf.cast(self._take_rows(new), tf.int32)
+        steps = tf.cast(stack.raw_variable(self.steps), tf.int32)
+        stack.raw_variable(self.seen).scatter_update(tf.IndexedSlices(tf.fill(tf.shape(rows), steps), rows))
+
+    def rename_keys(self, rows: np.ndarray, keys: np.ndarray) -> None:
+        """Gives rows other keys; what is in the rows stays.
+
+        Args:
+            rows: Distinct rows that keys have, `(n,)`.
+            keys: The new key of each, `(n,)`, not 0; all keys of the layer must be distinct afterwards.
+
+        Raises:
+            ValueError: A row that no key has, or a key that is 0 or that two rows would have.
+        """
+        own, checksum = stack.raw_variable(self.keys), stack.raw_variable(self.checksum)
+        after = own.numpy()
+        if len(rows) and not (np.all(after[rows]) and np.all(keys)):
+            raise ValueError(f"{self.name} renames keys that have a row, to keys other than 0.")
+        after[rows] = keys
+        used = np.flatnonzero(after)
+        if len(np.unique(after[used])) < len(used):
+            raise ValueError(f"{self.name} would have two rows of one key; rename keys to distinct ones.")
+        own.assign(after)
+        checksum.assign(pairs_checksum(tf.constant(after[used]), tf.constant(used)))
 
     def rows_of(self, keys: Any) -> np.ndarray:
         """Returns the rows of the table that keys have, int64 `(n,)`; 0 for a key that has none.
@@ -240,9 +269,17 @@ class KeyEmbedding(FieldEmbedding):
         Raises:
             ValueError: A row that no key has, or that is given twice.
         """
-        keys, free, num_free, checksum, table, steps = (
+        keys, free, num_free, num_freed, checksum, table, steps = (
             stack.raw_variable(weight)
-            for weight in (self.keys, self.free, self.num_free, self.checksum, self.table, self.steps)
+            for weight in (
+                self.keys,
+                self.free,
+                self.num_free,
+                self.num_freed,
+                self.checksum,
+                self.table,
+                self.steps,
+            )
         )
         places = tf.constant(np.asarray(rows, np.int32))
         dropped = tf.gather(keys, places)
@@ -258,6 +295,7 @@ class KeyEmbedding(FieldEmbedding):
         keys.scatter_update(tf.IndexedSlices(tf.zeros_like(dropped), places))
         free.scatter_update(tf.IndexedSlices(places, num_free + tf.range(len(places))))
         num_free.assign_add(len(places))
+        num_freed.assign_add(len(places))
         table.scatter_update(tf.IndexedSlices(tf.pad(start, [[0, 0], [0, int(self.linear)]]), places))
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
@@ -277,4 +315,5 @@ class KeyEmbedding(FieldEmbedding):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["num_ids"], config["num_ids_per_field"], config["deduplicate"]
-        return {**config, "num_keys": self.num_keys, "index_kind": self.index_kind}
+        own = {"num_keys": self.num_keys, "index_kind": self.index_kind, "keys_are_ids": self.keys_are_ids}
+        return {**config, **own}

@@ -9,7 +9,7 @@ from dynctr_tf.layers import ScenarioFieldEmbedding, SeparateTowers
 from dynctr_tf.models.entry import ModelEntry
 from dynctr_tf.models.multi_scenario.scenario_inputs import check_has_scenarios
 from dynctr_tf.models.parts import Embedding, Tower, encoded_inputs, flat
-from dynctr_tf.models.parts.embedding import all_ids
+from dynctr_tf.models.parts.embedding import all_ids, refuse_keys
 from dynctr_tf.models.search_spaces import NETWORK
 
 
@@ -62,6 +62,12 @@ def per_scenario(
             "per_scenario has a table for each scenario, in which fields have one size and all train; leave "
             "embedding.sizes and embedding.frozen out."
         )
+    if embedding.num_keys is not None:
+        raise ValueError(
+            "per_scenario looks each id up in the tables of all scenarios, one below the other, in which keys have no "
+            "place; leave embedding.num_keys out, or take another model of several scenarios."
+        )
+    refuse_keys(features, "per_scenario has a table of all ids for each scenario; let them have a vocabulary.")
     inputs = encoded_inputs(features)
     ids, pooled = all_ids(inputs, features)
     scenarios = features.num_scenarios

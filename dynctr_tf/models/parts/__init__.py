@@ -10,7 +10,6 @@ from dynctr_tf.models.parts.generator import Generator
 from dynctr_tf.models.parts.hidden import Hidden
 from dynctr_tf.models.parts.history import History
 from dynctr_tf.models.parts.kernel_regularizer import kernel_regularizer
-from dynctr_tf.models.parts.keyed_embedding import KeyedEmbedding
 from dynctr_tf.models.parts.logit import logit
 from dynctr_tf.models.parts.operation import Operation
 from dynctr_tf.models.parts.tower import Tower
@@ -24,7 +23,6 @@ __all__ = [
     "Generator",
     "Hidden",
     "History",
-    "KeyedEmbedding",
     "Operation",
     "Tower",
     "encoded_inputs",

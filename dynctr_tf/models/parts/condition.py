@@ -88,5 +88,10 @@ class Condition(Part):
         if fields[0] not in single:
             raise ValueError(unknown_name_message("single-valued field", fields[0], single))
         field = features.single_valued[single[fields[0]]]
+        if field.is_key:
+            raise ValueError(
+                f"A condition of the kind 'group' has a row for each value of its field, and {field.name!r} has keys "
+                "without a vocabulary; take another field, or the kind 'mix'."
+            )
         layer = GroupCondition(field.num_ids, self.dim, single[field.name], field.first_id, name="condition")
         return {"condition": layer, "condition_of": "fields"}

@@ -9,8 +9,16 @@ from typing import Any, NamedTuple
 from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, EncodedSequence, Field
-from dynctr_tf.layers import BlockEmbedding, FieldEmbedding, FieldProjection, FieldSelection, ValuePooling
+from dynctr_tf.layers import (
+    BlockEmbedding,
+    FieldEmbedding,
+    FieldProjection,
+    FieldSelection,
+    KeyEmbedding,
+    ValuePooling,
+)
 from dynctr_tf.layers.embedding.block_embedding import FIRST_ORDER
+from dynctr_tf.layers.embedding.key_index import INDEX_KINDS
 from dynctr_tf.models.parts.part import Part
 from dynctr_tf.nearest import unknown_name_message
 
@@ -33,9 +41,14 @@ class Embedding(Part):
         sizes: Fields whose embeddings have another size, as `"user_id=8"`: they have a table of their own, the layer
             `"embedding_1"` and so on, and are projected to `dim`. Default none.
         frozen: Fields whose embeddings do not train, which is of use where they were trained elsewhere. Default none.
+        num_keys: How many ids can have a row of the table at a time. An id then gets its row when it is first seen in
+            training, as keys without a vocabulary need it: the layer is a `KeyEmbedding`. Default `None`: each id has
+            a row.
+        index_kind: As `KeyEmbedding`, with `num_keys`. Default `"tensorflow"`.
 
     Raises:
-        ValueError: A size below 1 or that is not a number, a negative number, or an unknown kind of pooling or field.
+        ValueError: A size below 1 or that is not a number, a negative number, or an unknown kind of pooling, field or
+            index; `num_keys` with sizes or frozen fields.
 
     Example:
 
@@ -43,6 +56,13 @@ class Embedding(Part):
     >>> features = EncodedFeatures.from_sizes([10, 20])
     >>> tuple(Embedding(4).field_map(encoded_inputs(features), features).shape)
     (None, 2, 4)
+
+    For int64 keys that no encoder has made:
+
+    >>> from dynctr_tf.models import dnn
+    >>> model = dnn(EncodedFeatures.of_keys(["user", "item"]), embedding=Embedding(4, num_keys=100))
+    >>> model.input["fields"].dtype, model.get_layer("embedding").num_keys
+    ('int64', 100)
     """
 
     dim: int = 16
@@ -51,10 +71,19 @@ class Embedding(Part):
     row_regularizer_l2: float = 0.0
     sizes: str | Sequence[str] = ()
     frozen: str | Sequence[str] = ()
+    num_keys: int | None = None
+    index_kind: str = "tensorflow"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.size_of()
+        if self.index_kind not in INDEX_KINDS:
+            raise ValueError(unknown_name_message("index_kind", self.index_kind, INDEX_KINDS))
+        if self.num_keys is not None and (self.sizes or self.frozen):
+            raise ValueError(
+                "With num_keys all ids take their rows from one table, in which no field has a size of its own or is "
+                f"frozen; got sizes={self.sizes!r} and frozen={self.frozen!r}."
+            )
         if self.pooling not in _POOLING:
             raise ValueError(unknown_name_message("pooling mode", self.pooling, _POOLING))
 
@@ -100,9 +129,21 @@ class Embedding(Part):
             entries: What the ids are of that it is called with, in their order. Default `None`: that of `all_ids`.
 
         Raises:
-            ValueError: A size of its own, or frozen, is a field that does not exist or that shares another's ids.
+            ValueError: A size of its own, or frozen, is a field that does not exist or that shares another's ids;
+                features of keys without `num_keys`.
         """
         width = self.dim if width is None else width
+        if self.num_keys is not None:
+            return KeyEmbedding(
+                self.num_keys,
+                width,
+                linear=linear,
+                index_kind=self.index_kind,
+                keys_are_ids=True,
+                name="embedding",
+                **self.row_options(),
+            )
+        refuse_keys(features, "embedding.num_keys says how many of them can have a row at a time; it is not given.")
         own = self._own_tables(features, width)
         if own:
             listed = [*features.single_valued, *features.own_entries] if entries is None else list(entries)
@@ -163,6 +204,22 @@ class Embedding(Part):
         table = self.table(features, width=width, linear=True)
         field_map, weights = table(ids if len(ids) > 1 else ids[0])
         return self.pool(field_map, pooled), self.pool(weights, pooled, "linear_pooling")
+
+
+def refuse_keys(features: EncodedFeatures, reason: str) -> None:
+    """Refuses features whose ids are keys without a vocabulary.
+
+    Args:
+        features: The description that the encoder gives.
+        reason: Why they cannot be taken, and what to do.
+
+    Raises:
+        ValueError: There are such features.
+    """
+    names = features.key_names
+    if names:
+        shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise ValueError(f"{shown} {'has' if len(names) == 1 else 'have'} keys without a vocabulary. {reason}")
 
 
 def all_ids(inputs: dict[str, Any], features: EncodedFeatures) -> tuple[list[Any], list[Any]]:

@@ -88,10 +88,10 @@ def key_callbacks(settings: JobSettings, model: Any) -> list[ExpireKeys]:
 
 
 def ids_text(features: EncodedFeatures) -> str:
-    """How many ids there are, and how many fields and sequences have keys in place of ids of a vocabulary."""
+    """How many ids there are, and how many features have keys in place of ids of a vocabulary."""
     ids = f"{features.num_vocabulary_ids:,} ids"
     keyed = len(features.key_names)
-    return f"{ids} of vocabularies, {keyed} {'field has' if keyed == 1 else 'fields have'} keys" if keyed else ids
+    return f"{ids} of vocabularies; {keyed} {'feature has' if keyed == 1 else 'features have'} keys" if keyed else ids
 
 
 @dataclasses.dataclass(frozen=True)

@@ -157,9 +157,7 @@ def test_the_limit_of_ids_is_said() -> None:
     schema = Schema((Feature("user", "categorical", vocabulary=KEYS), Feature("item", "categorical")), label="click")
     fits = describe_encoding(schema, {"user": 0, "item": FIRST_KEY - 3})
     assert fits.num_vocabulary_ids == FIRST_KEY and fits.num_ids == 2**31 - 1
-    with pytest.raises(
-        ValueError, match=r"lie below 134,217,728 where .*'user' .*let them have keys"
-    ):
+    with pytest.raises(ValueError, match=r"lie below 134,217,728 where .*'user' .*let them have keys"):
         describe_encoding(schema, {"user": 0, "item": FIRST_KEY - 2})
 
 

@@ -346,6 +346,78 @@ def test_rows_of_keys_stay_with_their_keys() -> None:
     np.testing.assert_array_equal(new(batches[1])[known], old(batches[0])[known])
 
 
+def row_of(model: keras.Model, optimizer: Any, number: int) -> list[np.ndarray]:
+    """The row of an id in the table of keys and what the optimizer keeps for it; empty where it has none."""
+    layer = model.get_layer("embedding")
+    (row,) = layer.rows_of([number])
+    table, slots = slots_by_row(model, optimizer)
+    return [part[row] for part in (table, *slots)] if row else []
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        ("row_wise_adagrad", {}),
+        ("lazy_adam", {}),
+        ("group_ftrl", {"untouched_rows": "keep", "l2": 0.01, "l21": 0.001, "dense_l1": 1e-4}),
+    ],
+)
+def test_ids_that_are_keys_move_with_their_values(optimizer: str, options: dict[str, Any]) -> None:
+    set_seed(0)
+    keyed = {**MODELS["deepfm"], "embedding.num_keys": 100}
+    before, after, continued = (build_model("deepfm", features, **keyed) for features in (BEFORE, AFTER, BEFORE))
+    old, new, same = (make_optimizer(optimizer, options, batch_size=ROWS) for _ in range(3))
+    for model, one in ((before, old), (after, new), (continued, same)):
+        one.build(model.trainable_variables)
+    for seed in (1, 2):
+        step(before, old, batch_before(batch_after(seed)), LABELS)
+    gone = np.array([number for number in range(1, BEFORE.num_ids) if number not in IDS.rows])
+    layer = before.get_layer("embedding")
+    layer.add_keys(gone)
+    assert len(gone) == 2 and layer.rows_of(gone).all()
+    carry_over(before, after, IDS, old, new)
+    unchanged = IdMap(BEFORE, BEFORE, np.arange(BEFORE.num_ids, dtype=np.int32), np.zeros(BEFORE.num_ids, bool))
+    carry_over(before, continued, unchanged, old, same)
+    padding = [part[0] for part in slots_by_row(after, new)[1]]
+    news = known = 0
+    for number, (place, is_new) in enumerate(zip(IDS.rows, IDS.is_new, strict=True)):
+        was, now = row_of(before, old, place), row_of(after, new, number)
+        assert len(was) == len(now)
+        if was and not is_new:
+            assert all(np.array_equal(a, b) for a, b in zip(was, now, strict=True))
+            known += 1
+        elif was and optimizer != "group_ftrl":  # whose weights are made of its state
+            assert np.array_equal(was[0], now[0])
+            assert all(np.array_equal(a, b) for a, b in zip(now[1:], padding, strict=True))
+            news += 1
+    assert known > 30 and (news >= 9 or optimizer == "group_ftrl")
+    assert after.get_layer("embedding").num_freed == layer.num_freed + 2
+    batch = batch_after()
+    expected = before(tensors(batch_before(batch)), training=False).numpy()
+    assert np.array_equal(after(tensors(batch), training=False).numpy(), expected) and expected.std() > 0
+    assert IDS.is_new[batch["fields"]].any()
+    # A step on rows of old values is the step that there would have been.
+    first = np.array([field.first_id + 2 for field in AFTER.single_valued])
+    rows = {**batch, **{key: np.where(IDS.is_new[batch[key]], 0, batch[key]) for key in ("tags", "history")}}
+    rows["fields"] = np.where(IDS.is_new[batch["fields"]], first, batch["fields"]).astype(np.int32)
+    step(after, new, rows, LABELS)
+    step(continued, same, batch_before(rows), LABELS)
+    for number in np.flatnonzero(~IDS.is_new):
+        for one, other in zip(row_of(continued, same, IDS.rows[number]), row_of(after, new, number), strict=True):
+            np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-8)
+
+
+def test_new_values_without_a_free_row_are_told() -> None:
+    before, after = (
+        build_model("dnn", features, **MODELS["dnn"], **{"embedding.num_keys": 40}) for features in (BEFORE, AFTER)
+    )
+    before(tensors(batch_before(batch_after())), training=True)
+    assert before.get_layer("embedding").num_used == 40
+    with pytest.warns(UserWarning, match=r"new values of vocabularies found no free row among the 40 of embedding"):
+        carry_over(before, after, IDS)
+    assert after.get_layer("embedding").num_used <= 40
+
+
 def test_what_does_not_fit_is_refused() -> None:
     dnn, wider = (
         build_model("dnn", BEFORE, **MODELS["dnn"]),

@@ -153,7 +153,7 @@ def test_slices_by_keys_are_named(place: Path) -> None:
 
 
 def states(settings: JobSettings, data: EncodedDataset, folder: Path, *epochs: int) -> tuple[list[np.ndarray], int]:
-    """Trains in several sittings; returns all that is kept at their end, and how many rows were freed."""
+    """Trains in several sittings; returns all that is kept at their end, and how many rows were freed until the best."""
     for number in epochs:
         one = dataclasses.replace(settings, training=dataclasses.replace(settings.training, epochs=number))
         model, _ = fit_model(one, data, folder)
@@ -161,8 +161,8 @@ def states(settings: JobSettings, data: EncodedDataset, folder: Path, *epochs: i
     names = [name for name in sorted(reader.get_variable_to_shape_map()) if name.endswith("VARIABLE_VALUE")]
     kept = {name: reader.get_tensor(name) for name in names}
     assert any("optimizer" in name for name in kept)
-    freed = next(int(value) for name, value in kept.items() if "num_freed" in name)
-    return [*model.get_weights(), *kept.values()], freed
+    (layer,) = key_layers(model)
+    return [*model.get_weights(), *kept.values()], int(raw_variable(layer.num_freed))
 
 
 @pytest.mark.parametrize("optimizer", ["row_wise_adagrad", "group_ftrl"])
@@ -181,7 +181,7 @@ def test_a_training_with_expiry_that_is_stopped_ends_as_one_that_was_not(
         warnings.simplefilter("ignore")
         whole, freed = states(settings, data, tmp_path / "whole", 3)
         parts, freed_too = states(settings, data, tmp_path / "parts", 1, 2, 3)
-    assert data.num_rows("train") % (32 * 7) and freed == freed_too > 50
+    assert data.num_rows("train") % (32 * 7) and freed == freed_too > 5
     assert len(whole) == len(parts) and all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 

@@ -153,7 +153,7 @@ def test_slices_by_keys_are_named(place: Path) -> None:
 
 
 def states(settings: JobSettings, data: EncodedDataset, folder: Path, *epochs: int) -> tuple[list[np.ndarray], int]:
-    """Trains in several sittings; returns all that is kept at their end, and how many rows were freed until the best."""
+    """Trains in several sittings; returns all that is kept at their end, and how many rows the best state has freed."""
     for number in epochs:
         one = dataclasses.replace(settings, training=dataclasses.replace(settings.training, epochs=number))
         model, _ = fit_model(one, data, folder)

@@ -59,6 +59,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         worse_than_base_rate,
     )
     from dynctr_tf.training import predict_logits
+    from dynctr_tf.training.key_rows import count_parameters
     from dynctr_tf.training.precision import bfloat16_unit, mixed_precision_advice
     from dynctr_tf.training.steps import unfinished
     from dynctr_tf.training.strategies import is_chief, is_parameter_server
@@ -116,7 +117,7 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     zero_rows = sparsity.all_fields.share
     made_by = {"fingerprint": record.fingerprint, "rows": data.fingerprint}
     zeros = {"zero_rows": zero_rows, "removed": sparsity.removed}
-    figures = {**made_by, **dataclasses.asdict(result), "parameters": model.count_params(), **zeros}
+    figures = {**made_by, **dataclasses.asdict(result), "parameters": count_parameters(model), **zeros}
     if counts := key_counts(model):
         figures["keys"] = [dataclasses.asdict(one) for one in counts]
     write_json(directory / "result.json", figures)

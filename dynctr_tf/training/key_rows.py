@@ -1,4 +1,4 @@
-"""The optimizer's state of rows that keys take and leave."""
+"""The tables of a model in which keys take rows, and the optimizer's state of rows that they take and leave."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ def key_layers(model: Any) -> list[KeyEmbedding]:
         model: The model.
     """
     return [layer for layer in model._flatten_layers() if isinstance(layer, KeyEmbedding)]
+
+
+def count_parameters(model: Any) -> int:
+    """Counts the weights of a model, those of keys without what says which row is whose.
+
+    Args:
+        model: The model.
+    """
+    tables = sum(layer.count_params() - int(np.prod(layer.table.shape)) for layer in key_layers(model))
+    return int(model.count_params()) - tables
 
 
 def start_slots(optimizer: Any, layer: KeyEmbedding, rows: np.ndarray) -> None:

@@ -111,7 +111,8 @@ def test_from_rows_to_a_served_model(place: Path, trained: tuple[Path, str]) -> 
     assert found is not None and "THE TABLE WAS FULL" not in trained[1]
     assert re.search(r"of the ids of the test rows \d+\.\d+ % have no row", trained[1])
     used = int(found[1])
-    (counts,) = read_json(place / "run" / "result.json")["keys"]
+    result = read_json(place / "run" / "result.json")
+    (counts,) = result["keys"]
     assert counts == {"layer": "embedding", "rows": 400, "used": used, "freed": 0, "refused": 0}
     version = place / "saved_models" / "tabular_file-deepfm" / "1"
     card = read_json(version / "assets.extra" / "about.json")
@@ -119,6 +120,8 @@ def test_from_rows_to_a_served_model(place: Path, trained: tuple[Path, str]) -> 
 
     run = open_run("run")
     settings = run.settings
+    trained_weights = sum(int(np.prod(weight.shape)) for weight in run.model.trainable_weights)
+    assert result["parameters"] == trained_weights, "keys and free places are no parameters"
     assert settings.data.keys == "user,item" and key_layers(run.model)[0].num_used == used
     rows = sampled_rows(run, "test", 1000)
     logits = np.load(place / "run" / "test_logits.npy")

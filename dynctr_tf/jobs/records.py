@@ -49,7 +49,8 @@ def data_record(settings: DataSettings, source: RowSource) -> tuple[str, dict[st
     """
     files = source_files(source.files, notes_folder(settings))
     given = dataclasses.asdict(settings)
-    others = ("path", "validation_path", "test_path", "schema", "negative_sampling_rate", *_OF_THE_PLACE)
+    # What features have keys is in the schema, whatever has said so.
+    others = ("path", "validation_path", "test_path", "schema", "keys", "negative_sampling_rate", *_OF_THE_PLACE)
     settings_alone = {key: value for key, value in given.items() if key not in others}
     parts = {
         "settings": settings_alone,

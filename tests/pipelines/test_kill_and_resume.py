@@ -26,7 +26,9 @@ SMALL += ("--export.directory", "none", "--evaluation.replicates", "40")
 MODELS = {
     "dynint_dgp": ("embedding.dim=8", "num_subspaces=4", "num_layers=2", "dropout=0.2"),
     "dnn": ("embedding.dim=4", "deep.units=[16]", "deep.dropout=0.3"),
+    "fm": ("embedding.dim=4", "embedding.num_keys=2000"),
 }
+KEYS = {"fm": ("--keys.unseen_for", "9", "--keys.free_share", "0.2", "--keys.every", "5")}
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
@@ -83,13 +85,18 @@ def evaluation(run: Path) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "signals"), [("dynint_dgp", (signal.SIGKILL, signal.SIGTERM)), ("dnn", (signal.SIGKILL,))]
+    ("model", "signals"),
+    [
+        ("dynint_dgp", (signal.SIGKILL, signal.SIGTERM)),
+        ("dnn", (signal.SIGKILL,)),
+        ("fm", (signal.SIGKILL, signal.SIGKILL)),  # on keys, whose rows are freed
+    ],
 )
 def test_a_killed_job_ends_as_one_that_was_left_alone(
     model: str, signals: tuple[signal.Signals, ...], tmp_path: Path
 ) -> None:
     options = [f"--model.{option}" for option in MODELS[model]]
-    words = ("--model.name", model, *options, *DATA, *SMALL, "--run-directory")
+    words = ("--model.name", model, *options, *DATA, *SMALL, *KEYS.get(model, ()), "--run-directory")
     finish(tmp_path, *words, "whole")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     total = len(log_lines(whole))
@@ -109,6 +116,9 @@ def test_a_killed_job_ends_as_one_that_was_left_alone(
     resumed = json.loads((parts / "result.json").read_text(encoding="utf-8"))["resumed_at"]
     assert 0 < resumed < 94
     assert "resumed at step" in (tmp_path / "printed.txt").read_text(encoding="utf-8")
+    if model in KEYS:
+        (counts,) = json.loads((parts / "result.json").read_text(encoding="utf-8"))["keys"]
+        assert counts["freed"] > 100
     assert log_lines(parts) == log_lines(whole)
     assert evaluation(parts) == evaluation(whole)
     np.testing.assert_array_equal(np.load(parts / "test_logits.npy"), np.load(whole / "test_logits.npy"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ import pytest
 import tensorflow as tf
 from rows_in_memory import RowsInMemory
 
+from dynctr_tf.datasets import TabularFile
 from dynctr_tf.datasets.row_source import RowBatch
-from dynctr_tf.encoding import EncodedFeatures, Encoder, grow_encoder, id_map
+from dynctr_tf.encoding import EncodedDataset, EncodedFeatures, Encoder, grow_encoder, id_map
 from dynctr_tf.encoding.encoder import _hash_buckets
 from dynctr_tf.encoding.id_layout import describe_encoding
 from dynctr_tf.encoding.id_names import IdNames
+from dynctr_tf.encoding.preparation import prepare_encoded_dataset
 from dynctr_tf.encoding.serving_encoder import ServingEncoder
 from dynctr_tf.encoding.value_keys import FIRST_KEY, NUM_KEYS, key_shift, missing_key, share_with_another
 from dynctr_tf.schema import Feature, Schema, Vocabulary
@@ -142,6 +145,18 @@ def test_an_encoder_with_keys_is_saved_and_names_its_ids(tmp_path: Any) -> None:
     assert names.numbered("colour", encoded["fields"][:, 1])[0].tolist() == [2, 3, 2, 2]
     with pytest.raises(ValueError, match="'user' have keys, which have no names in an order"):
         names.of("user")
+
+
+def test_processes_give_the_keys_that_one_gives(tmp_path: Path) -> None:
+    lines = [f"{row % 2},u{row % 90},red,{row % 40}.0,{row},a|b{row},x,{row % 7}" for row in range(3000)]
+    (tmp_path / "rows.csv").write_text("\n".join([",".join(ROWS), *lines]) + "\n", encoding="utf-8")
+    made = []
+    for processes in (1, 2):
+        source = TabularFile(tmp_path / "rows.csv", SCHEMA)
+        prepare_encoded_dataset(source, tmp_path / f"by_{processes}", processes=processes, progress=False)
+        made.append(EncodedDataset.open(tmp_path / f"by_{processes}"))
+    assert made[0].fingerprint == made[1].fingerprint
+    assert key("item", "7") in made[1].column("train", "item"), "spelt 7.0 in all rows"
 
 
 def test_as_many_values_share_a_key_as_is_said() -> None:

@@ -99,8 +99,8 @@ def refuse_uri(path: str | Path, what: str = "files") -> None:
     if start and _URI_START.fullmatch(start[0]) and not Path(start[0]).exists():
         scheme = start[0].rstrip(":")
         raise ValueError(
-            f"{path}: {what} go to folders of this machine alone, and {scheme}: is not one; rows and encoded data are "
-            f"read from URIs, {scheme}://bucket/rows, and exports alone are written there. Give a folder of this "
+            f"{path}: {what} go to folders of this machine alone, and {scheme}: is not one; rows are read from URIs, "
+            f"{scheme}://bucket/rows, and encoded data, runs and exports are written there. Give a folder of this "
             "machine, or one that is mounted here, and copy it when the job is done."
         )
 
@@ -425,11 +425,21 @@ def write_json(path: str | Path, mapping: Mapping[str, Any], *, indent: int | No
     Raises:
         OSError: It cannot be written, with its name.
     """
+    write_bytes(path, json_bytes(mapping, indent=indent))
+
+
+def json_bytes(mapping: Mapping[str, Any], *, indent: int | None = 2) -> bytes:
+    """Returns what `write_json` writes, for a file that lies elsewhere.
+
+    Args:
+        mapping: As in `write_json`.
+        indent: As in `json.dumps`. Default 2.
+    """
     plain = _plain(mapping)
     # As it will be read: what JSON has no type for has become something else.
     checksum = _checksum_of_object(json.loads(json.dumps(plain)))
     text = json.dumps({**plain, "checksum": checksum}, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    return text.encode("utf-8", "backslashreplace")
 
 
 def read_json(path: str | Path, advice: str = "Delete it and make it again.") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,9 +26,11 @@ from dynctr_tf.jobs.option_tables import table_options
 from dynctr_tf.jobs.settings import JobSettings, job_settings
 from dynctr_tf.jobs.settings_file import read_file, write_settings
 from dynctr_tf.nearest import unknown_name_message
+from dynctr_tf.uris import is_uri
 from pipelines import errors_as_messages
 from pipelines.peers import PEER_MODELS
 from pipelines.peers.installed import check_peer
+from pipelines.rows_options import path_or_uri
 from pipelines.settings_parser import SettingsParser
 
 if TYPE_CHECKING:
@@ -99,12 +101,13 @@ class Comparison:
         self.folders: dict[str, list[Path]] = {}
         self.searched: dict[str, Path] = {}
 
-    def run(self, data: EncodedDataset, workers: int) -> None:
+    def run(self, data: EncodedDataset, workers: int, copy: Callable[..., None] | None = None) -> None:
         """Runs the searches and trainings that are not finished yet.
 
         Args:
             data: The encoded rows.
             workers: Jobs at a time.
+            copy: Called when a job has ended, with the names of the folders in which others still work. Default `None`.
 
         Raises:
             RuntimeError: A job failed; the end of what it said is in the message.
@@ -113,7 +116,12 @@ class Comparison:
             write_settings(self.output / f"{model}{self.part}.toml", own)
         searches = sum(number > 0 for number in self.trials.values())
         total = len(self.models) * self.seeds + searches + len(self.peers)
-        run_all([lambda: self._searches(data), lambda: self._trainings(data)], total, workers)
+
+        def after_each(running: Sequence[Job]) -> None:
+            if copy is not None:
+                copy([job.log.name.removesuffix(f"{self.part}.log") for job in running])
+
+        run_all([lambda: self._searches(data), lambda: self._trainings(data)], total, workers, after_each)
 
     def trained_settings(self, model: str) -> JobSettings:
         """The settings that a model is trained with: those that its search found, or its own."""
@@ -194,13 +202,19 @@ def compare_models(
     seeds: int,
     trials: int,
     reference: str,
-    output: Path,
+    output: Path | str,
     single: str | None = None,
     workers: int = 1,
     fuxictr: FuxiCTR | None = None,
 ) -> None:
-    """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture."""
-    from dynctr_tf.jobs.stages import check_evaluation, check_one_at_a_time, complete_settings, prepare
+    """Searches, trains and compares; writes `comparison.json`, `comparison.txt` and a picture.
+
+    `output` is a folder, or the URI to which what each job has done is copied when it ends.
+    """
+    from dynctr_tf.folders_at_uris import working_folder
+    from dynctr_tf.jobs.preparing import prepare
+    from dynctr_tf.jobs.run_places import check_run_place, place_of
+    from dynctr_tf.jobs.stages import check_evaluation, check_one_at_a_time, complete_settings
     from dynctr_tf.jobs.variants import check_options_of_all, read_variant, settings_of
 
     if workers < 1:
@@ -211,7 +225,8 @@ def compare_models(
         raise ValueError(f"Several models have one name: {list(models)}; give each another name: `name=model ...`.")
     check_options_of_all(settings, list(variants.values()))
     own = {name: settings_of(settings, variant) for name, variant in variants.items()}
-    comparison = Comparison(own, seeds, trials, output, fuxictr)
+    here = working_folder(str(output)) if is_uri(output) else Path(output)
+    comparison = Comparison(own, seeds, trials, here, fuxictr)
     names = comparison.models
     if reference not in names:
         raise ValueError(f"The reference {reference!r} is not among the models {names}; add it to --models.")
@@ -219,14 +234,16 @@ def compare_models(
         single = next((name for name, variant in variants.items() if variant.model == "per_scenario"), None)
     elif single not in names:
         raise ValueError(unknown_name_message("model for --single", single, names))
-    make_folder(output)
-    remove_abandoned(output)
-    data = prepare(settings.data, comparison.cluster)
-    complete_settings(settings, data)
-    check_evaluation(settings, data)
-    comparison.run(data, workers)
-    if comparison.is_chief:
-        _report(comparison, settings, data, reference, single)
+    check_run_place(output, settings, "--output")
+    with place_of(output, new=True) as place:
+        make_folder(here)
+        remove_abandoned(here)
+        data = prepare(settings.data, comparison.cluster)
+        complete_settings(settings, data)
+        check_evaluation(settings, data)
+        comparison.run(data, workers, place.copy)
+        if comparison.is_chief:
+            _report(comparison, settings, data, reference, single)
 
 
 def _report(
@@ -377,7 +394,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--fuxictr-python", help="interpreter that has torch and fuxictr, to train its models too")
     parser.add_argument("--fuxictr-zoo", help="the model_zoo folder of a FuxiCTR checkout")
-    parser.add_argument("--output", type=Path, required=True, help="folder of all results")
+    parser.add_argument("--output", type=path_or_uri, required=True, help="folder or URI of all results")
     settings, namespace = parser.parse_settings(arguments)
     if (namespace.fuxictr_python is None) != (namespace.fuxictr_zoo is None):
         parser.error("--fuxictr-python and --fuxictr-zoo go together: the package lacks most of its models")

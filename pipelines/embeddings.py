@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines import errors_as_messages
+from pipelines.rows_options import path_or_uri
 
 
-def write_embeddings(run: Path, output: Path, fields: Sequence[str] = ()) -> dict[str, Path]:
+def write_embeddings(run: Path | str, output: Path, fields: Sequence[str] = ()) -> dict[str, Path]:
     """Writes the embeddings of a run, and says what was written.
 
     Args:
-        run: The folder of the run.
+        run: The folder of the run, or its URI.
         output: The folder of the files; made where it is not there.
         fields: The fields. Default `()`: all that have a vocabulary of their own.
 
@@ -32,16 +33,18 @@ def write_embeddings(run: Path, output: Path, fields: Sequence[str] = ()) -> dic
     from dynctr_tf.durable_files import make_folder
     from dynctr_tf.encoding.plain_names import plain_names
     from dynctr_tf.jobs.days import Days
+    from dynctr_tf.jobs.run_places import run_to_read
     from dynctr_tf.jobs.stages import build_for_training
     from dynctr_tf.training import field_vectors, fields_with_vectors, restore_training
 
-    days = Days(run)
-    encoder, _ = days.encoder(days.head)
-    chosen = fields or fields_with_vectors(encoder)
-    if not chosen:
-        raise ValueError(f"No field of {run} has a vocabulary: numbers have bins, and hashed values have no names.")
-    model, optimizer = build_for_training(days.settings(days.head), encoder.features)
-    restore_training(model, optimizer, days.training(days.head))
+    with run_to_read(run) as place:
+        days = Days(place)
+        encoder, _ = days.encoder(days.head)
+        chosen = fields or fields_with_vectors(encoder)
+        if not chosen:
+            raise ValueError(f"No field of {run} has a vocabulary: numbers have bins, and hashed values have no names.")
+        model, optimizer = build_for_training(days.settings(days.head), encoder.features)
+        restore_training(model, optimizer, days.training(days.head))
     names = plain_names(entry.name for entry in encoder.features.entries)
     make_folder(output)
     written = {}
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, help="the folder of a run that is finished")
+    parser.add_argument("run", type=path_or_uri, help="the folder or URI of a run that is finished")
     parser.add_argument("--output", type=Path, required=True, help="the folder of the files")
     parser.add_argument("--field", action="append", default=[], help="a field; without it all that have a vocabulary")
     namespace = parser.parse_args(arguments)

@@ -12,16 +12,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines import errors_as_messages
+from pipelines.rows_options import path_or_uri
 
 
 def run(options: argparse.Namespace) -> Path:
     """Explains the run and prints the results; returns the folder of the reports."""
+    from dynctr_tf.jobs.run_places import place_of, run_to_read
+
+    with (run_to_read if options.output else place_of)(options.run) as place:
+        return _explain(options, place.folder)
+
+
+def _explain(options: argparse.Namespace, run: Path) -> Path:
     from dynctr_tf.durable_files import write_text
     from dynctr_tf.evaluation import plot_dynamic_part, plot_importance
     from dynctr_tf.jobs.explain import explain_generated, explain_importance, open_run, sampled_rows
 
     start = time.perf_counter()
-    trained = open_run(options.run)
+    trained = open_run(run)
     folder = Path(options.output or trained.directory / "explain")
     rows = sampled_rows(trained, options.split, options.rows, options.seed)
     name, total = trained.settings.model.name, trained.data.num_rows(options.split)
@@ -51,7 +59,7 @@ def run(options: argparse.Namespace) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipelines.explain", description=__doc__)
-    parser.add_argument("run", type=Path, help="the folder of a run of train, such as runs/NAME")
+    parser.add_argument("run", type=path_or_uri, help="the folder or URI of a run of train, such as runs/NAME")
     parser.add_argument("--split", default="test", help="the rows that are looked at (default %(default)s)")
     parser.add_argument("--rows", type=int, default=50_000, help="how many of them, at random (default %(default)s)")
     parser.add_argument(

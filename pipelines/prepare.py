@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--runner-option is for Apache Beam; give --runner too.")
     runner = None if namespace.runner is None else [f"--runner={namespace.runner}", *namespace.runner_option]
     with errors_as_messages(parser):
-        from dynctr_tf.jobs.stages import prepare
+        from dynctr_tf.jobs.preparing import prepare
 
         prepare(settings.data, runner=runner)
 

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dynctr_tf.datasets.row_files import is_uri
+from dynctr_tf.uris import is_uri
 from pipelines import errors_as_messages
 from pipelines.rows_options import add_rows, path_or_uri, reading_arguments
 

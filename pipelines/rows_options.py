@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dynctr_tf.datasets.row_files import is_uri
+from dynctr_tf.uris import is_uri
 
 
 def path_or_uri(text: str) -> str | Path:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
-from dynctr_tf.datasets.row_files import is_uri, row_paths
+from dynctr_tf.datasets.row_files import row_paths
 from dynctr_tf.jobs.settings import (
     KNOWN_OPTIONS,
     OPEN_SECTION,
@@ -31,6 +31,7 @@ from dynctr_tf.jobs.settings import (
 )
 from dynctr_tf.jobs.settings_file import parse_value, read_file
 from dynctr_tf.nearest import either, nearest_full_names, nearest_name
+from dynctr_tf.uris import is_uri
 
 _SHORT = {"data.name": ("--dataset",), "model.name": ("--model",), "training.strategy": ("--strategy",)}
 """Settings with a second, shorter option."""

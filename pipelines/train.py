@@ -11,63 +11,55 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dynctr_tf.jobs.option_tables import table_options
 from dynctr_tf.jobs.settings import JobSettings
 from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
+from pipelines.rows_options import path_or_uri
 from pipelines.settings_parser import SettingsParser
 
+if TYPE_CHECKING:
+    from tensorflow import keras
 
-def run(settings: JobSettings, wanted: Path | None = None) -> Path:
+    from dynctr_tf.encoding import EncodedDataset
+    from dynctr_tf.jobs.run_places import RunPlace
+    from dynctr_tf.training import TrainingResult
+    from dynctr_tf.training.run_record import RunRecord
+
+
+def run(settings: JobSettings, wanted: Path | str | None = None) -> Path:
     """Runs all stages and prints the results.
 
     Args:
         settings: The settings of the job.
-        wanted: The folder of the run. Default `None`: one under `runs/`, named after rows, settings and code.
+        wanted: The folder of the run, or its URI. Default `None`: one under `runs/`, named after rows, settings and
+            code.
 
     Returns:
-        The folder: the wanted one, or one beside it if the wanted one holds another run.
+        The folder: the wanted one, or one beside it if the wanted one holds another run; for a URI that of this machine
+        which was copied there.
     """
-    from dynctr_tf.durable_files import write_json, write_text
-    from dynctr_tf.evaluation import (
-        LearningCurve,
-        plot_run,
-        plot_scenarios,
-        plot_slices,
-        removed_message,
-        sparsity_report,
-    )
-    from dynctr_tf.export import check_export_directory, serving_line
-    from dynctr_tf.export.versions_at_uris import newest_number, parts_of
-    from dynctr_tf.figures import figures_text
-    from dynctr_tf.jobs.exporting import export_apart, export_trained, served_folder, to_its_place
-    from dynctr_tf.jobs.keys import key_counts, key_lines
-    from dynctr_tf.jobs.records import card_of, folder_of, save_logits, save_run, training_record
+    from dynctr_tf.export import check_export_directory
+    from dynctr_tf.jobs.exporting import served_folder
+    from dynctr_tf.jobs.preparing import prepare
+    from dynctr_tf.jobs.records import training_record
+    from dynctr_tf.jobs.run_places import check_run_place, new_run
     from dynctr_tf.jobs.stages import (
         check_evaluation,
         check_model,
         complete_settings,
-        fit_model,
-        judge,
-        judge_scenarios,
-        judge_served,
-        judge_slices,
-        model_for_export,
-        prepare,
         task_of_cluster,
         training_strategy,
-        worse_than_base_rate,
     )
-    from dynctr_tf.training import predict_logits
-    from dynctr_tf.training.key_rows import count_parameters
     from dynctr_tf.training.precision import bfloat16_unit, mixed_precision_advice
-    from dynctr_tf.training.steps import unfinished
-    from dynctr_tf.training.strategies import is_chief, is_parameter_server
+    from dynctr_tf.training.strategies import is_chief
     from dynctr_tf.training.workers import wait_for_all
 
     start = time.perf_counter()
     # Errors come before hours of work.
     check_model(settings)
+    check_run_place(wanted, settings, "--run-directory")
     served = served_folder(settings)
     if served is not None:
         check_export_directory(served)
@@ -80,10 +72,34 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     check_evaluation(settings, data)
     record = training_record(settings, data)
     name = f"{settings.data.name}-{settings.model.name}"
-    directory = folder_of(wanted, name, record, say=is_chief(strategy))
+    with new_run(wanted, name, record, say=is_chief(strategy)) as place:
+        if is_chief(strategy):
+            _train_and_report(settings, data, record, place)
+        else:
+            _train_with_chief(settings, data, place)
     if is_chief(strategy):
-        save_run(directory, settings, data, record)
-    model, result = fit_model(settings, data, directory)
+        print(f"done in {time.perf_counter() - start:.0f} s")
+    wait_for_all(strategy)  # a worker that ends early would look like a lost one
+    return place.folder
+
+
+def _train_with_chief(settings: JobSettings, data: EncodedDataset, place: RunPlace) -> None:
+    """What the other workers of a multi-worker job do."""
+    from dynctr_tf.jobs.stages import fit_model
+    from dynctr_tf.training import predict_logits
+
+    model, result = fit_model(settings, data, place.folder)
+    _say_trained(settings, data, model, result, place.folder)
+    predict_logits(model, data, "test", settings.evaluation.batch_size)
+
+
+def _say_trained(
+    settings: JobSettings, data: EncodedDataset, model: keras.Model, result: TrainingResult, directory: Path
+) -> None:
+    from dynctr_tf.figures import figures_text
+    from dynctr_tf.jobs.keys import key_lines
+    from dynctr_tf.training.steps import unfinished
+
     if result.resumed_at:
         print(f"resumed at step {result.resumed_at:,} of {directory}")
     print(
@@ -99,10 +115,44 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
     for line in key_lines(model, data):
         print(line)
 
+
+def _train_and_report(settings: JobSettings, data: EncodedDataset, record: RunRecord, place: RunPlace) -> None:
+    """Trains into a folder, judges, exports, and prints the results."""
+    from dynctr_tf.durable_files import write_json, write_text
+    from dynctr_tf.evaluation import (
+        LearningCurve,
+        plot_run,
+        plot_scenarios,
+        plot_slices,
+        removed_message,
+        sparsity_report,
+    )
+    from dynctr_tf.export import serving_line
+    from dynctr_tf.export.versions_at_uris import newest_number
+    from dynctr_tf.jobs.exporting import export_apart, export_trained, served_folder, to_its_place
+    from dynctr_tf.jobs.keys import key_counts
+    from dynctr_tf.jobs.records import card_of, save_logits, save_run
+    from dynctr_tf.jobs.stages import (
+        fit_model,
+        judge,
+        judge_scenarios,
+        judge_served,
+        judge_slices,
+        model_for_export,
+        training_strategy,
+        worse_than_base_rate,
+    )
+    from dynctr_tf.training import predict_logits
+    from dynctr_tf.training.key_rows import count_parameters
+    from dynctr_tf.training.strategies import is_parameter_server
+    from dynctr_tf.uris import parts_of
+
+    directory, strategy, served = place.folder, training_strategy(settings), served_folder(settings)
+    save_run(directory, settings, data, record)
+    place.copy()
+    model, result = fit_model(settings, data, directory, place.copy)
+    _say_trained(settings, data, model, result, directory)
     logits = predict_logits(model, data, "test", settings.evaluation.batch_size)
-    if not is_chief(strategy):
-        wait_for_all(strategy)  # a worker that ends early would look like a lost one
-        return directory
     # Tables on servers stay there, as this process may not have the memory for them.
     on_servers = is_parameter_server(strategy)
     if not on_servers:
@@ -151,20 +201,17 @@ def run(settings: JobSettings, wanted: Path | None = None) -> Path:
         print("It is not exported; --export.even_if_worse_than_base_rate true exports it all the same.")
     elif served is not None:
         newest = newest_number(served)
-        card = card_of(directory, record, evaluation, result.best, as_served)
+        card = card_of(directory, record, evaluation, result.best, as_served, place=place.name)
         path, size = (
             export_apart(directory, card)
             if on_servers
             else export_trained(settings, data, model, logits, card, directory)
         )
-        place = to_its_place(settings, path)
-        unchanged = int(parts_of(str(place))[1]) <= newest
-        print(f"SavedModel: {place}{' (exported before, unchanged)' if unchanged else ''}")
+        version = to_its_place(settings, path)
+        unchanged = int(parts_of(str(version))[1]) <= newest
+        print(f"SavedModel: {version}{' (exported before, unchanged)' if unchanged else ''}")
         print(f"            {size}")
-        print(f"serve it:   {serving_line(place)}")
-    print(f"done in {time.perf_counter() - start:.0f} s")
-    wait_for_all(strategy)
-    return directory
+        print(f"serve it:   {serving_line(version)}")
 
 
 class _ListModels(argparse.Action):
@@ -185,8 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--run-directory",
-        type=Path,
-        help="folder of this run, or one beside it if it holds another run; by default one under runs/",
+        type=path_or_uri,
+        help="folder of this run, or one beside it if it holds another run; by default one under runs/; also at a URI "
+        "(gs://, s3://, hdfs://), where each checkpoint is copied and another machine goes on from it",
     )
     parser.add_argument(
         "--list-models", action=_ListModels, nargs=0, help="list the models with their options and stop"

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from dynctr_tf.jobs.option_tables import table_options
 from pipelines import PAIRS, allow_xla_on_cpu, errors_as_messages
+from pipelines.rows_options import path_or_uri
 from pipelines.settings_parser import SettingsParser
 
 
@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, help="short for --search.trials")
     parser.add_argument("--tuner", help="short for --search.tuner: random, bayesian or hyperband")
     parser.add_argument("--workers", type=int, help="short for --search.workers: trials at a time")
-    parser.add_argument("--output", type=Path, help="folder of the search; without it runs/tune-<data set>-<model>")
+    parser.add_argument(
+        "--output", type=path_or_uri, help="folder or URI of the search; without it runs/tune-<data set>-<model>"
+    )
     words = list(sys.argv[1:] if arguments is None else arguments)
     short = ("--trials", "--tuner", "--workers")
     words = [f"--search.{word[2:]}" if word.split("=")[0] in short else word for word in words]

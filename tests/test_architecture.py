@@ -18,6 +18,9 @@ LIBRARY = ROOT / "dynctr_tf"
 # but for the layers, where a dynamic layer may compose dense and interaction layers.
 ORDER = [
     {"version", "nearest", "figures", "durable_files", "child_processes", "code_digest", "after_import", "on_demand"},
+    {"uris"},
+    {"folders_at_uris"},
+    {"mirrors"},
     {"saved_classes"},
     {"schema", "stack", "options"},
     {"losses"},

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 
 from dynctr_tf.datasets import TabularFile, draft_schema
+from dynctr_tf.jobs.preparing import open_source
 from dynctr_tf.jobs.settings import JobSettings
-from dynctr_tf.jobs.stages import open_source
 from dynctr_tf.schema import Schema
 from pipelines import schema as command
 from pipelines.settings_parser import SettingsParser

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import glob
 import json
 import os
@@ -16,16 +15,12 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.fs
 
-_URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+://")
-# `Path` turns gs://bucket into gs:/bucket.
-_URI_AS_PATH = re.compile(r"^(gs|gcs|s3|s3a|hdfs|viewfs|abfs|abfss|az|memory|file|https?):/(?!/)")
-_OF_ARROW = ("file", "gs", "gcs", "s3", "hdfs", "viewfs", "abfs", "abfss")
+from dynctr_tf.uris import cannot_be_listed, file_system, is_uri, path_text, without_query
+
 _PATTERN = re.compile(r"[*?\[]")
 _LIST = re.compile(r'\s*\[\s*"')
 _NO_ROWS = (".schema.json", ".crc")
 _UNFINISHED = ("_temporary", "_delta_log")
-# What follows the path of a URI; any other question mark belongs to a pattern.
-_QUERY = re.compile(r"\?(?=\w+=)")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _ADVICE = "Give the path of a CSV, JSON lines or Parquet file, a folder of such files, a pattern, or a list of these."
 _MOST_NAMED = 5
@@ -64,7 +59,7 @@ class RowFile:
     @property
     def name(self) -> str:
         """The name of the file without its folders."""
-        return _without_query(self.path)[0].rstrip("/").rpartition("/")[2]
+        return without_query(self.path)[0].rstrip("/").rpartition("/")[2]
 
     @property
     def local(self) -> Path | None:
@@ -103,83 +98,8 @@ RowPaths = str | Path | RowFile | Sequence[str | Path | RowFile]
 """A value that names files of rows: a file, a folder, a pattern, a URI of one of these, or a list of them."""
 
 
-def is_uri(path: str | Path) -> bool:
-    """Whether a path is a URI, such as `gs://bucket/rows`, and not a path of this machine."""
-    return _URI.match(str(path)) is not None
-
-
-@functools.lru_cache(maxsize=64)
-def _system_of(start: str) -> pa.fs.FileSystem:
-    """The file system of a URI without its path: scheme, host and query."""
-    scheme = start.partition("://")[0].lower()
-    if scheme in _OF_ARROW:
-        try:
-            return pa.fs.FileSystem.from_uri(start)[0]
-        except (ImportError, NotImplementedError, pa.ArrowInvalid) as error:
-            without = error
-    else:
-        without = None
-    try:
-        import fsspec
-
-        system, _ = fsspec.core.url_to_fs(start)
-        return pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system))
-    except (ImportError, ValueError) as error:
-        reason = f"{error}" if without is None else f"{without}; {error}"
-        raise ValueError(
-            f"{start}: no file system for {scheme}:// is installed ({reason}). pyarrow brings gs, s3, hdfs and file; "
-            "for others install fsspec with the package of the scheme."
-        ) from error
-
-
-def file_system(uri: str) -> tuple[pa.fs.FileSystem, str]:
-    """Returns the file system of a URI, and the path within it.
-
-    Credentials come from where the file system itself looks for them: its environment variables and files.
-
-    Raises:
-        ValueError: No file system for the scheme is installed.
-    """
-    uri = re.sub(r"^s3[an]://", "s3://", uri)
-    whole, query = _without_query(uri)
-    scheme, _, rest = whole.partition("://")
-    host, _, path = rest.partition("/")
-    system = _system_of(f"{scheme}://{host}/{query}" if scheme == "file" else f"{scheme}://{host}{query}")
-    if scheme.lower() in ("file", "hdfs", "viewfs"):
-        return system, "/" + path
-    bucket = host.rpartition("@")[2]
-    return system, f"{bucket}/{path}" if path else bucket
-
-
-def uri_within(uri: str, name: str) -> str:
-    """Returns the URI of a file or folder in the folder of a URI, which keeps its query."""
-    whole, query = _without_query(uri)
-    return f"{whole.rstrip('/')}/{name}{query}"
-
-
-def cannot_be_listed(uri: str, error: OSError) -> ValueError:
-    """Returns the error of a URI whose file system cannot be reached, with what to look at."""
-    return ValueError(
-        f"{uri}: cannot be listed: {' '.join(str(error).split())[:300]}. Is the name right, and do the environment "
-        "variables or files of its file system give the credentials?"
-    )
-
-
-def _without_query(uri: str) -> tuple[str, str]:
-    """A URI without its query, such as `?region=eu-west-1`, and the query."""
-    found = _QUERY.search(uri) if is_uri(uri) else None
-    return (uri, "") if found is None else (uri[: found.start()], uri[found.start() :])
-
-
 def _state_of(info: pa.fs.FileInfo) -> FileState:
     return FileState(int(info.size or 0), int(info.mtime_ns or 0))
-
-
-def path_text(path: str | Path) -> str:
-    """Returns a path as text, and as a URI again where a `Path` was made of one."""
-    if isinstance(path, Path):
-        return _URI_AS_PATH.sub(lambda start: "file:///" if start[1] == "file" else f"{start[1]}://", str(path))
-    return path
 
 
 def row_paths(paths: RowPaths) -> list[str | RowFile]:
@@ -266,7 +186,7 @@ def named_paths(paths: RowPaths) -> str:
 
 def _partitions(path: str) -> tuple[tuple[str, str | None], ...]:
     pairs = []
-    for folder in _by_folders(_without_query(path)[0])[:-1]:
+    for folder in _by_folders(without_query(path)[0])[:-1]:
         name, equals, value = folder.partition("=")
         if equals and name:
             text = urllib.parse.unquote(value)
@@ -364,7 +284,7 @@ def _some(path: str, found: Iterable[str], without: str) -> list[str]:
 def _listed_elsewhere(uri: str) -> list[str]:
     system, place = file_system(uri)
     # The beginning of each file's URI: the scheme, and the host where it is not a part of the path.
-    whole, query = _without_query(uri)
+    whole, query = without_query(uri)
     start = whole.removesuffix(place) if whole.endswith(place) else whole.partition("://")[0] + "://"
     try:
         info = system.get_file_info(place)

@@ -19,14 +19,7 @@ from dynctr_tf.datasets.key_features import VocabularyRules
 from dynctr_tf.datasets.parquet_rows import MARK, ParquetRows
 from dynctr_tf.datasets.raw_rows import RawRows
 from dynctr_tf.datasets.row_checks import typed_columns
-from dynctr_tf.datasets.row_files import (
-    RowFile,
-    RowPaths,
-    file_states,
-    list_row_files,
-    refuse_changed_files,
-    row_paths,
-)
+from dynctr_tf.datasets.row_files import RowFile, RowPaths, file_states, list_row_files, refuse_changed_files, row_paths
 from dynctr_tf.datasets.row_pieces import Findings, Piece
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.datasets.splits import DEFAULT_SHARES, RandomSplit, split_rule

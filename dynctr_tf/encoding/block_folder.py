@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.fs
 
-from dynctr_tf.datasets.row_files import cannot_be_listed, file_system, is_uri, uri_within
 from dynctr_tf.durable_files import DamagedFileError, checksum_of
-
-READERS = 8
-"""How many requests at a time read blocks at a URI, where nobody says it."""
+from dynctr_tf.folders_at_uris import FolderAtUri
+from dynctr_tf.uris import is_uri
 
 MOST_READERS = 1024
 # The most and the fewest bytes of a request: enough that the wait for its start is a small part of its time, and few
@@ -54,15 +50,11 @@ class BlockFolder:
     def __init__(self, place: str | Path) -> None:
         self.place = str(place)
         # Files of this machine are read without pyarrow, which refuses names that UTF-8 does not have.
-        self._system: pa.fs.FileSystem | None = None
-        self._root = ""
-        if is_uri(place):
-            self._system, root = file_system(self.place)
-            self._root = root.rstrip("/")
+        self._there = FolderAtUri(self.place) if is_uri(place) else None
 
     def path_of(self, file: str) -> str:
         """The path or URI of a file, for messages."""
-        return str(Path(self.place, file)) if self._system is None else uri_within(self.place, file)
+        return str(Path(self.place, file)) if self._there is None else self._there.uri_of(file)
 
     def sizes(self) -> dict[str, int]:
         """The files in the folder and in its folders with their bytes; none where there is no folder.
@@ -71,26 +63,10 @@ class BlockFolder:
             ValueError: The place cannot be reached.
             DamagedFileError: It has a file whose name leads out of it.
         """
-        if self._system is None:
-            root = Path(self.place)
-            return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
-        try:
-            entries = self._system.get_file_info(pa.fs.FileSelector(self._root, allow_not_found=True, recursive=True))
-        except OSError as error:
-            raise cannot_be_listed(self.place, error) from error
-        start = self._root.strip("/") + "/"
-        sizes = {
-            entry.path.lstrip("/").removeprefix(start): int(entry.size)
-            for entry in entries
-            if entry.type == pa.fs.FileType.File
-        }
-        for name in sizes:
-            # A store takes any text as a name, and a copy of the folder writes files by these names.
-            if {"..", ""} & set(name.split("/")) or "\\" in name:
-                raise DamagedFileError(
-                    f"{self.place}: it has a file {name!r}, which is not a name of a file within it."
-                )
-        return sizes
+        if self._there is not None:
+            return self._there.sizes()
+        root = Path(self.place)
+        return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
 
     def read(self, file: str, begin: int, size: int) -> bytes:
         """Reads a part of a file by one request, or two where its file system must open it first.
@@ -99,19 +75,12 @@ class BlockFolder:
             OSError: It cannot be read, with its name.
             DamagedFileError: It ends before.
         """
-        place = f"{self._root}/{file}"
-        handler = getattr(self._system, "handler", None)
+        if self._there is not None:
+            return self._there.read(file, begin, size, _ADVICE)
         try:
-            if self._system is None:
-                with Path(self.place, file).open("rb", buffering=0) as here:
-                    here.seek(begin)
-                    content: bytes = here.read(size)
-            elif isinstance(handler, pa.fs.FSSpecHandler):
-                # An open file of fsspec would read further than it is asked to.
-                content = handler.fs.cat_file(place, start=begin, end=begin + size)
-            else:
-                with self._system.open_input_file(place) as opened:
-                    content = opened.read_at(size, begin)
+            with Path(self.place, file).open("rb", buffering=0) as here:
+                here.seek(begin)
+                content: bytes = here.read(size)
         except OSError as error:
             raise OSError(f"{self.path_of(file)}: cannot be read: {' '.join(str(error).split())[:300]}.") from error
         if len(content) != size:
@@ -120,20 +89,6 @@ class BlockFolder:
                 f"{begin + size:,}. {_ADVICE}"
             )
         return content
-
-    def copy(self, folder: str, to: Path) -> None:
-        """Copies the files of a folder in this one to a folder of this machine.
-
-        Raises:
-            OSError: A file cannot be read or written.
-        """
-        for file, size in self.sizes().items():
-            if file.startswith(f"{folder}/"):
-                target = to / file.removeprefix(f"{folder}/")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("wb") as copied:
-                    for begin in range(0, size, _PIECE):
-                        copied.write(self.read(file, begin, min(_PIECE, size - begin)))
 
 
 class Fetched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -13,14 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from dynctr_tf.datasets.row_files import is_uri, path_text
 from dynctr_tf.durable_files import DamagedFileError, check_file, json_content
-from dynctr_tf.encoding.block_folder import MOST_READERS, READERS, Block, BlockFolder, BlockReaders, WindowsAhead
+from dynctr_tf.encoding.block_folder import MOST_READERS, Block, BlockFolder, BlockReaders, WindowsAhead
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, feature_key
 from dynctr_tf.encoding.encoder import Encoder
-from dynctr_tf.encoding.row_writer import ENCODER, FORMAT, INDEX, ROWS_PER_BLOCK, Column, write_encoded_rows
+from dynctr_tf.encoding.row_writer import (
+    ENCODER,
+    FORMAT,
+    INDEX,
+    ROWS_PER_BLOCK,
+    Column,
+    folder_of_files,
+    write_encoded_rows,
+)
+from dynctr_tf.folders_at_uris import READERS, FolderAtUri
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.schema import Schema
+from dynctr_tf.uris import is_uri, path_text
 
 if TYPE_CHECKING:
     from dynctr_tf.datasets.row_source import RowSource
@@ -143,6 +153,7 @@ class EncodedDataset:
     def __init__(self, directory: Path | str, index: Mapping[str, Any], readers: int | None = None) -> None:
         self.directory = directory
         self.readers = readers
+        self._files = folder_of_files(index, directory)
         self.features = EncodedFeatures.from_json(json.dumps(index["features"]))
         self.schema = Schema.from_json(json.dumps(index["schema"]))
         self.fingerprint: str = index["fingerprint"]
@@ -157,8 +168,8 @@ class EncodedDataset:
         self._blocks = {
             split["name"]: [
                 Block(
-                    block["file"],
-                    folder.path_of(block["file"]),
+                    self._files + block["file"],
+                    folder.path_of(self._files + block["file"]),
                     block["rows"],
                     block["rows"] * self._width * _BYTES_PER_NUMBER,
                     block["checksum"],
@@ -213,23 +224,38 @@ class EncodedDataset:
                     raise DamagedFileError(f"{block.path} {state}; delete {place} and prepare the data set again.")
         return dataset
 
+    @contextlib.contextmanager
+    def encoder_folder(self) -> Iterator[Path]:
+        """Gives the folder of the encoder and of what its vocabularies remember; that of a URI is copied for the block.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        name = self._files + ENCODER
+        if isinstance(self.directory, Path):
+            yield self.directory / name
+            return
+        there = FolderAtUri(self.directory)
+        with tempfile.TemporaryDirectory(prefix="encoder-") as copy:
+            start = f"{name}/"
+            files = {
+                file.removeprefix(start): (file, size) for file, size in there.sizes().items() if file.startswith(start)
+            }
+            there.fetch(files, Path(copy))
+            try:
+                yield Path(copy)
+            except ValueError as error:
+                # The user knows the URI and not the copy.
+                raise type(error)(str(error).replace(copy, there.uri_of(name))) from error
+
     def encoder(self) -> Encoder:
         """Reads the encoder that encoded the rows; from a URI it is copied first.
 
         Raises:
             ValueError: An encoder that is not the one of the rows.
         """
-        if isinstance(self.directory, Path):
-            encoder = Encoder.load(self.directory / ENCODER)
-        else:
-            with tempfile.TemporaryDirectory(prefix="encoder-") as copy:
-                folder = BlockFolder(self.directory)
-                folder.copy(ENCODER, Path(copy))
-                try:
-                    encoder = Encoder.load(copy)
-                except ValueError as error:
-                    # The user knows the URI and not the copy.
-                    raise type(error)(str(error).replace(copy, folder.path_of(ENCODER))) from error
+        with self.encoder_folder() as folder:
+            encoder = Encoder.load(folder)
         if encoder.fingerprint != self.encoder_fingerprint:
             raise ValueError(f"The encoder in {self.directory} is not the one that its rows were encoded with.")
         return encoder

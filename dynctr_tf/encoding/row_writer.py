@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +13,15 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from dynctr_tf.durable_files import checksum_of, make_folder, new_folder, remove_abandoned, write_inside, write_json
+from dynctr_tf.durable_files import (
+    DamagedFileError,
+    checksum_of,
+    make_folder,
+    new_folder,
+    remove_abandoned,
+    write_inside,
+    write_json,
+)
 from dynctr_tf.encoding.encoded_features import feature_key
 from dynctr_tf.encoding.encoder import Encoder
 from dynctr_tf.encoding.read_ahead import read_ahead
@@ -25,6 +34,9 @@ FORMAT = 2
 INDEX = "index.json"
 ENCODER = "encoder"
 ROWS_PER_BLOCK = 1 << 16
+# At a URI all files but the index lie in a folder within, which the index names: see `encoded_at_uris`.
+FOLDER = "folder"
+_COPY = re.compile(r"copy-[0-9a-f]{8}")
 
 
 class Column(NamedTuple):
@@ -34,6 +46,20 @@ class Column(NamedTuple):
     start: int
     width: int
     is_float: bool
+
+
+def folder_of_files(index: Mapping[str, Any], place: str | Path) -> str:
+    """The start of the names of all files but the index: empty, or the folder that the index names, with `/`.
+
+    Raises:
+        DamagedFileError: The index names another folder than a copy makes.
+    """
+    folder = index.get(FOLDER)
+    if folder is None:
+        return ""
+    if not isinstance(folder, str) or not _COPY.fullmatch(folder):
+        raise DamagedFileError(f"The {INDEX} in {place} names the folder {folder!r}, which no copy makes.")
+    return f"{folder}/"
 
 
 def row_layout(encoder: Encoder) -> list[Column]:

@@ -8,8 +8,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from dynctr_tf.datasets.row_files import is_uri
 from dynctr_tf.export.versions_at_uris import check_uri_for_exports
+from dynctr_tf.uris import is_uri
 
 # TensorFlow loads variables by a pattern made of the path; these characters have another meaning in a pattern.
 _UNREADABLE = "[\\"

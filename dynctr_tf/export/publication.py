@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy.typing as npt
 
-from dynctr_tf.datasets.row_files import uri_within
 from dynctr_tf.durable_files import check_checksums, read_json, write_json
 from dynctr_tf.evaluation import Comparison, compare
 from dynctr_tf.evaluation.json_records import to_plain
 from dynctr_tf.evaluation.text_table import signed, signed_range
 from dynctr_tf.export.export_card import CARD, renamed_curl
 from dynctr_tf.export.versions import MODEL_FILE, new_version, newest_version, version_folder, version_numbers
-from dynctr_tf.export.versions_at_uris import copy_to_uri, parts_of, versions_here
+from dynctr_tf.export.versions_at_uris import copy_to_uri, versions_here
 from dynctr_tf.export.warm_up import rename_warm_up
 from dynctr_tf.metrics import holm_adjusted
 from dynctr_tf.metrics.paired import PairedTest
+from dynctr_tf.uris import parts_of, uri_within
 
 TESTED = ("log_loss", "auc")
 """The metrics in which a new version must not be worse."""

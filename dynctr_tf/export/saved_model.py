@@ -15,7 +15,6 @@ import tensorflow as tf
 from tensorflow import keras
 
 from dynctr_tf import stack
-from dynctr_tf.datasets.row_files import is_uri
 from dynctr_tf.datasets.row_source import RowBatch
 from dynctr_tf.durable_files import plain_path, write_json
 from dynctr_tf.encoding import Encoder
@@ -39,12 +38,12 @@ from dynctr_tf.export.shared_tables import load_with_tables_of
 from dynctr_tf.export.signatures_on_disk import rewrite_signatures
 from dynctr_tf.export.smaller_tables import SmallerTable, TableStorage
 from dynctr_tf.export.versions import new_version
-from dynctr_tf.export.versions_at_uris import parts_of
 from dynctr_tf.export.warm_up import write_warm_up
 from dynctr_tf.layers import AdaptiveDense, AdaptiveMLP
 from dynctr_tf.metrics.sampled_negatives import sampling_offset
 from dynctr_tf.stack import attach_to_export, saved_object, track_for_export, write_quietly
 from dynctr_tf.training.key_rows import key_layers
+from dynctr_tf.uris import is_uri, parts_of
 from dynctr_tf.version import __version__
 
 _WARM_UP_ROWS = 64

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from dynctr_tf.encoding import Encoder
 from dynctr_tf.encoding.plain_names import plain_names
 from dynctr_tf.export.export_card import CARD, ENCODER, NAMES
 from dynctr_tf.export.raw_requests import raw_tensors
-from dynctr_tf.export.versions import version_folder
+from dynctr_tf.export.versions_at_uris import versions_here
 from dynctr_tf.schema import Schema
 
 ROWS_PER_ANSWER = 8192
@@ -38,11 +40,13 @@ class ServedModel:
     Several threads may call `encode` and `answer` at once.
 
     Args:
-        export: A version's folder, such as `saved_models/clicks/3`, or the one above it for the newest version.
+        export: A version's folder, such as `saved_models/clicks/3`, or the one above it for the newest version; or the
+            URI of one of these, which is copied to the folder for temporary files, for as long as the object lives.
 
     Raises:
-        ValueError: There is no export, or it has no encoder, as those of earlier releases.
+        ValueError: There is no export, its URI cannot be reached, or it has no encoder, as those of earlier releases.
         DamagedFileError: A file of the version is not what was written.
+        OSError: A file cannot be read.
 
     Example:
 
@@ -60,7 +64,9 @@ class ServedModel:
     """
 
     def __init__(self, export: str | Path) -> None:
-        self.path = version_folder(export)
+        with contextlib.ExitStack() as held:
+            (self.path,) = held.enter_context(versions_here(export))
+            weakref.finalize(self, held.pop_all().close)
         if not (self.path / ENCODER).is_dir():
             raise ValueError(
                 f"The export {self.path} holds no encoder ({ENCODER}), so its rows cannot be encoded: an earlier "

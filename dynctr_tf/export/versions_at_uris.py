@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.fs
-from tqdm import tqdm
-
-from dynctr_tf.datasets.row_files import cannot_be_listed, file_system, is_uri, path_text, uri_within
 from dynctr_tf.durable_files import (
     DamagedFileError,
     check_checksums,
@@ -24,46 +17,23 @@ from dynctr_tf.durable_files import (
     write_checksums,
     write_json,
 )
-from dynctr_tf.encoding.block_folder import READERS, BlockFolder
 from dynctr_tf.export.export_card import CARD
 from dynctr_tf.export.versions import MODEL_FILE, version_folder, version_numbers
 from dynctr_tf.export.warm_up import WARM_UP
+from dynctr_tf.folders_at_uris import FolderAtUri, reason_of
+from dynctr_tf.uris import file_system, is_uri, path_text, uri_within
 
-_PIECE = 1 << 22
-_SHOWN_BYTES = 1 << 28  # from 256 MiB on a bar shows how far a copy is
 _CHECKSUMS = "checksums.json"
 _ADVICE = "Copy the version there again, or export the model again."
 
 
-def parts_of(uri: str) -> tuple[str, str]:
-    """Returns the URI of the folder above a file or folder at a URI, without its query, and the name of the last one.
-
-    Example:
-
-    >>> parts_of("s3://bucket/models/clicks/?region=eu-west-1")
-    ('s3://bucket/models', 'clicks')
-    """
-    above, _, name = uri.partition("?")[0].rstrip("/").rpartition("/")
-    return above, name
-
-
 def _folders(uri: str) -> list[int]:
     """The numbers of the folders of versions at a URI, whole or not, ascending; none where there is nothing."""
-    system, root = file_system(uri)
-    try:
-        entries = system.get_file_info(pa.fs.FileSelector(root.rstrip("/") or root, allow_not_found=True))
-    except OSError as error:
-        raise cannot_be_listed(uri, error) from error
-    names = [entry.base_name for entry in entries if entry.type == pa.fs.FileType.Directory]
-    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+    return sorted(int(name) for name in FolderAtUri(uri).folders() if name.isascii() and name.isdigit())
 
 
 def _is_whole(uri: str) -> bool:
-    system, place = file_system(uri_within(uri, MODEL_FILE))
-    try:
-        return bool(system.get_file_info(place).type == pa.fs.FileType.File)
-    except OSError as error:
-        raise cannot_be_listed(uri, error) from error
+    return FolderAtUri(uri).has(MODEL_FILE)
 
 
 def newest_number(place: str | Path) -> int:
@@ -100,17 +70,13 @@ def check_uri_for_exports(uri: str) -> None:
             f"{uri}: {', '.join(left)} has no {MODEL_FILE}: a copy was interrupted there, or is under way. It is not "
             "taken for a version and its number is left out; remove it, or a server may try to load it."
         )
-    system, place = file_system(uri_within(uri, f".trial-{secrets.token_hex(4)}"))
     try:
-        system.create_dir(place.rpartition("/")[0], recursive=True)
-        _write_at_once(system, place, b"")
-    except (OSError, NotImplementedError) as error:
+        FolderAtUri(uri).check_writable()
+    except OSError as error:
         raise ValueError(
-            f"The model could not be exported to {uri}: {_reason(error)}. Give --export.directory a place that this "
+            f"The model could not be exported to {uri}: {error}. Give --export.directory a place that this "
             "process may write, or 'none' for no export."
         ) from error
-    with contextlib.suppress(OSError):
-        system.delete_file(place)
 
 
 def copy_to_uri(uri: str, source: Path, fill: Callable[[Path, int], None] | None = None, *, advice: str) -> str:
@@ -149,8 +115,9 @@ def copy_to_uri(uri: str, source: Path, fill: Callable[[Path, int], None] | None
         write_checksums(folder)
         try:
             _copy(folder, target)
-        except (OSError, NotImplementedError) as error:
-            raise OSError(f"{target}: the version could not be written there: {_reason(error)}. {advice}") from error
+        except OSError as error:
+            reason = reason_of(error.__cause__ or error)
+            raise OSError(f"{target}: the version could not be written there: {reason}. {advice}") from error
     return target
 
 
@@ -168,46 +135,24 @@ def _with_number(folder: Path, number: int) -> None:
 
 def _copy(folder: Path, uri: str) -> None:
     """Copies a folder to a URI, where nothing is, the model's file last; what it copied goes where it fails."""
-    system, root = file_system(uri)
-    sizes = {str(file.relative_to(folder)): file.stat().st_size for file in folder.rglob("*") if file.is_file()}
+    there = FolderAtUri(uri)
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    sizes = {name: file.stat().st_size for name, file in files.items()}
+    model = files.pop(MODEL_FILE)
     ours = True
     try:
-        for parent in sorted({f"{root}/{name}".rpartition("/")[0] for name in sizes}):
-            system.create_dir(parent, recursive=True)
-        with _bar(f"to {uri}", sum(sizes.values())) as bar:
-            for name in sorted(sizes, key=lambda name: (name == MODEL_FILE, name)):
-                if name == MODEL_FILE:
-                    found = BlockFolder(uri).sizes()
-                    if found != {key: size for key, size in sizes.items() if key != MODEL_FILE}:
-                        ours = False
-                        raise OSError("other files are there than were copied; does another process write there?")
-                    _write_at_once(system, f"{root}/{name}", (folder / name).read_bytes())
-                else:
-                    _write(system, f"{root}/{name}", folder / name, bar)
-            if BlockFolder(uri).sizes() != sizes:
-                raise OSError("the files there are not of the sizes that were written")
+        there.send(files)
+        if there.sizes() != {name: size for name, size in sizes.items() if name != MODEL_FILE}:
+            ours = False
+            raise OSError("other files are there than were copied; does another process write there?")
+        there.write_at_once(MODEL_FILE, model.read_bytes())
+        if there.sizes() != sizes:
+            raise OSError("the files there are not of the sizes that were written")
     except BaseException:
         if ours:
-            with contextlib.suppress(OSError, NotImplementedError):
-                system.delete_dir(root)
+            with contextlib.suppress(OSError):
+                there.remove_all()
         raise
-
-
-def _write(system: pa.fs.FileSystem, place: str, file: Path, bar: Any) -> None:
-    with system.open_output_stream(place) as there, file.open("rb") as here:
-        while piece := here.read(_PIECE):
-            there.write(piece)
-            bar.update(len(piece))
-
-
-def _write_at_once(system: pa.fs.FileSystem, place: str, content: bytes) -> None:
-    """Writes a file that is there whole or not at all, whatever ends this process."""
-    # A store shows a file when it is closed; what has folders shows it while it is written.
-    partial = f"{place}.unfinished" if system.type_name in ("local", "hdfs") else place
-    with system.open_output_stream(partial) as there:
-        there.write(content)
-    if partial != place:
-        system.move(partial, place)
 
 
 def card_at(uri: str) -> dict[str, Any]:
@@ -217,22 +162,22 @@ def card_at(uri: str) -> dict[str, Any]:
         OSError: It is absent, or cannot be read.
         DamagedFileError: It is not what was written.
     """
-    folder, name = BlockFolder(uri), CARD.as_posix()
-    size = folder.sizes().get(name)
-    if size is None:
-        raise FileNotFoundError(f"{folder.path_of(name)}: there is no such file.")
-    return json_content(folder.read(name, 0, size), folder.path_of(name), _ADVICE)
+    there, name = FolderAtUri(uri), CARD.as_posix()
+    content = there.read_whole(name)
+    if content is None:
+        raise FileNotFoundError(f"{there.uri_of(name)}: there is no such file.")
+    return json_content(content, there.uri_of(name), _ADVICE)
 
 
 def _made_of(uri: str) -> str | None:
     """What a version at a URI was made of; `None` where a file of it has another size than what was written."""
-    folder = BlockFolder(uri)
-    sizes = folder.sizes()
+    there = FolderAtUri(uri)
+    sizes = there.sizes()
     try:
-        known = json_content(folder.read(_CHECKSUMS, 0, sizes[_CHECKSUMS]), folder.path_of(_CHECKSUMS), _ADVICE)
+        known = json_content(there.read_whole(_CHECKSUMS) or b"", there.uri_of(_CHECKSUMS), _ADVICE)
         whole = all(sizes.get(name) == file["bytes"] for name, file in known["files"].items())
         return str(card_at(uri).get("made_of")) if whole else None
-    except (OSError, KeyError, DamagedFileError):
+    except (OSError, DamagedFileError):
         return None
 
 
@@ -285,36 +230,9 @@ def versions_here(*exports: str | Path) -> Iterator[list[Path]]:
 
 
 def _fetch(uri: str, folder: Path) -> None:
-    there = BlockFolder(uri)
-    sizes = there.sizes()
-    for name, size in sizes.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with (folder / name).open("wb") as file:
-            file.truncate(size)
-
-    def fetch(piece: tuple[str, int, int]) -> int:
-        name, begin, size = piece
-        content = there.read(name, begin, size)
-        with (folder / name).open("r+b") as file:
-            file.seek(begin)
-            file.write(content)
-        return size
-
-    pieces = [
-        (name, begin, min(_PIECE, size - begin)) for name, size in sizes.items() for begin in range(0, size, _PIECE)
-    ]
-    with _bar(f"from {uri}", sum(sizes.values())) as bar, ThreadPoolExecutor(READERS) as pool:
-        for size in pool.map(fetch, pieces):
-            bar.update(size)
+    there = FolderAtUri(uri)
+    there.fetch({name: (name, size) for name, size in there.sizes().items()}, folder)
     try:
         check_checksums(folder, _ADVICE)
     except DamagedFileError as error:
         raise DamagedFileError(str(error).replace(str(folder), uri)) from error
-
-
-def _bar(what: str, size: int) -> Any:
-    return tqdm(desc=what, total=size, unit="B", unit_scale=True, disable=size < _SHOWN_BYTES)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,6 +1,7 @@
 """What a job is, without a command line: its settings, its stages and the records that it keeps.
 
-The settings need no TensorFlow, so only they are imported here; the stages are in `dynctr_tf.jobs.stages`.
+The settings need no TensorFlow, so only they are imported here; the stages are in `dynctr_tf.jobs.preparing` and
+`dynctr_tf.jobs.stages`.
 """
 
 from dynctr_tf.jobs.settings import (

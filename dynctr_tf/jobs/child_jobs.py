@@ -82,7 +82,12 @@ class _Processes:
             process.kill()
 
 
-def run_all(phases: Sequence[Callable[[], Sequence[Job]]], total: int, workers: int) -> None:
+def run_all(
+    phases: Sequence[Callable[[], Sequence[Job]]],
+    total: int,
+    workers: int,
+    after_each: Callable[[Sequence[Job]], object] | None = None,
+) -> None:
     """Runs the jobs of each phase, some at a time, each with its share of the cores; the first failure ends it.
 
     Args:
@@ -90,6 +95,7 @@ def run_all(phases: Sequence[Callable[[], Sequence[Job]]], total: int, workers: 
             has ended.
         total: How many jobs there are, those that an earlier run has done included.
         workers: Jobs at a time.
+        after_each: Called when a job has ended, with those of its phase that have not ended. Default `None`.
 
     Raises:
         RuntimeError: A job failed. The other running jobs are waited for.
@@ -106,6 +112,8 @@ def run_all(phases: Sequence[Callable[[], Sequence[Job]]], total: int, workers: 
                     ended.result()
                     bar.set_postfix_str(running[ended].model)
                     bar.update()
+                    if after_each is not None:
+                        after_each([job for future, job in running.items() if not future.done()])
             except KeyboardInterrupt:  # or another signal: the jobs save what they have and end
                 processes.stop()
                 raise

@@ -8,15 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dynctr_tf.datasets.row_files import is_uri, path_text
 from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, remove_folder, write_json
 from dynctr_tf.encoding import EncodedDataset, Encoder, ValueTally
 from dynctr_tf.evaluation import Evaluation
 from dynctr_tf.export.export_card import CARD
 from dynctr_tf.export.versions import newest_version, version_folder
+from dynctr_tf.export.versions_at_uris import card_at, uri_of_version
+from dynctr_tf.folders_at_uris import working_folder
+from dynctr_tf.jobs.run_places import RunPlace, record_of
 from dynctr_tf.jobs.settings import JobSettings, job_settings, on_one_device
 from dynctr_tf.jobs.settings_file import read_file
+from dynctr_tf.mirrors import is_mirror
 from dynctr_tf.training.run_record import RunRecord
+from dynctr_tf.uris import is_uri, path_text, uri_within
 
 KEPT_STATES = 7
 """Number of the newest days whose state is kept, so that a model can go on from them: a week."""
@@ -58,26 +62,26 @@ class Days:
     """The days in a run's folder, `days/NUMBER/`.
 
     Args:
-        run: The run's folder.
+        run: The run's folder, or its place, which messages name.
 
     Attributes:
         run: The run's folder.
+        place: Its place.
         record: The record of the first training.
 
     Raises:
         ValueError: A folder that holds no run, or one whose first training is not finished.
     """
 
-    def __init__(self, run: str | Path) -> None:
-        self.run = Path(run)
+    def __init__(self, run: str | Path | RunPlace) -> None:
+        self.place = run if isinstance(run, RunPlace) else RunPlace.here(run)
+        self.run, name = self.place.folder, self.place.name
         if not self.run.is_dir():
-            raise ValueError(
-                f"{self.run}: there is no such folder. Give the folder of a run, such as runs/clicks-dnn-..."
-            )
+            raise ValueError(f"{name}: there is no such folder. Give the folder of a run, such as runs/clicks-dnn-...")
         record = RunRecord.load(self.run)
         if record is None:
             raise ValueError(
-                f"{self.run} holds no run: it has no run.json that can be read. Give the folder that `dynctr train` "
+                f"{name} holds no run: it has no run.json that can be read. Give the folder that `dynctr train` "
                 "named; of an export, the card assets.extra/about.json names its run. A model of your own goes on in "
                 "code: dynctr_tf.encoding.grow_encoder, dynctr_tf.training.carry_over."
             )
@@ -85,8 +89,8 @@ class Days:
         result = self.run / "result.json"
         if not result.exists() or read_json(result).get("fingerprint") != record.fingerprint:
             raise ValueError(
-                f"The training in {self.run} is not finished. Start it again with its command, or with `dynctr train "
-                f"--config {self.run / 'settings.toml'} --run-directory {self.run}`; it goes on from what was saved."
+                f"The training in {name} is not finished. Start it again with its command, or with `dynctr train "
+                f"--config {self.run / 'settings.toml'} --run-directory {name}`; it goes on from what was saved."
             )
 
     def folder(self, number: int) -> Path:
@@ -173,8 +177,8 @@ class Days:
         folder = self.run if number == 0 else self.folder(number) / "training"
         if not folder.is_dir():
             raise ValueError(
-                f"The state of day {number} of {self.run} is not kept any more, as those of the newest {KEPT_STATES} "
-                "are; go on from a later one."
+                f"The state of day {number} of {self.place.name} is not kept any more, as those of the newest "
+                f"{KEPT_STATES} are; go on from a later one."
             )
         return folder
 
@@ -188,21 +192,17 @@ class Days:
             folder = self.folder(number) / "encoder"
             return Encoder.load(folder), ValueTally.load(folder)
         encoded = read_json(self.run / "about.json")["encoded"]
-        if is_uri(encoded):
+        if not is_uri(encoded) and not Path(encoded).is_dir():
             raise ValueError(
-                f"The encoded rows of the run lie at {encoded}, and those of a new day are encoded into a folder. To "
-                "update a run, train it with --data.directory FOLDER, a folder of this machine."
+                f"The encoded rows of the run, {encoded}, are not there any more, and its vocabularies with them. To "
+                f"prepare them again: `dynctr train --config {self.run / 'settings.toml'} --run-directory "
+                f"{self.place.name}`."
             )
-        folder = Path(encoded)
-        if not folder.is_dir():
-            raise ValueError(
-                f"The encoded rows of the run, {folder}, are not there any more, and its vocabularies with them. To "
-                f"prepare them again: `dynctr train --config {self.run / 'settings.toml'} --run-directory {self.run}`."
-            )
-        data = EncodedDataset.open(folder)
+        data = EncodedDataset.open(encoded)
         if data.fingerprint != self.record.rows["fingerprint"]:
-            raise ValueError(f"{folder} holds other rows than those that {self.run} was trained on.")
-        return data.encoder(), ValueTally.load(folder / "encoder")
+            raise ValueError(f"{encoded} holds other rows than those that {self.place.name} was trained on.")
+        with data.encoder_folder() as folder:
+            return data.encoder(), ValueTally.load(folder)
 
     def evaluations(self) -> dict[str, Evaluation]:
         """For each day of the present state, the metrics of its rows under the model of the day before."""
@@ -227,7 +227,7 @@ class Days:
         """
         if card.get("fingerprint") != self.record.fingerprint:
             maker = f"another run, {card['run']!r}" if "run" in card else "something else than a run"
-            raise ValueError(f"{folder} was made by {maker}, and not by the run in {self.run}.")
+            raise ValueError(f"{folder} was made by {maker}, and not by the run in {self.place.name}.")
         return int(card.get("day", 0))
 
     def forget_old_states(self) -> None:
@@ -245,42 +245,46 @@ class Days:
                     file.unlink()
 
 
-def run_of(place: str | Path) -> tuple[Path, int | None]:
+def run_of(place: str | Path) -> tuple[Path | str, int | None]:
     """Finds the run that a person names by its own folder or by an export that it made.
 
-    The export's card names the run's folder as the job had it. A relative one is looked for from here and from each
-    folder above the export, so that it is found from other folders too.
+    The export's card names the run's folder or URI as the job had it. A relative folder is looked for from here and
+    from each folder above the export, so that it is found from other folders too.
 
     Args:
-        place: The folder of a run, of an exported version, or of a served model, for its newest version.
+        place: The folder of a run, of an exported version, or of a served model, for its newest version; or the URI of
+            one of these.
 
     Returns:
-        The run's folder, and the day after which the export was made (0: after the first training); of a run `None`.
+        The run's folder or URI, and the day after which the export was made (0: after the first training); of a run
+        `None`.
 
     Raises:
-        ValueError: An export that no run made, or whose run is not there any more.
+        ValueError: An export that no run made, or whose run is not there any more; a URI that cannot be reached.
     """
-    if is_uri(path_text(place)):
-        raise ValueError(
-            f"{path_text(place)}: an update goes on from a run, which lies in a folder of this machine. Give that "
-            "folder; the card of an export, assets.extra/about.json, names its run."
-        )
-    place = Path(place)
-    if RunRecord.load(place) is not None or not any(
-        folder is not None and (folder / CARD).is_file() for folder in (place, newest_version(place))
-    ):
-        return place, None
-    version = version_folder(place)
-    card = read_json(version / CARD)
+    place = path_text(place)
+    if is_uri(place):
+        if is_mirror(place):
+            return place, None
+        version = uri_of_version(place)
+        card, folders_above = card_at(version), []
+    else:
+        here = Path(place)
+        if RunRecord.load(here) is not None or not any(
+            folder is not None and (folder / CARD).is_file() for folder in (here, newest_version(here))
+        ):
+            return here, None
+        version = str(version_folder(here))
+        card, folders_above = read_json(Path(version, CARD)), list(Path(version).absolute().parents)
     folder = card.get("run_folder")
     if folder is None:
         raise ValueError(
             f"{version} was not exported by `dynctr train`: its card names no run's folder. A model of your own goes "
             "on in code: dynctr_tf.encoding.grow_encoder, dynctr_tf.training.carry_over."
         )
-    for above in (Path(), *version.absolute().parents):
-        run = above / folder
-        record = RunRecord.load(run)
+    runs = [folder] if is_uri(folder) else [above / folder for above in (Path(), *folders_above)]
+    for run in runs:
+        record = record_of(run)
         if record is not None and record.fingerprint == card.get("fingerprint"):
             return run, int(card.get("day", 0))
     raise ValueError(
@@ -290,8 +294,9 @@ def run_of(place: str | Path) -> tuple[Path, int | None]:
 
 
 def encoded_rows(settings: JobSettings, made_of: str) -> Path:
-    """The folder of the encoded rows of a day, while it is trained on."""
-    return Path(settings.data.directory) / f"{settings.data.name}-day-{made_of}"
+    """The folder of this machine with the encoded rows of a day, while it is trained on."""
+    directory, name = settings.data.directory, f"{settings.data.name}-day-{made_of}"
+    return working_folder(uri_within(directory, name)) if is_uri(directory) else Path(directory) / name
 
 
 def plain(value: Any) -> Any:

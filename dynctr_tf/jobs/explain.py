@@ -15,7 +15,6 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from dynctr_tf.code_digest import code_digest
-from dynctr_tf.datasets.row_files import is_uri
 from dynctr_tf.durable_files import DamagedFileError, make_folder, read_json, write_json
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.encoding.id_names import IdNames
@@ -23,13 +22,14 @@ from dynctr_tf.evaluation.dynamic_report import Column, DynamicReport, explain_d
 from dynctr_tf.evaluation.generated_weights import generated_weights
 from dynctr_tf.evaluation.importance import Importance, field_importance_of, permutation_importance
 from dynctr_tf.evaluation.json_records import to_plain
+from dynctr_tf.jobs.preparing import prepare
 from dynctr_tf.jobs.settings import JobSettings, job_settings
 from dynctr_tf.jobs.settings_file import read_file
-from dynctr_tf.jobs.stages import prepare
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.nearest import unknown_name_message
 from dynctr_tf.training.best_weights import load_best_weights
 from dynctr_tf.training.large_weights import large_weights_unfilled
+from dynctr_tf.uris import is_uri
 
 _FIELDS = "fields.json"
 

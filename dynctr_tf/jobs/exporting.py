@@ -15,19 +15,19 @@ import numpy as np
 from tensorflow import keras
 
 from dynctr_tf.child_processes import child_environment, end_with_parent
-from dynctr_tf.datasets.row_files import is_uri, uri_within
 from dynctr_tf.datasets.row_source import first_rows
 from dynctr_tf.durable_files import remove_folder
 from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.export import TableStorage, export_model
 from dynctr_tf.export.versions import version_numbers
-from dynctr_tf.export.versions_at_uris import copy_to_uri, parts_of
+from dynctr_tf.export.versions_at_uris import copy_to_uri
 from dynctr_tf.jobs.explain import open_run
+from dynctr_tf.jobs.preparing import open_source
 from dynctr_tf.jobs.records import load_logits
 from dynctr_tf.jobs.served_size import served_size
 from dynctr_tf.jobs.settings import JobSettings
-from dynctr_tf.jobs.stages import open_source
 from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
+from dynctr_tf.uris import is_uri, parts_of, uri_within
 
 _START = "from dynctr_tf.jobs.exporting import export_for_parent; export_for_parent({!r}, {!r})"
 _CARD, _EXPORTED = "card.json", "exported.json"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dynctr_tf.code_digest import code_digest
-from dynctr_tf.datasets.row_files import RowFile, is_uri
+from dynctr_tf.datasets.row_files import RowFile
 from dynctr_tf.datasets.row_source import RowSource
 from dynctr_tf.datasets.source_files import SourceFile, source_files
 from dynctr_tf.datasets.value_vectors import keys_file
@@ -25,6 +25,7 @@ from dynctr_tf.jobs.settings_file import write_settings
 from dynctr_tf.training import Validation
 from dynctr_tf.training.reproducibility import machine_record
 from dynctr_tf.training.run_record import RECORD, RunRecord, own_folder, run_record
+from dynctr_tf.uris import is_uri
 from dynctr_tf.version import __version__
 
 # What turns raw rows into ids.
@@ -134,7 +135,7 @@ def folder_of(wanted: Path | None, name: str, record: RunRecord, *, say: bool = 
     if wanted is not None:
         folder, differences = own_folder(wanted, record)
         if say and folder != wanted:
-            print(f"{wanted} holds another run ({_in_short(differences)}); this one goes to {folder}")
+            print(f"{wanted} holds another run ({in_short(differences)}); this one goes to {folder}")
         return folder
     folder = Path("runs") / f"{name}-{record.fingerprint}"
     if say and not (folder / RECORD).exists():
@@ -145,7 +146,7 @@ def folder_of(wanted: Path | None, name: str, record: RunRecord, *, say: bool = 
                 continue
             differences = record.differences(dataclasses.replace(earlier, settings=record.settings))
             if differences:
-                print(f"since the run {path.parent}: {_in_short(differences)}; trained anew in {folder}")
+                print(f"since the run {path.parent}: {in_short(differences)}; trained anew in {folder}")
             break
     return folder
 
@@ -156,7 +157,8 @@ def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "training": training}
 
 
-def _in_short(differences: list[str]) -> str:
+def in_short(differences: list[str]) -> str:
+    """Joins differences between two runs to one line, of which many are counted alone."""
     return "; ".join(differences[:4]) + (f"; and {len(differences) - 4} more" if len(differences) > 4 else "")
 
 
@@ -190,13 +192,24 @@ def card_of(
     evaluation: Evaluation,
     validation: Validation,
     as_served: Evaluation | None = None,
+    *,
+    place: str | None = None,
 ) -> dict[str, Any]:
-    """What the card of an export says of the run that trained the model."""
+    """What the card of an export says of the run that trained the model.
+
+    Args:
+        folder: The folder of the run on this machine.
+        record: The run.
+        evaluation: Its metrics on the test split.
+        validation: The best validation.
+        as_served: Its metrics as if no row had been left out. Default `None`.
+        place: Where a person finds the run, such as the URI that it is copied to. Default `None`: the folder.
+    """
     made_by = read_json(folder / "about.json")
     return {
         **{key: made_by[key] for key in ("fingerprint", "rows", "settings", "machine")},
         "run": folder.name,
-        "run_folder": str(folder),
+        "run_folder": place or str(folder),
         "files": record.rows["files"],
         "splits": record.rows["splits"],
         "validation": dataclasses.asdict(validation),

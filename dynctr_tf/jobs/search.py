@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynctr_tf.durable_files import DamagedFileError, file_checksum, read_json, write_json, write_text
-from dynctr_tf.jobs.records import folder_of, save_run, training_record
+from dynctr_tf.jobs.preparing import prepare
+from dynctr_tf.jobs.records import save_run, training_record
+from dynctr_tf.jobs.run_places import check_run_place, new_run
 from dynctr_tf.jobs.settings import JobSettings, SearchSettings
 from dynctr_tf.jobs.settings_file import write_settings
 from dynctr_tf.jobs.stages import (
@@ -20,7 +22,6 @@ from dynctr_tf.jobs.stages import (
     check_one_at_a_time,
     complete_settings,
     fit_model,
-    prepare,
     task_of_cluster,
     training_strategy,
     worse_than_base_rate,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from dynctr_tf.encoding import EncodedDataset
+    from dynctr_tf.jobs.run_places import RunPlace
     from dynctr_tf.models.catalogue import SearchSpace
     from dynctr_tf.training.run_record import RunRecord
 
@@ -70,13 +72,13 @@ def search_space(settings: JobSettings) -> tuple[str, dict[str, Any], JobSetting
     return optimizer_of(model, optimizer).name, space, with_values(settings, fixed)
 
 
-def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()) -> JobSettings | None:
+def tune(settings: JobSettings, wanted: Path | str | None, command: Sequence[str] = ()) -> JobSettings | None:
     """Searches, prints the trials, draws them, writes `best.toml` and returns the settings of the best trial.
 
     Args:
         settings: The job.
-        wanted: The folder of the search; if it holds another search, a folder beside it is used. `None` for one under
-            `runs/`.
+        wanted: The folder of the search, or its URI; if it holds another search, a folder beside it is used. `None` for
+            one under `runs/`.
         command: The command of this search, with which further workers are started.
 
     Returns:
@@ -84,6 +86,7 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
     """
     check_model(settings)
     check_one_at_a_time(settings, settings.search.workers)
+    check_run_place(wanted, settings, "--output", workers=settings.search.workers)
     strategy = training_strategy(settings)
     kind, space, settings = search_space(settings)
     data = prepare(settings.data, task_of_cluster(settings))
@@ -91,19 +94,20 @@ def tune(settings: JobSettings, wanted: Path | None, command: Sequence[str] = ()
     complete_settings(settings, data)
     check_evaluation(settings, data)
     record = search_record(settings, data)
-    directory = folder_of(wanted, f"tune-{settings.data.name}-{settings.model.name}", record, say=is_chief(strategy))
-    print(f"searching {', '.join(space)} under {kind}")
-    if not is_chief(strategy):
-        _train_with_chief(settings, data, strategy)
-        return None
-    save_run(directory, settings, data, record)
-    try:
-        best = _search(settings, space, data, strategy, directory, record, command)
-    except Exception:  # a lost worker raises another error, and cannot answer
+    name = f"tune-{settings.data.name}-{settings.model.name}"
+    with new_run(wanted, name, record, say=is_chief(strategy)) as place:
+        print(f"searching {', '.join(space)} under {kind}")
+        if not is_chief(strategy):
+            _train_with_chief(settings, data, strategy)
+            return None
+        save_run(place.folder, settings, data, record)
+        try:
+            best = _search(settings, space, data, strategy, place, record, command)
+        except Exception:  # a lost worker raises another error, and cannot answer
+            text_of_chief(strategy, "null")
+            raise
+        # The other workers of a multi-worker job end too, now that everything is written.
         text_of_chief(strategy, "null")
-        raise
-    # The other workers of a multi-worker job end too, now that everything is written.
-    text_of_chief(strategy, "null")
     return best
 
 
@@ -128,17 +132,17 @@ def _search(
     space: SearchSpace,
     data: EncodedDataset,
     strategy: tf.distribute.Strategy,
-    directory: Path,
+    place: RunPlace,
     record: RunRecord,
     command: Sequence[str],
 ) -> JobSettings | None:
-
-    options, monitor = settings.search, settings.training.monitor
+    options, monitor, directory = settings.search, settings.training.monitor, place.folder
 
     def train(values: Mapping[str, Any], folder: Path) -> dict[str, float]:
+        place.copy()  # with the trial before this one, which is recorded now
         with lost_workers_end_the_process(strategy):
             text_of_chief(strategy, json.dumps({"values": values, "folder": str(folder)}))
-            _, result = fit_model(with_values(settings, values), data, folder)
+            _, result = fit_model(with_values(settings, values), data, folder, place.copy)
             wait_for_all(strategy)  # until the other workers have read the best weights
         if options.tuner != "hyperband":  # which may train further from the checkpoint
             _remove_checkpoints(folder)

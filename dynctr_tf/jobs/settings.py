@@ -17,9 +17,9 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from dynctr_tf.datasets.row_files import is_uri
 from dynctr_tf.durable_files import refuse_uri
 from dynctr_tf.nearest import either, nearest_full_names, nearest_name, unknown_name_message
+from dynctr_tf.uris import is_uri
 
 # Settings that are tables with keys of their own; each key has an option on the command line.
 TABLES = ("options", "space", "vectors")
@@ -103,8 +103,8 @@ class DataSettings:
     options: dict[str, Any] = _setting({}, "further options of the data set, such as num_scenarios")
     directory: str = _setting(
         "runs/data",
-        "where encoded data is kept between runs; at a URI (gs://, s3://, hdfs://) it is read and never written: "
-        "prepare it here and copy it there",
+        "where encoded data is kept between runs, also at a URI (gs://, s3://, hdfs://): what is not there yet is "
+        "prepared in runs/at_uris and copied there",
     )
     readers: int | None = _setting(
         None,
@@ -505,7 +505,7 @@ def _section_values(cls: type, given: Mapping[str, Any], name: str) -> dict[str,
             raise ValueError(f"{name}.{key} must be at most {most:,}, got {value:,}.")
         if isinstance(value, str) and key in _PLACES and ("\0" in value or not value):
             raise ValueError(f"{name}.{key} must be the name of a file or folder, got {value!r}.")
-        # Encoded data is read from URIs, and exports are copied there.
+        # Encoded data and exports are copied to URIs.
         at_uri = name == "data" or (name == "export" and is_uri(str(value)))
         if isinstance(value, str) and key == "directory" and not at_uri:
             refuse_uri(value, f"files of {name}.directory")

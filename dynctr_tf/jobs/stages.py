@@ -6,8 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from dynctr_tf.datasets.key_features import give_keys
-from dynctr_tf.datasets.registry import check_option_types, row_source, row_source_options
-from dynctr_tf.datasets.row_files import is_uri, uri_within
-from dynctr_tf.datasets.row_source import RowSource
-from dynctr_tf.datasets.tabular_file import TabularFile
-from dynctr_tf.durable_files import only_process
 from dynctr_tf.encoding import EncodedDataset, EncodedFeatures
-from dynctr_tf.encoding.beam_preparation import prepare_on_beam
-from dynctr_tf.encoding.block_folder import BlockFolder
-from dynctr_tf.encoding.cluster_preparation import RunTasks, prepare_on_cluster
 from dynctr_tf.encoding.id_names import IdNames
-from dynctr_tf.encoding.preparation import prepare_encoded_dataset
-from dynctr_tf.encoding.row_writer import INDEX
 from dynctr_tf.evaluation import (
     CalibrationSlices,
     Evaluation,
@@ -40,68 +28,20 @@ from dynctr_tf.jobs.checks import check_evaluation as check_evaluation
 from dynctr_tf.jobs.checks import check_model as check_model
 from dynctr_tf.jobs.checks import training_click_rate
 from dynctr_tf.jobs.checks import worse_than_base_rate as worse_than_base_rate
-from dynctr_tf.jobs.keys import UNTOUCHED, ids_text, key_callbacks, optimizer_options_for_keys
+from dynctr_tf.jobs.keys import UNTOUCHED, key_callbacks, optimizer_options_for_keys
 from dynctr_tf.jobs.option_tables import rate_schedule
 from dynctr_tf.jobs.pretrained import load_vectors, sizes_of_vectors
-from dynctr_tf.jobs.records import check_unchanged, data_record
-from dynctr_tf.jobs.settings import DataSettings, JobSettings
+from dynctr_tf.jobs.settings import JobSettings
 from dynctr_tf.metrics import all_negatives
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_optimizer_options, suited_options
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
 from dynctr_tf.training.checkpoints import Checkpoints
 from dynctr_tf.training.cluster import Cluster, read_cluster
-from dynctr_tf.training.partners import absent_partners
 from dynctr_tf.training.strategies import check_strategy, make_strategy, unreplicated_weights
 from dynctr_tf.training.tpu import prepare_for_tpu
 from dynctr_tf.training.weight_limit import refuse_weights_that_do_not_fit
 from dynctr_tf.training.workers import restart_when_a_worker_is_lost, serve_chief
-
-
-def open_source(settings: DataSettings) -> RowSource:
-    """Opens the raw rows that the settings name, with their schema and split.
-
-    Raises:
-        ValueError: A setting that the data set does not take, or one that it does not accept.
-    """
-    accepted = row_source_options(settings.name)
-    given = {}
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if field.name in ("name", "options", "directory", "readers", "processes", "negative_sampling_rate", "keys"):
-            continue
-        if field.name in accepted:
-            if value is not None:
-                given[field.name] = value
-        elif value != field.default:
-            raise ValueError(_setting_not_taken(settings, field.name, accepted))
-    for name, value in settings.options.items():
-        if name in given:
-            raise ValueError(
-                f"data.options.{name} is given, and data.{name} too; leave out one of the two (got {value!r})."
-            )
-    check_option_types(settings.name, settings.options)
-    source = row_source(settings.name, **given, **settings.options)
-    if settings.keys is not None:
-        give_keys(source, settings.keys)
-    return source
-
-
-def _setting_not_taken(settings: DataSettings, name: str, accepted: Mapping[str, Any]) -> str:
-    value = getattr(settings, name)
-    if settings.name == "tabular_file" and name in ("min_count", "max_size", "binning"):
-        where = "of a numeric feature" if name == "binning" else 'of each feature, under "vocabulary",'
-        return (
-            f"data.{name} is not taken with a file of your own: set it in the schema, as {name!r} {where} in "
-            f"{settings.schema or 'the schema file'} (got {value!r})."
-        )
-    taken = [f"data.{field.name}" for field in dataclasses.fields(settings) if field.name in accepted]
-    hint = (
-        " A file of your own has --data.name tabular_file."
-        if name in ("path", "validation_path", "test_path", "schema")
-        else ""
-    )
-    return f"The data set {settings.name!r} takes no data.{name} (got {value!r}).{hint} It takes: {', '.join(taken)}."
 
 
 @functools.lru_cache(maxsize=1)
@@ -162,92 +102,6 @@ def check_one_at_a_time(settings: JobSettings, workers: int) -> None:
             f"Each training takes the whole cluster under the strategy {strategy!r}; got --workers {workers}, "
             "take --workers 1."
         )
-
-
-def prepare(
-    settings: DataSettings, cluster: Cluster | None = None, runner: Sequence[str] | RunTasks | None = None
-) -> EncodedDataset:
-    """Encodes the raw rows to disk, or opens the rows that an earlier job encoded by the same rules.
-
-    The folder is named after the content of the files, the schema, the settings and the code that encodes. In a
-    multi-worker job the chief encodes and the other workers wait for it. If several jobs start together, the first one
-    encodes, and locks the empty file `.NAME.lock` beside the folder while it does. The file stays afterwards and means
-    nothing then. At a URI encoded data is opened and never made.
-
-    Args:
-        settings: The settings of the data.
-        cluster: The cluster of a multi-worker job. Default `None`: the job has one process.
-        runner: Options of a pipeline of Apache Beam that encodes, or the function of another cluster, as
-            `dynctr_tf.encoding.cluster_preparation.prepare_on_cluster` takes it. Default `None`: this machine does.
-
-    Raises:
-        RuntimeError: A file was changed while it was read.
-        ValueError: A runner for rows that are not read from files of one's own; a URI where these rows do not lie.
-    """
-    source = open_source(settings)
-    fingerprint, about = data_record(settings, source)
-    if is_uri(settings.directory):
-        return _open_at_uri(settings, f"{settings.name}-{fingerprint}")
-    directory = Path(settings.directory) / f"{settings.name}-{fingerprint}"
-    # A folder gets its name only when it is whole.
-    made = directory / INDEX
-    if cluster is not None and not cluster.is_chief and not made.exists():
-        print(f"waiting for the chief to encode {directory.resolve()}, on a file system that all workers share")
-        start = said = time.monotonic()
-        while not made.exists():
-            time.sleep(1.0)
-            if time.monotonic() - said >= 30.0:
-                said = time.monotonic()
-                absent = absent_partners(cluster)
-                silent = f"; nobody answers at {', '.join(absent)}" if absent else ""
-                print(f"still waiting for the chief to encode, {said - start:.0f} s now{silent}", flush=True)
-    if not made.exists():  # An existing folder is read without a lock, also one of another account.
-        lock = directory.with_name(f".{directory.name}.lock")
-        with only_process(lock, "encodes the same rows", wait_seconds=None):
-            if not made.exists():
-                return _encode(source, settings, directory, about, runner)
-    print(f"encoded data: {directory} (from an earlier run)")
-    return EncodedDataset.open(directory, readers=settings.readers)
-
-
-def _open_at_uri(settings: DataSettings, name: str) -> EncodedDataset:
-    place = uri_within(settings.directory, name)
-    if INDEX not in BlockFolder(place).sizes():
-        raise ValueError(
-            f"data.directory {settings.directory} has no folder {name} with these rows, and nothing is written there. "
-            f"Prepare them with --data.directory runs/data, and copy runs/data/{name} to {place}."
-        )
-    data = EncodedDataset.open(place, readers=settings.readers)
-    print(f"encoded data: {place}, read by {data.readers} requests at a time")
-    return data
-
-
-def _encode(
-    source: RowSource,
-    settings: DataSettings,
-    directory: Path,
-    about: dict[str, Any],
-    runner: Sequence[str] | RunTasks | None,
-) -> EncodedDataset:
-    def check() -> None:
-        check_unchanged(source, settings, about)
-
-    if runner is None:
-        prepare_encoded_dataset(source, directory, processes=settings.processes, about=about, check=check)
-    elif not isinstance(source, TabularFile):
-        raise ValueError(f"Rows of {settings.name!r} are not read in shards; leave out --runner.")
-    elif callable(runner):
-        prepare_on_cluster(source, directory, runner, about=about, check=check)
-    else:
-        prepare_on_beam(source, directory, runner, about=about, check=check)
-    data = EncodedDataset.open(directory, readers=settings.readers)
-    rows = ", ".join(f"{data.num_rows(split):,} {split}" for split in data.split_names)
-    print(f"encoded data: {directory}: {rows} rows; {data.features.num_fields} fields, {ids_text(data.features)}")
-    for note in getattr(source, "split_notes", ()):
-        print(note)
-    for reason, count in source.skipped.items():
-        print(f"skipped {count:,} rows: {reason}")
-    return data
 
 
 def _replicas_in_step(settings: JobSettings) -> int:
@@ -369,10 +223,21 @@ def build_for_training(
     return model, optimizer
 
 
-def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> tuple[keras.Model, TrainingResult]:
+def fit_model(
+    settings: JobSettings,
+    data: EncodedDataset,
+    directory: Path,
+    after_checkpoint: Callable[[], object] | None = None,
+) -> tuple[keras.Model, TrainingResult]:
     """Builds the model and trains it, or goes on with the training that `directory` holds.
 
     The model lives under the strategy that the settings name; `model_for_export` gives one that does not.
+
+    Args:
+        settings: The settings of the job.
+        data: The encoded rows.
+        directory: The folder of the run.
+        after_checkpoint: As in `dynctr_tf.training.train`. Default `None`.
     """
     settings = complete_settings(settings, data, say=False)
     training = settings.training
@@ -395,6 +260,7 @@ def fit_model(settings: JobSettings, data: EncodedDataset, directory: Path) -> t
             seed=training.seed,
             tensorboard=training.tensorboard,
             callbacks=key_callbacks(settings, model),
+            after_checkpoint=after_checkpoint,
         )
     return model, result
 

@@ -22,11 +22,12 @@ from dynctr_tf.export.export_card import CARD
 from dynctr_tf.jobs.days import Day, Days, encoded_rows, plain
 from dynctr_tf.jobs.exporting import folder_here, served_folder, to_its_place
 from dynctr_tf.jobs.keys import check_keys, key_callbacks, key_counts
+from dynctr_tf.jobs.preparing import open_source
 from dynctr_tf.jobs.pretrained import load_vectors
 from dynctr_tf.jobs.records import check_unchanged, data_record, load_logits, save_logits, vector_digests
 from dynctr_tf.jobs.settings import JobSettings, has_keys, on_one_device
 from dynctr_tf.jobs.settings_file import write_settings
-from dynctr_tf.jobs.stages import build_for_training, open_source
+from dynctr_tf.jobs.stages import build_for_training
 from dynctr_tf.training import (
     carry_over,
     indexed_features,
@@ -179,7 +180,7 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     encoder, tally = days.encoder(before)
     if source.schema != encoder.schema:
         raise ValueError(
-            f"{name} is read by another schema than that of {days.run}, whose vocabularies were fitted by it."
+            f"{name} is read by another schema than that of {days.place.name}, whose vocabularies were fitted by it."
         )
     training = settings.training
     of_training = ("batch_size", "epochs", "seed", "deterministic", "mixed_precision")
@@ -239,6 +240,7 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
         seed=training.seed,
         tensorboard=False,
         callbacks=key_callbacks(settings, grown_model),
+        after_checkpoint=days.place.copy,
     )
     print(f"trained {result.steps:,} steps; {result.rows_per_second:,.0f} rows/s")
     for counts, now in zip(keys_before, key_counts(grown_model), strict=True):
@@ -263,6 +265,7 @@ def _run_day(days: Days, settings: JobSettings, source: RowSource, drop_after: i
     days.go_on_from(number)
     Checkpoints(folder / "training").keep_only(result.steps)
     days.forget_old_states()
+    days.place.copy()
     remove_folder(data.directory)
     return day
 
@@ -374,7 +377,7 @@ def _export(
         return None
     card = {
         "run": days.run.name,
-        "run_folder": str(days.run),
+        "run_folder": days.place.name,
         "day": day.number,
         "goes_on_from": day.goes_on_from,
         "fingerprint": days.record.fingerprint,

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +177,10 @@ class _Rounds(keras.callbacks.Callback):
         batch_size: int,
         steps_per_epoch: int,
         total_steps: int,
+        after_checkpoint: Callable[[], object] | None,
     ) -> None:
         super().__init__()
+        self.after_checkpoint = after_checkpoint
         self.bar = tqdm(disable=True)
         self.data = data
         self.log = log
@@ -282,6 +284,8 @@ class _Rounds(keras.callbacks.Callback):
         about = {"best_step": best.step, "validations": self.log.as_records()}
         self.checkpoints.save(self.checkpoint, self.step, about)
         self.log.write()
+        if self.after_checkpoint is not None:
+            self.after_checkpoint()
         shown = {"loss": figures_text(validation.train_loss), "rows_per_s": f"{rate:,.0f}"}
         if self.validates:
             shown |= {"val_logloss": figures_text(validation.val_logloss), "val_auc": f"{validation.val_auc:.4f}"}
@@ -365,6 +369,7 @@ def train(
     seed: int = 0,
     tensorboard: bool = True,
     callbacks: Sequence[Any] = (),
+    after_checkpoint: Callable[[], object] | None = None,
 ) -> TrainingResult:
     """Trains a model on the encoded training split, and picks up where an interrupted run of the same call stopped.
 
@@ -401,6 +406,8 @@ def train(
         callbacks: Further callbacks of `model.fit`, such as `ExpireKeys`. For them the end of an epoch is the end of a
             round, before it is validated and checkpointed. What they count must be in the weights, or they count anew
             when a training goes on. Default none.
+        after_checkpoint: Called by the chief when a checkpoint and the log are written, such as to copy the directory
+            elsewhere; the training waits for it, and ends with its error. Default `None`.
 
     Returns:
         How it ended.
@@ -473,7 +480,8 @@ def train(
         elif log.path.exists():
             print(f"There is no checkpoint under {directory} any more: training starts at step 0.", flush=True)
 
-        rounds = _Rounds(data, log, checkpoints, checkpoint, done, batch_size, steps_per_epoch, total_steps)
+        called = after_checkpoint if is_chief(strategy) else None
+        rounds = _Rounds(data, log, checkpoints, checkpoint, done, batch_size, steps_per_epoch, total_steps, called)
         while rounds.step < total_steps and not log.should_stop:
             # All rounds but the last have the same number of steps; fit takes one number, so the rest is a second call.
             count, steps = divmod(total_steps - rounds.step, round_steps)

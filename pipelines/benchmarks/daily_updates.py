@@ -43,7 +43,7 @@ def write_parts(settings: JobSettings, place: Path, sizes: Sequence[int]) -> lis
     import pyarrow.parquet
 
     from dynctr_tf.durable_files import make_folder
-    from dynctr_tf.jobs.stages import open_source
+    from dynctr_tf.jobs.preparing import open_source
 
     source = open_source(settings.data)
     rows = pa.Table.from_batches([batch.columns for batch in source.batches()])
@@ -71,7 +71,8 @@ def replay(
     from dynctr_tf.encoding import write_encoded_dataset
     from dynctr_tf.evaluation import Evaluation, evaluate
     from dynctr_tf.jobs.days import Days
-    from dynctr_tf.jobs.stages import build_for_training, open_source
+    from dynctr_tf.jobs.preparing import open_source
+    from dynctr_tf.jobs.stages import build_for_training
     from dynctr_tf.jobs.update import day_settings, run_days
     from dynctr_tf.training import predict_logits, restore_training
     from pipelines.train import run
@@ -140,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings, namespace = parser.parse_settings(arguments)
     with errors_as_messages(parser, goes_on=False):
         from dynctr_tf.evaluation import days_text, plot_days
-        from dynctr_tf.jobs.stages import open_source
+        from dynctr_tf.jobs.preparing import open_source
 
         sizes = [int(size) for size in namespace.days.split(",")]
         if len(sizes) == 1:

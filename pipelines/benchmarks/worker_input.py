@@ -46,7 +46,8 @@ def run(settings: JobSettings, steps: int, store: tuple[float, float] | None = N
     from tensorflow import keras
 
     from dynctr_tf.encoding import EncodedDataset
-    from dynctr_tf.jobs.stages import build_for_training, complete_settings, prepare, task_of_cluster, training_strategy
+    from dynctr_tf.jobs.preparing import prepare
+    from dynctr_tf.jobs.stages import build_for_training, complete_settings, task_of_cluster, training_strategy
     from dynctr_tf.training.fit import model_inputs
     from dynctr_tf.training.replica_batches import replica_batches
     from dynctr_tf.training.strategies import in_step

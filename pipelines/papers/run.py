@@ -110,8 +110,8 @@ def encoded_rows(plan: Plan, rows: Rows) -> EncodedDataset:
     Raises:
         ValueError: The rows are wrong; the message says how.
     """
+    from dynctr_tf.jobs.preparing import prepare
     from dynctr_tf.jobs.settings import DataSettings
-    from dynctr_tf.jobs.stages import prepare
 
     return prepare(DataSettings(**{**rows.data, "directory": str(plan.output / "data")}))
 

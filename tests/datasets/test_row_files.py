@@ -10,14 +10,8 @@ from typing import Any
 
 import pytest
 
-from dynctr_tf.datasets.row_files import (
-    RowFile,
-    file_states,
-    is_uri,
-    list_row_files,
-    refuse_changed_files,
-    row_paths,
-)
+from dynctr_tf.datasets.row_files import RowFile, file_states, list_row_files, refuse_changed_files, row_paths
+from dynctr_tf.uris import is_uri
 
 
 def folder_of(tmp_path: Path, *names: str) -> Path:

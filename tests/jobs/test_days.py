@@ -83,7 +83,11 @@ def test_a_version_is_that_of_a_run_by_what_made_it_and_not_by_the_name_of_its_f
         days.day_of_version(version, {})
 
 
-def test_a_run_whose_rows_lie_at_a_uri_is_not_updated(days: Days) -> None:
-    write_json(days.run / "about.json", {"encoded": "gs://bucket/data/clicks-1234"})
-    with pytest.raises(ValueError, match=r"lie at gs://bucket/data/clicks-1234, .* train it with"):
-        days.encoder(0)
+def test_a_run_whose_rows_have_gone_is_not_updated(days: Days) -> None:
+    for rows, said in (
+        (f"file://{days.run}/absent", "There is no encoded data set at file://.*/absent"),
+        (f"{days.run}/absent", "absent, are not there any more, and its vocabularies with them. To prepare them again"),
+    ):
+        write_json(days.run / "about.json", {"encoded": rows})
+        with pytest.raises(ValueError, match=said):
+            days.encoder(0)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from dynctr_tf.encoding import Encoder
+from dynctr_tf.jobs.preparing import open_source
 from dynctr_tf.jobs.search import search_space
 from dynctr_tf.jobs.settings import DataSettings
-from dynctr_tf.jobs.stages import open_source
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.tuning import grid_size
 from pipelines.papers import main

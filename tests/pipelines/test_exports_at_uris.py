@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 from scored_clicks import folder_of_clicks, train_and_export, write_clicks
+from shaky_store import Shaky, contents_at, register
 
 from dynctr_tf.durable_files import DamagedFileError, check_checksums, read_json
-from dynctr_tf.export import check_export_directory, version_folder
+from dynctr_tf.export import ServedModel, check_export_directory, version_folder
 from dynctr_tf.export.versions_at_uris import copy_to_uri, newest_number, versions_here
 from pipelines import evaluate, predict, publish, train, update
 
@@ -23,45 +25,16 @@ CLICKS = f"{MODELS}/clicks"
 CARD = "assets.extra/about.json"
 
 
-class Shaky(MemoryFileSystem):  # type: ignore[misc]
-    """A store in memory that refuses to write some files, and to delete where it is told to."""
-
-    protocol = "shaky"
-    store: dict[str, Any] = {}
-    pseudo_dirs = [""]
-    refused = ""
-    keeps = False
-    written: list[str] = []
-
-    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
-        if mode == "wb":
-            if Shaky.refused and path.endswith(Shaky.refused):
-                raise PermissionError("403: may not write here")
-            Shaky.written.append(path)
-        return super()._open(path, mode, **options)
-
-    def rm(self, path: str, **options: Any) -> None:
-        if Shaky.keeps:
-            raise PermissionError("403: may not delete here")
-        super().rm(path, **options)
-
-
 def files_at(uri: str) -> list[str]:
-    start = "/" + uri.partition("://")[2] + "/"
-    return sorted(name.removeprefix(start) for name in Shaky.store if name.startswith(start))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shaky_files() -> None:
-    fsspec.register_implementation("shaky", Shaky, clobber=True)
+    return list(contents_at(uri))
 
 
 @pytest.fixture(autouse=True)
 def empty() -> Iterator[None]:
-    Shaky.store.clear()
-    Shaky.pseudo_dirs[:] = [""]
-    Shaky.refused, Shaky.keeps, Shaky.written = "", False, []
+    register()
+    Shaky.reset()
     yield
+    Shaky.reset()
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +181,26 @@ def test_a_day_goes_to_a_uri(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert f"SavedModel: {MODELS}/days/1\n" in capsys.readouterr().out
     message = refused(update, ["run-dnn", "--rollback", "1", "--export.directory", MODELS], capsys)
     assert "dynctr publish --to" in message
-    message = refused(update, [f"{MODELS}/days/1", "--data.path", "monday.csv"], capsys)
-    assert f"{MODELS}/days/1: an update goes on from a run, which lies in a folder of this machine" in message
+    # An export at a URI stands for the run that made it, too.
+    write_clicks(Path("tuesday.csv"), 8)
+    update.main([f"{MODELS}/days/1", "--data.path", "tuesday.csv", "--export.directory", "none"])
+    text = capsys.readouterr().out
+    assert f"{MODELS}/days/1 was made by the run in run-dnn\n" in text and "day 2, tuesday.csv: 1,000 rows" in text
+
+
+def test_code_loads_a_version_from_there(version: Path) -> None:
+    copy_to_uri(CLICKS, version, advice="")
+    rows = pa.RecordBatch.from_pylist([{"country": "a", "device": "x", "age": 20.0, "tags": ["t1"]}])
+    there, here = ServedModel(CLICKS), ServedModel(version)
+    assert there.name == "clicks/1" and there.fingerprint == ServedModel(f"{CLICKS}/1").fingerprint
+    assert there.logits(rows) == here.logits(rows)
+    copied = there.path
+    assert copied.is_dir()
+    del there
+    gc.collect()
+    assert not copied.exists() and version.is_dir()
+    with pytest.raises(ValueError, match=rf"There is no export at {CLICKS}/7"):
+        ServedModel(f"{CLICKS}/7")
 
 
 def test_what_is_wrong_there_is_named(version: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

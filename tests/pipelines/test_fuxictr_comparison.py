@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dynctr_tf.durable_files import check_checksums, write_array, write_json
+from dynctr_tf.jobs.preparing import prepare
 from dynctr_tf.jobs.settings import (
     DataSettings,
     JobSettings,
@@ -20,7 +21,6 @@ from dynctr_tf.jobs.settings import (
     SearchSettings,
     TrainingSettings,
 )
-from dynctr_tf.jobs.stages import prepare
 from dynctr_tf.schema import Feature, Schema
 from pipelines import compare
 from pipelines.peers.fuxictr_comparison import digest_of, peer_finished, peer_job, peer_result, write_rows

@@ -27,7 +27,8 @@ from dynctr_tf.durable_files import read_json, write_json
 from dynctr_tf.encoding import write_encoded_dataset
 from dynctr_tf.evaluation import Evaluation
 from dynctr_tf.jobs.days import Days
-from dynctr_tf.jobs.stages import build_for_training, open_source
+from dynctr_tf.jobs.preparing import open_source
+from dynctr_tf.jobs.stages import build_for_training
 from dynctr_tf.metrics import auc
 from dynctr_tf.training import predict_logits, restore_training, train
 from pipelines import train as train_job

@@ -23,9 +23,10 @@ from dynctr_tf.encoding import EncodedDataset
 from dynctr_tf.evaluation import Evaluation
 from dynctr_tf.export import ServedModel
 from dynctr_tf.jobs.explain import open_run, prediction, sampled_rows
+from dynctr_tf.jobs.preparing import open_source, prepare
 from dynctr_tf.jobs.settings import JobSettings, job_settings
 from dynctr_tf.jobs.settings_file import read_file
-from dynctr_tf.jobs.stages import fit_model, open_source, prepare
+from dynctr_tf.jobs.stages import fit_model
 from dynctr_tf.stack import raw_variable
 from dynctr_tf.training.key_rows import key_layers
 from pipelines import compare, embeddings, evaluate, explain, predict, train, tune, update

@@ -220,9 +220,9 @@ class FolderAtUri:
         Raises:
             OSError: It cannot be written, with its name.
         """
+        self._make_folder_of(name)
+        place = self._path(name)
         with self._naming(name, "cannot be written"):
-            self._make_folder_of(name)
-            place = self._path(name)
             if self._shows_unfinished:
                 # Another process may write the same file now.
                 partial = f"{place}.unfinished-{secrets.token_hex(4)}"

@@ -140,11 +140,7 @@ class Mirror:
         return True
 
     def _begin(self) -> None:
-        if any(not name.startswith(_OF_TRIALS) for name in self._there.sizes()):
-            raise ValueError(
-                f"{self.uri} has files and no {LIST}, which a job writes there: it is not the folder of a run. Give "
-                "one with nothing in it; a run that was copied there is gone on with in a folder of this machine."
-            )
+        refuse_files_of_others(self._there)
         try:
             self._there.check_writable()
         except OSError as error:
@@ -305,6 +301,21 @@ class Mirror:
             self._leftovers = set()
         except OSError as error:  # the mirror is whole all the same
             print(f"{reason_of(error)}: it is not needed any more, and the next copy tries again", flush=True)
+
+
+def refuse_files_of_others(there: FolderAtUri) -> None:
+    """Refuses a folder that has files and no list: what a job copies there would be mixed with them.
+
+    Raises:
+        ValueError: It has such files, or cannot be reached.
+        DamagedFileError: It has a file whose name leads out of it.
+    """
+    names = there.sizes()
+    if LIST not in names and any(not name.startswith(_OF_TRIALS) for name in names):
+        raise ValueError(
+            f"{there.place} has files and no {LIST}, which a job writes there: it is not the folder of a run. Give "
+            "one with nothing in it; a run that was copied there is gone on with in a folder of this machine."
+        )
 
 
 def read_list(there: FolderAtUri) -> _List | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dynctr_tf.folders_at_uris import FolderAtUri
 from dynctr_tf.jobs.records import folder_of, in_short
 from dynctr_tf.jobs.settings import JobSettings
-from dynctr_tf.mirrors import absent_at, fetched, is_mirror, read_list, working_copy
+from dynctr_tf.mirrors import absent_at, fetched, is_mirror, read_list, refuse_files_of_others, working_copy
 from dynctr_tf.training.run_record import RECORD, RunRecord, own_folder
 from dynctr_tf.uris import is_uri, without_query
 
@@ -50,7 +50,8 @@ def check_run_place(wanted: str | Path | None, settings: JobSettings, option: st
         workers: Processes that train into the folder at the same time. Default 1.
 
     Raises:
-        ValueError: It cannot be reached or written, or does not suit the strategy or the processes.
+        ValueError: It cannot be reached or written, has files of others, or does not suit the strategy or
+            the processes.
     """
     if wanted is None or not is_uri(wanted):
         return
@@ -65,6 +66,7 @@ def check_run_place(wanted: str | Path | None, settings: JobSettings, option: st
             f"{option} {uri}: {workers} processes train into one folder at the same time. Give --workers 1, or a "
             "folder of this machine."
         )
+    refuse_files_of_others(FolderAtUri(uri))
     _check_writable(uri, option)
 
 

@@ -46,7 +46,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not KERAS_3, reason="files are written in the same way on every stack")
-@pytest.mark.parametrize(("job", "share"), [("encode", 5), ("train", 31), ("search", 5)])
+@pytest.mark.parametrize(("job", "share"), [("encode", 11), ("train", 31), ("search", 5)])
 def test_a_failed_operation_is_named_and_the_next_run_ends_as_without(
     job: str, share: int, library: Path, tmp_path: Path
 ) -> None:

@@ -1,7 +1,8 @@
-"""A small encoded data set, made once, for the tests of the jobs."""
+"""A small encoded data set, made once, for the tests of the jobs; a store in memory, empty."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,3 +24,14 @@ def small_data(small_source: Any, tmp_path_factory: pytest.TempPathFactory) -> A
     encoder = Encoder.fit(small_source, progress=False)
     directory = tmp_path_factory.mktemp("small_data") / "encoded"
     return write_encoded_dataset(small_source, encoder, directory, progress=False)
+
+
+@pytest.fixture
+def shaky_store() -> Iterator[None]:
+    """The store `shaky://`, with nothing in it."""
+    from shaky_store import Shaky, register
+
+    register()
+    Shaky.reset()
+    yield
+    Shaky.reset()

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from shaky_store import Killed, Shaky, contents_at, put, register
+from shaky_store import Killed, Shaky, contents_at, put
 
 from dynctr_tf.durable_files import DamagedFileError, json_bytes
 from dynctr_tf.encoding import EncodedDataset, ValueTally
 from dynctr_tf.encoding.encoded_at_uris import check_uri_for_encoded_data, copy_encoded_to_uri, is_encoded_at
 
 URI = "shaky://bucket/encoded/rows-1234abcd"
-
-
-@pytest.fixture(autouse=True)
-def empty() -> Iterator[None]:
-    register()
-    Shaky.reset()
-    yield
-    Shaky.reset()
+pytestmark = pytest.mark.usefixtures("shaky_store")
 
 
 @pytest.fixture

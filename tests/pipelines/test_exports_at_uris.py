@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from refused_jobs import refused
 from scored_clicks import folder_of_clicks, train_and_export, write_clicks
-from shaky_store import Shaky, contents_at, register
+from shaky_store import Shaky, contents_at
 
 from dynctr_tf.durable_files import DamagedFileError, check_checksums, read_json
 from dynctr_tf.export import ServedModel, check_export_directory, version_folder
@@ -29,12 +29,7 @@ def files_at(uri: str) -> list[str]:
     return list(contents_at(uri))
 
 
-@pytest.fixture(autouse=True)
-def empty() -> Iterator[None]:
-    register()
-    Shaky.reset()
-    yield
-    Shaky.reset()
+pytestmark = pytest.mark.usefixtures("shaky_store")
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +49,6 @@ def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def version(here: Path) -> Path:
     return version_folder(here / "saved_models" / "clicks")
-
-
-def refused(job: Any, words: list[str], capsys: pytest.CaptureFixture[str], status: int = 2) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        job.main(words)
-    assert ended.value.code == status
-    text = capsys.readouterr().err
-    assert "Traceback" not in text
-    return " ".join(text.split())
 
 
 def scores(export: str, output: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from refused_jobs import refused
 
 from dynctr_tf.datasets.row_source import first_rows
 from dynctr_tf.durable_files import read_json
@@ -76,14 +77,6 @@ def run_job(job: Any, *words: str) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         job.main([*words])
     return printed.getvalue()
-
-
-def refused(job: Any, capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        job.main([*words])
-    assert ended.value.code == 2
-    return capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -240,8 +233,8 @@ def test_by_default_all_features_that_can_have_keys_do(place: Path, capsys: pyte
     assert np.abs(raw_variable(layer.table).numpy()[1:]).sum(axis=1).min() >= 0.0
     free = raw_variable(layer.keys).numpy()[1:] == 0
     assert free.any() and np.abs(raw_variable(layer.table).numpy()[1:][free]).max() > 0.0
-    assert "No field of all has a vocabulary" in refused(embeddings, capsys, "all", "--output", "vectors")
-    assert "rows of embedding belong to keys" in refused(embeddings, capsys, "run", "--output", "vectors")
+    assert "No field of all has a vocabulary" in refused(embeddings, ["all", "--output", "vectors"], capsys)
+    assert "rows of embedding belong to keys" in refused(embeddings, ["run", "--output", "vectors"], capsys)
 
 
 def test_searches_and_comparisons_take_the_option(place: Path) -> None:
@@ -290,13 +283,13 @@ def test_keys_are_as_good_as_a_vocabulary(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_does_not_go_with_keys_is_refused(
     place: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = refused(train, capsys, "--data.path", "day0.csv", "--model.name", "dnn", *SHORT, *words)
+    text = refused(train, ["--data.path", "day0.csv", "--model.name", "dnn", *SHORT, *words], capsys)
     assert re.search(message, text), text
     assert not list((place / "runs").glob("tabular_file-*"))
 
 
 def test_an_update_keeps_to_the_keys_of_the_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = refused(update, capsys, "run", "--data.path", "day1.csv", "--data.keys", "user")
+    said = refused(update, ["run", "--data.path", "day1.csv", "--data.keys", "user"], capsys)
     assert "data.keys is the run's, 'user,item'" in said
-    said = refused(update, capsys, "run", "--data.path", "day1.csv", "--model.embedding.num_keys", "500")
+    said = refused(update, ["run", "--data.path", "day1.csv", "--model.embedding.num_keys", "500"], capsys)
     assert "The model is the run's" in said

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from refused_jobs import refused
 from scored_clicks import SCHEMA, TINY, folder_of_clicks, train_and_export, write_clicks
-from shaky_store import Shaky, contents_at, put, register
+from shaky_store import Shaky, contents_at, put
 from test_kill_and_resume import log_lines, weights
 
 from dynctr_tf.durable_files import read_array, read_json
@@ -31,14 +32,7 @@ RUNS = "shaky://bucket/runs"
 RUN = f"{RUNS}/clicks"
 WORKED_IN = Path("runs/at_uris")
 NO_EXPORT = ["--export.directory", "none"]
-
-
-@pytest.fixture(autouse=True)
-def empty() -> Iterator[None]:
-    register()
-    Shaky.reset()
-    yield
-    Shaky.reset()
+pytestmark = pytest.mark.usefixtures("shaky_store")
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +48,6 @@ def here(place: Path) -> Iterator[Path]:
     """The folder of a local run, `run-dnn`, on a machine that has not worked at a URI yet."""
     shutil.rmtree(place / WORKED_IN, ignore_errors=True)
     yield place
-
-
-def refused(job: Any, words: list[str], capsys: pytest.CaptureFixture[str], status: int = 2) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        job.main(words)
-    assert ended.value.code == status
-    text = capsys.readouterr().err
-    assert "Traceback" not in text
-    return " ".join(text.split())
 
 
 def same_weights(run: Path, other: Path) -> None:

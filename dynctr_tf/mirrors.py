@@ -32,6 +32,7 @@ LIST = "files.json"
 """The file of a mirror that says which files belong to it, and which objects hold them."""
 
 _NEW = ".new"
+_ASIDE = ".aside"
 # Locks are of this machine alone, and what is exported lies at a URI of its own.
 _NOT_COPIED = ("lock", "export_to_uri")
 _NOTE = ".at_uri.json"
@@ -116,7 +117,7 @@ class Mirror:
         """Makes the folder what the mirror is, and makes the URI a mirror if nothing is there.
 
         A folder that this machine has copied there last is kept: it may be further than the mirror. Any other content
-        of the folder is replaced by the mirror's.
+        of the folder is replaced by the mirror's, or kept beside it where nothing lies at the URI.
 
         Returns:
             Whether there was a mirror.
@@ -148,8 +149,12 @@ class Mirror:
                 error
             )
         if self.folder.is_dir():
-            print(f"{self.folder} was never copied to {self.uri} whole, or was removed there; it begins anew")
-            remove_folder(self.folder)
+            aside = self.folder.with_name(f"{self.folder.name}.{secrets.token_hex(4)}{_ASIDE}")
+            self.folder.rename(aside)
+            print(
+                f"Nothing lies at {self.uri} any more, or never did: the job begins anew, and what {self.folder} had "
+                f"is kept in {aside}"
+            )
         self._replace_list({}, ())
         make_folder(self.folder)
 
@@ -429,7 +434,7 @@ def _note_of(name: str) -> str:
 
 
 def _is_copied(name: str) -> bool:
-    return not (name in _NOT_COPIED or name.endswith((".lock", _NOTE)) or is_unfinished(name))
+    return not (name in _NOT_COPIED or name.endswith((".lock", _NOTE, _ASIDE)) or is_unfinished(name))
 
 
 def _within(name: str, folders: Collection[str]) -> bool:

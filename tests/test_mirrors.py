@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from shaky_store import Killed, Shaky, contents_at, put, register
+from shaky_store import Killed, Shaky, contents_at, put
 
 from dynctr_tf.durable_files import BusyError, DamagedFileError, json_bytes
 from dynctr_tf.folders_at_uris import FolderAtUri, working_folder
@@ -22,12 +22,8 @@ NEW |= {"checkpoints/2/state": b"b" * 3000, "run.png": b"picture"}
 
 
 @pytest.fixture(autouse=True)
-def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    register()
-    Shaky.reset()
+def here(shaky_store: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    yield
-    Shaky.reset()
 
 
 def write(folder: Path, contents: dict[str, bytes]) -> None:
@@ -59,19 +55,33 @@ def copied(name: str, contents: dict[str, bytes]) -> Mirror:
     return mirror
 
 
+def files_there() -> dict[str, bytes]:
+    return {name: content for name, content in contents_at(URI).items() if name != LIST}
+
+
 def test_files_lie_there_under_their_names_and_come_to_another_machine() -> None:
     assert not is_mirror(URI)
     first = copied("first", OLD)
     (first.folder / "lock").write_text("")
     (first.folder / "log.unfinished-1a2b.csv").write_text("")
     first.copy()
-    assert {name: content for name, content in contents_at(URI).items() if name != LIST} == OLD
+    assert files_there() == OLD
     write(first.folder, NEW)
     first.copy()
-    assert {name: content for name, content in contents_at(URI).items() if name != LIST} == NEW
+    assert files_there() == NEW
     assert read(machine("second").folder) == NEW
     with fetched(URI, "run", ["run.png"]) as folder:
         assert folder.name == "one" and read(folder) == {"run.png": b"picture"}
+
+
+def test_what_was_removed_there_begins_anew_and_is_kept_here(capsys: pytest.CaptureFixture[str]) -> None:
+    first = copied("first", OLD)
+    fsspec.filesystem("shaky").rm("/bucket/runs/one", recursive=True)
+    assert not is_mirror(URI)
+    again = machine("first")
+    assert read(again.folder) == {} and is_mirror(URI)
+    (aside,) = (path for path in first.folder.parent.iterdir() if path.name.endswith(".aside"))
+    assert read(aside) == OLD and str(aside) in capsys.readouterr().out
 
 
 def test_only_what_has_changed_is_written() -> None:
@@ -98,48 +108,13 @@ def test_only_what_has_changed_is_written() -> None:
     assert {name.rpartition("/")[2] for name in Shaky.written} == {LIST, "run.png"}
 
 
-def operations_of_a_copy() -> int:
+def killed_copies(late: bool) -> Iterator[tuple[int, Path]]:
+    """Kills a copy of the new state at each of its operations; gives the number, and the folder of the machine."""
     copied("counted", OLD)
     before = Shaky.operations
     copied("counted", NEW)
-    return Shaky.operations - before
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_a_kill_at_any_operation_leaves_the_old_state_or_the_new_one(late: bool) -> None:
-    ends = {"old": 0, "new": 0}
-    total = operations_of_a_copy()
+    total = Shaky.operations - before
     assert total == 10
-    Shaky.reset()
-    copied("template", OLD)
-    at_first = contents_at(URI)
-    for number in range(1, total + 1):
-        put(URI, at_first)
-        folder, other, third = (Path(f"{name}-{number}") for name in ("here", "other", "third"))
-        shutil.copytree("template", folder)
-        mirror = machine(str(folder))
-        assert Shaky.operations == 0
-        write(mirror.folder, NEW)
-        Shaky.dies_at, Shaky.late = number, late
-        with pytest.raises(Killed):
-            mirror.copy()
-        Shaky.dies_at = 0
-        # Another machine finds one of the two states, whole, and goes on from it.
-        elsewhere = machine(str(other))
-        found = read(elsewhere.folder)
-        assert found in (OLD, NEW), (number, found)
-        ends["old" if found == OLD else "new"] += 1
-        third_state = {**NEW, "log.csv": b"step\n1\n2\n3\n"}
-        write(elsewhere.folder, third_state)
-        elsewhere.copy()
-        assert {name: content for name, content in contents_at(URI).items() if name != LIST} == third_state, number
-        assert read(machine(str(third)).folder) == third_state
-    assert min(ends.values()) > 1, ends
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_a_kill_at_any_operation_and_the_same_machine_goes_on(late: bool) -> None:
-    total = operations_of_a_copy()
     Shaky.reset()
     copied("template", OLD)
     at_first = contents_at(URI)
@@ -148,15 +123,39 @@ def test_a_kill_at_any_operation_and_the_same_machine_goes_on(late: bool) -> Non
         folder = Path(f"here-{number}")
         shutil.copytree("template", folder)
         mirror = machine(str(folder))
+        assert Shaky.operations == 0
         write(mirror.folder, NEW)
         Shaky.dies_at, Shaky.late = number, late
         with pytest.raises(Killed):
             mirror.copy()
         Shaky.dies_at = 0
+        yield number, folder
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_kill_at_any_operation_leaves_the_old_state_or_the_new_one(late: bool) -> None:
+    ends = {"old": 0, "new": 0}
+    for number, _ in killed_copies(late):
+        # Another machine finds one of the two states, whole, and goes on from it.
+        elsewhere = machine(f"other-{number}")
+        found = read(elsewhere.folder)
+        assert found in (OLD, NEW), (number, found)
+        ends["old" if found == OLD else "new"] += 1
+        third_state = {**NEW, "log.csv": b"step\n1\n2\n3\n"}
+        write(elsewhere.folder, third_state)
+        elsewhere.copy()
+        assert files_there() == third_state, number
+        assert read(machine(f"third-{number}").folder) == third_state
+    assert min(ends.values()) > 1, ends
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_kill_at_any_operation_and_the_same_machine_goes_on(late: bool) -> None:
+    for number, folder in killed_copies(late):
         again = machine(str(folder))
         assert read(again.folder) == NEW  # further than the mirror
         again.copy()
-        assert {name: content for name, content in contents_at(URI).items() if name != LIST} == NEW, number
+        assert files_there() == NEW, number
 
 
 def test_a_kill_before_the_first_list_leaves_no_mirror_and_the_next_start_begins() -> None:

@@ -47,7 +47,9 @@ def _listing(names: Sequence[str]) -> str:
                     f"{whole.trainings:,} trainings, {duration(whole.hours)}, {whole.gibibytes:.1f} GiB",
                 ]
         lines.append("")
-        lines += [f"  --data {name}=PATH: {data.file}" for name, data in paper.data.items()]
+        for name, data in paper.data.items():
+            where = f"--data {name}=PATH: {data.file}" if data.file else f"{name}, without a file: {data.made}"
+            lines.append(f"  {where}")
         lines.append("")
     lines += [
         "Times are those of one training after the other on two cores, computed from measured rates",

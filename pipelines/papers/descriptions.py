@@ -140,16 +140,18 @@ class PaperData:
     """A data set of a paper.
 
     Args:
-        file: Where its rows come from.
         rows: How many there are.
         fields: How many features a row has.
         ids: How many values all of them have together, without dropped ones.
+        file: Where its rows come from; empty for rows that the project makes.
+        made: What the made rows are; empty for those of a file.
     """
 
-    file: str
     rows: int
     fields: int
     ids: int
+    file: str = ""
+    made: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,6 +277,9 @@ def read_paper(key: str) -> Paper:
         raise ValueError(unknown_name_message("paper", key, PAPERS))
     given = read_file(_FOLDER / key / "paper.toml")
     data = {name: PaperData(**values) for name, values in given.get("data", {}).items()}
+    for name, one in data.items():
+        if bool(one.file) == bool(one.made):
+            raise ValueError(f"The data set {name!r} of {key} needs a file, or what its made rows are, and not both.")
     return Paper(key, given["title"], given["reference"], data)
 
 

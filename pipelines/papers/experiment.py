@@ -15,6 +15,9 @@ from pipelines.papers.descriptions import Item, System
 
 _FOLDER = Path(__file__).parent
 _KEYS = ("seeds", "scale_by_rows", "common", "training", "data")
+MADE = "synthetic_ctr"
+"""The row source whose rows the project makes: a data set of it needs no file."""
+
 _STAND_INS = {"movielens_tag": "tags", "amazon_reviews": "sequences", "movielens_1m": "ratings"}
 """Data sets whose tables need their fields, so that made rows need these fields too."""
 
@@ -168,11 +171,12 @@ def rows_of(
         given: Files by data set, from the user; if any are given, only these data sets are run.
         folder: Where made rows are written that replace samples.
         sample: Whether data sets without a file use samples, or made rows if there are none.
-        only: The data sets that are run. Default none: all.
+        only: The data sets that are run. Default none: all. A data set that the project makes is run with the samples,
+            or where it is named here.
 
     Raises:
         ValueError: A data set that the table does not have; none given, and no samples wanted; a file that is given of
-            a data set that is not run.
+            a data set that is not run, or that the project makes.
     """
     from dynctr_tf.datasets.real_rows import real_rows
 
@@ -182,16 +186,24 @@ def rows_of(
     chosen = [name for name in item.data if name in only] if only else item.data
     if left := [name for name in given if name not in chosen]:
         raise ValueError(f"--data gives {', '.join(left)}, but --only runs {', '.join(chosen)} alone.")
-    if not given and not sample:
+    made = [name for name in chosen if settings.data[name]["name"] == MADE]
+    if wrong := [name for name in given if name in made]:
+        raise ValueError(f"The project makes the rows of {', '.join(wrong)}; name it under --only, and give no file.")
+    if not given and not sample and not (only and made):
+        files = " ".join(f"{name}=PATH" for name in item.data if name not in made)
         raise ValueError(
-            f"{item.name} needs the files of its data sets: --data {' '.join(f'{name}=PATH' for name in item.data)}; "
-            "some of them are enough; or give --sample for small data. `python -m pipelines.papers list` names "
-            "the files."
+            f"{item.name} needs the files of its data sets: --data {files}; some of them are enough; or give --sample "
+            f"for small data{f', or --only {made[0]}' if made else ''}. `python -m pipelines.papers list` names the "
+            "files."
         )
     found = []
     for name in chosen:
         section = dict(settings.data[name])
         where = section.pop("sample", "none")
+        if name in made:
+            if sample or name in only:
+                found.append(Rows(name, section, "clicks with known probabilities, made by the project", not sample))
+            continue
         if name in given:
             found.append(Rows(name, {**section, "path": given[name]}, f"the file {Path(given[name]).name}", True))
             continue
@@ -213,7 +225,7 @@ def _stand_in(name: str, section: Mapping[str, Any], folder: Path) -> Rows:
 
     kind = _STAND_INS.get(section["name"])
     if kind is None:
-        data = {"name": "synthetic_ctr", "seed": sum(map(ord, name)) % 1000, "options": made_rows.SYNTHETIC}
+        data = {"name": MADE, "seed": sum(map(ord, name)) % 1000, "options": made_rows.SYNTHETIC}
         return Rows(name, data, "synthetic clicks with known probabilities, in place of the data set", False)
     path = made_rows.write(kind, folder / "made_rows")
     options = {key: value for key, value in section.items() if key != "path"}

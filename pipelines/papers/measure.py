@@ -145,9 +145,23 @@ def measure(
                 max((result["peak_memory_mib"] for result in results), default=math.nan),
             )
         )
+    if data.schema.true_probability:
+        notes.append(_best_possible(data))
     if any(len(logits) == 1 for logits in runs.predictions.values()):
         notes.append("One run of each model alone: intervals and tests do not cover other training seeds.")
     return tuple(lines), tuple(notes)
+
+
+def _best_possible(data: EncodedDataset) -> str:
+    """What the true click probabilities reach on the test rows, where they are known."""
+    from dynctr_tf.metrics import auc, log_loss
+    from dynctr_tf.metrics.attainable import oracle_logits
+
+    labels, logits = data.column("test", "label"), oracle_logits(data.column("test", "true_probability"))
+    return (
+        f"The true click probabilities have an AUC of {auc(labels, logits):.4f} and a log loss of "
+        f"{log_loss(labels, logits):.4f} on these test rows: a model is above them by chance alone."
+    )
 
 
 def _middle(values: Sequence[float]) -> float:

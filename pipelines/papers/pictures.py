@@ -70,7 +70,9 @@ def plot_lines(path: Path, item: Item, lines: Sequence[Line], what: str) -> None
             paper.tick_params(axis="y", colors=MUTED)
         axes.set_xticks(range(len(every)), [f"{x:g}" for x in every])
         label_axes(axes, item.x_label, TITLES.get(item.columns[place].metric, item.columns[place].metric))
-        axes.legend(frameon=False, fontsize=9)
+    # Below the panels, which have the same lines: inside one of them it would lie over some.
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     with new_file(path) as partial:
         figure.savefig(partial, dpi=130, facecolor="white")
 
@@ -96,7 +98,7 @@ def plot_singular_values(path: Path, values: Mapping[str, np.ndarray], what: str
     axes.plot(np.arange(1, size + 1), random / random[0], color=MUTED, linestyle="--", label="random start")
     axes.set_ylim(0.0, 1.05)
     label_axes(axes, "number of the singular value", "share of the largest")
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     with new_file(path) as partial:
         figure.savefig(partial, dpi=130, facecolor="white")
 

@@ -208,9 +208,13 @@ def _differences(report: Report) -> list[str]:
     for measured in report.measured:
         paper = report.paper.data.get(measured.data)
         total = sum(measured.counts.values())
-        whole = f"; the whole data set has {paper.rows:,} rows of {paper.fields} fields ({paper.file})" if paper else ""
+        source = paper.file or paper.made if paper else ""
+        whole = f"; the whole data set has {paper.rows:,} rows of {paper.fields} fields ({source})" if paper else ""
         lines.append(f"{measured.data}: {measured.what}, {total:,} rows{whole}.")
-    lines += [f"{name}: not run here; --data {name}=PATH runs it on the whole data." for name in report.absent]
+    for name in report.absent:
+        made = name in report.paper.data and report.paper.data[name].made
+        how = f"--only {name} runs it" if made else f"--data {name}=PATH runs it on the whole data"
+        lines.append(f"{name}: not run here; {how}.")
     lines.append(f"Settings ({report.settings_file}): {report.settings}")
     lines.append(f"{report.seeds} training seed{'s' if report.seeds != 1 else ''} of each model; {report.trials}.")
     lines.append(

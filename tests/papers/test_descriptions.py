@@ -127,6 +127,25 @@ def test_some_data_sets_of_a_table_are_run_alone(tmp_path: Path, monkeypatch: py
     assert [one.name for one in rows] == ["avazu", "ipinyou"]  # in the table's order
 
 
+def test_a_data_set_that_the_project_makes_needs_no_file() -> None:
+    item = find_item("optmsm/scenarios")
+    samples, whole = (Settings.read("optmsm", sample=sample) for sample in (True, False))
+    for settings, sample in ((samples, True), (whole, False)):
+        (rows,) = rows_of(item, settings, {}, Path(), sample=sample, only=["known_truth"])
+        source = open_source(DataSettings(**rows.data))
+        assert source.schema.true_probability and rows.data["options"]["num_scenarios"] == 8
+    assert rows.is_whole
+    # Beside files it is run where it is named.
+    files = {"avazu": "train.gz"}
+    assert [one.name for one in rows_of(item, whole, files, Path(), sample=False)] == ["avazu"]
+    both = rows_of(item, whole, files, Path(), sample=False, only=["avazu", "known_truth"])
+    assert [one.name for one in both] == ["avazu", "known_truth"]
+    with pytest.raises(ValueError, match="The project makes the rows of known_truth; name it under --only"):
+        rows_of(item, whole, {"known_truth": "rows.csv"}, Path(), sample=False)
+    with pytest.raises(ValueError, match="--data ali_ccp=PATH .* avazu=PATH; .*or --only known_truth"):
+        rows_of(item, whole, {}, Path(), sample=False)
+
+
 def test_the_papers_ranges() -> None:
     item = find_item("dynint/table-1")
     settings = Settings.read("dynint", sample=False)

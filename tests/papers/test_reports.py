@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def test_a_table_is_run_goes_on_and_is_reported(tmp_path: Path) -> None:
     assert lr.printed == (0.7, 0.5, 0.6, 1.0) and both.printed == (None,) * 4
     assert fm.cells[3].value < 1.0 and math.isnan(both.cells[3].value)
     assert any("user_id<20:" in note for note in measured.notes)
+    (best,) = (float(found[1]) for note in measured.notes if (found := re.match(r"The true .* AUC of (\S+) ", note)))
+    assert max(line.cells[0].value for line in measured.lines) < best < 0.9
     # Where a run has lost its result, that one alone is made again.
     second = folder / "fm-co-seed0" / "result.json"
     second.unlink()
@@ -105,7 +108,7 @@ def test_a_table_is_run_goes_on_and_is_reported(tmp_path: Path) -> None:
     assert again is not None and second.exists() and first.stat().st_mtime_ns == written
     assert [line.cells[0].value for line in again.lines] == [line.cells[0].value for line in measured.lines]
 
-    paper = Paper("dynint", "A paper", "somebody", {"synthetic": PaperData("a file", 10**6, 14, 10**5)})
+    paper = Paper("dynint", "A paper", "somebody", {"synthetic": PaperData(10**6, 14, 10**5, "a file")})
     report = Report(paper, ITEM, "settings.toml", "Ours, for this test.", 1, "no search", [again], ["other"])
     markdown, page, plain = write_report(report, plan().folder)
     text = markdown.read_text(encoding="utf-8")

@@ -23,8 +23,7 @@ _CALIBRATION_ROWS = 131_072
 # Rows from this number on calibrate the logit, and are in no split.
 _CALIBRATION_START = 2**62
 
-_NUM_INTERESTS, _NUM_AGES, _NUM_GENDERS = 8, 7, 3
-_NUM_CATEGORIES, _NUM_BRANDS = 10, 20
+_NUM_AGES, _NUM_GENDERS, _NUM_BRANDS = 7, 3, 20
 _NUM_HOURS, _NUM_WEEKDAYS, _NUM_DEVICES, _NUM_POSITIONS = 24, 7, 4, 6
 _NUM_FACTORS = 3
 # With `scenario_order`, the values of these fields mean something else in each scenario.
@@ -150,6 +149,9 @@ class SyntheticCtrRows(VocabularyRules):
         seed: Of effects and rows. Default 0.
         num_users: Users, drawn with long-tailed frequencies. Default 2000.
         num_items: Items, likewise. Default 300.
+        num_interests: Values of `user_interest`, which carries most of u. With more of them each is rarer; the tail
+            needs as many users. Default 8.
+        num_categories: Values of `item_category`, which carries most of v, likewise. Default 10.
         num_scenarios: Scenarios. Default 3.
         scenario_size_ratio: The rows of a scenario over those of the one before, up to 1 for equal sizes; with
             many scenarios take it near 1, so that the last ones have rows. Default 0.5.
@@ -180,6 +182,8 @@ class SyntheticCtrRows(VocabularyRules):
         seed: int = 0,
         num_users: int = 2000,
         num_items: int = 300,
+        num_interests: int = 8,
+        num_categories: int = 10,
         num_scenarios: int = 3,
         scenario_size_ratio: float = 0.5,
         click_rate: float = 0.22,
@@ -194,6 +198,8 @@ class SyntheticCtrRows(VocabularyRules):
             "num_test": num_test,
             "num_users": num_users,
             "num_items": num_items,
+            "num_interests": num_interests,
+            "num_categories": num_categories,
             "num_scenarios": num_scenarios,
         }
         for name, count in counts.items():
@@ -215,6 +221,7 @@ class SyntheticCtrRows(VocabularyRules):
         self.seed = seed
         self.split_sizes = {"train": num_train, "validation": num_validation, "test": num_test}
         self.num_users, self.num_items, self.num_scenarios = num_users, num_items, num_scenarios
+        self.num_interests, self.num_categories = num_interests, num_categories
         if scenario_order > 0.0 and num_scenarios == 1:
             raise ValueError("scenario_order is how much scenarios differ; give num_scenarios of at least 2 with it.")
         self.scenario_size_ratio = scenario_size_ratio
@@ -275,8 +282,8 @@ class SyntheticCtrRows(VocabularyRules):
         draw = {
             "user_gender": _zipf(_NUM_GENDERS, 1.0, 1.0),
             "user_age": np.array([0.12, 0.22, 0.22, 0.17, 0.12, 0.10, 0.05]),
-            "user_interest": _zipf(_NUM_INTERESTS, 4.0, 0.7),
-            "item_category": _zipf(_NUM_CATEGORIES, 4.0, 0.7),
+            "user_interest": _zipf(self.num_interests, 4.0, 0.7),
+            "item_category": _zipf(self.num_categories, 4.0, 0.7),
             "item_brand": _zipf(_NUM_BRANDS, 5.0, 0.8),
         }
         self._attributes = {}

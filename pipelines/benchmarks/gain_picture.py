@@ -36,7 +36,12 @@ DYNAMIC: dict[str, dict[str, int]] = {
 
 
 def measure(
-    num_rows: int, epochs: int, seeds: Sequence[int], strength: float = 1.6, num_test: int | None = None
+    num_rows: int,
+    epochs: int,
+    seeds: Sequence[int],
+    strength: float = 1.6,
+    num_test: int | None = None,
+    num_values: int | None = None,
 ) -> tuple[dict[str, list[float]], float]:
     """Trains the model with each layer and each seed.
 
@@ -47,6 +52,8 @@ def measure(
         strength: How strong the effect of the context is: the standard deviation, in the logit, of the third-order
             effect; those of the first and second order have 0.5. Default 1.6.
         num_test: Test rows. Default `None`: as many as train.
+        num_values: How many interests of users and categories of items there are, which carry the effect, with three
+            users and three items for each at least. Default `None`: 8 and 10.
 
     Returns:
         The test AUC of each seed by layer, and that of the true click probability.
@@ -60,6 +67,9 @@ def measure(
 
     with tempfile.TemporaryDirectory() as directory:
         sizes = {"num_train": num_rows, "num_validation": max(num_rows // 7, 500), "num_test": num_test or num_rows}
+        if num_values is not None:
+            sizes |= {"num_interests": num_values, "num_categories": num_values}
+            sizes |= {"num_users": max(2000, 3 * num_values), "num_items": max(300, 3 * num_values)}
         rows = SyntheticCtrRows(**sizes, first_order=0.5, second_order=0.5, third_order=strength)
         encoder = Encoder.fit(rows, progress=False)
         data = write_encoded_dataset(rows, encoder, Path(directory) / "encoded", progress=False)

@@ -153,6 +153,20 @@ def test_default_rows_are_those_of_the_first_version():
     assert digest.hexdigest() == "9e13460ecb7cee82ffa6fc92688f49d771a5d87e61ae4f74112a306c3753c80f"
 
 
+def test_more_values_carry_the_same_effects_and_are_rarer():
+    rows = SyntheticCtrRows(
+        num_train=60_000, num_validation=1, num_test=1, num_users=3000, num_items=3000, num_interests=500,
+        num_categories=500,
+    )  # fmt: skip
+    (columns,) = [batch.columns for batch in rows.batches()][:1]
+    probability = columns["true_probability"].to_numpy()
+    assert abs(probability.mean() - 0.22) < 0.01
+    assert abs(area_under_curve(columns["click"].to_numpy(), probability) - 0.80) < 0.01
+    for name in ("user_interest", "item_category"):
+        counts = np.array([entry["counts"] for entry in pc.value_counts(columns[name]).to_pylist()])
+        assert len(counts) > 450 and np.median(counts) < len(probability) / 400
+
+
 @pytest.mark.parametrize(("count", "ratio"), [(3, 0.5), (10, 0.7), (50, 0.93)])
 def test_scenarios_of_unequal_size_with_tastes_of_their_own(count, ratio):
     sizes = {"num_train": 1, "num_validation": 1, "num_test": 1}

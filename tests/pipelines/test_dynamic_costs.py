@@ -50,11 +50,13 @@ def test_the_picture_of_conditions_is_drawn_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(gain_picture, "DYNAMIC", {"DynamicGeneratedParameters": {"rank": 2}})
-    words = ["--rows", "500", "1000", "--strengths", "1.6", "--epochs", "1", "--seeds", "1", "--test-rows", "400"]
+    words = ["--rows", "500", "1000", "--strengths", "1.6", "--values", "10", "80"]
+    words += ["--epochs", "1", "--seeds", "1", "--test-rows", "400"]
     gain_conditions.main([*words, "--output", str(tmp_path)])
     first = capsys.readouterr().out
     # Fewer rows are passed over more often.
-    assert (tmp_path / "1.6-500-2-1-400.json").exists() and (tmp_path / "1.6-1000-1-1-400.json").exists()
+    names = {f"1.6-{values}-{rows}-1-400.json" for values in (10, 80) for rows in ("500-2", "1000-1")}
+    assert names <= {file.name for file in tmp_path.iterdir()}
     assert (tmp_path / "gain_conditions.png").read_bytes()[:4] == b"\x89PNG"
     monkeypatch.setattr(gain_conditions, "measure", lambda *_: pytest.fail("It is measured again."))
     gain_conditions.main([*words, "--output", str(tmp_path)])

@@ -196,9 +196,11 @@ def test_orthogonal_penalty_and_row_penalty_reach_the_loss() -> None:
     features = EncodedFeatures.from_sizes([4, 5])
     ids = {"fields": np.array([[1, 5]], np.int32)}
     for options in ({"kind": "dwp"}, {"kind": "dgp", "rank": 3}):
-        model = dynint(features, embedding=Embedding(4), num_subspaces=2, orthogonal_weight=0.1, **options)
-        model(ids)
-        assert len(model.losses) == 4
+        # The loss of the paper has it: it is there by default too.
+        for weight, penalties in (({"orthogonal_weight": 0.1}, 4), ({}, 4), ({"orthogonal_weight": 0.0}, 0)):
+            model = dynint(features, embedding=Embedding(4), num_subspaces=2, **options, **weight)
+            model(ids)
+            assert len(model.losses) == penalties
     penalised = fm(features, embedding=Embedding(row_regularizer_l2=0.5))
     penalised(ids, training=True)
     table = penalised.get_weights()[0]

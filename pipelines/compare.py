@@ -14,6 +14,7 @@ hidden units; the rest of the network is that of the speed benchmark.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from pipelines.settings_parser import SettingsParser
 
 if TYPE_CHECKING:
     from dynctr_tf.encoding import EncodedDataset
+    from dynctr_tf.training.run_record import RunRecord
 
 
 class FuxiCTR(NamedTuple):
@@ -59,6 +61,8 @@ class Comparison:
         trials: Searched settings of each model; one number for all, 0 for none.
         output: The folder of all results.
         fuxictr: Where FuxiCTR is, to train its models too; `None` for none.
+        others: Folders of other comparisons. What one of them has finished with the same settings, rows, seed and code,
+            a search or a training, is taken from there and not done again. Default none.
 
     Raises:
         ValueError: One of these is wrong; no data has been read by then.
@@ -71,6 +75,7 @@ class Comparison:
         trials: int | Mapping[str, int],
         output: Path,
         fuxictr: FuxiCTR | None = None,
+        others: Sequence[Path] = (),
     ) -> None:
         from dynctr_tf.jobs.stages import check_model, task_of_cluster
 
@@ -98,6 +103,7 @@ class Comparison:
         self.part = (
             "" if self.cluster is None or self.is_chief else f"-{self.cluster.task_type}{self.cluster.task_index}"
         )
+        self.others = others
         self.folders: dict[str, list[Path]] = {}
         self.searched: dict[str, Path] = {}
 
@@ -130,6 +136,24 @@ class Comparison:
     def _settings_file(self, model: str) -> Path:
         return self.searched[model] / "best.toml" if self.trials[model] else self.output / f"{model}{self.part}.toml"
 
+    @functools.cached_property
+    def _elsewhere(self) -> Mapping[str, Sequence[Path]]:
+        """The folders of the other comparisons, by the fingerprint of the run that each holds."""
+        from dynctr_tf.training.run_record import RECORD, RunRecord
+
+        found: dict[str, list[Path]] = {}
+        for file in sorted(path for other in self.others for path in other.glob(f"*/{RECORD}")):
+            if (held := RunRecord.load(file.parent)) is not None:
+                found.setdefault(held.fingerprint, []).append(file.parent)
+        return found
+
+    def _taken(self, record: RunRecord, is_finished: Callable[[Path], bool]) -> Path | None:
+        """The folder of another comparison that has this very run, which is printed; `None` if none has."""
+        folder = next(filter(is_finished, self._elsewhere.get(record.fingerprint, ())), None)
+        if folder is not None and self.is_chief:
+            print(f"taken from another comparison: {folder}")
+        return folder
+
     def _searches(self, data: EncodedDataset) -> list[Job]:
         from dynctr_tf.jobs.records import folder_of
         from dynctr_tf.jobs.search import search_record, search_space, trials_of
@@ -138,7 +162,11 @@ class Comparison:
         for model in filter(self.trials.get, self.models):
             trials = self.trials[model]
             _, _, given = search_space(self.settings[model])
-            folder = folder_of(self.output / f"tune-{model}", "", search_record(given, data), say=self.is_chief)
+            record = search_record(given, data)
+            if (held := self._taken(record, lambda path, of=trials: trials_of(path) == of)) is not None:  # type: ignore[misc]
+                self.searched[model] = held
+                continue
+            folder = folder_of(self.output / f"tune-{model}", "", record, say=self.is_chief)
             # A search of more settings than asked for would not be the same effort.
             if trials_of(folder) > trials:
                 folder = folder.with_name(f"{folder.name}-{trials}-trials")
@@ -160,6 +188,9 @@ class Comparison:
             for seed in range(self.seeds):
                 used = dataclasses.replace(found, training=dataclasses.replace(found.training, seed=seed))
                 record = training_record(complete_settings(used, data, say=False), data)
+                if (held := self._taken(record, lambda path, of=record: finished(path, of))) is not None:  # type: ignore[misc]
+                    self.folders[model].append(held)
+                    continue
                 folder = folder_of(self.output / f"{model}-seed{seed}", "", record, say=self.is_chief)
                 self.folders[model].append(folder)
                 if not finished(folder, record):

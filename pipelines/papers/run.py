@@ -157,7 +157,9 @@ def run_rows(plan: Plan, rows: Rows) -> Measured | None:
     if not own:
         return None
     trials = {name: trials_of(one, plan.trials) for name, one in own.items()}
-    comparison = Comparison(own, plan.seeds, trials, folder, plan.fuxictr)
+    # Other tables that have been run on these rows: a model that several of them have is trained once.
+    others = [path for path in sorted(plan.output.glob(f"*/*/{rows.name}")) if path != folder]
+    comparison = Comparison(own, plan.seeds, trials, folder, plan.fuxictr, others)
     for one in own.values():
         check_evaluation(complete_settings(one, data, say=False), data)
     comparison.run(data, plan.workers)

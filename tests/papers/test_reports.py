@@ -17,7 +17,7 @@ import pytest
 from pipelines.compare import Comparison, caption
 from pipelines.papers.descriptions import Item, Paper, PaperData, System, read_column
 from pipelines.papers.document import Bullets, Heading, Paragraph, Printed, Table, to_html, to_markdown
-from pipelines.papers.experiment import Rows, Settings
+from pipelines.papers.experiment import Rows, Settings, merge
 from pipelines.papers.measure import Cell, Line, Measured, verdicts
 from pipelines.papers.parts import part_of_rows
 from pipelines.papers.pictures import plot_singular_values, values_for_share
@@ -80,7 +80,7 @@ class _Balance(HTMLParser):
 def test_a_table_is_run_goes_on_and_is_reported(tmp_path: Path) -> None:
     def plan(**changed: Any) -> Plan:
         given = {"seeds": 1, "trials": 0, "workers": 1, "output": tmp_path, "replicates": 60, **changed}
-        return Plan(ITEM, SETTINGS, **given)
+        return Plan(given.pop("item", ITEM), SETTINGS, **given)
 
     # The first half alone, as one of two machines would.
     assert run_rows(plan(part=(1, 2)), ROWS) is None
@@ -108,6 +108,11 @@ def test_a_table_is_run_goes_on_and_is_reported(tmp_path: Path) -> None:
     assert again is not None and second.exists() and first.stat().st_mtime_ns == written
     assert [line.cells[0].value for line in again.lines] == [line.cells[0].value for line in measured.lines]
 
+    # Another table of the same models takes their trainings from this one.
+    same = run_rows(plan(item=dataclasses.replace(ITEM, key="table-8")), ROWS)
+    assert same is not None and not list((tmp_path / "dynint" / "table-8").rglob("result.json"))
+    assert [line.cells[0].value for line in same.lines] == [line.cells[0].value for line in measured.lines]
+
     paper = Paper("dynint", "A paper", "somebody", {"synthetic": PaperData(10**6, 14, 10**5, "a file")})
     report = Report(paper, ITEM, "settings.toml", "Ours, for this test.", 1, "no search", [again], ["other"])
     markdown, page, plain = write_report(report, plan().folder)
@@ -120,6 +125,21 @@ def test_a_table_is_run_goes_on_and_is_reported(tmp_path: Path) -> None:
     assert "data:image/png;base64," in page.read_text(encoding="utf-8")
     found = json.loads(plain.read_text(encoding="utf-8"))
     assert found["measured"][0]["lines"][1]["cells"][0]["value"] == pytest.approx(again.lines[1].cells[0].value)
+
+
+@pytest.mark.slow
+def test_a_search_of_another_table_is_taken_where_it_is_as_long(tmp_path: Path) -> None:
+    space = {"search": {"space": {"optimizer": {"learning_rate": {"low": 0.01, "high": 0.1}}}}}
+    settings = dataclasses.replace(SETTINGS, common=merge(SETTINGS.common, space))
+    lr = dataclasses.replace(ITEM, systems=ITEM.systems[:1], printed={})
+
+    def searches_of(key: str, trials: int) -> list[Path]:
+        plan = Plan(dataclasses.replace(lr, key=key), settings, 1, trials, 1, tmp_path, 60)
+        assert run_rows(plan, ROWS) is not None
+        return [file.parent for file in plan.folder.rglob("search.json")]
+
+    assert len(searches_of("table-1", 1)) == 1 and not searches_of("table-2", 1)
+    assert len(searches_of("table-3", 2)) == 1  # more trials are another effort
 
 
 def test_rare_users_are_counted_in_the_training_rows(small_data: Any) -> None:

@@ -248,7 +248,7 @@ class EvaluationSettings:
         None, "fields, with commas between them, whose values group the rows for calibration, such as site_id,hour"
     )
     group_by: str | None = _setting(None, "field whose values group the rows for the grouped AUC, such as user_id")
-    batch_size: int = _setting(16384, "rows per prediction step", 1, _MOST_ROWS)
+    batch_size: int = _setting(4096, "rows per prediction step", 1, _MOST_ROWS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,6 +58,11 @@ class TrainingResult:
     peak_memory_mib: float
 
 
+SCORING_BATCH = 4096
+"""Rows that are scored at a time. On a CPU 16,384 are no faster (xDeepFM 5 % faster, AutoInt 15 % slower, DNN, PNN and DynInt
+alike, 39 fields), and take more memory than the training does (xDeepFM 1,675 MiB in all, and 1,128 with 4096)."""
+
+
 def model_inputs(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Dataset:
     """Keeps of every encoded batch the entries that the model takes."""
     names = sorted(model.input)
@@ -100,7 +105,7 @@ class _Scorer:
         return np.concatenate(parts).astype(np.float64).reshape(-1)[: self.rows]
 
 
-def predict_logits(model: keras.Model, data: EncodedDataset, split: str, batch_size: int = 16384) -> np.ndarray:
+def predict_logits(model: keras.Model, data: EncodedDataset, split: str, batch_size: int = SCORING_BATCH) -> np.ndarray:
     """The model's logits for all rows of a split, float64 `(rows,)`, in the order of `data.column(split, ...)`.
 
     If the model was built in the scope of a strategy, all replicas score rows. The workers of a multi-worker job must
@@ -242,7 +247,7 @@ class _Rounds(keras.callbacks.Callback):
 
     def _validation_logits(self) -> np.ndarray:
         if self._scorer is None:
-            self._scorer = _Scorer(self.model, self.data, "validation", 16384)
+            self._scorer = _Scorer(self.model, self.data, "validation", SCORING_BATCH)
         return self._scorer.logits()
 
     def _validate(self) -> tuple[float, float]:

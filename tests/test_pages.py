@@ -25,6 +25,9 @@ PAGES = (
     ROOT / "pipelines" / "README.md",
     MEASUREMENTS,
     ROOT / "pipelines" / "papers" / "README.md",
+    ROOT / "pipelines" / "papers" / "dynint" / "README.md",
+    ROOT / "pipelines" / "papers" / "dpn" / "README.md",
+    ROOT / "pipelines" / "papers" / "optmsm" / "README.md",
     ROOT / "saved_models" / "README.md",
 )
 

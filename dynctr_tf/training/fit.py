@@ -61,7 +61,7 @@ class TrainingResult:
 SCORING_BATCH = 4096
 """Rows that are scored at a time.
 
-On a CPU 16,384 are no faster (39 fields: xDeepFM 5 % faster, AutoInt 15 % slower, DNN, PNN and DynInt alike), and take
+On a CPU 16,384 are not faster (39 fields: xDeepFM 5 % faster, AutoInt 15 % slower, DNN, PNN and DynInt alike), and take
 more memory than the training does (xDeepFM 1,675 MiB in all, and 1,128 with 4096).
 """
 

@@ -220,8 +220,10 @@ def suited_options(model: str, optimizer: str = "default") -> dict[str, Any]:
     >>> suited_options("dnn", "group_ftrl"), suited_options("dnn")
     ({'embedding.initial_scale': 0.05}, {})
     """
-    scale, path = optimizer_of(model, optimizer).initial_scale, model_entry(model).path_of("initial_scale")
-    return {} if scale is None or path is None else {path: scale}
+    entry, scale = model_entry(model), optimizer_of(model, optimizer).initial_scale
+    path = entry.path_of("initial_scale")
+    # A model that starts with larger embeddings has its reason too.
+    return {} if scale is None or path is None or entry.defaults[path] >= scale else {path: scale}
 
 
 def suited_optimizer_options(model: str, optimizer: str = "default") -> dict[str, Any]:

@@ -11,6 +11,14 @@ from dynctr_tf.layers import KalmanFilteringAttention, SelfAttentionEncoder
 from dynctr_tf.models.parts import Deep, Embedding, History, encoded_inputs, flat
 from dynctr_tf.models.parts.history import Behaviours, Decoder, Encoder
 
+SELF_ATTENTION_EMBEDDING = Embedding(initial_scale=0.2)
+"""The embeddings of models whose behaviours attend to each other.
+
+The encoder's norm brings a start within .01 to unit size, and what the first epochs learn is lost in it. Amazon Beauty,
+89,452 rows, the default job, two seeds: `transformer` has a test AUC of .696 and .696 with .01, of .725 and .733 with
+.2; `kfatt` .734 and .735 (one seed). MovieLens-1M, 100,000 ratings: .755 with either.
+"""
+
 
 def behaviour_network(
     features: EncodedFeatures,

@@ -13,13 +13,17 @@ from dynctr_tf.models.entry import ModelEntry
 from dynctr_tf.models.parts import Deep, Embedding, History
 from dynctr_tf.models.parts.history import Behaviours
 from dynctr_tf.models.search_spaces import HISTORY
-from dynctr_tf.models.sequence.behaviour_network import behaviour_network, self_attention
+from dynctr_tf.models.sequence.behaviour_network import (
+    SELF_ATTENTION_EMBEDDING,
+    behaviour_network,
+    self_attention,
+)
 
 
 def transformer(
     features: EncodedFeatures,
     *,
-    embedding: Embedding = Embedding(),
+    embedding: Embedding = SELF_ATTENTION_EMBEDDING,
     history: History = History(),
     deep: Deep = Deep((200, 80)),
     num_heads: int = 2,
@@ -36,7 +40,7 @@ def transformer(
 
     Args:
         features: The description that the encoder gives.
-        embedding: The embeddings. Default `Embedding()`.
+        embedding: The embeddings. Default `Embedding(initial_scale=0.2)`: a small start is lost in the encoder's norm.
         history: The behaviours, and the operations on them. Default `History()`.
         deep: The dense layers. Default `Deep((200, 80))`.
         num_heads: Heads of both attentions. Default 2.

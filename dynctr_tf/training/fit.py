@@ -92,7 +92,10 @@ class _Scorer:
         if in_step(strategy):
             self.batches = replica_batches(strategy, self.batches, batch_size)
 
-        @tf.function(reduce_retracing=True)
+        # One graph for full batches and the last one, which is smaller.
+        signature = None if in_step(strategy) else [self.batches.element_spec[0]]
+
+        @tf.function(input_signature=signature, reduce_retracing=signature is None)
         def forward(inputs: dict[str, tf.Tensor]) -> Any:
             if in_step(strategy):
                 parts = strategy.run(lambda own: model(own, training=False), args=(inputs,))

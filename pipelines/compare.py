@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,7 +36,6 @@ from pipelines.settings_parser import SettingsParser
 
 if TYPE_CHECKING:
     from dynctr_tf.encoding import EncodedDataset
-    from dynctr_tf.training.run_record import RunRecord
 
 
 class FuxiCTR(NamedTuple):
@@ -137,20 +136,21 @@ class Comparison:
         return self.searched[model] / "best.toml" if self.trials[model] else self.output / f"{model}{self.part}.toml"
 
     @functools.cached_property
-    def _elsewhere(self) -> Mapping[str, Sequence[Path]]:
-        """The folders of the other comparisons, by the fingerprint of the run that each holds."""
+    def _held(self) -> Mapping[str, Sequence[Path]]:
+        """The folders here and of the other comparisons, by the fingerprint of the run that each holds."""
         from dynctr_tf.training.run_record import RECORD, RunRecord
 
         found: dict[str, list[Path]] = {}
-        for file in sorted(path for other in self.others for path in other.glob(f"*/{RECORD}")):
-            if (held := RunRecord.load(file.parent)) is not None:
-                found.setdefault(held.fingerprint, []).append(file.parent)
+        for place in (self.output, *self.others):
+            for file in sorted(place.glob(f"*/{RECORD}")):
+                if (held := RunRecord.load(file.parent)) is not None:
+                    found.setdefault(held.fingerprint, []).append(file.parent)
         return found
 
-    def _taken(self, record: RunRecord, is_finished: Callable[[Path], bool]) -> Path | None:
-        """The folder of another comparison that has this very run, which is printed; `None` if none has."""
-        folder = next(filter(is_finished, self._elsewhere.get(record.fingerprint, ())), None)
-        if folder is not None and self.is_chief:
+    def _taken(self, folders: Iterable[Path]) -> Path | None:
+        """The first of some folders; that it is of another comparison is printed. `None` if there is none."""
+        folder = next(iter(folders), None)
+        if folder is not None and folder.parent != self.output and self.is_chief:
             print(f"taken from another comparison: {folder}")
         return folder
 
@@ -163,8 +163,9 @@ class Comparison:
             trials = self.trials[model]
             _, _, given = search_space(self.settings[model])
             record = search_record(given, data)
-            if (held := self._taken(record, lambda path, of=trials: trials_of(path) == of)) is not None:  # type: ignore[misc]
-                self.searched[model] = held
+            done = (path for path in self._held.get(record.fingerprint, ()) if trials_of(path) == trials)
+            if (folder := self._taken(done)) is not None:
+                self.searched[model] = folder
                 continue
             folder = folder_of(self.output / f"tune-{model}", "", record, say=self.is_chief)
             # A search of more settings than asked for would not be the same effort.
@@ -188,15 +189,13 @@ class Comparison:
             for seed in range(self.seeds):
                 used = dataclasses.replace(found, training=dataclasses.replace(found.training, seed=seed))
                 record = training_record(complete_settings(used, data, say=False), data)
-                if (held := self._taken(record, lambda path, of=record: finished(path, of))) is not None:  # type: ignore[misc]
-                    self.folders[model].append(held)
-                    continue
-                folder = folder_of(self.output / f"{model}-seed{seed}", "", record, say=self.is_chief)
-                self.folders[model].append(folder)
-                if not finished(folder, record):
+                done = (path for path in self._held.get(record.fingerprint, ()) if finished(path, record))
+                if (folder := self._taken(done)) is None:
+                    folder = folder_of(self.output / f"{model}-seed{seed}", "", record, say=self.is_chief)
                     words = ["--config", self._settings_file(model), "--training.seed", seed]
                     words += ["--export.directory", "none", "--run-directory", folder]
                     jobs.append(Job(model, ["pipelines.train", *map(str, words)], self._log(folder)))
+                self.folders[model].append(folder)
         return [*jobs, *self._peer_trainings(data)]
 
     def _peer_trainings(self, data: EncodedDataset) -> list[Job]:

@@ -158,7 +158,7 @@ def test_more_values_carry_the_same_effects_and_are_rarer():
         num_train=60_000, num_validation=1, num_test=1, num_users=3000, num_items=3000, num_interests=500,
         num_categories=500,
     )  # fmt: skip
-    (columns,) = [batch.columns for batch in rows.batches()][:1]
+    columns = next(rows.batches()).columns
     probability = columns["true_probability"].to_numpy()
     assert abs(probability.mean() - 0.22) < 0.01
     assert abs(area_under_curve(columns["click"].to_numpy(), probability) - 0.80) < 0.01

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from dynctr_tf.jobs.settings import EvaluationSettings
 from dynctr_tf.layers import FieldEmbedding, TargetAttention
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.models import Deep, Embedding, encoded_inputs
@@ -31,6 +32,7 @@ from dynctr_tf.training import (
     train,
 )
 from dynctr_tf.training.checkpoints import Checkpoints
+from dynctr_tf.training.fit import SCORING_BATCH, _Scorer
 
 BATCH = 256
 STEPS = 12  # ceil(3000 / 256), the last batch smaller
@@ -291,3 +293,17 @@ def test_the_log_decides(tmp_path: Path) -> None:
     for step, area in ((1, 0.5), (2, 0.7), (3, 0.6)):
         by_auc.append(validation(step, 0.1 * step, area))
     assert by_auc.best is not None and by_auc.best.step == 2 and not by_auc.should_stop
+
+
+def test_the_settings_score_as_many_rows_at_a_time() -> None:
+    # The settings are read before TensorFlow is imported, so that they cannot take the number from here.
+    assert EvaluationSettings().batch_size == SCORING_BATCH
+
+
+def test_a_scorer_has_one_graph_for_full_batches_and_the_last(small_data: Any) -> None:
+    model = build_model("lr", small_data.features)
+    scorer = _Scorer(model, small_data, "test", 300)
+    assert small_data.num_rows("test") % 300
+    first = scorer.logits()
+    np.testing.assert_array_equal(scorer.logits(), first)
+    assert scorer.forward.experimental_get_tracing_count() == 1

@@ -40,7 +40,7 @@ def kfatt(
 
     Args:
         features: The description that the encoder gives.
-        embedding: The embeddings. Default `Embedding(initial_scale=0.2)`: a small start is lost in the encoder's norm.
+        embedding: The embeddings. Default `Embedding(initial_scale=0.2)`, see `SELF_ATTENTION_EMBEDDING`.
         history: The behaviours, and the operations on them. Default `History()`.
         deep: The dense layers. Default `Deep((200, 80))`.
         kind: `"base"` or `"freq"`. Default `"freq"`.

@@ -40,6 +40,7 @@ _NARROW = {"deep.units": (256, 128, 64)}
 PAIRS = (
     *(Pair(f"dynint_{mode}", "xdeepint", {}) for mode in ("da", "dgp", "dwp")),
     Pair("dpn", "dnn", {}),
+    Pair("dpn_field", "field_dnn", {}),
     *(Pair(f"apg_{base}", base, {}) for base in _APG_BASES),
     Pair("apg_autoint", "autoint_plus", {}),
     *(Pair(name, "din", {}) for name in ("dymlp", "sdpn", "can")),

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tensorflow import keras
 
 from dynctr_tf.encoding.encoded_features import EncodedFeatures, Field
-from dynctr_tf.models import Deep, Operation, dpn, dpn_field
+from dynctr_tf.models import Deep, Operation, dpn, dpn_field, field_dnn
 
 FEATURES = EncodedFeatures((Field("user", "user", 1, 9), Field("movie", "item", 10, 9), Field("tag", "query", 19, 9)))
 _FIRST, _STATIC, _TWO = ("x0", None), (None, None), (300, 300)
@@ -29,8 +28,7 @@ class PrintedCount:
         table: Which one.
         row: What it is called there.
         thousands: The count that is printed.
-        options: Options of `dpn`, of `dpn_field` where there is an aggregator, or the `field_units` of a network of
-            static layers on each field.
+        options: Options of `dpn`, of `dpn_field` where there is an aggregator, or the `field_units` of `field_dnn`.
         remark: Why our count differs. Default `""`.
     """
 
@@ -69,12 +67,12 @@ PRINTED = (
     PrintedCount("2b", "both, z_m", 400, _net("z:movie")),
     PrintedCount(
         "2c",
-        "static layers per field, 100-100",
+        "Field-DNN, 100-100",
         11,
         {"field_units": (100, 100)},
         "1 100 + 10 100 of the layers, 2 x 200 of batch normalisation, 3 x 100 + 1 of the output: 11k only if cut off",
     ),
-    PrintedCount("2c", "static layers per field, 200-200", 44, {"field_units": (200, 200)}),
+    PrintedCount("2c", "Field-DNN, 200-200", 44, {"field_units": (200, 200)}),
     PrintedCount("2c", "summation", 46, {"aggregator": "summation", "implicit": False}),
     PrintedCount("2c", "self + implicit", 57, {"aggregator": "self"}),
     PrintedCount("2c", "summation + implicit", 57, {"aggregator": "summation"}),
@@ -90,14 +88,6 @@ PRINTED = (
 )
 
 
-def _static_field_network(field_units: Sequence[int]) -> Any:
-    """The network that the field-based one is compared with: the same dense layers on each field, nothing generated."""
-    layers: list[Any] = [keras.Input((len(FEATURES.fields), 10))]
-    for units in field_units:
-        layers += [keras.layers.Dense(units), keras.layers.BatchNormalization(), keras.layers.ReLU()]
-    return keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(1)])
-
-
 def count_parameters(printed: PrintedCount) -> int:
     """Builds the model of a row and counts what it trains beside the embeddings.
 
@@ -105,7 +95,7 @@ def count_parameters(printed: PrintedCount) -> int:
         printed: The row.
     """
     if "field_units" in printed.options:
-        model = _static_field_network(**printed.options)
+        model = field_dnn(FEATURES, deep=Deep(printed.options["field_units"], batch_norm=True))
     else:
         build = dpn_field if "aggregator" in printed.options else dpn
         model = build(FEATURES, **printed.options)

@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
         for name in ("xdeepint", "dynint_da", "dynint_dgp", "dynint_dwp")
     },
     "dpn": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True, "contexts": ("z0", "y1")},
+    "field_dnn": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},
     "dpn_field": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},
     "dymlp": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},
     "dyjoint": {"embedding.dim": 4, "deep.units": (8, 4), "deep.batch_norm": True},

@@ -24,6 +24,7 @@ from dynctr_tf.models import (
     dpn_field,
     dyjoint,
     dymlp,
+    field_dnn,
     kfatt,
     sdpn,
     transformer,
@@ -92,6 +93,18 @@ def test_any_subset_of_the_layers_can_be_dynamic(layers: tuple[int, ...]) -> Non
     model = dpn(FEATURES, embedding=Embedding(2), deep=Deep((4, 3, 2), batch_norm=True), contexts=contexts)
     names = {layer.name for layer in model.layers}
     assert {f"dynamic_{index}" if index in layers else f"dense_{index}" for index in (1, 2, 3)} <= names
+
+
+def test_field_dnn_transforms_each_field_alone_and_by_the_same_layers() -> None:
+    features = EncodedFeatures.from_sizes([9, 9, 4])
+    model = field_dnn(features, embedding=Embedding(4, initial_scale=1.0), deep=Deep((6, 5)))
+    hidden = keras.Model(model.inputs, model.get_layer("activation_2").output)
+    rows = np.array([[1, 10, 19], [10, 1, 19], [1, 10, 20]], np.int32)
+    base, swapped, other = hidden({"fields": rows}).numpy()
+    assert base.shape == (3, 5)
+    np.testing.assert_allclose(swapped[[1, 0, 2]], base, rtol=1e-6)
+    np.testing.assert_array_equal(other[:2], base[:2])
+    assert np.abs(other[2] - base[2]).max() > 0
 
 
 def test_defaults_are_those_of_the_papers_setting_but_for_its_normalisation() -> None:
@@ -213,6 +226,7 @@ def test_dymlp_without_field_operation_is_dpn() -> None:
         (lambda: dpn(FEATURES, contexts=("y1", "y1", "y1")), "layers before it"),
         (lambda: dpn_field(FEATURES, contexts="previously"), "'previous'"),
         (lambda: dpn_field(FEATURES, aggregator="mean"), "aggregator"),
+        (lambda: field_dnn(FEATURES, deep=Deep(())), "one or more widths"),
         (lambda: sdpn(EncodedFeatures.from_sizes([3])), "at least one sequence"),
         (lambda: din(FEATURES, history=History(("item",))), "Did you mean 'items'"),
         (lambda: din(FEATURES, history=History(("items", "words"))), "repeat the ids"),

@@ -120,13 +120,14 @@ class Comparison:
         for model, own in self.settings.items():
             write_settings(self.output / f"{model}{self.part}.toml", own)
         searches = sum(number > 0 for number in self.trials.values())
-        total = len(self.models) * self.seeds + searches + len(self.peers)
+        trainings = len(self.models) * self.seeds + len(self.peers)
 
         def after_each(running: Sequence[Job]) -> None:
             if copy is not None:
                 copy([job.log.name.removesuffix(f"{self.part}.log") for job in running])
 
-        run_all([lambda: self._searches(data), lambda: self._trainings(data)], total, workers, after_each)
+        phases = [(searches, lambda: self._searches(data)), (trainings, lambda: self._trainings(data))]
+        run_all(phases, workers, after_each)
 
     def trained_settings(self, model: str) -> JobSettings:
         """The settings that a model is trained with: those that its search found, or its own."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -83,17 +83,15 @@ class _Processes:
 
 
 def run_all(
-    phases: Sequence[Callable[[], Sequence[Job]]],
-    total: int,
+    phases: Sequence[tuple[int, Callable[[], Sequence[Job]]]],
     workers: int,
     after_each: Callable[[Sequence[Job]], object] | None = None,
 ) -> None:
     """Runs the jobs of each phase, some at a time, each with its share of the cores; the first failure ends it.
 
     Args:
-        phases: Functions, one a phase, that return the jobs which are not done yet; a phase begins when the one before
-            has ended.
-        total: How many jobs there are, those that an earlier run has done included.
+        phases: For each phase, how many jobs it has, and a function that returns those which an earlier run has not
+            done; a phase begins when the one before has ended.
         workers: Jobs at a time.
         after_each: Called when a job has ended, with those of its phase that have not ended. Default `None`.
 
@@ -104,9 +102,12 @@ def run_all(
 
     environment = share_of_cores(workers) if workers > 1 else {}
     processes = _Processes()
+    total = sum(count for count, _ in phases)
     with tqdm(total=total, desc="trainings", unit="job") as bar, ThreadPoolExecutor(workers) as pool:
-        for phase in phases:
-            running = {pool.submit(job.run, environment, processes): job for job in phase()}
+        for count, jobs_left in phases:
+            jobs = jobs_left()
+            _show_as_done(bar, count - len(jobs))
+            running = {pool.submit(job.run, environment, processes): job for job in jobs}
             try:
                 for ended in as_completed(running):
                     ended.result()
@@ -120,4 +121,11 @@ def run_all(
             finally:
                 for future in running:
                     future.cancel()
-        bar.update(total - bar.n)
+
+
+def _show_as_done(bar: tqdm[Any], jobs: int) -> None:
+    """Shows jobs of an earlier run as done; the time left is computed from the others."""
+    bar.n += jobs
+    bar.initial += jobs
+    bar.last_print_n += jobs
+    bar.refresh()

@@ -49,7 +49,7 @@ from pathlib import Path
 from pipelines import errors_as_messages
 from dynctr_tf.jobs.child_jobs import Job, run_all
 with errors_as_messages(argparse.ArgumentParser(prog="compare")):
-    run_all([lambda: [Job(name, ["sleeper", name], Path(name + ".log")) for name in "abc"]], 3, 2)
+    run_all([(3, lambda: [Job(name, ["sleeper", name], Path(name + ".log")) for name in "abc"])], 2)
 """
 
 

@@ -68,6 +68,21 @@ class Line:
 
 
 @dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How far the order of the rows here is the printed one.
+
+    Args:
+        rows: How many rows have both numbers.
+        kendall_tau: Kendall's rank correlation (tau-b): 1 for the printed order, -1 for its reverse.
+        p: The probability that a random order agrees as well.
+    """
+
+    rows: int
+    kendall_tau: float
+    p: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Measured:
     """A table on one data set.
 
@@ -227,6 +242,30 @@ def _parameters_beside_tables(data: EncodedDataset, settings: JobSettings) -> in
     model = build_model(settings.model.name, data.features, **settings.model.options)
     shapes = [tuple(weight.shape) for weight in model.trainable_weights]
     return int(sum(math.prod(shape) for shape in shapes if not shape or shape[0] != data.features.num_ids))
+
+
+def order_agreement(lines: Sequence[Line], place: int) -> Agreement | None:
+    """Compares the order of the rows here with the printed one.
+
+    Args:
+        lines: The rows.
+        place: Which column.
+
+    Returns:
+        The agreement, or `None` where fewer than four rows have both numbers, or all rows are equal in one of them.
+    """
+    from scipy.stats import kendalltau
+
+    both = [
+        (line.printed[place], line.cells[place].value)
+        for line in lines
+        if line.printed[place] is not None and not math.isnan(line.cells[place].value)
+    ]
+    if len(both) < 4:
+        return None
+    printed, ours = zip(*both, strict=True)
+    found = kendalltau(printed, ours, alternative="greater")
+    return None if math.isnan(found.statistic) else Agreement(len(both), float(found.statistic), float(found.pvalue))
 
 
 def verdicts(item: Item, line: Line, reference: Line) -> list[tuple[Column, float, Cell, str]]:

@@ -15,7 +15,7 @@ from dynctr_tf.evaluation.text_table import TITLES, metric_text, p_value, signed
 from dynctr_tf.version import __version__
 from pipelines.papers.descriptions import Column, Item, Paper
 from pipelines.papers.document import Block, Bullets, Heading, Paragraph, Picture, Printed, Table, to_html, to_markdown
-from pipelines.papers.measure import Cell, Line, Measured, verdicts
+from pipelines.papers.measure import Cell, Line, Measured, order_agreement, verdicts
 
 _TITLES = {
     **TITLES,
@@ -129,6 +129,15 @@ def _ours(item: Item, measured: Measured) -> list[Block]:
             p = "" if math.isnan(cell.p) else p_value(cell.p)
             rows.append([*row, _interval(column, cell), gain, _difference(cell), p, word])
         blocks += [Heading(_title(column), 3), _without_empty(head, rows, strong)]
+        agreement = order_agreement(measured.lines, place)
+        if agreement is not None:
+            blocks.append(
+                Paragraph(
+                    f"Order of the {agreement.rows} rows with a printed number: Kendall's rank correlation with the "
+                    f"printed order is {signed(agreement.kendall_tau, 2)} (1 is the same order, 0 no relation); a "
+                    f"random order agrees as well with a probability of {p_value(agreement.p)}."
+                )
+            )
     if others:
         head, rows = [""], []
         for place in others:
@@ -259,7 +268,17 @@ def _plain(report: Report) -> Mapping[str, Any]:
         "absent": list(report.absent),
         "output": report.output,
         "measured": [
-            {**to_plain(measured), "lines": [_line(line) for line in measured.lines]} for measured in report.measured
+            {
+                **to_plain(measured),
+                "lines": [_line(line) for line in measured.lines],
+                "orders": {
+                    column.text: to_plain(agreement)
+                    for place, column in enumerate(item.columns)
+                    if column.metric in ("auc", "log_loss")
+                    and (agreement := order_agreement(measured.lines, place)) is not None
+                },
+            }
+            for measured in report.measured
         ],
     }
 

@@ -18,7 +18,7 @@ from pipelines.compare import Comparison, caption
 from pipelines.papers.descriptions import Item, Paper, PaperData, System, read_column
 from pipelines.papers.document import Bullets, Heading, Paragraph, Printed, Table, to_html, to_markdown
 from pipelines.papers.experiment import Rows, Settings, merge
-from pipelines.papers.measure import Cell, Line, Measured, verdicts
+from pipelines.papers.measure import Cell, Line, Measured, order_agreement, verdicts
 from pipelines.papers.parts import part_of_rows
 from pipelines.papers.pictures import plot_singular_values, values_for_share
 from pipelines.papers.report import Report, blocks_of, write_report
@@ -178,6 +178,22 @@ def test_what_the_papers_order_is_here(difference: float, p: float, word: str) -
     assert not verdicts(item, Line("a", (auc, loss), (None, None), 1), Line("b", (auc, loss), (0.8, 0.4), 1))
 
 
+def test_how_far_the_order_of_the_rows_is_the_printed_one() -> None:
+    def agreement(printed: list[float | None], ours: list[float]) -> Any:
+        pairs = zip(printed, ours, strict=True)
+        return order_agreement([Line(str(n), (Cell(found),), (told,), 1) for n, (told, found) in enumerate(pairs)], 0)
+
+    same = agreement([0.79, 0.80, 0.81, 0.82, None], [0.70, 0.71, 0.74, 0.76, 0.1])
+    assert same.rows == 4 and same.kendall_tau == pytest.approx(1.0) and same.p == pytest.approx(1 / 24)
+    other = agreement([0.79, 0.80, 0.81, 0.82], [0.76, 0.74, 0.71, 0.70])
+    assert other.kendall_tau == pytest.approx(-1.0) and other.p == pytest.approx(1.0)
+    one_swap = agreement([1, 2, 3, 4, 5], [1, 2, 3, 5, 4])
+    assert one_swap.kendall_tau == pytest.approx(0.8) and one_swap.p == pytest.approx(5 / 120)
+    assert agreement([0.79, 0.80, 0.81], [1, 2, 3]) is None
+    assert agreement([0.79, 0.80, 0.81, 0.82], [0.7, 0.7, 0.7, 0.7]) is None
+    assert agreement([0.79, 0.80, 0.81, 0.82], [0.7, 0.8, 0.9, math.nan]) is None
+
+
 def test_the_caption_counts_what_is_searched_and_not_the_trials(small_data: Any, tmp_path: Path) -> None:
     own = {}
     for name, space in (("lr", {}), ("fm", {"model": {"embedding": {"dim": [4, 8]}}})):
@@ -227,6 +243,18 @@ def test_two_columns_without_printed_numbers_have_names_of_their_own() -> None:
     )
     (table,) = [block for block in blocks if isinstance(block, Table)]
     assert table.head[1:] == ["parameters (thousands), ours", "s/epoch, ours"]
+
+
+def test_the_report_says_how_far_the_order_is_the_printed_one(tmp_path: Path) -> None:
+    item = dataclasses.replace(ITEM, systems=ITEM.systems[:1], columns=(read_column("auc"),), printed={})
+    lines = tuple(Line(f"m{n}", (Cell(0.7 + n / 100),), (0.8 + n / 100,), 3) for n in range(5))
+    measured = Measured("d", "rows", {"train": 10, "test": 5}, 2.0, "f", lines)
+    report = Report(Paper("dynint", "A paper", "somebody", {}), item, "s", "Ours.", 3, "", [measured])
+    markdown, _, plain = write_report(report, tmp_path)
+    said = "Order of the 5 rows with a printed number: Kendall's rank correlation with the printed order is +1.00"
+    assert said in markdown.read_text(encoding="utf-8") and "probability of 0.0083" in markdown.read_text()
+    (written,) = json.loads(plain.read_text(encoding="utf-8"))["measured"]
+    assert written["orders"]["auc"] == pytest.approx({"rows": 5, "kendall_tau": 1.0, "p": 1 / 120})
 
 
 def test_a_long_title_is_in_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from dynctr_tf.nearest import unknown_name_message
 from pipelines.papers.descriptions import Item, System
 
 _FOLDER = Path(__file__).parent
-_KEYS = ("seeds", "scale_by_rows", "common", "training", "data")
+_KEYS = ("seeds", "scale_by_rows", "common", "training", "of_model", "data")
 MADE = "synthetic_ctr"
 """The row source whose rows the project makes: a data set of it needs no file."""
 
@@ -51,6 +51,7 @@ class Settings:
         common: Settings of all systems, as sections.
         training: Settings of each group of systems, over the common ones.
         data: The section `[data]` of each data set, with the place of its sample under `sample`.
+        of_model: Settings of single models, over those of their group. Default: none.
     """
 
     file: Path
@@ -60,6 +61,7 @@ class Settings:
     common: Mapping[str, Any]
     training: Mapping[str, Mapping[str, Any]]
     data: Mapping[str, Mapping[str, Any]]
+    of_model: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def read(cls, paper: str, *, sample: bool) -> Settings:
@@ -91,6 +93,7 @@ class Settings:
             given.get("common", {}),
             given.get("training", {}),
             given.get("data", {}),
+            given.get("of_model", {}),
         )
 
     def of_system(self, item: Item, system: System, model: str, rows: Rows) -> JobSettings:
@@ -111,10 +114,12 @@ class Settings:
         from dynctr_tf.jobs.variants import Variant, check_options_of_all, settings_of
         from dynctr_tf.models.catalogue import model_entry
 
+        for name in self.of_model:
+            model_entry(name)  # an unknown one is an error
         if system.training not in self.training:
             what = f"training of {system.name!r} in {item.name}"
             raise ValueError(f"{self.file}: " + unknown_name_message(what, system.training, self.training))
-        merged = merge(self.common, self.training[system.training], {"data": rows.data})
+        merged = merge(self.common, self.training[system.training], self.of_model.get(model, {}), {"data": rows.data})
         searched = {"search": {"space": {"model": dict(system.search)}}} if system.search else {}
         merged = merge(merged, searched)
         merged.setdefault("model", {})["name"] = model

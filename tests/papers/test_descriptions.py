@@ -162,6 +162,17 @@ def test_the_papers_ranges() -> None:
     assert dnn.optimizer.name == "adam" and (rates[0], rates[-1]) == (1e-4, 1e-3)
 
 
+def test_settings_of_one_model_stand_over_those_of_its_group() -> None:
+    item, settings = find_item("dynint/table-1"), Settings.read("dynint", sample=True)
+    rows = Rows("avazu", {"name": "avazu", "path": "train.gz"}, "rows", True)
+    lr, fm = (settings.of_system(item, item.system(name), name.lower(), rows).optimizer for name in ("LR", "FM"))
+    assert lr.name == fm.name == "group_ftrl" and lr.options["l21"] == fm.options["l21"] == 0.0
+    assert (lr.options["learning_rate"], fm.options["learning_rate"]) == (0.1, 0.02)
+    wrong = dataclasses.replace(settings, of_model={"fmm": {}})
+    with pytest.raises(ValueError, match="'fmm'.*'fm'"):
+        wrong.of_system(item, item.system("LR"), "lr", rows)
+
+
 def test_the_comparison_of_all_runs_counts_in_the_memory() -> None:
     paper = read_paper("dynint")
     # 16 models of 5 seeds on a fifth of the rows, 64 bytes each; beside it the training is small.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dynctr_tf.jobs.settings_file import read_file
 from pipelines.papers.descriptions import Item, Paper
@@ -17,6 +19,8 @@ _TRAIN_SHARE, _TEST_SHARE = 0.7, 0.2
 # Measured bytes that `compare` holds for one row and run: logits, their order, labels and losses.
 _BYTES_OF_A_SCORED_ROW = 64.0
 _PROCESS_MIB = 900.0
+# Of the rows on which the rates were measured.
+_FIELDS = 39
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +51,7 @@ def estimate(item: Item, paper: Paper, *, sample: bool) -> Estimate:
 
     settings = Settings.read(item.paper, sample=sample)
     given = read_file(RATES)
-    rates, samples = given["rows_per_second"], given["sample_rows"]
-    usual = statistics.median(rates.values())
+    samples, start = given["sample_rows"], given["seconds_beside_steps"]["training"]
     trainings, seconds, most = 0, 0.0, 0.0
     members = {system.name: len(system.members) for system in item.systems}
     of_means = sum(members[name] for system in item.systems for name in system.mean_of)
@@ -62,12 +65,28 @@ def estimate(item: Item, paper: Paper, *, sample: bool) -> Estimate:
                 own = settings.of_system(item, system, model, rows)
                 number = settings.seeds + (0 if sample else trials_of(own, None))
                 trainings += number
-                seconds += number * own.training.epochs * _TRAIN_SHARE * total / rates.get(model, usual)
+                steps = own.training.epochs * _TRAIN_SHARE * total / rate_of(given, model, paper.data[name].fields)
+                seconds += number * (start + steps)
                 dim = own.model.options.get("embedding.dim", 1)
                 slots = optimizer_of(model, own.optimizer.name).slots
                 ids = paper.data[name].ids * min(1.0, total / paper.data[name].rows)
                 most = max(most, ids * dim * 4.0 * (1 + slots) / 2**30)
     return Estimate(trainings, seconds / 3600.0, most + _PROCESS_MIB / 1024.0)
+
+
+def rate_of(given: Mapping[str, Any], model: str, fields: int) -> float:
+    """Computes the rows a second that a model trains.
+
+    Args:
+        given: What the file of rates has.
+        model: The model.
+        fields: Of the rows. Rates that were measured on rows of 39 fields are scaled to it, up to the largest of them.
+    """
+    if model in given["rows_per_second_on_their_data"]:
+        return float(given["rows_per_second_on_their_data"][model])
+    rates = given["rows_per_second"]
+    rate = rates.get(model, statistics.median(rates.values()))
+    return float(min(rate * _FIELDS / fields, max(rates.values())))
 
 
 def duration(hours: float) -> str:

@@ -13,6 +13,7 @@ from dynctr_tf.encoding import Encoder
 from dynctr_tf.jobs.preparing import open_source
 from dynctr_tf.jobs.search import search_space
 from dynctr_tf.jobs.settings import DataSettings
+from dynctr_tf.jobs.settings_file import read_file
 from dynctr_tf.models.catalogue import build_model
 from dynctr_tf.tuning import grid_size
 from pipelines.papers import main
@@ -26,7 +27,7 @@ from pipelines.papers.descriptions import (
     read_item,
     read_paper,
 )
-from pipelines.papers.estimates import estimate
+from pipelines.papers.estimates import RATES, estimate, rate_of
 from pipelines.papers.experiment import Rows, Settings, merge, rows_of
 from pipelines.papers.run import trials_of
 
@@ -184,6 +185,18 @@ def test_the_comparison_of_all_runs_counts_in_the_memory() -> None:
     alone = dataclasses.replace(gains, systems=gains.systems[:-2])
     whole, less = (estimate(item, read_paper("apg"), sample=False).gibibytes for item in (gains, alone))
     assert whole > less
+
+
+def test_rates_follow_the_fields_and_every_training_has_a_start() -> None:
+    given = read_file(RATES)
+    dnn, fastest = given["rows_per_second"]["dnn"], max(given["rows_per_second"].values())
+    assert rate_of(given, "dnn", 39) == dnn and rate_of(given, "dnn", 13) == pytest.approx(3 * dnn)
+    assert rate_of(given, "fm", 3) == fastest
+    assert rate_of(given, "din", 3) == rate_of(given, "din", 39) == given["rows_per_second_on_their_data"]["din"]
+    assert sorted(given["rows_per_second"].values())[0] <= rate_of(given, "no_rate", 39) <= fastest
+    item, paper = find_item("dpn/table-3"), read_paper("dpn")
+    found = estimate(item, paper, sample=True)
+    assert found.hours * 3600 > found.trainings * given["seconds_beside_steps"]["training"]
 
 
 def test_an_option_that_no_model_has_is_refused_in_the_settings_of_all() -> None:

@@ -74,7 +74,7 @@ class Agreement:
     Args:
         rows: How many rows have both numbers.
         kendall_tau: Kendall's rank correlation (tau-b): 1 for the printed order, -1 for its reverse.
-        p: The probability that a random order agrees as well.
+        p: The probability that a random order agrees at least as well.
     """
 
     rows: int

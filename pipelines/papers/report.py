@@ -135,7 +135,7 @@ def _ours(item: Item, measured: Measured) -> list[Block]:
                 Paragraph(
                     f"Order of the {agreement.rows} rows with a printed number: Kendall's rank correlation with the "
                     f"printed order is {signed(agreement.kendall_tau, 2)} (1 is the same order, 0 no relation); a "
-                    f"random order agrees as well with a probability of {p_value(agreement.p)}."
+                    f"random order agrees at least as well with a probability of {p_value(agreement.p)}."
                 )
             )
     if others:

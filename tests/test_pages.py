@@ -27,6 +27,7 @@ PAGES = (
     ROOT / "pipelines" / "papers" / "README.md",
     ROOT / "pipelines" / "papers" / "dynint" / "README.md",
     ROOT / "pipelines" / "papers" / "dpn" / "README.md",
+    ROOT / "pipelines" / "papers" / "apg" / "README.md",
     ROOT / "pipelines" / "papers" / "optmsm" / "README.md",
     ROOT / "saved_models" / "README.md",
 )

@@ -5,12 +5,13 @@ Beam provides machines, retries and metrics; rows, ids and splits are those of `
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import functools
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from dynctr_tf.datasets.tabular_file import TabularFile
@@ -106,10 +107,10 @@ def _name_of(function: Any) -> str:
 
 @contextlib.contextmanager
 def _ended_when_a_process_is_lost() -> Iterator[None]:
-    """Interrupts the pipeline when a thread of the `DirectRunner` reports that the process it started has ended.
+    """Ends the wait for the pipeline when a thread of the `DirectRunner` reports that the process it started has ended.
 
-    The runner only prints that, and waits. Nothing is done where this is not the main thread, the one that can be
-    interrupted.
+    The runner only prints that, and waits for ever. Nothing is done where this is not the main thread, the one that a
+    signal can wake.
 
     Raises:
         WorkerLostError: That was so.
@@ -118,24 +119,31 @@ def _ended_when_a_process_is_lost() -> Iterator[None]:
         yield
         return
     lost: list[str] = []
-    usual = threading.excepthook
+    usual_hook = threading.excepthook
+    usual_handler = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
 
     def noted(failure: threading.ExceptHookArgs) -> None:
         if "Worker subprocess exited" not in str(failure.exc_value):
-            usual(failure)
+            usual_hook(failure)
         elif not lost:
             lost.append(str(failure.exc_value))
-            _thread.interrupt_main()
+            # A signal that really arrives: _thread.interrupt_main leaves a thread asleep that waits for a lock.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if lost:
+            raise WorkerLostError(
+                f"A process of the DirectRunner that prepares rows was lost: {lost[0]}. 137 mostly means that the "
+                "machine had no memory left: take fewer with --direct_num_workers."
+            )
+        if callable(usual_handler):
+            usual_handler(number, frame)
+
+    # Also where the process ignores SIGINT, as one that a script starts in the background does.
+    signal.signal(signal.SIGINT, interrupted)
     threading.excepthook = noted
     try:
         yield
-    except KeyboardInterrupt as error:
-        if not lost:
-            raise
-        raise WorkerLostError(
-            f"A process of the DirectRunner that prepares rows was lost: {lost[0]}. 137 mostly means that the machine "
-            "had no memory left: take fewer with --direct_num_workers."
-        ) from error
     finally:
-        threading.excepthook = usual
+        threading.excepthook = usual_hook
+        signal.signal(signal.SIGINT, usual_handler)

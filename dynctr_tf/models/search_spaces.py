@@ -57,7 +57,7 @@ HISTORY: SearchSpace = MappingProxyType(
 # Of APG's layers; ranks and inner widths as shares of the smaller side, since the widths of layers are searched too.
 ADAPTIVE: SearchSpace = MappingProxyType(
     {
-        "adaptive.rank": Choice((0.02, 0.04, 0.08)),
+        "adaptive.rank": Choice(("auto", 0.02, 0.04, 0.08)),
         "adaptive.over_parameterisation": Choice((None, 0.1, 0.2, 0.4)),
         "adaptive.dynamic_bias": Choice((False, True)),
         "adaptive.identity_start": Choice((False, True)),

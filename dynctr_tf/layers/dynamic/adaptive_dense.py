@@ -17,6 +17,7 @@ from dynctr_tf.nearest import unknown_name_message
 
 _BIAS_KINDS = ("static", "dynamic", "none")
 _AGGREGATORS = ("mean", "attention")
+_SHARE_OF_STATIC = 0.75
 
 
 def resolved_width(width: int | float, inputs: int, units: int) -> int:
@@ -35,12 +36,34 @@ def resolved_width(width: int | float, inputs: int, units: int) -> int:
     return math.ceil(width * min(inputs, units)) if isinstance(width, float) else width
 
 
-def check_width(argument: str, width: Any) -> None:
+def affordable_rank(inputs: int, units: int, condition_width: int) -> int:
+    """Returns the largest rank with which an adaptive layer has at most 3/4 of the static one's multiply-adds.
+
+    Args:
+        inputs: Width m of the layer's inputs.
+        units: Width of its outputs.
+        condition_width: Width n of the condition; 0 where nothing is generated.
+
+    Returns:
+        The largest K with `(m + units) K + (n + 1) K^2 <= 0.75 m units`; at least 1 and at most the smaller side.
+
+    Example:
+
+    >>> affordable_rank(400, 400, 400), affordable_rank(64, 400, 64), affordable_rank(400, 400, 16)
+    (16, 13, 63)
+    """
+    half, square = (inputs + units) / 2, condition_width + 1
+    rank = (math.sqrt(half**2 + square * _SHARE_OF_STATIC * inputs * units) - half) / square
+    return max(1, min(int(rank), inputs, units))
+
+
+def check_width(argument: str, width: Any, or_: str = "") -> None:
     """Checks a width that may be a fraction.
 
     Args:
         argument: Its name, for the message.
         width: Its value.
+        or_: Another value that the argument takes, for the message. Default none.
 
     Raises:
         ValueError: It is neither a whole number of at least 1 nor a float in (0, 1].
@@ -49,7 +72,7 @@ def check_width(argument: str, width: Any) -> None:
     if not whole and not (isinstance(width, float) and 0 < width <= 1):
         raise ValueError(
             f"{argument} must be a whole number of at least 1, or a float in (0, 1] for that share of the smaller "
-            f"side of the layer; got {width!r}."
+            f"side of the layer{', or ' + or_ if or_ else ''}; got {width!r}."
         )
 
 
@@ -73,7 +96,9 @@ class AdaptiveDense(stack.ConditionedLayer):
     Args:
         units: Width of the output.
         rank: Width K of the core; a float is a share of the smaller side of the layer, rounded up; `None` generates
-            the whole kernel. Default 0.0625.
+            the whole kernel. Default `"auto"`: the largest with which the layer costs at most 3/4 of the static one,
+            see `affordable_rank`. A share of the smaller side leaves layers of few inputs too little: on four fields of
+            16 (Amazon reviews) 4 % are a rank of 3, and an AUC of .692 to .725 in place of .725 to .753.
         over_parameterisation: Inner width P of the shared factors, a number or a share as above. Default `None`.
         factor_kind: `"shared"` or `"generated"`. Default `"shared"`.
         materialise: Whether generated factors are multiplied to a kernel per instance first. It gives the same
@@ -84,7 +109,8 @@ class AdaptiveDense(stack.ConditionedLayer):
         reduction_ratio: As `ParameterGenerator`. Default 4.0.
         hidden_dim: Width of the hidden layers of the generator, in place of the ratio. Default `None`.
         identity_start: Whether the identity is added to the generated core, so that the layer starts near the
-            static one of rank K. Default `False`.
+            static one of rank K. Without it the layer starts near zero, since the embeddings that make its core are
+            small then. Without effect with `rank=None`, which has no core. Default `True`.
         aggregator: How the generated numbers of several conditions become one set: `"mean"`, or `"attention"`, a
             learnt softmax over the conditions. Default `"mean"`.
         stop_gradient: Whether the condition is cut off from the gradient. Default `False`.
@@ -133,7 +159,7 @@ class AdaptiveDense(stack.ConditionedLayer):
     def __init__(
         self,
         units: int,
-        rank: int | float | None = 0.0625,
+        rank: int | float | str | None = "auto",
         over_parameterisation: int | float | None = None,
         factor_kind: str = "shared",
         materialise: bool = False,
@@ -142,7 +168,7 @@ class AdaptiveDense(stack.ConditionedLayer):
         depth: int = 1,
         reduction_ratio: float = 4.0,
         hidden_dim: int | None = None,
-        identity_start: bool = False,
+        identity_start: bool = True,
         aggregator: str = "mean",
         stop_gradient: bool = False,
         num_groups: int | None = None,
@@ -153,8 +179,8 @@ class AdaptiveDense(stack.ConditionedLayer):
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"units must be at least 1, got {units}.")
-        if rank is not None:
-            check_width("rank", rank)
+        if rank is not None and rank != "auto":
+            check_width("rank", rank, or_="'auto'")
         if over_parameterisation is not None:
             check_width("over_parameterisation", over_parameterisation)
         if factor_kind not in ("shared", "generated"):
@@ -163,10 +189,10 @@ class AdaptiveDense(stack.ConditionedLayer):
             raise ValueError(unknown_name_message("bias", str(bias_kind), _BIAS_KINDS))
         if aggregator not in _AGGREGATORS:
             raise ValueError(unknown_name_message("aggregator", str(aggregator), _AGGREGATORS))
-        if rank is None and (identity_start or over_parameterisation is not None or factor_kind == "generated"):
+        if rank is None and (over_parameterisation is not None or factor_kind == "generated"):
             raise ValueError(
-                "rank=None generates the whole kernel: there is no core to start at the identity and there are no "
-                "factors; give a rank, or leave identity_start, over_parameterisation and factor_kind as they are."
+                "rank=None generates the whole kernel: there are no factors; give a rank, or leave "
+                "over_parameterisation and factor_kind as they are."
             )
         if over_parameterisation is not None and factor_kind == "generated":
             raise ValueError("over_parameterisation is of shared factors; leave it out with factor_kind='generated'.")
@@ -207,7 +233,13 @@ class AdaptiveDense(stack.ConditionedLayer):
                 f"{inputs_shape} and {condition_shape}; flatten a field map first with keras.layers.Flatten()."
             )
         width, condition_width = inputs_shape[-1], condition_shape[-1]
-        rank = 0 if self.rank is None else resolved_width(self.rank, width, self.units)
+        generates = self.num_groups is None
+        if self.rank is None:
+            rank = 0
+        elif isinstance(self.rank, str):
+            rank = affordable_rank(width, self.units, condition_width if generates else 0)
+        else:
+            rank = resolved_width(self.rank, width, self.units)
         self.core_width = rank
         # What is generated per instance, in this order.
         self.generated_sizes: dict[str, int] = {"kernel": width * self.units} if self.rank is None else {}
@@ -433,8 +465,11 @@ class AdaptiveDense(stack.ConditionedLayer):
         Args:
             num_groups: Number of groups whose tables take the place of the generator. Default `None`: it stays.
         """
-        # A share of the layer's size stays a share: it stands for the same width.
+        # A share of the layer's size stays a share: it stands for the same width. What follows from the condition's
+        # width does not stay where tables take its place.
         config = {**self.get_config(), "over_parameterisation": None}
+        if self.rank == "auto":
+            config["rank"] = self.core_width
         return config if num_groups is None else {**config, "num_groups": num_groups}
 
     def folded_weights(self, group_conditions: Any = None) -> list[Any]:

@@ -17,14 +17,14 @@ class Adaptive(Part):
 
     Args:
         rank: Size of the generated core, or a share of the smaller side of a layer, or one for each layer. Default
-            0.04: 16 for 400 units, with which an adaptive layer has fewer parameters than the static one, as the paper
-            promises. A self-wise generator has as many parameters as the layer's inputs times the square of the rank: a
-            sixteenth, a rank of 25, would be more than the 400 x 400 of the static layer.
+            `"auto"`: the largest with which a layer costs less than the static one, as the paper promises; 16 for 400
+            units. A self-wise generator has as many parameters as the layer's inputs times the square of the rank, so
+            that a rank of 25 would be more than the 400 x 400 of the static layer.
         over_parameterisation: Inner width of the factors of U and V, or one for each layer. Default `None`: none.
         dynamic_bias: Whether biases are generated too. Default `False`.
         depth: Number of dense layers of the generators. Default 1.
         hidden_dim: Width of their hidden layers. Default `None`: a quarter of the condition's.
-        identity_start: Whether each core starts near the identity. Default `False`.
+        identity_start: Whether each core starts near the identity. Default `True`.
         stop_gradient: Whether no gradient flows from generators to the condition. Default `False`.
 
     Raises:
@@ -36,12 +36,12 @@ class Adaptive(Part):
     Adaptive(rank=4, dynamic_bias=True)
     """
 
-    rank: int | float | Sequence[int] = 0.04
+    rank: int | float | str | Sequence[int] = "auto"
     over_parameterisation: int | float | Sequence[int] | None = None
     dynamic_bias: bool = False
     depth: int = 1
     hidden_dim: int | None = None
-    identity_start: bool = False
+    identity_start: bool = True
     stop_gradient: bool = False
 
     def options(self) -> dict[str, Any]:

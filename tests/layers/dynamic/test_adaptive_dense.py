@@ -10,6 +10,7 @@ import tensorflow as tf
 from equations import Drawn
 
 from dynctr_tf.layers import AdaptiveDense
+from dynctr_tf.layers.dynamic.adaptive_dense import affordable_rank
 
 floats = Drawn(4).floats
 X, Z = floats(4, 6), floats(4, 5)
@@ -145,7 +146,8 @@ def test_parameter_counts() -> None:
         ({"factor_kind": "share"}, "Did you mean 'shared'"),
         ({"bias_kind": "dynamik"}, "Did you mean 'dynamic'"),
         ({"aggregator": "means"}, "Did you mean 'mean'"),
-        ({"rank": None, "identity_start": True}, "generates the whole kernel"),
+        ({"rank": "most"}, "or 'auto'; got 'most'"),
+        ({"rank": None, "over_parameterisation": 3}, "generates the whole kernel"),
         ({"factor_kind": "generated", "over_parameterisation": 3}, "shared factors"),
         ({"materialise": True}, "generated factors"),
     ],
@@ -153,6 +155,31 @@ def test_parameter_counts() -> None:
 def test_wrong_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AdaptiveDense(**{"units": 3, **options})
+
+
+@pytest.mark.parametrize("shape", [(400, 400, 400), (64, 400, 64), (64, 400, 8), (30, 20, 0), (7, 9, 2)])
+def test_the_rank_by_default_is_the_largest_that_costs_less_than_a_static_layer(shape: tuple[int, int, int]) -> None:
+    inputs, units, condition = shape
+
+    def cost(rank: int) -> int:
+        return (inputs + units) * rank + (condition + 1) * rank**2
+
+    rank = affordable_rank(inputs, units, condition)
+    assert cost(rank) <= 0.75 * inputs * units < cost(rank + 1)
+    if condition:
+        layer = AdaptiveDense(units)
+        layer.build((None, inputs), (None, condition))
+        assert layer.core_width == rank
+        assert layer.count_params() == cost(rank) + units < (inputs + 1) * units
+
+
+def test_a_table_of_groups_keeps_the_rank_that_the_condition_gave() -> None:
+    layer = AdaptiveDense(40)
+    layer.build((None, 30), (None, 6))
+    table = AdaptiveDense.from_config(layer.folded_config(num_groups=3))
+    table.build((None, 30), (None,))
+    assert table.core_width == layer.core_width == affordable_rank(30, 40, 6)
+    table.set_weights(layer.folded_weights(np.ones((3, 6), np.float32)))
 
 
 def test_table_of_groups_gives_what_was_generated() -> None:

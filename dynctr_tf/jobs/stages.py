@@ -34,7 +34,7 @@ from dynctr_tf.jobs.pretrained import load_vectors, sizes_of_vectors
 from dynctr_tf.jobs.settings import JobSettings
 from dynctr_tf.metrics import all_negatives
 from dynctr_tf.models.catalogue import build_model
-from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_optimizer_options, suited_options
+from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_optimizer_options
 from dynctr_tf.training import TrainingResult, plan_steps, set_seed, train
 from dynctr_tf.training.checkpoints import Checkpoints
 from dynctr_tf.training.cluster import Cluster, read_cluster
@@ -119,10 +119,10 @@ def _replicas_in_step(settings: JobSettings) -> int:
 
 
 def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool = True) -> JobSettings:
-    """Completes the settings: batch size, steps between validations, patience, options that suit model and optimizer.
+    """Completes the settings: batch size, steps between validations, patience, rates that suit the model.
 
     The first three follow from the number of training rows, see `dynctr_tf.training.plan_steps`, the last from the
-    model and the optimizer, see `suited_options` and `suited_optimizer_options` of `dynctr_tf.optimizers.registry`.
+    model and the optimizer, see `suited_optimizer_options` of `dynctr_tf.optimizers.registry`.
     Every job calls this once its data is prepared. A second call with the completed settings changes nothing.
 
     Args:
@@ -146,10 +146,6 @@ def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool 
         "patience": plan.patience,
     }
     model, optimizer = settings.model, optimizer_of(settings.model.name, settings.optimizer.name)
-    suited = suited_options(model.name, settings.optimizer.name)
-    for path, value in suited.items():
-        if say and path not in model.options:
-            print(f"model.{path} {value:g}, which suits {optimizer.name}")
     rates = {
         **suited_optimizer_options(model.name, settings.optimizer.name),
         **optimizer_options_for_keys(settings, optimizer.name),
@@ -162,9 +158,7 @@ def complete_settings(settings: JobSettings, data: EncodedDataset, *, say: bool 
         settings,
         optimizer=dataclasses.replace(settings.optimizer, options={**rates, **settings.optimizer.options}),
         training=dataclasses.replace(training, **chosen),
-        model=dataclasses.replace(
-            model, options={**suited, **model.options, **sizes_of_vectors(settings, data.features)}
-        ),
+        model=dataclasses.replace(model, options={**model.options, **sizes_of_vectors(settings, data.features)}),
     )
 
 

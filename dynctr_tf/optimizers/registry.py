@@ -38,8 +38,6 @@ class OptimizerEntry:
         has_row_penalty: Whether it penalises the rows of tables itself, so that the model should not. Default `False`.
         slots: How many numbers it keeps for each weight of a table. Models that do not fit into memory are refused by
             it. Default 2.
-        initial_scale: The start of embeddings that suits it, if it is not the models' own default; jobs take it if the
-            settings give none. Default `None`: the models' own.
         foreign: Whether it is Keras' or tensorflow-addons' own. Default `False`.
     """
 
@@ -49,7 +47,6 @@ class OptimizerEntry:
     search_space: SearchSpace = dataclasses.field(default_factory=dict)
     has_row_penalty: bool = False
     slots: int = 2
-    initial_scale: float | None = None
     foreign: bool = False
 
     @property
@@ -90,9 +87,6 @@ OPTIMIZERS: Mapping[str, OptimizerEntry] = MappingProxyType(
                     }
                 ),
                 has_row_penalty=True,
-                # Its proximal step sets small rows to zero, and products of small rows have small gradients: within
-                # 0.01 the main job's model has an AUC of 0.669, within 0.05 one of 0.787.
-                initial_scale=0.05,
             ),
             # The range that the papers search on tens of millions of rows. Smaller data, with fewer steps, wants larger
             # rates; the settings files of such data give them.
@@ -198,32 +192,6 @@ def optimizer_of(model: str, optimizer: str = "default") -> OptimizerEntry:
     ('row_wise_adagrad', 'group_ftrl')
     """
     return optimizer_entry(model_entry(model).optimizer if optimizer == "default" else optimizer)
-
-
-def suited_options(model: str, optimizer: str = "default") -> dict[str, Any]:
-    """Returns the options of a model that suit the optimizer better than the model's defaults.
-
-    Use it where they are not given: jobs and searches take these for what their settings leave open.
-
-    Args:
-        model: As in `optimizer_of`.
-        optimizer: As in `optimizer_of`. Default `"default"`.
-
-    Returns:
-        Options of the model, by their paths.
-
-    Raises:
-        ValueError: As `optimizer_of`.
-
-    Example:
-
-    >>> suited_options("dnn", "group_ftrl"), suited_options("dnn")
-    ({'embedding.initial_scale': 0.05}, {})
-    """
-    entry, scale = model_entry(model), optimizer_of(model, optimizer).initial_scale
-    path = entry.path_of("initial_scale")
-    # A model that starts with larger embeddings has its reason too.
-    return {} if scale is None or path is None or entry.defaults[path] >= scale else {path: scale}
 
 
 def suited_optimizer_options(model: str, optimizer: str = "default") -> dict[str, Any]:

@@ -27,9 +27,8 @@ def row_wise_optimizer(
 ) -> CompositeOptimizer:
     """Makes row-wise Adagrad for the embedding tables and Adam for the rest.
 
-    Use it first for any model with embedding tables, with embeddings that start small (`initial_scale=0.01`). It
-    was better than `LazyAdam` and than dense Adam on Criteo and Avazu rows with every model that was tried, and it
-    has the least state: one number per row.
+    Use it first for any model with embedding tables. It was better than `LazyAdam` and than dense Adam on Criteo and
+    Avazu rows with every model that was tried, and it has the least state: one number per row.
 
     Args:
         learning_rate: The tables' rate: a positive float or a `LearningRateSchedule`. 0.01 to 0.02 suit embeddings; a

@@ -13,7 +13,7 @@ from tensorflow import keras
 from dynctr_tf.encoding.encoded_dataset import EncodedDataset
 from dynctr_tf.metrics import auc, log_loss
 from dynctr_tf.models.catalogue import SearchSpace, build_model
-from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_optimizer_options, suited_options
+from dynctr_tf.optimizers.registry import make_optimizer, optimizer_of, suited_optimizer_options
 from dynctr_tf.training.fit import model_inputs, predict_logits
 from dynctr_tf.training.steps import plan_steps
 from dynctr_tf.tuning.search_space import catalogue_space, declare, drawn_values, options_of
@@ -93,8 +93,6 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         if monitor not in ("val_logloss", "val_auc"):
             raise ValueError(f"monitor must be 'val_logloss' or 'val_auc', got {monitor!r}.")
         self.kind = optimizer_of(model, optimizer).name
-        suited = suited_options(model, optimizer)
-        self.suited_options = {path: value for path, value in suited.items() if not _is_given(path, options)}
         self.suited_optimizer_options = suited_optimizer_options(model, optimizer)
         self.model = model
         self.data = data
@@ -119,7 +117,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         """
         declare(hp, self.space)
         values = drawn_values(hp, self.space)
-        options = {**self.suited_options, **self.options, **options_of("model", values)}
+        options = {**self.options, **options_of("model", values)}
         model = build_model(self.model, self.data.features, **options)
         given = {**self.suited_optimizer_options, **options_of("optimizer", values)}
         optimizer = make_optimizer(self.kind, given, batch_size=self._batch_size(values))

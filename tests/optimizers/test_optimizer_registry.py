@@ -14,7 +14,7 @@ from tensorflow import keras
 from dynctr_tf import stack
 from dynctr_tf.jobs.settings import job_settings
 from dynctr_tf.jobs.stages import build_optimizer
-from dynctr_tf.models.catalogue import CATALOGUE, model_entry
+from dynctr_tf.models.catalogue import CATALOGUE
 from dynctr_tf.optimizers import (
     OPTIMIZERS,
     Adam,
@@ -26,7 +26,7 @@ from dynctr_tf.optimizers import (
     optimizer_entry,
     optimizer_names,
 )
-from dynctr_tf.optimizers.registry import optimizer_of, suited_options
+from dynctr_tf.optimizers.registry import optimizer_of
 from dynctr_tf.tuning import HyperModel
 
 
@@ -142,12 +142,6 @@ def test_a_search_trains_with_what_a_training_trains_with():
 
 def rates(schedule, steps):
     return [float(schedule(tf.constant(step, tf.int64))) for step in steps]
-
-
-def test_no_optimizer_lowers_the_start_of_a_model():
-    assert suited_options("din", "group_ftrl") == {"embedding.initial_scale": 0.05}
-    for name in ("transformer", "transformer_heter", "transformer_homo", "kfatt"):
-        assert model_entry(name).defaults["embedding.initial_scale"] == 0.2 and suited_options(name, "group_ftrl") == {}
 
 
 def test_rate_schedules_by_hand():

@@ -281,22 +281,6 @@ def test_steps_follow_from_the_rows(rows: int, batch: int) -> None:
     assert (given.batch_size, given.evaluate_every, given.patience, given.to_text()) == (32, 5, 0, "")
 
 
-def test_embeddings_start_where_the_optimizer_wants_them(small_data: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    def start(model: str, optimizer: str, **options: Any) -> Any:
-        settings = JobSettings(model=ModelSettings(model, options), optimizer=OptimizerSettings(optimizer))
-        completed = complete_settings(settings, small_data)
-        assert complete_settings(completed, small_data, say=False) == completed
-        check_model(completed)
-        return completed.model.options.get("embedding.initial_scale")
-
-    assert start("dynint_dgp", "group_ftrl") == 0.05
-    assert "model.embedding.initial_scale 0.05, which suits group_ftrl" in capsys.readouterr().out
-    assert start("dynint_dgp", "group_ftrl", **{"embedding.initial_scale": 0.2}) == 0.2
-    assert start("dynint_dgp", "default") is None  # the model's own default
-    assert start("lr", "group_ftrl") is None  # its weights start at 0
-    assert "which suits" not in capsys.readouterr().out
-
-
 def test_first_order_weights_learn_faster_where_no_network_is(
     small_data: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

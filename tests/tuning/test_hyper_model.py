@@ -37,9 +37,9 @@ def test_it_builds_what_was_drawn(small_data: Any) -> None:
         HyperModel("fm", small_data, monitor="val_loss")
 
 
-def test_what_is_given_is_kept_where_an_optimizer_suits_another_value(small_data: Any) -> None:
+def test_a_part_may_be_given_whole_or_by_option(small_data: Any) -> None:
     def scale(**options: Any) -> float:
-        model = HyperModel("fm", small_data, space={}, optimizer="group_ftrl", **options)
+        model = HyperModel("fm", small_data, space={}, **options)
         return model.build(keras_tuner.HyperParameters()).get_layer("embedding").initial_scale
 
     assert scale() == scale(**{"embedding.dim": 4}) == 0.05

@@ -35,7 +35,8 @@ class Embedding(Part):
 
     Args:
         dim: Size of an embedding. Default 16.
-        initial_scale: Embeddings start uniform between minus and plus this number. Default 0.01.
+        initial_scale: Embeddings start uniform between minus and plus this number. Default 0.05: within
+            0.01, products of embeddings and what they generate have hardly a gradient at first.
         pooling: How the values of multi-valued fields and sequences are pooled, `"mean"` or `"sum"`. Default `"mean"`.
         row_regularizer_l2: L2 penalty of the rows of the batch, see `FieldEmbedding`. Default 0.0.
         sizes: Fields whose embeddings have another size, as `"user_id=8"`: they have a table of their own, the layer
@@ -66,7 +67,7 @@ class Embedding(Part):
     """
 
     dim: int = 16
-    initial_scale: float = 0.01
+    initial_scale: float = 0.05
     pooling: str = "mean"
     row_regularizer_l2: float = 0.0
     sizes: str | Sequence[str] = ()

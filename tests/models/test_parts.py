@@ -45,6 +45,7 @@ PARTS = (Adaptive, Condition, Deep, Embedding, Generator, Hidden, History, Opera
         (lambda: Operation(rank=0), "rank of Operation must be above 0"),
         (lambda: Generator(0.0), "must be above 0"),
         (lambda: Condition("itself"), "Did you mean 'self'"),
+        (lambda: Adaptive("atuo"), "Did you mean 'auto'"),
         (lambda: Adaptive(depth=0), "must be from 1"),
         (lambda: models.sdpn(None, history=History()), "sdpn has both operations"),
     ],

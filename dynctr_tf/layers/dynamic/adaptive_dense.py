@@ -233,11 +233,10 @@ class AdaptiveDense(stack.ConditionedLayer):
                 f"{inputs_shape} and {condition_shape}; flatten a field map first with keras.layers.Flatten()."
             )
         width, condition_width = inputs_shape[-1], condition_shape[-1]
-        generates = self.num_groups is None
         if self.rank is None:
             rank = 0
         elif isinstance(self.rank, str):
-            rank = affordable_rank(width, self.units, condition_width if generates else 0)
+            rank = affordable_rank(width, self.units, 0 if self.num_groups is not None else condition_width)
         else:
             rank = resolved_width(self.rank, width, self.units)
         self.core_width = rank

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dynctr_tf.models.parts.part import Part
+from dynctr_tf.nearest import unknown_name_message
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -43,6 +44,11 @@ class Adaptive(Part):
     hidden_dim: int | None = None
     identity_start: bool = True
     stop_gradient: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.rank, str) and self.rank != "auto":
+            raise ValueError(unknown_name_message("rank of Adaptive", self.rank, ("auto",)))
 
     def options(self) -> dict[str, Any]:
         """Returns the options as `make_adaptive` takes them."""

@@ -8,7 +8,8 @@ stopped. A model may be given several times with different options: `--models dp
 two under these names. If the data has scenarios, a table and pictures show each model in each scenario; if
 `per_scenario` is among the models, the others are tested against it, scenario by scenario. With `--fuxictr-python`
 FuxiCTR's models are trained too, on the same encoded rows: `fuxictr-dnn` beside `dnn`, with our embedding size and
-hidden units; the rest of the network is that of the speed benchmark.
+hidden units; the rest of the network is that of the speed benchmark. A table shows each model beside FuxiCTR's, and one
+each dynamic model beside its static one, where both are compared, with the mean over the pairs.
 """
 
 from __future__ import annotations
@@ -277,6 +278,20 @@ def compare_models(
             _report(comparison, settings, data, reference, single)
 
 
+def _pairs(comparison: Comparison) -> dict[str, dict[str, str]]:
+    """Models that have a partner among the compared ones: FuxiCTR's of the same name, or the static one."""
+    from pipelines.benchmarks.dynamic_costs import PAIRS
+
+    static = {pair.dynamic: pair.static for pair in PAIRS}
+    names = {name: static.get(own.model.name) for name, own in comparison.settings.items()}
+    return {
+        "FuxiCTR's of the same name": comparison.peers,
+        "the static model that it is compared with": {
+            name: partner for name, partner in names.items() if partner in comparison.settings
+        },
+    }
+
+
 def _report(
     comparison: Comparison, settings: JobSettings, data: EncodedDataset, reference: str, single: str | None
 ) -> None:
@@ -298,6 +313,7 @@ def _report(
         data.column("test", "label"),
         predictions,
         reference=reference,
+        pairs=_pairs(comparison),
         weights=data.column("test", "weight") if schema.row_weight else None,
         true_probability=data.column("test", "true_probability") if schema.true_probability else None,
         base_rate=training_click_rate(data),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynctr_tf.evaluation.calibration_slices import CalibrationSlice, CalibrationSlices, calibration_slices
-from dynctr_tf.evaluation.comparison import ComparedModel, Comparison, compare
+from dynctr_tf.evaluation.comparison import ComparedModel, ComparedPairs, Comparison, ModelPair, compare
 from dynctr_tf.evaluation.days import days_text, plot_days
 from dynctr_tf.evaluation.dynamic_report import Column, DynamicReport, explain_dynamic_part
 from dynctr_tf.evaluation.explain_plots import plot_dynamic_part, plot_importance
@@ -22,6 +22,7 @@ __all__ = [
     "CalibrationSlices",
     "Column",
     "ComparedModel",
+    "ComparedPairs",
     "Comparison",
     "DynamicReport",
     "Evaluation",
@@ -29,6 +30,7 @@ __all__ = [
     "GeneratedWeights",
     "Importance",
     "LearningCurve",
+    "ModelPair",
     "Scenario",
     "ScenarioReport",
     "ScenarioScore",

@@ -38,13 +38,14 @@ from dynctr_tf.metrics.attainable import (
     refuse_impossible_labels,
 )
 from dynctr_tf.metrics.bootstrap import (
+    Bootstrap,
     Estimate,
     Resample,
     bootstrap_metrics,
 )
 from dynctr_tf.metrics.calibration import CalibrationBins
 from dynctr_tf.metrics.likelihood import checked_base_rate, row_log_losses
-from dynctr_tf.metrics.paired import PairedTest, compare_runs, estimate_of_runs, holm_adjusted
+from dynctr_tf.metrics.paired import PairedTest, compare_pairs, compare_runs, estimate_of_runs, holm_adjusted
 from dynctr_tf.metrics.scored_rows import (
     FloatArray,
     are_weighted,
@@ -83,6 +84,39 @@ class ComparedModel:
 
 
 @dataclasses.dataclass(frozen=True)
+class ModelPair:
+    """A model and its partner.
+
+    Args:
+        model: The model's name.
+        partner: The partner's.
+        tests: For each metric the paired test of the model against the partner.
+        adjusted_p_values: The tests' p-values by metric, adjusted by Holm's rule for the number of pairs.
+    """
+
+    model: str
+    partner: str
+    tests: dict[str, PairedTest]
+    adjusted_p_values: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedPairs:
+    """Models of a comparison, each tested against a partner of its own.
+
+    Args:
+        title: What the partners are, in words, such as `"FuxiCTR's"`.
+        pairs: The pairs.
+        mean: For each metric the test of the mean difference over the pairs, see
+            `dynctr_tf.metrics.paired.compare_pairs`.
+    """
+
+    title: str
+    pairs: tuple[ModelPair, ...]
+    mean: dict[str, PairedTest]
+
+
+@dataclasses.dataclass(frozen=True)
 class Comparison:
     """Several models on the same rows, each tested against one of them. Made by `compare`.
 
@@ -97,6 +131,7 @@ class Comparison:
         models: The models, in the order in which they were given.
         click_rate: Share of clicks, by weight where rows have one. Default `None`: not known.
         weighted: Whether rows have weights. Default `False`.
+        paired: Models with a partner each, in groups of pairs that belong together. Default none.
     """
 
     reference: str
@@ -109,6 +144,7 @@ class Comparison:
     models: tuple[ComparedModel, ...]
     click_rate: float | None = None
     weighted: bool = False
+    paired: tuple[ComparedPairs, ...] = ()
 
     def model(self, name: str) -> ComparedModel:
         """Returns the model of this name.
@@ -153,17 +189,17 @@ class Comparison:
                     row += ["reference", "", "", ""]
                 else:
                     test = entry.tests[metric]
-                    row += [
-                        signed(test.difference, decimals + 1),
-                        signed_range(test.lower, test.upper, decimals + 1),
-                        p_value(test.p_value),
-                        p_value(entry.adjusted_p_values[metric]),
-                    ]
+                    row += [*_test_cells(test, decimals), p_value(entry.adjusted_p_values[metric])]
                 if shares:
                     row.append("" if entry.share is None else percent(entry.share))
                 table.append(row)
             lines += ["", *align(table)]
             lines += undefined_lines({metric: self.models[0].metrics[metric]}, self.rows, self.clicks)
+        for group in self.paired:
+            count = f"{len(group.pairs)} {'test' if len(group.pairs) == 1 else 'tests'}"
+            lines += ["", f"each model minus {group.title}; p adjusted by Holm's rule for {count} a metric"]
+            for metric in metrics:
+                lines += ["", *align(self._pair_table(group, metric))]
         single = [entry.name for entry in self.models if entry.runs == 1]
         if single:
             lines += [
@@ -171,6 +207,19 @@ class Comparison:
                 "one run only, so that its intervals and tests do not cover other training seeds: " + ", ".join(single),
             ]
         return "\n".join(lines) + "\n"
+
+    def _pair_table(self, group: ComparedPairs, metric: str) -> list[list[str]]:
+        title = TITLES.get(metric, metric)
+        value = {entry.name: entry.metrics[metric].value for entry in self.models}
+        decimals = metric_decimals(metric, list(value.values()))
+        table = [["model", title, "partner", title, "difference", "interval", "p", "adjusted p"]]
+        for pair in group.pairs:
+            ours, others = (f"{value[name]:.{decimals}f}" for name in (pair.model, pair.partner))
+            cells = _test_cells(pair.tests[metric], decimals)
+            table.append([pair.model, ours, pair.partner, others, *cells, p_value(pair.adjusted_p_values[metric])])
+        if len(group.pairs) > 1:
+            table.append([f"mean of {len(group.pairs)}", "", "", "", *_test_cells(group.mean[metric], decimals), ""])
+        return table
 
     def to_json(self) -> str:
         """Writes the comparison as a JSON text; what is undefined (NaN) becomes `null`."""
@@ -189,11 +238,27 @@ class Comparison:
             given = dict(entry)
             given["metrics"] = estimates_of(given["metrics"])
             given["run_values"] = {metric: [as_float(v) for v in vs] for metric, vs in given["run_values"].items()}
-            given["tests"] = {metric: paired_test_of(test) for metric, test in given["tests"].items()}
-            given["adjusted_p_values"] = {m: as_float(v) for m, v in given["adjusted_p_values"].items()}
-            models.append(build(ComparedModel, given))
-        comparison: Comparison = build(cls, {**plain, "models": tuple(models)})
+            models.append(build(ComparedModel, {**given, **_tests_of(given)}))
+        paired = []
+        for group in plain.get("paired", ()):
+            pairs = tuple(build(ModelPair, {**pair, **_tests_of(pair)}) for pair in group["pairs"])
+            mean = {metric: paired_test_of(test) for metric, test in group["mean"].items()}
+            paired.append(build(ComparedPairs, {**group, "pairs": pairs, "mean": mean}))
+        comparison: Comparison = build(cls, {**plain, "models": tuple(models), "paired": tuple(paired)})
         return comparison
+
+
+def _test_cells(test: PairedTest, decimals: int) -> list[str]:
+    interval = signed_range(test.lower, test.upper, decimals + 1)
+    return [signed(test.difference, decimals + 1), interval, p_value(test.p_value)]
+
+
+def _tests_of(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads the tests of a model or of a pair."""
+    return {
+        "tests": {metric: paired_test_of(test) for metric, test in plain["tests"].items()},
+        "adjusted_p_values": {metric: as_float(value) for metric, value in plain["adjusted_p_values"].items()},
+    }
 
 
 def compare(
@@ -201,6 +266,7 @@ def compare(
     predictions: Mapping[str, npt.ArrayLike | Sequence[npt.ArrayLike]],
     *,
     reference: str,
+    pairs: Mapping[str, Mapping[str, str]] | None = None,
     weights: npt.ArrayLike | None = None,
     groups: npt.ArrayLike | None = None,
     true_probability: npt.ArrayLike | None = None,
@@ -224,6 +290,9 @@ def compare(
         predictions: For each model its runs: a list or tuple of arrays of logits, or an array
             `(runs, rows)`; one array `(rows,)` or `(rows, 1)` is a single run.
         reference: The model that the others are tested against.
+        pairs: Models that are also tested against a partner of their own, such as the same model of another library:
+            what the partners are, in words, and for each model its partner. Holm's rule is applied within each such
+            group. Default `None`: none.
         weights: How much each row counts. Default `None`: 1 each.
         groups: The group of each row; adds the grouped AUC. Default `None`: without it.
         true_probability: The probability with which each row's label was drawn; adds the share of the
@@ -241,7 +310,7 @@ def compare(
         A `Comparison`.
 
     Raises:
-        ValueError: As `bootstrap_metrics`, a reference that is not among the models, a model without a run.
+        ValueError: As `bootstrap_metrics`, a reference or partner that is not among the models, a model without a run.
 
     Cost: as `bootstrap_metrics` with as many predictions as there are runs.
 
@@ -256,6 +325,10 @@ def compare(
         raise ValueError("Give at least one model, such as {'dynint': logits}.")
     if reference not in predictions:
         raise ValueError(unknown_name_message("reference model", str(reference), predictions))
+    pairs = pairs or {}
+    for name in (name for of in pairs.values() for pair in of.items() for name in pair):
+        if name not in predictions:
+            raise ValueError(unknown_name_message("model of a pair", str(name), predictions))
     y = checked_rows(labels, np.zeros(np.asarray(labels).shape[:1])).labels
     runs: dict[str, list[str]] = {}
     flat: dict[str, FloatArray] = {}
@@ -318,7 +391,28 @@ def compare(
         tuple(models),
         click_rate=product_sum(weight, y) / float(weight.sum()),
         weighted=are_weighted(weight),
+        paired=tuple(_compared_pairs(result, runs, title, of) for title, of in pairs.items() if of),
     )
+
+
+def _compared_pairs(
+    result: Bootstrap, runs: Mapping[str, Sequence[str]], title: str, partners: Mapping[str, str]
+) -> ComparedPairs:
+    of_pair = {model: (runs[model], runs[partner]) for model, partner in partners.items()}
+    tests = {
+        model: {metric: compare_runs(result, *names, metric) for metric in result.metrics}
+        for model, names in of_pair.items()
+    }
+    adjusted = {
+        metric: dict(zip(tests, holm_adjusted([test[metric].p_value for test in tests.values()]), strict=True))
+        for metric in result.metrics
+    }
+    pairs = tuple(
+        ModelPair(model, partner, tests[model], {metric: adjusted[metric][model] for metric in result.metrics})
+        for model, partner in partners.items()
+    )
+    means = {metric: compare_pairs(result, list(of_pair.values()), metric) for metric in result.metrics}
+    return ComparedPairs(title, pairs, means)
 
 
 def _base_and_best_log_loss(

@@ -377,7 +377,7 @@ def _rows_and_seeds(samples: FloatArray, runs: Sequence[FloatArray]) -> tuple[fl
 
     Args:
         samples: float64 `(replicates,)`: the quantity on each resample of the rows.
-        runs: For each model its runs' metrics on the rows themselves.
+        runs: For each model its runs' metrics on the rows themselves, times what the model counts in the quantity.
     """
     deviation_rows = _deviation(samples)
     covers_seeds = all(values.size > 1 for values in runs)
@@ -401,15 +401,40 @@ def compare_runs(result: Bootstrap, first: Sequence[str], second: Sequence[str],
     Raises:
         ValueError: A run or metric that the bootstrap does not have.
     """
-    values, samples = [], []
-    for names in (first, second):
+    return compare_pairs(result, [(first, second)], metric)
+
+
+def compare_pairs(result: Bootstrap, pairs: Sequence[tuple[Sequence[str], Sequence[str]]], metric: str) -> PairedTest:
+    """Tests whether one metric differs in the mean over pairs of models whose runs are predictions of one bootstrap.
+
+    Rows and seeds are counted as in `paired_test_over_seeds`; a model may be in several pairs. The pairs are not a
+    sample of others: what is tested is their own mean.
+
+    Args:
+        result: The metrics of all runs on the same resamples.
+        pairs: For each pair the names of the first model's runs and those of the second's.
+        metric: The metric.
+
+    Raises:
+        ValueError: No pair, or a run or metric that the bootstrap does not have.
+    """
+    if not pairs:
+        raise ValueError("Give at least one pair of models.")
+    # How much the mean of each model's runs counts.
+    shares: dict[tuple[str, ...], float] = {}
+    for first, second in pairs:
+        for names, sign in ((first, 1.0), (second, -1.0)):
+            shares[tuple(names)] = shares.get(tuple(names), 0.0) + sign / len(pairs)
+    scaled = []
+    samples: FloatArray = np.zeros(len(result.samples))
+    for names, share in shares.items():
         columns = [result.position(name, metric) for name in names]
-        values.append(np.array([result.values[i, j] for i, j in columns]))
-        samples.append(np.stack([result.samples[:, i, j] for i, j in columns]).mean(axis=0))
-    deviation, degrees, covers_seeds = _rows_and_seeds(samples[0] - samples[1], values)
+        scaled.append(share * np.array([result.values[i, j] for i, j in columns]))
+        samples = samples + share * np.stack([result.samples[:, i, j] for i, j in columns]).mean(axis=0)
+    deviation, degrees, covers_seeds = _rows_and_seeds(samples, scaled)
     return _from_standard_error(
         metric,
-        float(values[0].mean() - values[1].mean()),
+        float(sum(values.mean() for values in scaled)),
         deviation,
         degrees,
         result.confidence,

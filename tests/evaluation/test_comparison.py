@@ -63,6 +63,59 @@ def test_p_values_are_adjusted_for_the_number_of_models(comparison) -> None:
         assert [model.adjusted_p_values[metric] for model in others] == adjusted
 
 
+PAIRS = {"another library's": {"dynint": "lr", "fm": "twin"}, "the static one": {"dynint": "twin"}}
+
+
+@pytest.fixture(scope="module")
+def paired(inputs) -> Comparison:
+    labels, _, runs = inputs
+    return compare(labels, runs, reference="lr", pairs={**PAIRS, "none here": {}}, replicates=150, seed=4)
+
+
+def test_pairs_are_tested_as_models_are(inputs, comparison, paired) -> None:
+    labels, _, runs = inputs
+    library, static = paired.paired
+    assert (library.title, static.title) == tuple(PAIRS)
+    assert [(pair.model, pair.partner) for pair in library.pairs] == [("dynint", "lr"), ("fm", "twin")]
+    assert library.pairs[0].tests == comparison.model("dynint").tests
+    expected = metrics.paired_test_over_seeds(labels, runs["dynint"], runs["twin"], replicates=150, seed=4)["auc"]
+    assert static.pairs[0].tests["auc"].standard_error == pytest.approx(expected.standard_error, rel=1e-9)
+    assert static.pairs[0].adjusted_p_values["auc"] == static.pairs[0].tests["auc"].p_value  # one pair
+    both = [pair.tests["auc"].p_value for pair in library.pairs]
+    assert [pair.adjusted_p_values["auc"] for pair in library.pairs] == metrics.holm_adjusted(both)
+    assert static.mean == static.pairs[0].tests
+
+
+def test_mean_over_pairs_counts_rows_and_seeds_of_each_model_once(inputs) -> None:
+    labels, _, runs = inputs
+    models = {"a": runs["dynint"], "b": runs["lr"], "shared": runs["twin"]}
+    pairs = {"partners": {"a": "shared", "b": "shared"}}
+    (group,) = compare(labels, models, reference="a", pairs=pairs, replicates=400, seed=1).paired
+    test, values = group.mean["auc"], {name: [metrics.auc(labels, z) for z in of] for name, of in models.items()}
+    means = {name: np.mean(of) for name, of in values.items()}
+    assert test.difference == pytest.approx((means["a"] + means["b"]) / 2 - means["shared"], rel=1e-9)
+    seeds = sum(
+        share**2 * np.var(values[name], ddof=1) / len(values[name])
+        for name, share in (("a", 0.5), ("b", 0.5), ("shared", 1.0))
+    )
+    # The rows' part, from resamples of its own.
+    generator = np.random.default_rng(7)
+    drawn = []
+    for _ in range(400):
+        rows = generator.integers(0, ROWS, ROWS)
+        auc = {name: np.mean([metrics.auc(labels[rows], z[rows]) for z in of]) for name, of in models.items()}
+        drawn.append((auc["a"] + auc["b"]) / 2 - auc["shared"])
+    assert test.standard_error == pytest.approx(np.sqrt(seeds + np.var(drawn)), rel=0.1)
+    assert test.covers_seeds
+
+
+def test_text_of_pairs(paired) -> None:
+    text = paired.to_text(["auc"])
+    assert "each model minus another library's; p adjusted by Holm's rule for 2 tests a metric" in text
+    assert "each model minus the static one; p adjusted by Holm's rule for 1 test a metric" in text
+    assert text.count("mean of 2") == 1 and "none here" not in text
+
+
 def test_it_tells_apart_what_differs(comparison) -> None:
     assert comparison.model("dynint").adjusted_p_values["log_loss"] < 0.01
     assert comparison.model("dynint").tests["auc"].lower > 0.0
@@ -76,6 +129,10 @@ def test_runs_may_come_as_an_array_or_a_column(inputs) -> None:
     as_arrays = compare(labels, {"a": np.stack(runs["lr"]), "b": runs["fm"][0][:, None]}, reference="a", replicates=40)
     assert as_arrays.to_json() == as_lists.to_json()
     assert as_arrays.model("a").runs == 3
+
+
+def test_json_round_trip_of_pairs(paired) -> None:
+    assert Comparison.from_json(paired.to_json()) == paired
 
 
 def test_json_round_trip(comparison) -> None:
@@ -100,6 +157,8 @@ def test_bad_input(inputs, comparison) -> None:
     labels, _, runs = inputs
     with pytest.raises(ValueError, match="reference model: 'dynin'. Did you mean 'dynint'"):
         compare(labels, runs, reference="dynin", replicates=40)
+    with pytest.raises(ValueError, match="model of a pair: 'twn'. Did you mean 'twin'"):
+        compare(labels, runs, reference="lr", pairs={"others": {"fm": "twn"}}, replicates=40)
     with pytest.raises(ValueError, match="'lr' has no run"):
         compare(labels, {"lr": []}, reference="lr", replicates=40)
     with pytest.raises(ValueError, match="1200 labels, 3 logits of lr, run 1"):

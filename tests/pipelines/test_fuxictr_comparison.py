@@ -142,6 +142,7 @@ def test_trained_there_beside_ours(
     compare.main(words)
     text = capsys.readouterr().out
     assert "fuxictr-lr" in text and "fuxictr-dnn" in text and "fuxictr-hofm" not in text
+    assert "each model minus FuxiCTR's of the same name; p adjusted by Holm's rule for 3 tests a metric" in text
     comparison = json.loads((tmp_path / "compared" / "comparison.json").read_text(encoding="utf-8"))
     assert "fuxictr-dnn" in json.dumps(comparison)
     result = json.loads((tmp_path / "compared" / "fuxictr-lr" / "result.json").read_text(encoding="utf-8"))

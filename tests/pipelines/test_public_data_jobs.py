@@ -57,9 +57,11 @@ def test_compare_one_model_under_several_names(files: dict[str, Path], capsys: p
     base = ["--config", settings_file("movielens_tag"), "--data.path", str(files["movielens_tag"]), *SHORT]
     base += ["--model.deep.units", "[8,4]", "--seeds", "1", "--trials", "0", "--output", "compared"]
     static_second = 'dpn-first=dpn contexts=["z0","none"] operation.gate_activation=sigmoid'
-    compare.main([*base, "--models", "dpn", static_second, "--reference", "dpn-first"])
+    compare.main([*base, "--models", "dpn", static_second, "dnn", "--reference", "dpn-first"])
     text = capsys.readouterr().out
-    assert "dpn-first" in text
+    assert "each model minus the static model that it is compared with; p adjusted by Holm's rule for 2 tests" in text
+    (group,) = json.loads(Path("compared/comparison.json").read_text())["paired"]
+    assert [(pair["model"], pair["partner"]) for pair in group["pairs"]] == [("dpn", "dnn"), ("dpn-first", "dnn")]
     options = read_file("compared/dpn-first.toml")["model"]
     assert options["name"] == "dpn" and options["contexts"] == ["z0", "none"]
     counts = [

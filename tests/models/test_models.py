@@ -93,9 +93,15 @@ def mixed_policy() -> Any:
     keras.mixed_precision.set_global_policy("float32")
 
 
+# It normalises over its units in each block. Where these are four, a row whose four are nearly alike has its rounding
+# errors enlarged: over sixteen draws the worst of 128 rows is wrong by .015 to .08, with 16, 64 and 32 by .006 to .02.
+_AS_IN_USE = {"masknet_serial": {"embedding.dim": 16, "block_units": (64, 32)}}
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_model_trains_in_mixed_precision(name: str, mixed_policy: None) -> None:
-    model, batch = build_model(name, FEATURES, **SMALL[name]), batch_of(128)
+    options = {**SMALL[name], **_AS_IN_USE.get(name, {})}
+    model, batch = build_model(name, FEATURES, **options), batch_of(128)
     before = logits(model, batch)
     assert before.dtype == np.float32
     # Adam, since the gradient of AFN's logarithm is 1 / x: steps of SGD throw its embeddings far away or next to 0.
@@ -105,7 +111,7 @@ def test_model_trains_in_mixed_precision(name: str, mixed_policy: None) -> None:
     table = next(weight for weight in model.weights if weight.shape[0] % FEATURES.num_ids == 0)
     assert table.dtype in ("float32", tf.float32)
     keras.mixed_precision.set_global_policy("float32")
-    exact = build_model(name, FEATURES, **SMALL[name])
+    exact = build_model(name, FEATURES, **options)
     exact.set_weights(model.get_weights())
     expected = logits(exact, batch)
     # bfloat16 keeps eight bits of a number whatever its size, and an untrained AFN gives logits of 15.

@@ -138,6 +138,8 @@ def _ended_when_a_process_is_lost() -> Iterator[None]:
             )
         if callable(usual_handler):
             usual_handler(number, frame)
+        elif usual_handler is signal.SIG_DFL:
+            raise KeyboardInterrupt
 
     # Also where the process ignores SIGINT, as one that a script starts in the background does.
     signal.signal(signal.SIGINT, interrupted)

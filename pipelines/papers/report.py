@@ -231,7 +231,10 @@ def _differences(report: Report) -> list[str]:
         "The paper's order shows here where p is below 0.05 and the difference has the printed sign."
     )
     if any(line.name.startswith("FuxiCTR") for measured in report.measured for line in measured.lines):
-        lines.append("FuxiCTR trains on the same encoded rows with Adam, our embedding size and hidden units.")
+        lines.append(
+            "FuxiCTR trains on the same encoded rows with Adam, our embedding size and hidden units; a search draws "
+            "its rates from where those of ours are drawn, and dropout and the penalty of its tables beside them."
+        )
     return [*lines, *item.remarks]
 
 

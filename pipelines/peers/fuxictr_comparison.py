@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from pipelines.benchmarks import workload
 
 if TYPE_CHECKING:
     from dynctr_tf.encoding import EncodedDataset
+    from dynctr_tf.models.catalogue import Choice, LogUniform, Uniform
 
 _SPLITS = ("train", "validation", "test")
 
@@ -58,19 +60,11 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
         seeds: Trainings with the best hyper-parameters.
         trials: Hyper-parameters drawn, beside the given ones.
     """
-    from dynctr_tf.models.catalogue import LogUniform, model_entry
-    from dynctr_tf.tuning import catalogue_space, with_own_space
+    from dynctr_tf.models.catalogue import model_entry
 
     name, training = settings.model.name, settings.training
     options = {**model_entry(name).defaults, **settings.model.options}
-    # FuxiCTR always trains with Adam.
-    adam = settings.optimizer.name in ("lazy_adam", "adam")
-    space = catalogue_space(name, "lazy_adam")
-    if adam:
-        space, _ = with_own_space(space, settings.search.space, name, settings.optimizer.name)
-    rate = settings.optimizer.options.get("learning_rate") if adam else None
-    drawn = space.get("optimizer.learning_rate")
-    bounds = (drawn.low, drawn.high) if rate is None and isinstance(drawn, LogUniform) else (rate, rate)
+    rate, rates = _learning_rates(settings, trials)
     job = {
         "model": name,
         "rows_fingerprint": data.fingerprint,
@@ -78,8 +72,8 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
         "sizes": [field.num_ids for field in data.features.single_valued],
         "embedding_dim": options.get("embedding.dim", workload.EMBEDDING_DIM),
         "hidden_units": list(options.get("deep.units", ())),
-        "learning_rate": workload.LEARNING_RATE if rate is None else rate,
-        "learning_rates": bounds,
+        "learning_rate": rate,
+        "learning_rates": rates,
         "trials": trials,
         "seeds": seeds,
         "search_seed": training.seed,
@@ -92,6 +86,37 @@ def peer_job(settings: JobSettings, data: EncodedDataset, rows: Path, seeds: int
     # The value after a round trip through JSON.
     read: dict[str, Any] = json.loads(json.dumps(job))
     return read
+
+
+def _learning_rates(settings: JobSettings, trials: int) -> tuple[float, list[float]]:
+    """The rate to start with, and that of each trial, drawn from where ours are.
+
+    FuxiCTR always trains with Adam: a rate or a space of another optimizer of ours says nothing of its rates, which are
+    then drawn as the catalogue does for Adam.
+    """
+    from dynctr_tf.tuning import catalogue_space, with_own_space
+
+    model, optimizer = settings.model.name, settings.optimizer
+    key, rate, space = "optimizer.learning_rate", None, catalogue_space(settings.model.name, "lazy_adam")
+    if optimizer.name in ("lazy_adam", "adam"):
+        own, fixed = with_own_space({}, settings.search.space, model, optimizer.name)
+        rate = fixed.get(key, optimizer.options.get("learning_rate"))
+        # As in our search: a space of the user's own is searched also around a rate that is given, the catalogue's not.
+        space = own if key in own or rate is not None or not settings.search.catalogue_space else space
+    start = workload.LEARNING_RATE if rate is None else rate
+    rng = np.random.default_rng(settings.training.seed)
+    return start, [_drawn(space[key], rng) if key in space else start for _ in range(trials)]
+
+
+def _drawn(space: Choice | LogUniform | Uniform, rng: np.random.Generator) -> float:
+    """A value of a space."""
+    from dynctr_tf.models.catalogue import Choice, LogUniform
+
+    if isinstance(space, Choice):
+        return float(rng.choice(space.values))
+    if isinstance(space, LogUniform):
+        return math.exp(rng.uniform(math.log(space.low), math.log(space.high)))
+    return float(rng.uniform(space.low, space.high))
 
 
 def peer_result(folder: Path) -> dict[str, Any] | None:

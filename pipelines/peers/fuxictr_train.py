@@ -131,10 +131,9 @@ def train(job: Mapping[str, Any], splits: Mapping[str, Split], drawn: Mapping[st
     return Training(best[0], best[1], step * batch_size / seconds, parameters, best[2])
 
 
-def draw(job: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-    """Draws the learning rate between the bounds of ours, dropout, and the penalty on the embedding tables."""
-    low, high = job["learning_rates"]
-    drawn: dict[str, Any] = {"learning_rate": float(math.exp(rng.uniform(math.log(low), math.log(high))))}
+def draw(job: Mapping[str, Any], learning_rate: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Draws dropout and the penalty on the embedding tables, beside a learning rate that was drawn as ours are."""
+    drawn: dict[str, Any] = {"learning_rate": learning_rate}
     folder, class_name, _ = zoo_model(job["model"], job["hidden_units"])
     dropout, penalty = float(rng.choice(_DROPOUTS)), float(rng.choice(_REGULARIZERS))
     known = inspect.signature(model_class(folder, class_name)).parameters
@@ -155,7 +154,7 @@ def main() -> None:
     check_checksums(job["rows"], f"Delete the folder {job['rows']} and start the comparison again.")
     splits = {name: read_split(Path(job["rows"]), name) for name in ("train", "validation", "test")}
     rng = np.random.default_rng(job["search_seed"])
-    candidates = [{"learning_rate": job["learning_rate"]}, *(draw(job, rng) for _ in range(job["trials"]))]
+    candidates = [{"learning_rate": job["learning_rate"]}, *(draw(job, rate, rng) for rate in job["learning_rates"])]
     found = candidates[0]
     if job["trials"]:
         scores = []

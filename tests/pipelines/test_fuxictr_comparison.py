@@ -46,32 +46,44 @@ def test_rows_are_ours_and_each_field_counts_from_0(small_data: Any, tmp_path: P
 @pytest.mark.parametrize(
     ("optimizer", "space", "rate", "bounds"),
     [
-        (OptimizerSettings("lazy_adam"), {}, 1e-3, [1e-4, 1e-3]),
-        (
-            OptimizerSettings("adam"),
-            {"optimizer": {"learning_rate": {"low": 0.002, "high": 0.02}}},
-            1e-3,
-            [0.002, 0.02],
-        ),
-        (OptimizerSettings("lazy_adam", {"learning_rate": 0.005}), {}, 0.005, [0.005, 0.005]),
+        (OptimizerSettings("lazy_adam"), {}, 1e-3, (1e-4, 1e-3)),
+        (OptimizerSettings("adam"), {"low": 0.002, "high": 0.02}, 1e-3, (0.002, 0.02)),
+        (OptimizerSettings("adam"), {"low": 0.4, "high": 0.5, "scale": "linear"}, 1e-3, (0.4, 0.5)),
+        # A rate that is given is not searched, unless a space for it is given too.
+        (OptimizerSettings("lazy_adam", {"learning_rate": 0.005}), {}, 0.005, (0.005, 0.005)),
+        (OptimizerSettings("lazy_adam", {"learning_rate": 0.005}), {"low": 0.1, "high": 0.2}, 0.005, (0.1, 0.2)),
+        (OptimizerSettings("lazy_adam", {"learning_rate": 0.005}), 0.03, 0.03, (0.03, 0.03)),
         # FuxiCTR trains with Adam, so that a rate of another optimizer says nothing.
-        (OptimizerSettings("group_ftrl", {"learning_rate": 0.3}), {}, 1e-3, [1e-4, 1e-3]),
+        (OptimizerSettings("group_ftrl", {"learning_rate": 0.3}), {"low": 0.5, "high": 0.9}, 1e-3, (1e-4, 1e-3)),
     ],
 )
-def test_job_has_our_batches_and_bounds(
+def test_job_has_our_batches_and_rates_from_where_ours_are_drawn(
     small_data: Any,
     tmp_path: Path,
     optimizer: OptimizerSettings,
-    space: dict[str, Any],
+    space: Any,
     rate: float,
-    bounds: list[float],
+    bounds: tuple[float, float],
 ) -> None:
-    settings = dataclasses.replace(DNN, optimizer=optimizer, search=SearchSettings(space=space))
+    own = {"optimizer": {"learning_rate": space}} if space else {}
+    settings = dataclasses.replace(DNN, optimizer=optimizer, search=SearchSettings(space=own))
     job = peer_job(settings, small_data, tmp_path, seeds=2, trials=3)
-    assert (job["learning_rate"], job["learning_rates"]) == (rate, bounds)
+    assert job["learning_rate"] == rate
+    assert job["learning_rates"] == pytest.approx(np.clip(job["learning_rates"], *bounds), rel=1e-12)
+    assert len(set(job["learning_rates"])) == (1 if bounds[0] == bounds[1] else 3)
     assert (job["embedding_dim"], job["hidden_units"], job["seeds"], job["trials"]) == (4, [8, 6], 2, 3)
     assert (job["batch_size"], job["epochs"], job["patience"]) == (4096, 20, 4)
     assert sum(job["sizes"]) == small_data.features.num_ids - 1, "all ids but padding"
+
+
+def test_rates_are_drawn_from_a_list_and_none_where_ours_are_not(small_data: Any, tmp_path: Path) -> None:
+    adam = dataclasses.replace(DNN, optimizer=OptimizerSettings("adam"))
+    listed = SearchSettings(space={"optimizer": {"learning_rate": [0.1, 0.2]}})
+    job = peer_job(dataclasses.replace(adam, search=listed), small_data, tmp_path, seeds=1, trials=20)
+    assert set(job["learning_rates"]) == {0.1, 0.2}
+    none = SearchSettings(catalogue_space=False)
+    job = peer_job(dataclasses.replace(adam, search=none), small_data, tmp_path, seeds=1, trials=2)
+    assert job["learning_rates"] == [job["learning_rate"]] * 2
 
 
 def test_rows_that_it_does_not_take_are_refused(tmp_path: Path) -> None:

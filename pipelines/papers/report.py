@@ -232,8 +232,9 @@ def _differences(report: Report) -> list[str]:
     )
     if any(line.name.startswith("FuxiCTR") for measured in report.measured for line in measured.lines):
         lines.append(
-            "FuxiCTR trains on the same encoded rows with Adam, our embedding size and hidden units; a search draws "
-            "its rates from where those of ours are drawn, and dropout and the penalty of its tables beside them."
+            "FuxiCTR trains on the same encoded rows with Adam, our embedding size and hidden units, without batch "
+            "normalisation of hidden layers; a search draws its rates from where those of ours are drawn, and dropout "
+            "and the penalty of its tables beside them."
         )
     return [*lines, *item.remarks]
 

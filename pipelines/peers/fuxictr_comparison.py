@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,27 +95,29 @@ def _learning_rates(settings: JobSettings, trials: int) -> tuple[float, list[flo
     """
     from dynctr_tf.tuning import catalogue_space, with_own_space
 
-    model, optimizer = settings.model.name, settings.optimizer
-    key, rate, space = "optimizer.learning_rate", None, catalogue_space(settings.model.name, "lazy_adam")
+    model, optimizer, key = settings.model.name, settings.optimizer, "optimizer.learning_rate"
+    rate, space = None, catalogue_space(model, "lazy_adam")
     if optimizer.name in ("lazy_adam", "adam"):
         own, fixed = with_own_space({}, settings.search.space, model, optimizer.name)
         rate = fixed.get(key, optimizer.options.get("learning_rate"))
         # As in our search: a space of the user's own is searched also around a rate that is given, the catalogue's not.
         space = own if key in own or rate is not None or not settings.search.catalogue_space else space
     start = workload.LEARNING_RATE if rate is None else rate
-    rng = np.random.default_rng(settings.training.seed)
-    return start, [_drawn(space[key], rng) if key in space else start for _ in range(trials)]
+    if key not in space:
+        return start, [start] * trials
+    return start, [_drawn(key, space[key], settings.training.seed + trial) for trial in range(trials)]
 
 
-def _drawn(space: Choice | LogUniform | Uniform, rng: np.random.Generator) -> float:
-    """A value of a space."""
-    from dynctr_tf.models.catalogue import Choice, LogUniform
+def _drawn(key: str, draw: Choice | LogUniform | Uniform, seed: int) -> float:
+    """A value of a space, drawn as keras-tuner draws ours."""
+    import keras_tuner
 
-    if isinstance(space, Choice):
-        return float(rng.choice(space.values))
-    if isinstance(space, LogUniform):
-        return math.exp(rng.uniform(math.log(space.low), math.log(space.high)))
-    return float(rng.uniform(space.low, space.high))
+    from dynctr_tf.tuning.search_space import declare, drawn_values
+
+    tuned = keras_tuner.HyperParameters()
+    declare(tuned, {key: draw})
+    tuned.values[key] = tuned.space[0].random_sample(seed)
+    return float(drawn_values(tuned, {key: draw})[key])
 
 
 def peer_result(folder: Path) -> dict[str, Any] | None:

@@ -407,22 +407,26 @@ def removed_matrices(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[st
 
 
 def caption(comparison: Comparison, trained: Mapping[str, JobSettings], data: EncodedDataset) -> str:
-    """The settings in which models differ beside their architecture; empty if there are none.
+    """The settings in which models differ beside their architecture, and what was searched too narrowly; may be empty.
 
     Args:
         comparison: The comparison, after its run.
         trained: The settings that each model was trained with.
         data: The encoded rows.
     """
-    from dynctr_tf.jobs.comparison_caption import differences
-    from dynctr_tf.jobs.search import search_space
+    from dynctr_tf.jobs.comparison_caption import differences, narrow_searches
+    from dynctr_tf.jobs.search import reached_ends_of, search_space
     from dynctr_tf.jobs.stages import complete_settings
 
     completed = {model: complete_settings(found, data, say=False) for model, found in trained.items()}
     spaces = {
         model: search_space(own)[1] if comparison.trials[model] else {} for model, own in comparison.settings.items()
     }
-    return differences(completed, {model: len(space) for model, space in spaces.items()})
+    parts = [
+        differences(completed, {model: len(space) for model, space in spaces.items()}),
+        narrow_searches({model: reached_ends_of(folder) for model, folder in comparison.searched.items()}),
+    ]
+    return "\n".join(filter(None, parts))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

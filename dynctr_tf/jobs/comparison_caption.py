@@ -1,4 +1,4 @@
-"""Settings in which compared models differ beside their architecture; a table of the models has to name them."""
+"""What a table of compared models has to name: settings in which they differ, and searches that were too narrow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dynctr_tf.models.catalogue import model_entry
 from dynctr_tf.optimizers.registry import optimizer_of
 
 _HEADING = "The models differ in more than their architecture, which their figures cannot tell apart:"
+_NARROW = "Best values at the end of what was searched; values beyond may be better:"
 
 
 def differences(settings: Mapping[str, JobSettings], searched: Mapping[str, int]) -> str:
@@ -40,13 +41,36 @@ def differences(settings: Mapping[str, JobSettings], searched: Mapping[str, int]
     return "\n".join([_HEADING, *lines]) if lines else ""
 
 
+def narrow_searches(reached: Mapping[str, Mapping[str, str]]) -> str:
+    """Says which hyper-parameters of which models were searched too narrowly to know their best value.
+
+    Args:
+        reached: What `reached_ends` said of each model's search, by the model's name in the comparison.
+
+    Returns:
+        One line for each hyper-parameter, after a heading; empty where every best value was inside its space.
+
+    Example:
+
+    >>> print(narrow_searches({"fm": {"rate": "0.09, the highest of 3 values from 0.001 to 0.1"}, "lr": {}}))
+    Best values at the end of what was searched; values beyond may be better:
+      rate: 0.09, the highest of 3 values from 0.001 to 0.1 (fm)
+    """
+    names = dict.fromkeys(name for found in reached.values() for name in found)
+    lines = [_joined(name, {model: found[name] for model, found in reached.items() if name in found}) for name in names]
+    return "\n".join([_NARROW, *lines]) if lines else ""
+
+
 def _line(what: str, values: Mapping[str, str]) -> list[str]:
+    return [_joined(what, values)] if len(set(values.values())) > 1 else []
+
+
+def _joined(what: str, values: Mapping[str, str]) -> str:
+    """A line of values, each with the names that have it."""
     names: dict[str, list[str]] = {}
     for name, value in values.items():
         names.setdefault(value, []).append(name)
-    if len(names) < 2:
-        return []
-    return [f"  {what}: " + ", ".join(f"{value} ({', '.join(of)})" for value, of in names.items())]
+    return f"  {what}: " + ", ".join(f"{value} ({', '.join(of)})" for value, of in names.items())
 
 
 def _option(path: str) -> Callable[[JobSettings], str | None]:

@@ -30,7 +30,15 @@ from dynctr_tf.models.catalogue import model_entry
 from dynctr_tf.optimizers.registry import optimizer_of
 from dynctr_tf.training.strategies import is_chief
 from dynctr_tf.training.workers import lost_workers_end_the_process, text_of_chief, wait_for_all
-from dynctr_tf.tuning import catalogue_space, memory_growth, plot_search, search, trials_table, with_own_space
+from dynctr_tf.tuning import (
+    catalogue_space,
+    memory_growth,
+    plot_search,
+    reached_ends,
+    search,
+    trials_table,
+    with_own_space,
+)
 from dynctr_tf.tuning.search_space import options_of
 
 if TYPE_CHECKING:
@@ -127,6 +135,12 @@ def trials_of(folder: Path) -> int:
         return 0
 
 
+def reached_ends_of(folder: Path) -> dict[str, str]:
+    """What `reached_ends` said of the finished search in a folder."""
+    found: dict[str, str] = read_json(folder / "search.json").get("reached_ends", {})
+    return found
+
+
 def _search(
     settings: JobSettings,
     space: SearchSpace,
@@ -173,8 +187,15 @@ def _search(
         _remove_checkpoints(folder)
     table = trials_table(results)
     worse = worse_than_base_rate(data, results[0].figures["val_logloss"])
-    write_text(directory / "trials.txt", f"{table}\n" + (f"\n{worse}\n" if worse else ""))
+    reached = reached_ends(results, space)
+    ends = "\n".join(
+        f"{name}: the best is {what}; values beyond it may be better, search.space.{name} lets them be drawn"
+        for name, what in reached.items()
+    )
+    write_text(directory / "trials.txt", "\n".join(f"{part}\n" for part in (table, ends, worse) if part))
     print(f"{settings.model.name} on {settings.data.name}: validation {monitor}, best first\n{table}")
+    if ends:
+        print(ends)
     stopped = sum(trial.figures.get("stopped_early", 0.0) > 0 for trial in results)
     patience = complete_settings(with_values(settings, results[0].values), data, say=False).training.patience
     print(f"{stopped} of {len(results)} trials stopped early, after {patience} validations without a better one")
@@ -190,7 +211,12 @@ def _search(
     best = dataclasses.replace(with_values(settings, results[0].values), search=SearchSettings())
     file = directory / "best.toml"
     write_settings(file, best)
-    made_of = {"fingerprint": record.fingerprint, "trials": options.trials, "best.toml": file_checksum(file)}
+    made_of = {
+        "fingerprint": record.fingerprint,
+        "trials": options.trials,
+        "best.toml": file_checksum(file),
+        "reached_ends": reached,
+    }
     write_json(directory / "search.json", made_of)
     if worse:
         print(f"\nOf the best trial: {worse}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -114,6 +114,73 @@ def explained_share(values: Sequence[Any], scores: Sequence[float]) -> float:
     rest = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
     share = 1.0 - (float(np.sum(rest**2)) / free) / (spread / (y.size - 1))
     return min(1.0, max(0.0, share))
+
+
+def reached_ends(trials: Sequence[Trial], space: SearchSpace) -> dict[str, str]:
+    """Finds hyper-parameters whose best value lies at the end of what was searched, where a wider space may be better.
+
+    Use it after a search: one that ends there has not found the best value. An end is the smallest or largest number of
+    a list, or the outer tenth of a range on its scale, and the best value is also the lowest or highest of three
+    or more that were tried. An end at 0 is no such end, since there is nothing below it.
+
+    Args:
+        trials: What `search` returned.
+        space: What it searched.
+
+    Returns:
+        For each such hyper-parameter its best value and where that lies, in words; empty where there is none, and where
+        the start was better than what was drawn.
+
+    Example:
+
+    >>> trials = [Trial({"rate": rate}, 1.0 - rate) for rate in (0.09, 0.03, 0.002)]
+    >>> reached_ends(trials, {"rate": LogUniform(1e-3, 1e-1)})
+    {'rate': '0.09, the highest of 3 values from 0.001 to 0.1'}
+    """
+    finished = [trial for trial in trials if trial.error is None]
+    found: dict[str, str] = {}
+    for name, draw in space.items():
+        tried = sorted({trial.values[name] for trial in finished if _is_number(trial.values.get(name))})
+        value = finished[0].values.get(name) if finished else None
+        if len(tried) < 3 or value not in (tried[0], tried[-1]):
+            continue
+        ends = _ends(draw)
+        is_highest = value == tried[-1]
+        if ends is None or (not is_highest and ends.low == 0):
+            continue
+        if value >= ends.last if is_highest else value <= ends.first:
+            which = "highest" if is_highest else "lowest"
+            found[name] = (
+                f"{_text(value)}, the {which} of {len(tried)} values from {_text(ends.low)} to {_text(ends.high)}"
+            )
+    return found
+
+
+class _Ends(NamedTuple):
+    """What counts as the ends of a space: up to `first` and from `last` on."""
+
+    low: float
+    first: float
+    last: float
+    high: float
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _ends(draw: Any) -> _Ends | None:
+    """The ends of numbers that are drawn; `None` for what has no order."""
+    if isinstance(draw, Choice):
+        numbers = [value for value in draw.values if _is_number(value)]
+        return (
+            _Ends(min(numbers), min(numbers), max(numbers), max(numbers)) if len(numbers) == len(draw.values) else None
+        )
+    if isinstance(draw, LogUniform):
+        step = (draw.high / draw.low) ** 0.1
+        return _Ends(draw.low, draw.low * step, draw.high / step, draw.high)
+    step = 0.1 * (draw.high - draw.low)
+    return _Ends(draw.low, draw.low + step, draw.high - step, draw.high)
 
 
 def plot_search(path: str | Path, trials: Sequence[Trial], space: SearchSpace, *, objective: str) -> None:

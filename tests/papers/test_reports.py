@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dynctr_tf.durable_files import write_json
 from pipelines.compare import Comparison, caption
 from pipelines.papers.descriptions import Item, Paper, PaperData, System, read_column
 from pipelines.papers.document import Bullets, Heading, Paragraph, Printed, Table, to_html, to_markdown
@@ -202,7 +203,13 @@ def test_the_caption_counts_what_is_searched_and_not_the_trials(small_data: Any,
         own[name] = settings.of_system(ITEM, System(name, (name,), "all"), name, ROWS)
     comparison = Comparison(own, 1, {"lr": 0, "fm": 7}, tmp_path)
     said = caption(comparison, own, small_data)
-    assert "searched hyper-parameters: 0 (lr), 1 (fm)" in said and "7" not in said
+    assert "searched hyper-parameters: 0 (lr), 1 (fm)" in said and "7" not in said and "end of what" not in said
+    write_json(tmp_path / "search.json", {"reached_ends": {"rate": "0.1, the highest"}})
+    comparison.searched = {"fm": tmp_path}
+    lines = caption(comparison, own, small_data).splitlines()
+    assert (
+        all(lines) and "at the end of what was searched" in lines[-2] and lines[-1] == "  rate: 0.1, the highest (fm)"
+    )
 
 
 def test_a_job_of_its_own_is_reported_as_it_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from dynctr_tf.durable_files import read_json
 from dynctr_tf.encoding import EncodedDataset
+from dynctr_tf.jobs.search import reached_ends_of
 from dynctr_tf.jobs.settings_file import read_file
 from dynctr_tf.jobs.stages import scenario_names
 from dynctr_tf.models.catalogue import CATALOGUE
@@ -288,6 +289,19 @@ def test_a_trial_that_fails_is_never_best(here: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.slow
+def test_a_search_that_ends_at_the_end_of_its_space_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "job.toml").write_text(
+        "[optimizer.options]\nlearning_rate = 1e-8\n[search]\ncatalogue_space = false\n"
+        "[search.space]\noptimizer.learning_rate = [1e-7, 1e-6, 1e-2]\n",
+        encoding="utf-8",
+    )
+    tune.main(["--config", "job.toml", *TINY_DNN, *SMALL, *SHORT, "--trials", "3", "--output", "search"])
+    said = "0.01, the highest of 3 values from 1e-07 to 0.01"
+    assert reached_ends_of(here / "search") == {"optimizer.learning_rate": said}
+    line = f"optimizer.learning_rate: the best is {said}; values beyond it may be better"
+    assert line in (here / "search" / "trials.txt").read_text(encoding="utf-8") and line in capsys.readouterr().out
+
+
 def test_compare_two_models(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*SMALL, *SHORT, "--models", "lr", "fm", "--seeds", "1", "--trials", "0", "--output", "compared"]
     compare.main([*words, "--workers", "2"])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from keras_tuner import HyperParameters
 
-from dynctr_tf.jobs.comparison_caption import differences
+from dynctr_tf.jobs.comparison_caption import differences, narrow_searches
 from dynctr_tf.jobs.settings import JobSettings, ModelSettings, OptimizerSettings, TrainingSettings
 from dynctr_tf.jobs.stages import check_model, complete_settings, fit_model
 from dynctr_tf.models import build_model
@@ -315,6 +315,13 @@ def test_what_compared_models_differ_in_is_said() -> None:
         "  searched hyper-parameters: 3 (dnn, narrow), 5 (dpn)",
     ]
     assert differences(dict.fromkeys("ab", own["dnn"]), {"a": 0, "b": 0}) == ""
+
+
+def test_searches_that_were_too_narrow_are_said() -> None:
+    high, low = "0.09, the highest of 3 values from 0.001 to 0.1", "0.001, the lowest of 4 values from 0.001 to 0.1"
+    found = {"fm": {"rate": high}, "lr": {}, "dnn": {"rate": low, "rank": "8, ..."}, "dpn": {"rate": high}}
+    assert narrow_searches(found).splitlines()[1:] == [f"  rate: {high} (fm, dpn), {low} (dnn)", "  rank: 8, ... (dnn)"]
+    assert narrow_searches({"fm": {}, "lr": {}}) == narrow_searches({}) == ""
 
 
 def test_a_short_training_is_said_to_be_short() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from dynctr_tf.models.catalogue import Choice, LogUniform
-from dynctr_tf.tuning import Trial, explained_share, memory_growth, plot_search, trials_table
+from dynctr_tf.models.catalogue import Choice, LogUniform, Uniform
+from dynctr_tf.tuning import Trial, explained_share, memory_growth, plot_search, reached_ends, trials_table
 
 SPACE = {"optimizer.rate": LogUniform(1e-4, 1e-1), "model.units": Choice(((8,), (16, 8)))}
 
@@ -50,6 +51,36 @@ def test_shares_tell_what_mattered() -> None:
     assert math.isnan(explained_share([1, 2, 3], [0.1, 0.2, 0.3])) and math.isnan(explained_share([1] * 9, range(9)))
     # One training that went astray does not hide the rest.
     assert explained_share([1.0] * 8 + [2.0] * 8, [0.40, 0.41] * 4 + [0.42, 0.43] * 3 + [0.42, 9.0]) > 0.3
+
+
+def best_first(values: list[Any]) -> list[Trial]:
+    return [Trial({"rate": value}, 0.4 + 0.01 * place, None, f"trial_{place}") for place, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("draw", "values", "found"),
+    [
+        (LogUniform(3e-4, 3e-3), [2.71e-3, 4.1e-4, 5.2e-4], "0.00271, the highest of 3 values from 0.0003 to 0.003"),
+        (LogUniform(3e-4, 3e-3), [3.1e-4, 4.1e-4, 5.2e-4], "0.00031, the lowest of 3 values from 0.0003 to 0.003"),
+        # The highest that was drawn, but not near the end of what could have been.
+        (LogUniform(3e-4, 3e-3), [2.0e-3, 4.1e-4, 5.2e-4], None),
+        (LogUniform(3e-4, 3e-3), [4.1e-4, 2.71e-3, 3.1e-4], None),
+        (Uniform(0.0, 0.5), [0.49, 0.2, 0.1], "0.49, the highest of 3 values from 0 to 0.5"),
+        (Uniform(0.0, 0.5), [0.01, 0.2, 0.1], None),
+        (Choice((1, 2, 4)), [4, 2, 1, 4], "4, the highest of 3 values from 1 to 4"),
+        (Choice((1, 2, 4)), [4, 2, 2], None),
+        (Choice((0.0, 1e-6, 1e-4)), [0.0, 1e-6, 1e-4], None),
+        (Choice((False, True)), [True, False, True], None),
+        (Choice(((8,), (16, 8), (4,))), [(16, 8), (8,), (4,)], None),
+        (Choice(("auto", 2, 4)), [4, 2, "auto"], None),
+    ],
+)
+def test_a_best_value_at_an_end_of_the_space(draw: Any, values: list[Any], found: str | None) -> None:
+    failed = Trial({"rate": 9.0}, math.nan, "ValueError: too fast.", "trial_99")
+    trials = best_first(values)
+    assert reached_ends([*trials, failed], {"rate": draw}) == ({"rate": found} if found else {})
+    assert reached_ends([Trial({}, 0.1, None, "trial_start"), *trials], {"rate": draw}) == {}
+    assert reached_ends([failed], {"rate": draw}) == {}
 
 
 def test_memory_growth_is_measured() -> None:

@@ -121,7 +121,7 @@ def reached_ends(trials: Sequence[Trial], space: SearchSpace) -> dict[str, str]:
 
     Use it after a search: one that ends there has not found the best value. An end is the smallest or largest number of
     a list, or the outer tenth of a range on its scale, and the best value is also the lowest or highest of three
-    or more that were tried. An end at 0 is no such end, since there is nothing below it.
+    or more that were tried. An end at 0, or at 1 of whole numbers, is no such end, since there is nothing below it.
 
     Args:
         trials: What `search` returned.
@@ -146,7 +146,8 @@ def reached_ends(trials: Sequence[Trial], space: SearchSpace) -> dict[str, str]:
             continue
         ends = _ends(draw)
         is_highest = value == tried[-1]
-        if ends is None or (not is_highest and ends.low == 0):
+        bottom = 1 if isinstance(value, int) else 0
+        if ends is None or (not is_highest and ends.low <= bottom):
             continue
         if value >= ends.last if is_highest else value <= ends.first:
             which = "highest" if is_highest else "lowest"

@@ -69,6 +69,8 @@ def best_first(values: list[Any]) -> list[Trial]:
         (Uniform(0.0, 0.5), [0.01, 0.2, 0.1], None),
         (Choice((1, 2, 4)), [4, 2, 1, 4], "4, the highest of 3 values from 1 to 4"),
         (Choice((1, 2, 4)), [4, 2, 2], None),
+        (Choice((1, 2, 4)), [1, 2, 4], None),
+        (Choice((2, 4, 8)), [2, 4, 8], "2, the lowest of 3 values from 2 to 8"),
         (Choice((0.0, 1e-6, 1e-4)), [0.0, 1e-6, 1e-4], None),
         (Choice((False, True)), [True, False, True], None),
         (Choice(((8,), (16, 8), (4,))), [(16, 8), (8,), (4,)], None),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from pipelines.benchmarks import workload
 
 if TYPE_CHECKING:
     from dynctr_tf.encoding import EncodedDataset
-    from dynctr_tf.models.catalogue import Choice, LogUniform, Uniform
+    from dynctr_tf.models.catalogue import LogUniform, Uniform
 
 _SPLITS = ("train", "validation", "test")
 
@@ -93,6 +95,7 @@ def _learning_rates(settings: JobSettings, trials: int) -> tuple[float, list[flo
     FuxiCTR always trains with Adam: a rate or a space of another optimizer of ours says nothing of its rates, which are
     then drawn as the catalogue does for Adam.
     """
+    from dynctr_tf.models.catalogue import Choice
     from dynctr_tf.tuning import catalogue_space, with_own_space
 
     model, optimizer, key = settings.model.name, settings.optimizer, "optimizer.learning_rate"
@@ -105,10 +108,16 @@ def _learning_rates(settings: JobSettings, trials: int) -> tuple[float, list[flo
     start = workload.LEARNING_RATE if rate is None else rate
     if key not in space:
         return start, [start] * trials
-    return start, [_drawn(key, space[key], settings.training.seed + trial) for trial in range(trials)]
+    draw, seed = space[key], settings.training.seed
+    if isinstance(draw, Choice):
+        # As our trials are never equal: each of a list before one comes again.
+        order, rounds = random.Random(seed), math.ceil(trials / len(draw.values))
+        listed = [float(rate) for _ in range(rounds) for rate in order.sample(draw.values, len(draw.values))]
+        return start, listed[:trials]
+    return start, [_drawn(key, draw, seed + trial) for trial in range(trials)]
 
 
-def _drawn(key: str, draw: Choice | LogUniform | Uniform, seed: int) -> float:
+def _drawn(key: str, draw: LogUniform | Uniform, seed: int) -> float:
     """A value of a space, drawn as keras-tuner draws ours."""
     import keras_tuner
 

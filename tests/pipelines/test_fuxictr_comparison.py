@@ -78,9 +78,12 @@ def test_job_has_our_batches_and_rates_from_where_ours_are_drawn(
 
 def test_rates_are_drawn_from_a_list_and_none_where_ours_are_not(small_data: Any, tmp_path: Path) -> None:
     adam = dataclasses.replace(DNN, optimizer=OptimizerSettings("adam"))
-    listed = SearchSettings(space={"optimizer": {"learning_rate": [0.1, 0.2]}})
-    job = peer_job(dataclasses.replace(adam, search=listed), small_data, tmp_path, seeds=1, trials=20)
-    assert set(job["learning_rates"]) == {0.1, 0.2}
+    listed = SearchSettings(space={"optimizer": {"learning_rate": [0.1, 0.2, 0.3]}})
+    job = peer_job(dataclasses.replace(adam, search=listed), small_data, tmp_path, seeds=1, trials=7)
+    # None twice before each was drawn, as none of our trials is like another.
+    for first in (0, 3):
+        assert sorted(job["learning_rates"][first : first + 3]) == [0.1, 0.2, 0.3]
+    assert len(job["learning_rates"]) == 7
     none = SearchSettings(catalogue_space=False)
     job = peer_job(dataclasses.replace(adam, search=none), small_data, tmp_path, seeds=1, trials=2)
     assert job["learning_rates"] == [job["learning_rate"]] * 2

@@ -52,9 +52,9 @@ def narrow_searches(reached: Mapping[str, Mapping[str, str]]) -> str:
 
     Example:
 
-    >>> print(narrow_searches({"fm": {"rate": "0.09, the highest of 3 values from 0.001 to 0.1"}, "lr": {}}))
+    >>> print(narrow_searches({"fm": {"rate": "0.09, the highest of 3 values (searched: 0.001 to 0.1)"}, "lr": {}}))
     Best values at the end of what was searched; values beyond may be better:
-      rate: 0.09, the highest of 3 values from 0.001 to 0.1 (fm)
+      rate: 0.09, the highest of 3 values (searched: 0.001 to 0.1) (fm)
     """
     names = dict.fromkeys(name for found in reached.values() for name in found)
     lines = [_joined(name, {model: found[name] for model, found in reached.items() if name in found}) for name in names]

@@ -187,7 +187,11 @@ def _search(
         _remove_checkpoints(folder)
     table = trials_table(results)
     worse = worse_than_base_rate(data, results[0].figures["val_logloss"])
-    reached = reached_ends(results, space)
+    given = {
+        **{f"model.{name}": value for name, value in settings.model.options.items()},
+        **{f"optimizer.{name}": value for name, value in settings.optimizer.options.items()},
+    }
+    reached = reached_ends([dataclasses.replace(trial, values={**given, **trial.values}) for trial in results], space)
     ends = "\n".join(
         f"{name}: the best is {what}; values beyond it may be better, search.space.{name} lets them be drawn"
         for name, what in reached.items()

@@ -124,18 +124,17 @@ def reached_ends(trials: Sequence[Trial], space: SearchSpace) -> dict[str, str]:
     or more that were tried. An end at 0, or at 1 of whole numbers, is no such end, since there is nothing below it.
 
     Args:
-        trials: What `search` returned.
+        trials: What `search` returned; what the start left to its default counts for nothing.
         space: What it searched.
 
     Returns:
-        For each such hyper-parameter its best value and where that lies, in words; empty where there is none, and where
-        the start was better than what was drawn.
+        For each such hyper-parameter its best value and where that lies, in words; empty where there is none.
 
     Example:
 
     >>> trials = [Trial({"rate": rate}, 1.0 - rate) for rate in (0.09, 0.03, 0.002)]
     >>> reached_ends(trials, {"rate": LogUniform(1e-3, 1e-1)})
-    {'rate': '0.09, the highest of 3 values from 0.001 to 0.1'}
+    {'rate': '0.09, the highest of 3 values (searched: 0.001 to 0.1)'}
     """
     finished = [trial for trial in trials if trial.error is None]
     found: dict[str, str] = {}
@@ -151,9 +150,8 @@ def reached_ends(trials: Sequence[Trial], space: SearchSpace) -> dict[str, str]:
             continue
         if value >= ends.last if is_highest else value <= ends.first:
             which = "highest" if is_highest else "lowest"
-            found[name] = (
-                f"{_text(value)}, the {which} of {len(tried)} values from {_text(ends.low)} to {_text(ends.high)}"
-            )
+            searched = f"{_text(ends.low)} to {_text(ends.high)}"
+            found[name] = f"{_text(value)}, the {which} of {len(tried)} values (searched: {searched})"
     return found
 
 
@@ -173,10 +171,10 @@ def _is_number(value: Any) -> bool:
 def _ends(draw: Any) -> _Ends | None:
     """The ends of numbers that are drawn; `None` for what has no order."""
     if isinstance(draw, Choice):
-        numbers = [value for value in draw.values if _is_number(value)]
-        return (
-            _Ends(min(numbers), min(numbers), max(numbers), max(numbers)) if len(numbers) == len(draw.values) else None
-        )
+        if not all(map(_is_number, draw.values)):
+            return None
+        low, high = min(draw.values), max(draw.values)
+        return _Ends(low, low, high, high)
     if isinstance(draw, LogUniform):
         step = (draw.high / draw.low) ** 0.1
         return _Ends(draw.low, draw.low * step, draw.high / step, draw.high)

@@ -291,15 +291,18 @@ def test_a_trial_that_fails_is_never_best(here: Path, capsys: pytest.CaptureFixt
 @pytest.mark.slow
 def test_a_search_that_ends_at_the_end_of_its_space_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "job.toml").write_text(
-        "[optimizer.options]\nlearning_rate = 1e-8\n[search]\ncatalogue_space = false\n"
-        "[search.space]\noptimizer.learning_rate = [1e-7, 1e-6, 1e-2]\n",
+        "[search]\ncatalogue_space = false\n[search.space]\noptimizer.learning_rate = [1e-7, 1e-6, 1e-2]\n",
         encoding="utf-8",
     )
-    tune.main(["--config", "job.toml", *TINY_DNN, *SMALL, *SHORT, "--trials", "3", "--output", "search"])
-    said = "0.01, the highest of 3 values from 1e-07 to 0.01"
+    words = ["--config", "job.toml", *TINY_DNN, *SMALL, *SHORT, "--trials", "3"]
+    tune.main([*words, "--optimizer.options.learning_rate", "1e-8", "--output", "search"])
+    said = "0.01, the highest of 4 values (searched: 1e-07 to 0.01)"
     assert reached_ends_of(here / "search") == {"optimizer.learning_rate": said}
     line = f"optimizer.learning_rate: the best is {said}; values beyond it may be better"
     assert line in (here / "search" / "trials.txt").read_text(encoding="utf-8") and line in capsys.readouterr().out
+    # The rate that was given lies beyond and is worse: the best value is between others.
+    tune.main([*words, "--optimizer.options.learning_rate", "1e3", "--output", "inside"])
+    assert reached_ends_of(here / "inside") == {} and "may be better" not in capsys.readouterr().out
 
 
 def test_compare_two_models(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

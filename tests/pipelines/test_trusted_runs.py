@@ -318,7 +318,10 @@ def test_what_compared_models_differ_in_is_said() -> None:
 
 
 def test_searches_that_were_too_narrow_are_said() -> None:
-    high, low = "0.09, the highest of 3 values from 0.001 to 0.1", "0.001, the lowest of 4 values from 0.001 to 0.1"
+    high, low = (
+        "0.09, the highest of 3 values (searched: 0.001 to 0.1)",
+        "0.001, the lowest of 4 values (searched: 0.001 to 0.1)",
+    )
     found = {"fm": {"rate": high}, "lr": {}, "dnn": {"rate": low, "rank": "8, ..."}, "dpn": {"rate": high}}
     assert narrow_searches(found).splitlines()[1:] == [f"  rate: {high} (fm, dpn), {low} (dnn)", "  rank: 8, ... (dnn)"]
     assert narrow_searches({"fm": {}, "lr": {}}) == narrow_searches({}) == ""

@@ -60,17 +60,25 @@ def best_first(values: list[Any]) -> list[Trial]:
 @pytest.mark.parametrize(
     ("draw", "values", "found"),
     [
-        (LogUniform(3e-4, 3e-3), [2.71e-3, 4.1e-4, 5.2e-4], "0.00271, the highest of 3 values from 0.0003 to 0.003"),
-        (LogUniform(3e-4, 3e-3), [3.1e-4, 4.1e-4, 5.2e-4], "0.00031, the lowest of 3 values from 0.0003 to 0.003"),
+        (
+            LogUniform(3e-4, 3e-3),
+            [2.71e-3, 4.1e-4, 5.2e-4],
+            "0.00271, the highest of 3 values (searched: 0.0003 to 0.003)",
+        ),
+        (
+            LogUniform(3e-4, 3e-3),
+            [3.1e-4, 4.1e-4, 5.2e-4],
+            "0.00031, the lowest of 3 values (searched: 0.0003 to 0.003)",
+        ),
         # The highest that was drawn, but not near the end of what could have been.
         (LogUniform(3e-4, 3e-3), [2.0e-3, 4.1e-4, 5.2e-4], None),
         (LogUniform(3e-4, 3e-3), [4.1e-4, 2.71e-3, 3.1e-4], None),
-        (Uniform(0.0, 0.5), [0.49, 0.2, 0.1], "0.49, the highest of 3 values from 0 to 0.5"),
+        (Uniform(0.0, 0.5), [0.49, 0.2, 0.1], "0.49, the highest of 3 values (searched: 0 to 0.5)"),
         (Uniform(0.0, 0.5), [0.01, 0.2, 0.1], None),
-        (Choice((1, 2, 4)), [4, 2, 1, 4], "4, the highest of 3 values from 1 to 4"),
+        (Choice((1, 2, 4)), [4, 2, 1, 4], "4, the highest of 3 values (searched: 1 to 4)"),
         (Choice((1, 2, 4)), [4, 2, 2], None),
         (Choice((1, 2, 4)), [1, 2, 4], None),
-        (Choice((2, 4, 8)), [2, 4, 8], "2, the lowest of 3 values from 2 to 8"),
+        (Choice((2, 4, 8)), [2, 4, 8], "2, the lowest of 3 values (searched: 2 to 8)"),
         (Choice((0.0, 1e-6, 1e-4)), [0.0, 1e-6, 1e-4], None),
         (Choice((False, True)), [True, False, True], None),
         (Choice(((8,), (16, 8), (4,))), [(16, 8), (8,), (4,)], None),
@@ -82,7 +90,17 @@ def test_a_best_value_at_an_end_of_the_space(draw: Any, values: list[Any], found
     trials = best_first(values)
     assert reached_ends([*trials, failed], {"rate": draw}) == ({"rate": found} if found else {})
     assert reached_ends([Trial({}, 0.1, None, "trial_start"), *trials], {"rate": draw}) == {}
+    assert reached_ends([Trial({"rate": values[0]}, 0.1), *trials], {"rate": draw}) == reached_ends(
+        trials, {"rate": draw}
+    )
     assert reached_ends([failed], {"rate": draw}) == {}
+
+
+def test_a_start_beyond_the_space_that_is_best() -> None:
+    start = Trial({"rate": 9e-3}, 0.1, None, "trial_start")
+    said = "0.009, the highest of 4 values (searched: 0.0003 to 0.003)"
+    drawn = best_first([1e-3, 2e-3, 4e-4])
+    assert reached_ends([start, *drawn], {"rate": LogUniform(3e-4, 3e-3)}) == {"rate": said}
 
 
 def test_memory_growth_is_measured() -> None:

@@ -120,8 +120,8 @@ def reached_ends(trials: Sequence[Trial], space: SearchSpace) -> dict[str, str]:
     """Finds hyper-parameters whose best value lies at the end of what was searched, where a wider space may be better.
 
     Use it after a search: one that ends there has not found the best value. An end is the smallest or largest number of
-    a list, or the outer tenth of a range on its scale, and the best value is also the lowest or highest of three
-    or more that were tried. An end at 0, or at 1 of whole numbers, is no such end, since there is nothing below it.
+    a list, or the outer tenth of a range on its scale; the best value must also be the lowest or highest of three or
+    more that were tried. Below 0, and below 1 of whole numbers, there is nothing, so a best value there counts as inside.
 
     Args:
         trials: What `search` returned; what the start left to its default counts for nothing.

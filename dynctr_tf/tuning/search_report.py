@@ -121,7 +121,7 @@ def reached_ends(trials: Sequence[Trial], space: SearchSpace) -> dict[str, str]:
 
     Use it after a search: one that ends there has not found the best value. An end is the smallest or largest number of
     a list, or the outer tenth of a range on its scale; the best value must also be the lowest or highest of three or
-    more that were tried. Below 0, and below 1 of whole numbers, there is nothing, so a best value there counts as inside.
+    more that were tried. There is nothing below 0, or below 1 of whole numbers: a best value there counts as inside.
 
     Args:
         trials: What `search` returned; what the start left to its default counts for nothing.

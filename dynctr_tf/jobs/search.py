@@ -190,6 +190,7 @@ def _search(
     given = {
         **{f"model.{name}": value for name, value in settings.model.options.items()},
         **{f"optimizer.{name}": value for name, value in settings.optimizer.options.items()},
+        **{f"training.{name}": value for name, value in dataclasses.asdict(settings.training).items()},
     }
     reached = reached_ends([dataclasses.replace(trial, values={**given, **trial.values}) for trial in results], space)
     ends = "\n".join(

@@ -288,7 +288,6 @@ def test_a_trial_that_fails_is_never_best(here: Path, capsys: pytest.CaptureFixt
     assert not (here / "search" / "best.toml").exists()
 
 
-@pytest.mark.slow
 def test_a_search_that_ends_at_the_end_of_its_space_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "job.toml").write_text(
         "[search]\ncatalogue_space = false\n[search.space]\noptimizer.learning_rate = [1e-7, 1e-6, 1e-2]\n",
@@ -305,6 +304,7 @@ def test_a_search_that_ends_at_the_end_of_its_space_says_so(here: Path, capsys: 
     assert reached_ends_of(here / "inside") == {} and "may be better" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_compare_two_models(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*SMALL, *SHORT, "--models", "lr", "fm", "--seeds", "1", "--trials", "0", "--output", "compared"]
     compare.main([*words, "--workers", "2"])
